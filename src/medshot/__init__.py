@@ -1,0 +1,63 @@
+"""medshot: meta-learning for medical images. A learner maps a support set to a predictor."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medshot.core.episode import Episode, Examples
+    from medshot.core.errors import MedshotError
+    from medshot.core.learner import Learner
+    from medshot.core.parts import part
+    from medshot.core.predictor import Prediction, Predictor
+    from medshot.core.store import load_predictor
+    from medshot.core.task import Task
+    from medshot.data.dataset import Dataset
+    from medshot.data.load import load
+    from medshot.data.sample import EpisodeSampler
+    from medshot.data.split import split_classes, split_patients
+    from medshot.learners.registry import build, learners, register
+    from medshot.nn.encoder import Encoder, encoder
+    from medshot.tasks.classification import Classification
+    from medshot.train.loop import train
+    from medshot.train.run import Run, load_run
+
+# Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
+_HOME = {
+    "Classification": "medshot.tasks.classification",
+    "Dataset": "medshot.data.dataset",
+    "Encoder": "medshot.nn.encoder",
+    "Episode": "medshot.core.episode",
+    "EpisodeSampler": "medshot.data.sample",
+    "Examples": "medshot.core.episode",
+    "Learner": "medshot.core.learner",
+    "MedshotError": "medshot.core.errors",
+    "Prediction": "medshot.core.predictor",
+    "Predictor": "medshot.core.predictor",
+    "Run": "medshot.train.run",
+    "Task": "medshot.core.task",
+    "build": "medshot.learners.registry",
+    "encoder": "medshot.nn.encoder",
+    "learners": "medshot.learners.registry",
+    "load": "medshot.data.load",
+    "load_predictor": "medshot.core.store",
+    "load_run": "medshot.train.run",
+    "part": "medshot.core.parts",
+    "register": "medshot.learners.registry",
+    "split_classes": "medshot.data.split",
+    "split_patients": "medshot.data.split",
+    "train": "medshot.train.loop",
+}
+
+__all__ = [  # noqa: PLE0604  (the table above is what there is)
+    *_HOME
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'medshot' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

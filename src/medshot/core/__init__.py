@@ -1,0 +1,1 @@
+"""The nouns: examples, episode, task, learner, predictor. Imports nothing of ours."""

@@ -1,0 +1,73 @@
+"""What a learner is shown (the support) and what it is judged on (the query).
+
+Shape letters, the same in every file:
+    n  examples in a set       k  outputs of a predictor (one a class, ...)
+    c  image channels          f  features of an encoder
+    *s spatial axes: none, (h w) for a slice, (z h w) for a volume
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from medshot.core.errors import LeakError, ShapeError
+from medshot.core.task import Task
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images with their targets. What a target means is the task's business.
+
+    `groups` holds a number a patient (or any unit that must not be on both sides of a
+    split), -1 where it is not known, or is None where nobody knows any.
+    """
+
+    x: Float[Tensor, "n c *s"]
+    y: Shaped[Tensor, "n ..."]
+    groups: Shaped[Tensor, "n"] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise ShapeError(
+                f"Got {len(self.x)} images but {len(self.y)} targets: one target an image, please."
+            )
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor | slice) -> "Examples":
+        """The examples at `index` (a slice, or a tensor of positions or of truth values)."""
+        groups = None if self.groups is None else self.groups[index]
+        return Examples(self.x[index], self.y[index], groups)
+
+    def to(self, like: Tensor) -> "Examples":
+        """On the device of `like`, images in its floating type."""
+        y = self.y.to(like.device)
+        return replace(self, x=self.x.to(like), y=y)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One few-shot problem: adapt on `support`, be judged on `query`.
+
+    Raises:
+        LeakError: a patient is in both.
+    """
+
+    task: Task
+    support: Examples
+    query: Examples
+
+    def __post_init__(self) -> None:
+        if self.support.groups is None or self.query.groups is None:
+            return
+        shared = self.support.groups[torch.isin(self.support.groups, self.query.groups)]
+        shared = shared[shared >= 0].unique()
+        if len(shared):
+            raise LeakError(
+                f"{len(shared)} patient(s) are in both support and query (first: number "
+                f"{shared[0]}). Split by patient: `medshot.split_patients`, or give every image "
+                "of a patient the same value in the column `patient`."
+            )

@@ -1,0 +1,70 @@
+"""Files that are either the old one or the new one, whole, whatever happens in between."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medshot.core.errors import SaveError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; when the block ends well, it takes its place.
+
+    Raises:
+        SaveError: the disk is full, the folder is read-only, ...; the old file stays.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _flush(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        kept = " What was there before is untouched." if path.exists() else ""
+        raise SaveError(
+            f"Could not write {path}: {error.strerror or error}.{kept} Free some space, or "
+            "choose a folder where you may write."
+        ) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def new_folder(path: Path) -> Path:
+    """`path`, if nothing is there yet and it may be made.
+
+    Raises:
+        SaveError: it exists and is not empty, or cannot be made.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise SaveError(
+                f"{path} exists already, and nothing is ever overwritten. Choose another "
+                "name, or move it away first."
+            )
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(
+            f"Could not make the folder {path}: {error.strerror}. Choose a place where you may "
+            "write."
+        ) from error
+    return path
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

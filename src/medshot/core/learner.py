@@ -1,0 +1,99 @@
+"""A learner maps a support set to a predictor. That is the whole idea.
+
+    learner.adapt(support, task) -> predictor          predictor(x) -> output
+
+A learner's parameters are the meta-parameters: what meta-training changes. A predictor's
+tensors are functions of them, so a query loss back-propagates into the learner through
+`adapt`, whatever `adapt` does (a mean, a solver, ten steps of gradient descent).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import ClassVar, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import DataError, TaskError
+from medshot.core.parts import recipe
+from medshot.core.predictor import Card, Predictor
+from medshot.core.task import Task
+
+
+class SupportSet(Protocol):
+    """A loaded folder: examples that know their task, labels and preprocessing."""
+
+    def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
+        """All examples, in the form (channels, size) that `encoder` takes, and their card."""
+        ...
+
+
+class Learner(nn.Module, ABC):
+    """Maps a support set to a predictor.
+
+    A new learner is one file in `medshot/learners` with a subclass that writes `learn`.
+    Neither `adapt` nor `learn` changes the learner: the same support gives the same
+    predictor twice. State that survives an episode belongs in `meta_loss`.
+    """
+
+    encoder: nn.Module
+    supports: ClassVar[tuple[type[Task], ...]]
+    source: ClassVar[str]  # author, year, identifier
+    trainable: ClassVar[bool] = True  # False: a baseline, nothing of it is meta-trained
+    exact: ClassVar[bool] = True  # the meta-gradient is that of the query loss, all of it
+    adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
+    order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
+    origin: str = "untrained"  # where the weights are from, for the record
+
+    def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
+        """Learn from `support`: a loaded folder, or `Examples` with their `task`.
+
+        Raises:
+            TaskError: this learner does not do that kind of task.
+            DataError: the support cannot teach it (a class absent, values that are not finite).
+        """
+        if isinstance(support, Examples):
+            if task is None:
+                raise TaskError("Examples do not know what their targets mean: give a task too.")
+            return self._checked(support, task)
+        examples, card = support.support(self.encoder)
+        predictor = self._checked(examples.to(_any_tensor(self)), card.task)
+        made_by = {"learner": recipe(self), "origin": self.origin, "source": self.source}
+        return predictor.freeze().with_card(replace(card, learner=made_by))
+
+    @abstractmethod
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """The predictor that `support` teaches. `adapt`, without its checks."""
+
+    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """What meta-training minimises. By default, the query loss after adapting."""
+        predictor = self.learn(episode.support, episode.task)
+        return episode.task.loss(predictor(episode.query.x), episode.query.y)
+
+    def check(self, task: Task) -> None:
+        """Raise `TaskError` if this learner cannot do `task`."""
+        if not isinstance(task, self.supports):
+            able = " or ".join(kind.kind for kind in self.supports)
+            raise TaskError(
+                f"{type(self).__name__} does {able}, not {task.kind}. "
+                "`medshot learners` lists what does."
+            )
+
+    def _checked(self, support: Examples, task: Task) -> Predictor:
+        self.check(task)
+        task.check(support.y)
+        if not torch.isfinite(support.x).all():
+            raise DataError(
+                "The support holds values that are not finite (NaN or infinity). "
+                "`medshot data check DIR` names the files."
+            )
+        return self.learn(support, task)
+
+
+def _any_tensor(module: nn.Module) -> Tensor:
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            return tensor
+    return torch.zeros(())

@@ -1,0 +1,110 @@
+"""Objects that can say in JSON how they were made, and be made again from it.
+
+A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle: what is read
+from a disk can only name a part that the program already knows.
+
+    @part("encoder", "conv4")
+    class Conv4(nn.Module):
+        def __init__(self, *, width: int = 64) -> None: ...
+
+    recipe(Conv4(width=32))    {"part": "encoder/conv4", "options": {"width": 32}}
+    make(that)                 a Conv4 again, weights to be loaded
+
+Nested parts become nested recipes, tensors their shape and type (a state dict fills them).
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from medshot.core.errors import ConfigError, SaveError, unknown
+
+Class = TypeVar("Class", bound=type)
+
+PARTS: dict[str, type] = {}
+
+
+def part(kind: str, name: str) -> Callable[[Class], Class]:
+    """Make a class known as `kind/name`, and its objects remember how they were made."""
+
+    def add(cls: Class) -> Class:
+        key = f"{kind}/{name}"
+        if key in PARTS and PARTS[key].__module__ != cls.__module__:
+            raise ConfigError(f"Two parts are called {key!r}: rename one.")
+        PARTS[key] = cls
+        _remember(cls, key)
+        return cls
+
+    return add
+
+
+def recipe(made: object) -> dict[str, Any]:
+    """How `made` was made.
+
+    Raises:
+        SaveError: it, or something inside it, is no part.
+    """
+    found = getattr(made, "_recipe", None)
+    if found is None or found["class"] != type(made).__qualname__:
+        raise SaveError(
+            f"{type(made).__name__} cannot be saved, because it is no registered part. Put "
+            f'`@medshot.part("encoder", "my-name")` above its class (and import that file '
+            "before loading)."
+        )
+    return {"part": found["part"], "options": {k: _to_json(v) for k, v in found["options"].items()}}
+
+
+def make(wanted: dict[str, Any]) -> Any:
+    """The object that `wanted`, a recipe, describes. Tensors are zeros, to be loaded."""
+    if wanted["part"] not in PARTS:
+        raise unknown(wanted["part"], PARTS, kind="part")
+    options = {name: _from_json(value) for name, value in wanted["options"].items()}
+    return PARTS[wanted["part"]](**options)
+
+
+def names(kind: str) -> list[str]:
+    """The names of all parts of one kind."""
+    return sorted(key.partition("/")[2] for key in PARTS if key.startswith(kind + "/"))
+
+
+def options_of(cls: type) -> dict[str, inspect.Parameter]:
+    """The keyword arguments of a part: its configuration."""
+    return dict(inspect.signature(cls).parameters)
+
+
+def _remember(cls: type, key: str) -> None:
+    original = cls.__init__
+    signature = inspect.signature(cls)
+
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        if type(self) is cls:
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            made = {"part": key, "options": given.arguments, "class": cls.__qualname__}
+            object.__setattr__(self, "_recipe", made)
+
+    cls.__init__ = init
+
+
+def _to_json(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Tensor):
+        return {"tensor": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, list | tuple):
+        return [_to_json(v) for v in value]
+    return recipe(value)
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(v) for v in value]
+    if isinstance(value, dict) and "tensor" in value:
+        return torch.zeros(value["tensor"], dtype=getattr(torch, value["dtype"]))
+    return make(value) if isinstance(value, dict) else value

@@ -1,0 +1,107 @@
+"""A predictor maps images to outputs. Everything after `adapt` takes one, most give one.
+
+It is a plain `nn.Module`: nothing in it knows how it was learnt. What was adapted is
+registered as buffers, so `.to(device)` and `state_dict()` work.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.errors import SaveError
+from medshot.core.task import Task
+
+
+class Preprocessing(Protocol):
+    """Makes the tensor that a predictor takes out of an image file."""
+
+    def read(self, path: Path) -> Float[Tensor, "c h w"]:
+        """One image, in [0, 1]. Raises `DataError` naming the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must travel with a predictor: without it, numbers out of images mean nothing."""
+
+    task: Task
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    data: dict[str, Any]  # name, images a class, patients, hash, licence notes
+    learner: dict[str, Any] = field(default_factory=dict)  # recipe and where its weights are from
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image: a label, and a probability in [0, 1] for every class."""
+
+    path: str
+    label: str
+    probabilities: dict[str, float]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the label given."""
+        return self.probabilities[self.label]
+
+
+class Predictor(nn.Module):
+    """Maps images `n c *s` in [0, 1] to outputs `n k ...`.
+
+    Fresh from `adapt` it may share weights with its learner and hold a graph; `freeze` makes
+    it stand alone. `predict` and `save` need a card, which adapting to a loaded folder gives.
+    """
+
+    card: Card | None = None
+    transductive = False  # True: an answer depends on which other images are in the batch
+
+    def freeze(self) -> "Predictor":
+        """A copy that stands alone: no graph, nothing shared with the learner, eval mode."""
+        detached: dict[int, Any] = {id(b): b.detach().clone() for b in self.buffers()}
+        return copy.deepcopy(self, detached).eval().requires_grad_(False)
+
+    def with_card(self, card: Card) -> Self:
+        """This predictor, carrying `card`."""
+        self.card = card
+        return self
+
+    @torch.no_grad()
+    def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
+        """A `Prediction` for one path, a list of them for several.
+
+        Raises:
+            DataError: a file cannot be read as an image.
+            SaveError: the predictor has no card, so labels and preprocessing are unknown.
+        """
+        if not isinstance(images, str | Path):
+            return [self.predict(path) for path in images]
+        card = self.known_card()
+        like = next(self.buffers(), torch.zeros(()))
+        x = card.preprocessing.read(Path(images)).to(like.device)
+        training = self.training
+        values = card.task.probabilities(self.eval()(x[None]))[0].tolist()
+        self.train(training)
+        best = max(range(len(values)), key=values.__getitem__)
+        odds = dict(zip(card.labels, values, strict=True))
+        return Prediction(str(images), card.labels[best], odds)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the frozen predictor to a new folder. See `medshot.core.store`."""
+        from medshot.core.store import save_predictor  # noqa: PLC0415  (store needs this class)
+
+        return save_predictor(self, Path(folder))
+
+    def known_card(self) -> Card:
+        """The card, or an error that says how to get one."""
+        if self.card is None:
+            raise SaveError(
+                "This predictor knows neither its labels nor its preprocessing. Adapt to a "
+                "loaded folder, `learner.adapt(medshot.load(...))`, or give it a `Card`."
+            )
+        return self.card

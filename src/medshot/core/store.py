@@ -1,0 +1,170 @@
+"""A predictor on disk: a folder that needs nothing but medshot to be used again.
+
+    MODEL/weights.safetensors    tensors
+    MODEL/predictor.json         parts, labels, preprocessing, learner, data hash, versions
+    MODEL/README.md              a short model card
+
+No pickle, so loading runs no code but ours. A loaded predictor gives the numbers of the saved.
+"""
+
+import hashlib
+import json
+import platform
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from medshot.core.errors import MedshotError, SaveError
+from medshot.core.files import new_folder, write_text
+from medshot.core.parts import make, recipe
+from medshot.core.predictor import Card, Predictor
+from medshot.core.task import task_of
+
+FORMAT = 1
+RESEARCH_ONLY = (
+    "Research use only. Not a medical device; not validated for any clinical decision."
+)
+
+
+def save_predictor(predictor: Predictor, folder: Path) -> Path:
+    """Write `predictor` to `folder`, which must not exist or be empty; whole or not at all.
+
+    Raises:
+        SaveError: the folder is taken or cannot be written, or the predictor is transductive,
+            has no card, or has a part that is not registered.
+    """
+    card = predictor.known_card()
+    if predictor.transductive:
+        raise SaveError(
+            "This predictor normalises each image by the other images of its batch, so one image "
+            "alone gets another answer. Use norm='group' or norm='batch' in the encoder."
+        )
+    frozen = predictor.freeze()
+    tensors = save({n: t.contiguous() for n, t in frozen.state_dict().items()})
+    about = _about(frozen, card, hashlib.sha256(tensors).hexdigest())
+    folder = folder.absolute()
+    new_folder(folder.parent) if not folder.parent.exists() else None
+    if folder.exists():
+        new_folder(folder)
+    staging = _staging(folder)
+    try:
+        (staging / "weights.safetensors").write_bytes(tensors)
+        write_text(staging / "predictor.json", json.dumps(about, indent=2) + "\n")
+        write_text(staging / "README.md", model_card(about))
+        staging.chmod(0o755)
+        staging.replace(folder)
+    except OSError as error:
+        raise SaveError(f"Could not write {folder}: {error.strerror}. Free some space.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def load_predictor(folder: str | Path) -> Predictor:
+    """The predictor that was saved in `folder`.
+
+    Raises:
+        SaveError: there is none, a file is damaged, or a part is unknown.
+    """
+    folder = Path(folder)
+    about = _read_json(folder / "predictor.json")
+    try:
+        predictor = make(about["predictor"])
+        tensors = (folder / "weights.safetensors").read_bytes()
+        if hashlib.sha256(tensors).hexdigest() != about["sha256"]:
+            raise SaveError(
+                f"{folder / 'weights.safetensors'} is not the file that was saved (its SHA-256 "
+                "differs): truncated or changed. Copy the folder again."
+            )
+        predictor.load_state_dict(load(tensors))
+        task = task_of(about["task"]["kind"], about["task"]["n_outputs"])
+        preprocessing = make(about["preprocessing"])
+        card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
+    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        raise SaveError(
+            f"{folder} is no predictor of medshot, or is damaged ({type(error).__name__}: {error}). "
+            "Copy the folder again, or adapt again."
+        ) from error
+    return predictor.eval().requires_grad_(False).with_card(card)
+
+
+def model_card(about: dict[str, Any]) -> str:
+    """The README of a saved predictor, in Markdown."""
+    data, learner = about["data"], about["learner"]
+    counts = "\n".join(f"| {label} | {n} |" for label, n in data.get("images", {}).items())
+    notes = data.get("licence", "not stated")
+    return f"""# A medshot predictor: {" / ".join(about["labels"])}
+
+{RESEARCH_ONLY}
+
+Learnt by `{learner["learner"]["part"]}` ({learner["source"]}) from `{data.get("name", "")}`.
+Encoder weights: {learner["origin"]}.
+
+| class | images in the support |
+|---|---|
+{counts}
+
+Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
+Licence of the data: {notes}
+
+A label is given for every image, also for one that belongs to none of the classes: nothing here
+says "I do not know". How well it does on images like yours is in the report made beside it, if
+any; probabilities are not calibrated.
+
+    medshot predict THIS_FOLDER IMAGE --out FILE.csv
+
+Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["versions"].items())}.
+"""
+
+
+def versions() -> dict[str, str]:
+    """What a result depends on: medshot, PyTorch, Python."""
+    return {
+        "medshot": version("medshot"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "predictor": recipe(frozen),
+        "task": {"kind": card.task.kind, "n_outputs": card.task.n_outputs},
+        "labels": list(card.labels),
+        "preprocessing": recipe(card.preprocessing),
+        "learner": card.learner,
+        "data": card.data,
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sha256": sha256,
+    }
+
+
+def _staging(folder: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise SaveError(
+            f"Could not write beside {folder}: {error.strerror}. Choose a place where you may write."
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SaveError(
+            f"{path} cannot be read ({error}). A predictor is a folder with predictor.json and "
+            "weights.safetensors, as `medshot adapt` writes it."
+        ) from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise MedshotError(f"{path} has another format than {FORMAT}: use a newer medshot.")
+    return about

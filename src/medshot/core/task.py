@@ -1,0 +1,52 @@
+"""What targets mean. The only place where classification and segmentation differ.
+
+A *task* here is a kind of question with its number of answers ("which of 3 classes?"),
+not a data set and not an episode.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.core.errors import unknown
+
+TASKS: dict[str, type["Task"]] = {}
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """The contract between a predictor's output and a target.
+
+    `n_outputs` is the number k of outputs that a predictor must give. A subclass names its
+    `kind`, and is known by it wherever tasks are read from a file.
+    """
+
+    n_outputs: int
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in cls.__dict__:
+            TASKS[cls.kind] = cls
+
+    @abstractmethod
+    def check(self, target: Tensor) -> None:
+        """Raise `DataError` if these targets cannot teach this task."""
+
+    @abstractmethod
+    def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        """The differentiable score: lower is better, the mean over examples."""
+
+    @abstractmethod
+    def probabilities(self, output: Tensor) -> Tensor:
+        """The outputs as probabilities, in the same shape."""
+
+
+def task_of(kind: str, n_outputs: int) -> Task:
+    """The task called `kind` (`classification`, ...)."""
+    if kind not in TASKS:
+        raise unknown(kind, TASKS, kind="task")
+    return TASKS[kind](n_outputs)

@@ -1,0 +1,121 @@
+"""Labelled images in memory: one tensor of 8-bit pixels, made once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int, UInt8
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ShapeError
+from medshot.core.predictor import Card
+from medshot.data.manifest import Row
+from medshot.data.preprocess import ImagePreprocessing, unit
+from medshot.tasks import Classification
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images, their classes, and whom they are from.
+
+    `groups` numbers the patients; -1 where unknown (such an image is its own group). `split`
+    holds the published split of each image, "" where there is none.
+    """
+
+    name: str
+    x: UInt8[Tensor, "n c h w"]
+    y: Int[Tensor, "n"]
+    labels: tuple[str, ...]
+    groups: Int[Tensor, "n"]
+    preprocessing: ImagePreprocessing
+    hash: str
+    split: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()  # the files, where there are any
+    licence: str = "not stated"
+    notes: tuple[str, ...] = field(default=())  # doubts that a report must repeat
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether any image says whom it is from."""
+        return bool((self.groups >= 0).any())
+
+    def counts(self) -> dict[str, int]:
+        """Images a class."""
+        found = torch.bincount(self.y, minlength=len(self.labels)).tolist()
+        return dict(zip(self.labels, found, strict=True))
+
+    def examples(self, index: Tensor | slice = slice(None)) -> Examples:
+        """The images at `index` in [0, 1], with their labels and patients."""
+        return Examples(unit(self.x[index]), self.y[index], self.groups[index])
+
+    def subset(self, index: Tensor) -> "Dataset":
+        """Only the images at `index` (positions); classes keep their numbers."""
+        chosen = [int(i) for i in index]
+        return replace(
+            self,
+            x=self.x[index],
+            y=self.y[index],
+            groups=self.groups[index],
+            split=tuple(self.split[i] for i in chosen) if self.split else (),
+            rows=tuple(self.rows[i] for i in chosen) if self.rows else (),
+        )
+
+    def only(self, classes: Sequence[int]) -> "Dataset":
+        """Only these classes, numbered again from 0 in the order given."""
+        kept = torch.cat([(self.y == c).nonzero().flatten() for c in classes])
+        new = torch.full((len(self.labels),), -1)
+        new[torch.tensor(classes)] = torch.arange(len(classes))
+        part = self.subset(kept)
+        return replace(part, y=new[part.y], labels=tuple(self.labels[c] for c in classes))
+
+    def to(self, device: torch.device) -> "Dataset":
+        """With the pixels on `device`; labels and patients stay where indices are made."""
+        return replace(self, x=self.x.to(device))
+
+    def at(self, channels: int, size: int) -> "Dataset":
+        """The same images in another form: from the files where there are any."""
+        if (channels, size) == (self.preprocessing.channels, self.preprocessing.size):
+            return self
+        form = replace(self.preprocessing, channels=channels, size=size)
+        if self.rows:
+            x = torch.from_numpy(np.stack([form.pixels(row.path) for row in self.rows]))
+        else:
+            x = _resized(self.x, channels, size)
+        return replace(self, x=x, preprocessing=form)
+
+    def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
+        """All images as a support set for `encoder`, and what must travel with a predictor."""
+        channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
+        fitted = self.at(channels, size) if channels and size else self
+        task = Classification(len(self.labels))
+        return fitted.examples(), Card(task, self.labels, fitted.preprocessing, self.about())
+
+    def about(self) -> dict[str, Any]:
+        """What a result says of its data."""
+        known = self.groups[self.groups >= 0].unique()
+        return {
+            "name": self.name,
+            "images": self.counts(),
+            "patients": len(known) if len(known) else "not known",
+            "hash": self.hash,
+            "licence": self.licence,
+        }
+
+
+def _resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
+    if x.shape[1] == 3 and channels == 1:
+        weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        x = (x * weight).sum(1, keepdim=True).round().byte()
+    elif x.shape[1] == 1 and channels == 3:
+        x = x.expand(-1, 3, -1, -1)
+    elif x.shape[1] != channels:
+        raise ShapeError(f"Images of {x.shape[1]} channels cannot be given {channels}: 1 or 3.")
+    values = F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
+    return values.round().clamp(0, 255).byte()

@@ -1,0 +1,1 @@
+"""One file a public data set whose official form is not a folder of images."""

@@ -1,0 +1,127 @@
+"""Omniglot: 1623 handwritten characters, 20 drawings of each.
+
+Source: Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332-1338. Read from the official
+images_background.zip (964 characters) and images_evaluation.zip (659).
+
+The PNGs have 1 bit. Pillow resizes such images by nearest neighbour whatever filter is asked
+for, so papers that name another one used it all the same: `resize="nearest"` does as they did,
+`resize="bilinear"` converts to grey first and then really filters.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from medshot.core.errors import DataError
+from medshot.data.dataset import Dataset
+from medshot.data.preprocess import FILTERS, ImagePreprocessing
+
+ARCHIVES = ("images_background.zip", "images_evaluation.zip")
+TURNS = ("rot000", "rot090", "rot180", "rot270")
+
+
+def recognises(folder: Path) -> bool:
+    """Whether an official archive lies in `folder`."""
+    return any((folder / name).is_file() for name in ARCHIVES)
+
+
+def load(
+    folder: str | Path,
+    *,
+    channels: int = 1,
+    size: int = 28,
+    rotations: bool = False,
+    resize: str = "nearest",
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """The characters of the archives in `folder`; ink is 0, paper 255.
+
+    Classes are called `Alphabet/characterNN`. With `rotations`, each character gives four
+    classes, `Alphabet/characterNN/rot000` to `/rot270`, as in Snell et al. 2017. `classes` keeps
+    only those named, in the order given. Drawers are not told apart: all classes are by the same
+    20, and the protocols draw support and query across them.
+
+    Raises:
+        DataError: no archive, a damaged one, or a class that is not in them.
+    """
+    folder = Path(folder)
+    archives = [folder / name for name in ARCHIVES if (folder / name).is_file()]
+    if not archives:
+        raise DataError(f"{folder} has neither {' nor '.join(ARCHIVES)}. Put them there.")
+    drawings: dict[str, list[np.ndarray]] = {}
+    for archive in archives:
+        _read_archive(archive, size, resize, drawings)
+    x, labels = _stack(drawings, rotations)
+    if classes is not None:
+        x, labels = _choose(x, labels, classes, folder)
+    n, per_class = len(labels), x.shape[1]
+    pixels = torch.from_numpy(x.reshape(n * per_class, 1, size, size))
+    return Dataset(
+        name="omniglot",
+        x=pixels.expand(-1, channels, -1, -1).contiguous(),
+        y=torch.arange(n).repeat_interleave(per_class),
+        labels=tuple(labels),
+        groups=torch.full((n * per_class,), -1),
+        preprocessing=ImagePreprocessing(channels=channels, size=size, resize=resize),
+        hash=hashlib.sha256("\n".join(labels).encode() + x.tobytes()).hexdigest()[:16],
+        licence="MIT",
+        notes=("All characters are by the same 20 drawers.",),
+    )
+
+
+def read_class_list(file: Path) -> list[str]:
+    """The classes named in a split file, one a line.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    if not file.is_file():
+        raise DataError(
+            f"{file} does not exist. It is the published list of classes: put it beside the "
+            "archives, as it comes with the paper's code."
+        )
+    return file.read_text(encoding="utf-8").split()
+
+
+def _read_archive(
+    archive: Path, size: int, resize: str, drawings: dict[str, list[np.ndarray]]
+) -> None:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in sorted(n for n in opened.namelist() if n.endswith(".png")):
+                _, alphabet, character, _ = name.split("/")
+                image = Image.open(io.BytesIO(opened.read(name))).convert("L")
+                image = image.resize((size, size), FILTERS[resize])
+                drawings.setdefault(f"{alphabet}/{character}", []).append(np.asarray(image))
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise DataError(f"{archive} is damaged ({error}). Download it again.") from error
+
+
+def _stack(
+    drawings: dict[str, list[np.ndarray]], rotations: bool
+) -> tuple[np.ndarray, list[str]]:
+    names = sorted(drawings)
+    x = np.stack([np.stack(drawings[name]) for name in names])  # k 20 h w
+    if not rotations:
+        return x, names
+    turned = np.stack([np.rot90(x, k, (-2, -1)) for k in range(4)], axis=1)  # k 4 20 h w
+    return turned.reshape(-1, *x.shape[1:]), [f"{name}/{turn}" for name in names for turn in TURNS]
+
+
+def _choose(
+    x: np.ndarray, labels: list[str], classes: Sequence[str], folder: Path
+) -> tuple[np.ndarray, list[str]]:
+    place = {label: i for i, label in enumerate(labels)}
+    absent = [name for name in classes if name not in place]
+    if absent:
+        raise DataError(
+            f"{folder}: {len(absent)} class(es) of the list are not in the archives, first "
+            f"{absent[0]!r}. Both archives are needed, and rotations=True for names with /rot."
+        )
+    return x[[place[name] for name in classes]], list(classes)

@@ -1,0 +1,1 @@
+"""Named protocols, metrics with intervals, paired comparison, the report."""

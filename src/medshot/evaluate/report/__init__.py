@@ -1,0 +1,38 @@
+"""One self-contained HTML page that says what was learnt and how well it does."""
+
+from medshot.evaluate.report.content import (
+    Prediction,
+    Protocol,
+    Provenance,
+    Report,
+    Support,
+    SupportImage,
+)
+from medshot.evaluate.report.scores import (
+    Confusion,
+    Difference,
+    Estimate,
+    MetricRow,
+    MetricsTable,
+    Reliability,
+)
+from medshot.evaluate.report.words import summary_sentence
+from medshot.evaluate.report.write import render_report, write_report
+
+__all__ = [
+    "Confusion",
+    "Difference",
+    "Estimate",
+    "MetricRow",
+    "MetricsTable",
+    "Prediction",
+    "Protocol",
+    "Provenance",
+    "Reliability",
+    "Report",
+    "Support",
+    "SupportImage",
+    "render_report",
+    "summary_sentence",
+    "write_report",
+]

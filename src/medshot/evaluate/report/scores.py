@@ -1,0 +1,126 @@
+"""What a report says about scores, as frozen data: nothing here computes or draws one.
+
+All scores are fractions in [0, 1], and more is better.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["better", "not distinguishable", "worse", "undefined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean with its 95% interval over n measurements; NaN where it has no value."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    reason: str = ""
+    """Why the mean or the interval is NaN, in plain words; shown only then."""
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether the mean is a number."""
+        return math.isfinite(self.mean)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the mean and both ends of its interval are numbers."""
+        return all(math.isfinite(value) for value in (self.mean, self.low, self.high))
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric: an estimate for each method, in the order of the table's methods."""
+
+    name: str
+    """As it reads inside a sentence: "balanced accuracy", "macro AUROC"."""
+    estimates: tuple[Estimate, ...]
+    chance: float | None = None
+    """The score of guessing, drawn as a dashed line where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsTable:
+    """Metrics by methods; the first method is the learner, the first row leads the summary.
+
+    Raises ValueError where a row does not hold one estimate for each method.
+    """
+
+    methods: tuple[str, ...]
+    rows: tuple[MetricRow, ...]
+    unit: str = "episode"
+    """What n counts, in the singular: "episode", "patient", "image"."""
+    interval_method: str = ""
+    """How the intervals were made, for example "bootstrap over patients, 10000 draws"."""
+
+    def __post_init__(self) -> None:
+        if not self.methods or not self.rows:
+            raise ValueError("a metrics table needs a method and a row; give None for no table")
+        for row in self.rows:
+            if len(row.estimates) != len(self.methods):
+                raise ValueError(
+                    f"metric {row.name!r} has {len(row.estimates)} estimates "
+                    f"for {len(self.methods)} methods"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The paired difference, learner minus baseline, on one metric."""
+
+    metric: str
+    baseline: str
+    estimate: Estimate
+
+    @property
+    def verdict(self) -> Verdict:
+        """Better or worse only where the 95% interval excludes 0."""
+        if not self.estimate.has_interval:
+            return "undefined"
+        if self.estimate.low > 0:
+            return "better"
+        return "worse" if self.estimate.high < 0 else "not distinguishable"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confusion:
+    """How often each truth (row) was given each label (column): counts ``k k``.
+
+    Raises ValueError where the counts are not one row and one column for each label.
+    """
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.integer]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        k = len(self.labels)
+        if self.counts.shape != (k, k):
+            raise ValueError(f"{k} labels need counts {k} x {k}, got shape {self.counts.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """Stated confidence against observed accuracy in bins: three arrays ``bins``.
+
+    Raises ValueError where the three arrays are not of one length.
+    """
+
+    confidence: NDArray[np.floating]
+    accuracy: NDArray[np.floating]
+    count: NDArray[np.integer]
+    calibration_error: float | None = None
+    """Expected calibration error, a fraction."""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        shapes = {self.confidence.shape, self.accuracy.shape, self.count.shape}
+        if len(shapes) != 1 or self.count.ndim != 1:
+            raise ValueError(f"the reliability arrays need one shape (bins,), got {shapes}")

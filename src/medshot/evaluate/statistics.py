@@ -1,0 +1,51 @@
+"""Means over episodes with their 95 % intervals, and paired differences."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+
+from medshot.core.errors import ShapeError
+
+Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `n` episodes and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.half:.4f}"
+
+
+def mean_interval(values: Float[ndarray, "n"]) -> Interval:
+    """The mean of `values`, plus and minus 1.96 standard errors; values that are NaN left out.
+
+    It speaks of new episodes from the same images, not of new patients.
+    """
+    kept = values[np.isfinite(values)]
+    if len(kept) < 2:
+        mean = float(kept.mean()) if len(kept) else float("nan")
+        return Interval(mean, float("nan"), float("nan"), len(kept))
+    mean, half = float(kept.mean()), Z95 * float(kept.std(ddof=1)) / len(kept) ** 0.5
+    return Interval(mean, mean - half, mean + half, len(kept))
+
+
+def paired(first: Float[ndarray, "n"], second: Float[ndarray, "n"]) -> Interval:
+    """The mean of `first - second`, episode by episode: both must be of the same episodes."""
+    if len(first) != len(second):
+        raise ShapeError(
+            f"{len(first)} and {len(second)} episodes cannot be paired: use the same list for both."
+        )
+    return mean_interval(first - second)

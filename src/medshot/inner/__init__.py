@@ -1,0 +1,1 @@
+"""How weights move inside an episode: rules, unrolling, closed-form solutions."""

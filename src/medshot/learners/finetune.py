@@ -1,0 +1,49 @@
+"""Fine-tune: descend from the encoder's weights on the support alone."""
+
+import copy
+
+import torch
+from torch import nn
+
+from medshot.core.episode import Examples
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.learners.registry import register
+from medshot.nn.encoder import n_features
+from medshot.nn.heads import Linear, zero_head
+from medshot.tasks import Classification
+
+
+@register("finetune")
+class FineTune(Learner):
+    """Adam on a copy of the encoder and a new linear head, full support, `steps` steps.
+
+    Source: Chen et al. 2019, arXiv:1904.04232, sec. 3.1 (the baseline), fine-tuning all
+    weights as Guo et al. 2020, arXiv:1912.07200. No augmentation and nothing drawn at random,
+    so that the same support gives the same predictor.
+    """
+
+    supports = (Classification,)
+    source = "Chen et al. 2019, arXiv:1904.04232"
+    trainable = False
+    adapts_encoder = True
+    exact = False
+
+    def __init__(self, encoder: nn.Module, *, lr: float = 1e-3, steps: int = 50) -> None:
+        super().__init__()
+        self.encoder, self.lr, self.steps = encoder, lr, steps
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Descend on the support's loss."""
+        body = copy.deepcopy(self.encoder).eval()
+        weight, bias = zero_head(n_features(body), task.n_outputs, like=support.x)
+        moving = [*body.parameters(), weight, bias]
+        with torch.enable_grad():
+            optimizer = torch.optim.Adam([p.requires_grad_() for p in moving], lr=self.lr)
+            for _ in range(self.steps):
+                optimizer.zero_grad()
+                loss = task.loss(body(support.x) @ weight + bias, support.y)
+                loss.backward()
+                optimizer.step()
+        return Linear(body.requires_grad_(False), weight.detach(), bias.detach())

@@ -1,0 +1,55 @@
+"""Linear discriminant analysis with a shrunk covariance."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.inner.solve import ledoit_wolf_shrinkage, shrunk_discriminant
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear, class_means, features
+from medshot.tasks import Classification, one_hot
+
+
+@register("lda")
+class LDA(Learner):
+    """Gaussian classes with one covariance, shrunk towards a sphere.
+
+    Source: Friedman 1989, J. Am. Stat. Assoc. 84, 165-175 (regularised discriminant analysis),
+    with the shrinkage of Ledoit & Wolf 2004 when `shrinkage` is None, and otherwise the number
+    given, in (0, 1]. For a number it is scikit-learn's
+    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, except that the classes have
+    equal priors: how many images a class has in a support says nothing about how common it is.
+
+    With one image a class there is no covariance to estimate: the sphere remains, and LDA is
+    the nearest centroid.
+    """
+
+    supports = (Classification,)
+    source = "Friedman 1989; Ledoit & Wolf 2004"
+    trainable = False
+
+    def __init__(self, encoder: nn.Module, *, shrinkage: float | None = None) -> None:
+        super().__init__()
+        self.encoder, self.shrinkage = encoder, shrinkage
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Solve for the discriminants."""
+        z = features(self.encoder, support.x, unit=True)
+        labels = one_hot(support.y, task.n_outputs, like=z)
+        means = class_means(z, labels)
+        residuals = z - labels @ means
+        if len(z) > task.n_outputs and bool((residuals.detach().abs() > 1e-6).any()):
+            weight = shrunk_discriminant(means, residuals, self._shrinkage(residuals))
+        else:
+            weight = means.T * 10.0  # a sphere of variance 0.1, as sharp as nearest-centroid
+        bias = -0.5 * (means.T * weight).sum(0)
+        return Linear(self.encoder, weight, bias, unit=True)
+
+    def _shrinkage(self, residuals: Float[Tensor, "n f"]) -> Float[Tensor, ""]:
+        if self.shrinkage is not None:
+            return residuals.new_tensor(self.shrinkage)
+        # At 0 the covariance of few images in many features could not be inverted.
+        return ledoit_wolf_shrinkage(residuals).clamp(min=1e-3)

@@ -1,0 +1,6 @@
+"""Backbones and heads: no support, no query."""
+
+from medshot.nn.conv4 import Conv4 as Conv4
+from medshot.nn.encoder import Encoder as Encoder
+from medshot.nn.encoder import encoder as encoder
+from medshot.nn.pixels import Pixels as Pixels

@@ -1,0 +1,64 @@
+"""Four convolutions: the encoder of most few-shot papers."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.errors import unknown
+from medshot.core.parts import part
+from medshot.nn.encoder import Encoder, flat
+from medshot.nn.norm import norm
+
+
+@part("encoder", "conv4")
+class Conv4(Encoder):
+    """Four blocks of 3 x 3 convolution, normalisation, ReLU and halving.
+
+    Source: Vinyals et al. 2016, arXiv:1606.04080, sec. 4.1, and Snell et al. 2017,
+    arXiv:1703.05175, sec. 3.1 (`halve="pool"`, `width=64`); Finn et al. 2017,
+    arXiv:1703.03400, sec. 5.2, halves by stride instead (`halve="stride"`).
+
+    `read` says how the last map becomes features: `flatten` it (both papers at 28 pixels,
+    Snell's at any size), or take its `mean` over space (Finn's code for Omniglot). The default
+    normalisation is by group, not by batch: one image alone must get the answer it gets among
+    others.
+    """
+
+    source = "Vinyals et al. 2016, arXiv:1606.04080"
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        size: int = 64,
+        width: int = 64,
+        norm: str = "group",
+        halve: str = "pool",
+        read: str = "flatten",
+        scaling: str = "standard",
+    ) -> None:
+        super().__init__(channels, size, scaling)
+        if halve not in ("pool", "stride"):
+            raise unknown(halve, ("pool", "stride"), kind="way to halve")
+        if read not in ("flatten", "mean"):
+            raise unknown(read, ("flatten", "mean"), kind="way to read features")
+        widths = [channels, width, width, width, width]
+        self.blocks = nn.Sequential(
+            *(_block(a, b, norm, halve) for a, b in zip(widths, widths[1:], strict=False))
+        )
+        side = size
+        for _ in range(4):
+            side = side // 2 if halve == "pool" else (side + 1) // 2
+        self.read = read
+        self.transductive = norm == "transductive"
+        self.n_features = width if read == "mean" else width * side * side
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        maps = self.blocks(self.scaled(x))
+        return maps.mean((2, 3)) if self.read == "mean" else flat(maps)
+
+
+def _block(inputs: int, outputs: int, policy: str, halve: str) -> nn.Sequential:
+    stride = 2 if halve == "stride" else 1
+    pool = nn.MaxPool2d(2) if halve == "pool" else nn.Identity()
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+    return nn.Sequential(convolution, norm(policy, outputs), nn.ReLU(), pool)

@@ -1,0 +1,73 @@
+"""What every encoder is: images in [0, 1] of a known form to features."""
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.errors import ShapeError, unknown
+from medshot.core.parts import PARTS, make, names
+
+SCALINGS = ("centre", "invert", "standard", "unit")
+
+
+class Encoder(nn.Module):
+    """Maps images `n c h w` in [0, 1] to features `n f`.
+
+    The scaling of intensities is the encoder's first step, so that it travels with the
+    weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
+    `centre` maps to [-2, 2], `standard` gives every image mean 0 and deviation 1.
+    """
+
+    channels: int
+    size: int
+    n_features: int
+    transductive: bool = False
+    source: ClassVar[str] = ""
+
+    def __init__(self, channels: int, size: int, scaling: str) -> None:
+        super().__init__()
+        if scaling not in SCALINGS:
+            raise unknown(scaling, SCALINGS, kind="scaling")
+        self.channels, self.size, self.scaling = channels, size, scaling
+
+    def scaled(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Intensities as the layers want them."""
+        if x.shape[1:] != (self.channels, self.size, self.size):
+            raise ShapeError(
+                f"This encoder takes images of {self.channels} x {self.size} x {self.size} "
+                f"(channels, height, width), not {' x '.join(map(str, x.shape[1:]))}. Load with "
+                f"channels={self.channels}, size={self.size}."
+            )
+        if self.scaling == "invert":
+            return 1 - x
+        if self.scaling == "centre":
+            return 4 * x - 2
+        if self.scaling == "standard":
+            dims = (1, 2, 3)
+            return (x - x.mean(dims, True)) / (x.var(dims, keepdim=True, correction=0) + 1e-5).sqrt()
+        return x
+
+
+def encoder(name: str, **options: object) -> Encoder:
+    """The encoder called `name`, untrained, in eval mode. Options as in its class."""
+    if f"encoder/{name}" not in PARTS:
+        raise unknown(name, names("encoder"), kind="encoder")
+    return make({"part": f"encoder/{name}", "options": options}).eval()
+
+
+def n_features(module: nn.Module) -> int:
+    """How many features an encoder gives: its attribute `n_features`."""
+    found = getattr(module, "n_features", None)
+    if not isinstance(found, int):
+        raise ShapeError(
+            f"{type(module).__name__} does not say how many features it gives. Set "
+            "`self.n_features` in its constructor."
+        )
+    return found
+
+
+def flat(x: Tensor) -> Tensor:
+    """`n ...` to `n f`."""
+    return torch.flatten(x, 1)

@@ -1,0 +1,27 @@
+"""Normalisation layers by policy, because in few-shot learning the policy is a result.
+
+| policy | statistics of | one image alone = in a batch |
+|---|---|---|
+| group | the image itself (Wu & He 2018, arXiv:1803.08494) | yes |
+| batch | meta-training, kept (Ioffe & Szegedy 2015, arXiv:1502.03167) | yes, in eval mode |
+| transductive | the batch at hand, also at test time (as in Finn et al. 2017) | no |
+"""
+
+from torch import nn
+
+from medshot.core.errors import unknown
+
+POLICIES = ("batch", "group", "none", "transductive")
+
+
+def norm(policy: str, channels: int) -> nn.Module:
+    """A normalisation layer for `n channels *s`."""
+    if policy == "group":
+        return nn.GroupNorm(min(8, channels), channels)
+    if policy == "batch":
+        return nn.BatchNorm2d(channels)
+    if policy == "transductive":
+        return nn.BatchNorm2d(channels, track_running_stats=False)
+    if policy == "none":
+        return nn.Identity()
+    raise unknown(policy, POLICIES, kind="normalisation policy")

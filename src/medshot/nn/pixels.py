@@ -1,0 +1,23 @@
+"""No encoder at all: the pixels themselves. The baseline of baselines."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.core.parts import part
+from medshot.nn.encoder import Encoder, flat
+
+
+@part("encoder", "pixels")
+class Pixels(Encoder):
+    """The intensities as features, `c * size * size` of them."""
+
+    source = "the raw image"
+
+    def __init__(self, *, channels: int = 3, size: int = 64, scaling: str = "standard") -> None:
+        super().__init__(channels, size, scaling)
+        self.n_features = channels * size * size
+        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        return flat(self.scaled(x))

@@ -1,0 +1,4 @@
+"""One file a kind of task."""
+
+from medshot.tasks.classification import Classification as Classification
+from medshot.tasks.classification import one_hot as one_hot

@@ -1,0 +1,49 @@
+"""One label an image, out of k."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from medshot.core.errors import DataError
+from medshot.core.task import Task
+
+
+class Classification(Task):
+    """Which of `n_outputs` classes an image belongs to; targets are 0 ... k-1."""
+
+    kind = "classification"
+
+    def check(self, target: Int[Tensor, "n"]) -> None:
+        """Every class needs an example, and there must be at least two classes."""
+        if self.n_outputs < 2:
+            raise DataError(
+                "There is only one class, so there is nothing to tell apart. Add a class "
+                "(for example `normal`), each with at least one image."
+            )
+        outside = target[(target < 0) | (target >= self.n_outputs)]
+        if len(outside):
+            raise DataError(
+                f"Label {int(outside[0])} is outside 0 ... {self.n_outputs - 1}. Number the "
+                "classes from 0 without gaps."
+            )
+        seen = torch.bincount(target, minlength=self.n_outputs)
+        if (seen == 0).any():
+            absent = (seen == 0).nonzero().flatten().tolist()
+            raise DataError(
+                f"Class number(s) {absent} have no image in the support. Add one to each, or "
+                "leave these classes out."
+            )
+
+    def loss(self, output: Float[Tensor, "n k"], target: Int[Tensor, "n"]) -> Float[Tensor, ""]:
+        """Cross-entropy, the mean over images."""
+        return F.cross_entropy(output, target)
+
+    def probabilities(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """Softmax."""
+        return output.softmax(1)
+
+
+def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
+    """Labels as rows of 0 and 1, on the device and in the type of `like`."""
+    return F.one_hot(y, k).to(like)

@@ -1,0 +1,41 @@
+"""How a run is watched: a bar with the time left for a person, nothing for a program."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Row = dict[str, float]
+Tick = Callable[[int, Row | None], None]
+Watch = Callable[[int, int], AbstractContextManager[Tick]]  # steps in all, steps done
+
+
+@contextmanager
+def quiet(steps: int, done: int) -> Iterator[Tick]:
+    """Show nothing."""
+    del steps, done
+    yield lambda step, row: None
+
+
+@contextmanager
+def bar(steps: int, done: int) -> Iterator[Tick]:
+    """A bar on standard error, with losses and the time left; lines where it is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        *(TextColumn("[bold]meta-train"), BarColumn(), MofNCompleteColumn()),
+        *(TextColumn("{task.fields[said]}"), TextColumn("left"), TimeRemainingColumn()),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("train", total=steps, completed=done, said="")
+
+        def tick(step: int, row: Row | None) -> None:
+            if row is None:
+                progress.update(task, completed=step)
+                return
+            said = f"loss {row['loss']:.3f}  validation {row['val_loss']:.3f}"
+            progress.update(task, completed=step, said=said)
+            if not console.is_terminal:
+                console.print(f"step {step}/{steps}  {said}", highlight=False)
+
+        yield tick

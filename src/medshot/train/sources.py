@@ -1,0 +1,67 @@
+"""Which episodes teach and which judge, from what the user gave."""
+
+from collections.abc import Sequence
+
+import torch
+
+from medshot.core.errors import DataError
+from medshot.data.dataset import Dataset
+from medshot.data.sample import EpisodeSampler, EpisodeSource, Mixture
+from medshot.data.split import split_classes, split_patients
+
+Given = Dataset | Sequence[Dataset] | EpisodeSource
+ENOUGH_CLASSES = 5  # times way: then a fifth of the classes can be held out
+
+
+def episode_sources(
+    data: Given,
+    val: Given | None,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+    seed: int,
+    device: torch.device,
+) -> tuple[EpisodeSource, EpisodeSource]:
+    """Episodes to learn from and episodes to validate on, which share no class or no patient."""
+    taught, judged = _datasets(data), _datasets(val)
+    if taught and val is None:
+        halves = [_hold_out(dataset, way, seed) for dataset in taught]
+        taught, judged = [a for a, _ in halves], [b for _, b in halves]
+    first = _sampled(taught, way, shot, query, seed, device) if taught else data
+    if judged:
+        second = _sampled(judged, way, shot, query, seed + 1, device)
+    elif val is None:
+        raise DataError("Give `val` too: episodes that were made elsewhere cannot be split here.")
+    else:
+        second = val
+    return first, second  # type: ignore[return-value]
+
+
+def _datasets(given: Given | None) -> list[Dataset]:
+    if isinstance(given, Dataset):
+        return [given]
+    return list(given) if isinstance(given, Sequence) else []
+
+
+def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:
+    if len(dataset.labels) >= ENOUGH_CLASSES * way:
+        return split_classes(dataset, 0.2, seed)
+    return split_patients(dataset, 0.2, seed)
+
+
+def _sampled(
+    datasets: Sequence[Dataset], way: int, shot: int, query: int, seed: int, device: torch.device
+) -> EpisodeSource:
+    samplers = [
+        EpisodeSampler(
+            dataset.to(device), way=_ways(dataset, way, datasets), shot=shot, query=query, seed=seed
+        )
+        for dataset in datasets
+    ]
+    return samplers[0] if len(samplers) == 1 else Mixture(samplers, seed=seed)
+
+
+def _ways(dataset: Dataset, way: int, datasets: Sequence[Dataset]) -> int:
+    """Among several data sets, one with fewer classes gives episodes of all it has."""
+    return min(way, len(dataset.labels)) if len(datasets) > 1 else way

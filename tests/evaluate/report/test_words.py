@@ -1,0 +1,49 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from medshot.evaluate.report import Estimate, MetricsTable, Report, Support, summary_sentence
+from medshot.evaluate.report.words import in_words, interval, number
+
+
+def test_numbers_have_three_decimals_and_a_true_minus() -> None:
+    assert number(0.78249) == "0.782"
+    assert number(-0.0124, signed=True) == "\N{MINUS SIGN}0.012"
+    assert number(math.nan) == "undefined"
+
+
+def test_an_undefined_interval_keeps_its_mean_and_says_why() -> None:
+    one = Estimate(0.5, math.nan, math.nan, 1, "one episode only")
+    assert in_words(one) == "0.500, interval undefined: one episode only"
+    assert interval(replace(one, reason="")) == "interval undefined: no reason was recorded"
+
+
+def test_summary_says_what_how_much_how_well_and_against_what(full: Report) -> None:
+    assert summary_sentence(full) == (
+        "The predictor learnt to tell “adenoma” from “hyperplastic” from 10 labelled images of "
+        "7 patients; over 600 test episodes, prototypes reaches a mean balanced accuracy of 0.782 "
+        "(95% interval 0.751 to 0.813), better than class mean (difference +0.241, 95% interval "
+        "+0.208 to +0.274)."
+    )
+
+
+def test_summary_without_scores_baseline_or_patients(bare: Report, metrics: MetricsTable) -> None:
+    assert summary_sentence(bare).endswith(
+        "10 labelled images of an unknown number of patients; "
+        "how well it does has not been measured."
+    )
+    alone = summary_sentence(replace(bare, metrics=metrics))
+    assert alone.endswith("compared with no baseline.")
+
+
+@pytest.mark.parametrize(
+    ("labels", "task"),
+    [
+        (("a",), "to recognise “a”"),
+        (("a", "b", "c"), "to tell “a”, “b” and “c” apart"),
+        (("a", "b", "c", "d", "e"), "to tell 5 classes apart"),
+    ],
+)
+def test_summary_names_few_labels_and_counts_many(labels: tuple[str, ...], task: str) -> None:
+    assert task in summary_sentence(Report("t", Support(labels, 1, 1)))
