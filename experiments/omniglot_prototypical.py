@@ -10,9 +10,9 @@ trains again on both, which we leave out. Resumes after a kill.
 from record import parse, record
 
 import medshot
-from medshot.evaluate.protocol import protocol
-from medshot.evaluate.run import evaluate
-from medshot.train.progress import bar
+from medshot.evaluation.protocol import protocol
+from medshot.evaluation.run import evaluate
+from medshot.training.progress import bar
 
 NAME = "snell17/omniglot/5w1s"
 PUBLISHED = 0.988

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from medshot.core.files import write_text
-from medshot.evaluate.run import Result
-from medshot.train.run import Run
+from medshot.evaluation.run import Result
+from medshot.training.run import Run
 
 
 def parse(doc: str | None, *, steps: int) -> argparse.Namespace:

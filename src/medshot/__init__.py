@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
     from medshot.data.split import split_classes, split_patients
-    from medshot.learners.registry import build, learners, register
+    from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
-    from medshot.train.loop import train
-    from medshot.train.run import Run, load_run
+    from medshot.training.loop import train
+    from medshot.training.run import Run, load_run
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
@@ -33,19 +33,18 @@ _HOME = {
     "MedshotError": "medshot.core.errors",
     "Prediction": "medshot.core.predictor",
     "Predictor": "medshot.core.predictor",
-    "Run": "medshot.train.run",
+    "Run": "medshot.training.run",
     "Task": "medshot.core.task",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
-    "learners": "medshot.learners.registry",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
-    "load_run": "medshot.train.run",
+    "load_run": "medshot.training.run",
     "part": "medshot.core.parts",
     "register": "medshot.learners.registry",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
-    "train": "medshot.train.loop",
+    "train": "medshot.training.loop",
 }
 
 __all__ = [  # noqa: PLE0604  (the table above is what there is)

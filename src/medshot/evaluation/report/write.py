@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medshot.evaluate.report import figures, words
-from medshot.evaluate.report.content import Report
-from medshot.evaluate.report.thumbnails import thumbnail
+from medshot.evaluation.report import figures, words
+from medshot.evaluation.report.content import Report
+from medshot.evaluation.report.thumbnails import thumbnail
 
 STANDING_LINE = "Research use only. Not a medical device; not validated for any clinical decision."
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from medshot.evaluate.report import (
+from medshot.evaluation.report import (
     Confusion,
     Difference,
     Estimate,

@@ -14,7 +14,7 @@ from medshot.core.errors import SaveError
 from medshot.core.files import replacing
 
 if TYPE_CHECKING:
-    from medshot.train.run import Run
+    from medshot.training.run import Run
 
 FILE = "checkpoint.safetensors"
 

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from medshot.evaluate.report.content import Report, Support
-from medshot.evaluate.report.scores import Difference, Estimate, MetricsTable
+from medshot.evaluation.report.content import Report, Support
+from medshot.evaluation.report.scores import Difference, Estimate, MetricsTable
 
 UNDEFINED = "undefined"
 NO_REASON = "no reason was recorded"

@@ -17,8 +17,8 @@ from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.parts import make, recipe
 from medshot.core.store import versions
-from medshot.train.checkpoint import FILE, Checkpoint, read_best, read_history
-from medshot.train.progress import Row, Watch
+from medshot.training.checkpoint import FILE, Checkpoint, read_best, read_history
+from medshot.training.progress import Row, Watch
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """One self-contained HTML page that says what was learnt and how well it does."""
 
-from medshot.evaluate.report.content import (
+from medshot.evaluation.report.content import (
     Prediction,
     Protocol,
     Provenance,
@@ -8,7 +8,7 @@ from medshot.evaluate.report.content import (
     Support,
     SupportImage,
 )
-from medshot.evaluate.report.scores import (
+from medshot.evaluation.report.scores import (
     Confusion,
     Difference,
     Estimate,
@@ -16,8 +16,8 @@ from medshot.evaluate.report.scores import (
     MetricsTable,
     Reliability,
 )
-from medshot.evaluate.report.words import summary_sentence
-from medshot.evaluate.report.write import render_report, write_report
+from medshot.evaluation.report.words import summary_sentence
+from medshot.evaluation.report.write import render_report, write_report
 
 __all__ = [
     "Confusion",

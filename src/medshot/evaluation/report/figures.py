@@ -11,8 +11,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from medshot.evaluate.report.scores import Confusion, Estimate, MetricsTable, Reliability
-from medshot.evaluate.report.words import interval, number
+from medshot.evaluation.report.scores import Confusion, Estimate, MetricsTable, Reliability
+from medshot.evaluation.report.words import interval, number
 
 SIDE = 240
 LARGEST_DOT = 9.0

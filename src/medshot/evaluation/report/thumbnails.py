@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from medshot.evaluate.report.content import Pixels
+from medshot.evaluation.report.content import Pixels
 
 LONGEST_SIDE = 192
 """Pixels; twice the size on the page, so that print and dense screens stay sharp."""

@@ -19,11 +19,11 @@ from medshot.core.errors import ConfigError, TaskError, TrainingError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
-from medshot.train.checkpoint import Checkpoint
-from medshot.train.device import choose_device, place
-from medshot.train.progress import Watch, quiet
-from medshot.train.run import Run, open_run
-from medshot.train.sources import episode_sources
+from medshot.training.checkpoint import Checkpoint
+from medshot.training.device import choose_device, place
+from medshot.training.progress import Watch, quiet
+from medshot.training.run import Run, open_run
+from medshot.training.sources import episode_sources
 
 
 def train(

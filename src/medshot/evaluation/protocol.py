@@ -13,7 +13,7 @@ from types import MappingProxyType
 from medshot.core.errors import DataError, unknown
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
-from medshot.evaluate.sets import finn17_classes, medical_set, snell17_classes
+from medshot.evaluation.sets import finn17_classes, medical_set, snell17_classes
 
 PARTS = ("train", "val", "test")
 VARIABLE = "MEDSHOT_DATA"

@@ -4,8 +4,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from medshot.evaluate.report import Confusion, Estimate, MetricRow, MetricsTable, Reliability
-from medshot.evaluate.report.figures import (
+from medshot.evaluation.report import Confusion, Estimate, MetricRow, MetricsTable, Reliability
+from medshot.evaluation.report.figures import (
     Axis,
     axis_for,
     axis_strip,

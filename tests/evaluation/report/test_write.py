@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medshot.evaluate.report import (
+from medshot.evaluation.report import (
     Prediction,
     Report,
     Support,
@@ -14,8 +14,8 @@ from medshot.evaluate.report import (
     render_report,
     write_report,
 )
-from medshot.evaluate.report.content import Pixels
-from medshot.evaluate.report.write import STANDING_LINE
+from medshot.evaluation.report.content import Pixels
+from medshot.evaluation.report.write import STANDING_LINE
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"y"
 

@@ -18,8 +18,8 @@ from medshot.core.store import versions
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import unit
 from medshot.data.sample import EpisodeSampler
-from medshot.evaluate.metrics import METRICS
-from medshot.evaluate.statistics import Interval, mean_interval
+from medshot.evaluation.metrics import METRICS
+from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.tasks import Classification
 
 AT_ONCE = 256  # images encoded together

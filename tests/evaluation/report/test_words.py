@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from medshot.evaluate.report import Estimate, MetricsTable, Report, Support, summary_sentence
-from medshot.evaluate.report.words import in_words, interval, number
+from medshot.evaluation.report import Estimate, MetricsTable, Report, Support, summary_sentence
+from medshot.evaluation.report.words import in_words, interval, number
 
 
 def test_numbers_have_three_decimals_and_a_true_minus() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medshot.evaluate.report.scores import Confusion, Difference, MetricsTable, Reliability
+from medshot.evaluation.report.scores import Confusion, Difference, MetricsTable, Reliability
 
 Pixels = NDArray[np.uint8]
 

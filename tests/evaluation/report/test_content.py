@@ -1,6 +1,6 @@
 import numpy as np
 
-from medshot.evaluate.report import Prediction, Support, SupportImage
+from medshot.evaluation.report import Prediction, Support, SupportImage
 
 PIXELS = np.zeros((1, 4, 4), dtype=np.uint8)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medshot.evaluate.report.thumbnails import thumbnail
+from medshot.evaluation.report.thumbnails import thumbnail
 
 
 def _decode(uri: str) -> Image.Image:
