@@ -9,7 +9,7 @@ tensors are functions of them, so a query loss back-propagates into the learner 
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from medshot.core.predictor import Card, Predictor
 from medshot.core.task import Task
 
 
+@runtime_checkable
 class SupportSet(Protocol):
     """A loaded folder: examples that know their task, labels and preprocessing."""
 

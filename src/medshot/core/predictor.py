@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from medshot.core.errors import SaveError
 from medshot.core.task import Task
 
 
+@runtime_checkable
 class Preprocessing(Protocol):
     """Makes the tensor that a predictor takes out of an image file."""
 
@@ -66,7 +67,7 @@ class Predictor(nn.Module):
         detached: dict[int, Any] = {id(b): b.detach().clone() for b in self.buffers()}
         return copy.deepcopy(self, detached).eval().requires_grad_(False)
 
-    def with_card(self, card: Card) -> Self:
+    def with_card(self, card: Card) -> "Predictor":
         """This predictor, carrying `card`."""
         self.card = card
         return self

@@ -36,11 +36,11 @@ class ImagePreprocessing:
         if self.channels not in (1, 3):
             raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
 
-    def pixels(self, path: Path) -> UInt8[ndarray, "c h w"]:
+    def pixels(self, path: Path) -> UInt8[ndarray, "d s s"]:
         """One file as 8-bit values, as they are kept in memory."""
         return self.fit(read_image(path))
 
-    def fit(self, pixels: UInt8[ndarray, "h w c"]) -> UInt8[ndarray, "c h w"]:
+    def fit(self, pixels: UInt8[ndarray, "h w c"]) -> UInt8[ndarray, "d s s"]:
         """Decoded pixels in this form."""
         image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
         image = image.convert("L" if self.channels == 1 else "RGB")
@@ -49,7 +49,7 @@ class ImagePreprocessing:
         array = np.asarray(image)
         return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
-    def read(self, path: Path) -> Float[Tensor, "c h w"]:
+    def read(self, path: Path) -> Float[Tensor, "d s s"]:
         """One file in [0, 1]."""
         return unit(torch.from_numpy(self.pixels(path).copy()))
 

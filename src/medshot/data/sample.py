@@ -9,7 +9,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from medshot.tasks import Classification
 RETRIES = 20
 
 
+@runtime_checkable
 class EpisodeSource(Protocol):
     """Endless numbered episodes."""
 
