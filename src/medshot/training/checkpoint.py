@@ -91,7 +91,7 @@ class Checkpoint:
             temporary.write_bytes(content)
 
 
-def read_history(folder: Path) -> list[dict[str, float]]:
+def read_history(folder: Path) -> list[dict[str, int | float]]:
     """The validations of the run in `folder`, as of its last checkpoint."""
     return _read(folder / FILE)[1]["history"] if (folder / FILE).exists() else []
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Row = dict[str, float]
+Row = dict[str, int | float]
 Tick = Callable[[int, Row | None], None]
 Watch = Callable[[int, int], AbstractContextManager[Tick]]  # steps in all, steps done
 
