@@ -25,6 +25,7 @@ def parse(doc: str | None, *, steps: int) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run and its result")
     parser.add_argument("--steps", type=int, default=steps, help="meta-training steps")
+    parser.add_argument("--only", nargs="*", help="only these sets, where there are several")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

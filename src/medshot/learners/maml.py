@@ -46,7 +46,7 @@ class MAML(Learner):
         encoder: nn.Module,
         *,
         way: int | None = None,
-        lr: float = 0.1,
+        lr: float = 0.03,
         steps: int = 5,
         test_steps: int | None = None,
     ) -> None:
