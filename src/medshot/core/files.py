@@ -44,25 +44,13 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def new_folder(path: Path) -> Path:
-    """`path`, if nothing is there yet and it may be made.
-
-    Raises:
-        SaveError: it exists and is not empty, or cannot be made.
-    """
-    try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise SaveError(
-                f"{path} exists already, and nothing is ever overwritten. Choose another "
-                "name, or move it away first."
-            )
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+def refuse_taken(path: Path) -> None:
+    """Raise `SaveError` if something is at `path` already; an empty folder is nothing."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise SaveError(
-            f"Could not make the folder {path}: {error.strerror}. Choose a place where you may "
-            "write."
-        ) from error
-    return path
+            f"{path} exists already, and nothing is ever overwritten. Choose another name, or move "
+            "it away first."
+        )
 
 
 def _flush(path: Path) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.core.parts import recipe
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Card, Predictor, any_tensor
 from medshot.core.task import Task
 
 
@@ -60,7 +60,7 @@ class Learner(nn.Module, ABC):
                 raise TaskError("Examples do not know what their targets mean: give a task too.")
             return self._checked(support, task)
         examples, card = support.support(self.encoder)
-        predictor = self._checked(examples.to(_any_tensor(self)), card.task)
+        predictor = self._checked(examples.to(any_tensor(self)), card.task)
         made_by = {"learner": recipe(self), "origin": self.origin, "source": self.source}
         return predictor.freeze().with_card(replace(card, learner=made_by))
 
@@ -91,10 +91,3 @@ class Learner(nn.Module, ABC):
                 "`medshot data check DIR` names the files."
             )
         return self.learn(support, task)
-
-
-def _any_tensor(module: nn.Module) -> Tensor:
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.is_floating_point():
-            return tensor
-    return torch.zeros(())

@@ -11,6 +11,7 @@ from a disk can only name a part that the program already knows.
     make(that)                 a Conv4 again, weights to be loaded
 
 Nested parts become nested recipes, tensors their shape and type (a state dict fills them).
+Loading needs no import before it: for an unknown name, the files of its kind are imported.
 """
 
 import functools
@@ -21,11 +22,19 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, SaveError, unknown
 
 Class = TypeVar("Class", bound=type)
 
 PARTS: dict[str, type] = {}
+
+_WRITTEN_IN = {
+    "encoder": "medshot.nn",
+    "learner": "medshot.learners",
+    "predictor": "medshot.nn",
+    "preprocessing": "medshot.data",
+}
 
 
 def part(kind: str, name: str) -> Callable[[Class], Class]:
@@ -60,10 +69,14 @@ def recipe(made: object) -> dict[str, Any]:
 
 def make(wanted: dict[str, Any]) -> Any:
     """The object that `wanted`, a recipe, describes. Tensors are zeros, to be loaded."""
-    if wanted["part"] not in PARTS:
-        raise unknown(wanted["part"], PARTS, kind="part")
+    key = wanted["part"]
+    folder = _WRITTEN_IN.get(key.partition("/")[0])
+    if key not in PARTS and folder:
+        import_files(folder)
+    if key not in PARTS:
+        raise unknown(key, PARTS, kind="part")
     options = {name: _from_json(value) for name, value in wanted["options"].items()}
-    return PARTS[wanted["part"]](**options)
+    return PARTS[key](**options)
 
 
 def names(kind: str) -> list[str]:
@@ -86,10 +99,16 @@ def _remember(cls: type, key: str) -> None:
         if type(self) is cls:
             given = signature.bind(*args, **options)
             given.apply_defaults()
-            made = {"part": key, "options": given.arguments, "class": cls.__qualname__}
+            options = {name: _without_values(v) for name, v in given.arguments.items()}
+            made = {"part": key, "options": options, "class": cls.__qualname__}
             object.__setattr__(self, "_recipe", made)
 
     cls.__init__ = init
+
+
+def _without_values(option: Any) -> Any:
+    # A tensor kept here would outlive `.to(device)` and hold its graph.
+    return option.detach().to("meta") if isinstance(option, Tensor) else option
 
 
 def _to_json(value: Any) -> Any:

@@ -63,9 +63,15 @@ class Predictor(nn.Module):
     transductive = False  # True: an answer depends on which other images are in the batch
 
     def freeze(self) -> "Predictor":
-        """A copy that stands alone: no graph, nothing shared with the learner, eval mode."""
-        detached: dict[int, Any] = {id(b): b.detach().clone() for b in self.buffers()}
-        return copy.deepcopy(self, detached).eval().requires_grad_(False)
+        """A copy that stands alone: no graph, nothing shared with the learner, eval mode.
+
+        Its tensors are laid out as files hold them: once loaded again, sums run in the same order.
+        """
+        plain = torch.contiguous_format
+        detached: dict[int, Any] = {
+            id(b): b.detach().clone(memory_format=plain) for b in self.buffers()
+        }
+        return copy.deepcopy(self, detached).to(memory_format=plain).eval().requires_grad_(False)
 
     def with_card(self, card: Card) -> "Predictor":
         """This predictor, carrying `card`."""
@@ -83,8 +89,7 @@ class Predictor(nn.Module):
         if not isinstance(images, str | Path):
             return [self.predict(path) for path in images]
         card = self.known_card()
-        like = next(self.buffers(), torch.zeros(()))
-        x = card.preprocessing.read(Path(images)).to(like.device)
+        x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         training = self.training
         values = card.task.probabilities(self.eval()(x[None]))[0].tolist()
         self.train(training)
@@ -106,3 +111,11 @@ class Predictor(nn.Module):
                 "loaded folder, `learner.adapt(medshot.load(...))`, or give it a `Card`."
             )
         return self.card
+
+
+def any_tensor(module: nn.Module) -> Tensor:
+    """A tensor of `module`, for its device and floating type; without any, the default ones."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_floating_point():
+            return tensor
+    return torch.zeros(())

@@ -21,10 +21,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from medshot.core.errors import MedshotError, SaveError
-from medshot.core.files import new_folder, write_text
+from medshot.core.errors import SaveError
+from medshot.core.files import refuse_taken, write_text
 from medshot.core.parts import make, recipe
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Card, Predictor, Preprocessing
 from medshot.core.task import task_of
 
 FORMAT = 1
@@ -50,9 +50,7 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
     tensors = save({n: t.contiguous() for n, t in frozen.state_dict().items()})
     about = _about(frozen, card, hashlib.sha256(tensors).hexdigest())
     folder = folder.absolute()
-    new_folder(folder.parent) if not folder.parent.exists() else None
-    if folder.exists():
-        new_folder(folder)
+    refuse_taken(folder)
     staging = _staging(folder)
     try:
         (staging / "weights.safetensors").write_bytes(tensors)
@@ -75,37 +73,33 @@ def load_predictor(folder: str | Path) -> Predictor:
     """
     folder = Path(folder)
     about = _read_json(folder / "predictor.json")
+    predictor, card = _made(about, folder / "predictor.json")
     try:
-        predictor = make(about["predictor"])
         tensors = (folder / "weights.safetensors").read_bytes()
-        if hashlib.sha256(tensors).hexdigest() != about["sha256"]:
+        if hashlib.sha256(tensors).hexdigest() != about.get("sha256"):
             raise SaveError(
                 f"{folder / 'weights.safetensors'} is not the file that was saved (its SHA-256 "
                 "differs): truncated or changed. Copy the folder again."
             )
-        predictor.load_state_dict(load(tensors))
-        task = task_of(about["task"]["kind"], about["task"]["n_outputs"])
-        preprocessing = make(about["preprocessing"])
-        card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
-    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        predictor.load_state_dict(load(tensors), assign=True)  # in the type that was saved
+    except (RuntimeError, OSError, SafetensorError) as error:
         raise SaveError(
-            f"{folder} is no predictor of medshot, or is damaged ({type(error).__name__}: {error}). "
-            "Copy the folder again, or adapt again."
+            f"{folder / 'weights.safetensors'} cannot be used ({error}). Copy the folder again, or "
+            "adapt again."
         ) from error
     return predictor.eval().requires_grad_(False).with_card(card)
 
 
 def model_card(about: dict[str, Any]) -> str:
     """The README of a saved predictor, in Markdown."""
-    data, learner = about["data"], about["learner"]
+    data = about["data"]
     counts = "\n".join(f"| {label} | {n} |" for label, n in data.get("images", {}).items())
     notes = data.get("licence", "not stated")
     return f"""# A medshot predictor: {" / ".join(about["labels"])}
 
 {RESEARCH_ONLY}
 
-Learnt by `{learner["learner"]["part"]}` ({learner["source"]}) from `{data.get("name", "")}`.
-Encoder weights: {learner["origin"]}.
+{_provenance(about["learner"], data.get("name", ""))}
 
 | class | images in the support |
 |---|---|
@@ -133,6 +127,28 @@ def versions() -> dict[str, str]:
     }
 
 
+def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
+    try:
+        predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
+        task = task_of(about["task"]["kind"], about["task"]["n_outputs"])
+        card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
+        if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
+            raise TypeError("a part of another kind stands where it should not")
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise SaveError(
+            f"{path} is not what was written ({type(error).__name__}: {error}). Copy the folder "
+            "again, or adapt again."
+        ) from error
+    return predictor, card
+
+
+def _provenance(learner: dict[str, Any], data: str) -> str:
+    if not learner:
+        return "How it was learnt was not recorded."
+    part, source, origin = learner["learner"]["part"], learner["source"], learner["origin"]
+    return f"Learnt by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
+
+
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -150,6 +166,7 @@ def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
 
 def _staging(folder: Path) -> Path:
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise SaveError(
@@ -166,5 +183,5 @@ def _read_json(path: Path) -> dict[str, Any]:
             "weights.safetensors, as `medshot adapt` writes it."
         ) from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise MedshotError(f"{path} has another format than {FORMAT}: use a newer medshot.")
+        raise SaveError(f"{path} has another format than {FORMAT}: use a newer medshot.")
     return about

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from medshot.core.discover import import_files
 from medshot.core.errors import unknown
 
 TASKS: dict[str, type["Task"]] = {}
@@ -47,6 +48,8 @@ class Task(ABC):
 
 def task_of(kind: str, n_outputs: int) -> Task:
     """The task called `kind` (`classification`, ...)."""
+    if kind not in TASKS:
+        import_files("medshot.tasks")
     if kind not in TASKS:
         raise unknown(kind, TASKS, kind="task")
     return TASKS[kind](n_outputs)

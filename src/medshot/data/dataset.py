@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError
 from medshot.core.predictor import Card
-from medshot.data.manifest import Row
 from medshot.data.preprocess import ImagePreprocessing, unit
+from medshot.data.table import Row
 from medshot.tasks import Classification
 
 

@@ -12,16 +12,26 @@ import torch
 
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
-from medshot.data.manifest import Row, read_manifest
+from medshot.data.duplicates import duplicates
+from medshot.data.finding import finding_of
+from medshot.data.manifest import read_manifest
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.sources import omniglot
+from medshot.data.table import Row
 
 
-@overload
-def load(folder: str | Path, /, *, channels: int | None = ..., size: int | None = ...) -> Dataset: ...
 @overload
 def load(
-    folder: str | Path, second: str | Path, /, *more: str | Path, channels: int | None = ..., size: int | None = ...
+    folder: str | Path, /, *, channels: int | None = ..., size: int | None = ...
+) -> Dataset: ...
+@overload
+def load(
+    folder: str | Path,
+    second: str | Path,
+    /,
+    *more: str | Path,
+    channels: int | None = ...,
+    size: int | None = ...,
 ) -> list[Dataset]: ...
 
 
@@ -73,22 +83,16 @@ def load_one(folder: Path, channels: int | None = None, size: int | None = None)
 
 def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
     """Raise `DataError` if one and the same file content carries two labels."""
-    first: dict[str, Row] = {}
-    for row, digest in zip(rows, digests, strict=True):
-        other = first.setdefault(digest, row)
-        if other.label != row.label:
-            raise DataError(
-                f"{other.path} ({other.label}) and {row.path} ({row.label}) are the same image "
-                "under two labels. Decide which one is right and remove the other."
-            )
+    for finding in duplicates(rows, digests):
+        if finding.severity == "error":
+            raise finding.error()
 
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, str]:
     try:
         pixels = form.pixels(row.path)
     except DataError as error:
-        where = f"labels.csv, line {row.line}: " if row.line else ""
-        raise DataError(f"{where}{error}") from error
+        raise finding_of(error, row.path, row.line or None).error() from error
     return pixels, hashlib.sha256(row.path.read_bytes()).hexdigest()
 
 

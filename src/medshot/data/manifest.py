@@ -4,29 +4,16 @@ Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
             DIR/CLASS/*.png ...  one folder a class
 """
 
-import csv
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.core.errors import DataError
+from medshot.data.finding import TABLE, Finding, refusal
 from medshot.data.read import SUFFIXES
+from medshot.data.table import Row, inside, outside, read_table
 
 FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
     "patient, split where known), or one sub-folder a class with the images in it."
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image: its file, its label, and what else is known of it."""
-
-    path: Path
-    label: str
-    patient: str = ""
-    split: str = ""
-    line: int = 0  # in labels.csv; 0 for class folders
 
 
 def read_manifest(folder: Path) -> list[Row]:
@@ -35,80 +22,55 @@ def read_manifest(folder: Path) -> list[Row]:
     Raises:
         DataError: neither form, a column missing, no image, a row twice, one class only.
     """
+    rows, findings = survey(folder)
+    for finding in findings:
+        if finding.severity == "error":
+            raise finding.error()
+    return rows
+
+
+def survey(folder: Path) -> tuple[list[Row], list[Finding]]:
+    """The images of `folder` that can be used, and all that is wrong with how they are listed."""
     if not folder.is_dir():
-        raise DataError(f"{folder} is no folder. {FORMS}")
-    table = folder / "labels.csv"
-    rows = _read_table(table) if table.is_file() else _scan(folder)
-    if not rows:
-        raise DataError(f"{folder} holds no images ({', '.join(SUFFIXES)}). {FORMS}")
+        return [], [refusal(folder, "there is no such folder", FORMS)]
+    table = folder / TABLE
+    rows, findings = read_table(table) if table.is_file() else _scan(folder)
+    wrong = any(finding.severity == "error" for finding in findings)
+    if not rows and not wrong:
+        findings.append(refusal(folder, f"it holds no images ({', '.join(SUFFIXES)})", FORMS))
     classes = sorted({row.label for row in rows})
     if len(classes) == 1:
-        raise DataError(
-            f"{folder} has only one class, {classes[0]!r}: there is nothing to tell apart. Add a "
-            "second one (for example `normal`)."
-        )
-    return rows
+        what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
+        findings.append(refusal(folder, what, "Add a second one (for example `normal`)."))
+    return rows, findings
 
 
-def _read_table(table: Path) -> list[Row]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            _check_columns(columns, table)
-            rows = [_row(values, table, reader.line_num) for values in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is no CSV file in UTF-8 ({error}). Save it again as one.") from error
-    _refuse_twice(rows, table)
-    return rows
+def files_below(folder: Path) -> list[Path]:
+    """All files in `folder` and below it, by name, without hidden files and folders."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in found if not _hidden(path.relative_to(folder))]
 
 
-def _check_columns(columns: list[str], table: Path) -> None:
-    absent = {"path", "label"} - set(columns)
-    if absent == {"label"} and "mask" in columns:
-        raise DataError(
-            f"{table} has masks, not labels: segmentation is not done yet, classification is."
-        )
-    if absent:
-        raise DataError(
-            f"{table} has no column {' or '.join(sorted(absent))} (it has: "
-            f"{', '.join(columns) or 'none'}). Its first line should be: path,label,patient"
-        )
+def is_image(path: Path) -> bool:
+    """Whether its name is that of a file that is read."""
+    return path.suffix.lower() in SUFFIXES
 
 
-def _row(values: dict[str, str], table: Path, line: int) -> Row:
-    found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
-    if not found["path"] or not found["label"]:
-        raise DataError(f"{table}, line {line}: path or label is empty. Fill it in or remove the line.")
-    path = table.parent / found["path"]
-    if not path.resolve().is_relative_to(table.parent.resolve()):
-        raise DataError(
-            f"{table}, line {line}: {found['path']} lies outside of the folder. Paths are relative "
-            "to the folder of labels.csv."
-        )
-    guesses = [value for name, value in found.items() if name.endswith("_guess")]
-    patient = found.get("patient", "") or next(iter(guesses), "")
-    return Row(path, found["label"], patient, found.get("split", ""), line)
+def class_folders(folder: Path) -> list[Path]:
+    """The sub-folders that stand for classes if there is no table."""
+    return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
 
 
-def _refuse_twice(rows: list[Row], table: Path) -> None:
-    times = Counter(row.path for row in rows)
-    path, most = max(times.items(), key=lambda item: item[1], default=(None, 1))
-    if most > 1:
-        lines = [str(row.line) for row in rows if row.path == path]
-        said = sorted({row.label for row in rows if row.path == path})
-        labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
-        raise DataError(
-            f"{table}: {path} stands in lines {', '.join(lines)}, {labels}. Keep one of them."
-        )
+def _hidden(path: Path) -> bool:
+    return any(name.startswith(".") for name in path.parts)
 
 
-def _scan(folder: Path) -> list[Row]:
-    classes = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith("."))
-    return [
-        Row(path, directory.name)
-        for directory in classes
-        for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+def _scan(folder: Path) -> tuple[list[Row], list[Finding]]:
+    images = [
+        (path, directory.name)
+        for directory in class_folders(folder)
+        for path in files_below(directory)
+        if is_image(path)
     ]
+    rows = [Row(path, label) for path, label in images if inside(path, folder)]
+    return rows, [outside(path, path.name) for path, _ in images if not inside(path, folder)]

@@ -1,6 +1,5 @@
 """One image file to pixels: PNG, JPEG and TIFF, grey and colour, 8 and 16 bit and float."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,14 @@ from numpy import ndarray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medshot.core.errors import DataError
+from medshot.data.finding import refusal
+from medshot.data.tiff import decode_tiff
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 WINDOW = (0.5, 99.5)  # percentiles of an image that become 0 and 255 where it has over 8 bits
+MOST_PIXELS = 89_478_485  # Pillow's own mark, where it warns of a decompression bomb
 MENDING = "Open it in a viewer, and export it again or leave it out."
+ONE = "One image a file, please: export each by itself."
 
 
 def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
@@ -25,68 +28,35 @@ def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
     Raises:
         DataError: missing, truncated, no image, several pages, NaN, or the same value everywhere.
     """
-    pixels = _decode(path)
+    return windowed(decode(path))
+
+
+def decode(path: Path) -> Shaped[ndarray, "h w c"]:
+    """The values of `path` as they are stored, 1 or 3 channels, finite and not all the same.
+
+    Raises:
+        DataError: as `read_image`.
+    """
+    pixels = _open(path)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
         shape = " x ".join(map(str, pixels.shape))
-        raise DataError(
-            f"{path} holds {shape} values: not one grey or colour image. One image a file, please."
-        )
+        raise _bad(path, f"it holds {shape} values: not one grey or colour image", ONE)
     pixels = pixels[:, :, : 1 if pixels.shape[2] < 3 else 3]  # without its opacity, if any
-    return _to_uint8(pixels, path)
-
-
-def _decode(path: Path) -> Shaped[ndarray, "..."]:
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is not read: {', '.join(SUFFIXES)} are. Convert it first.")
-    if not path.is_file():
-        raise DataError(f"{path} does not exist. Correct the path, or leave it out of the list.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if path.suffix.lower() in (".tif", ".tiff"):
-                return _decode_tiff(path)
-            with Image.open(path) as image:
-                return _decode_pillow(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise DataError(f"{path} promises too many pixels ({error}). {MENDING}") from error
-    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
-        raise DataError(f"{path} is no {path.suffix} image, whatever its name. {MENDING}") from error
-    except (OSError, SyntaxError, ValueError, KeyError, IndexError) as error:
-        raise DataError(f"{path} is damaged or truncated ({error}). {MENDING}") from error
-
-
-def _decode_pillow(image: Image.Image) -> Shaped[ndarray, "..."]:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
-        upright = upright.convert("RGB")
-    if upright.mode == "1":
-        upright = upright.convert("L")
-    return np.asarray(upright)
-
-
-def _decode_tiff(path: Path) -> Shaped[ndarray, "..."]:
-    with tifffile.TiffFile(path) as file:
-        if len(file.pages) != 1:
-            raise DataError(f"{path} holds {len(file.pages)} pages: one image a file, please.")
-        page = file.pages[0]
-        if page.size * page.dtype.itemsize > 2**30:  # type: ignore[union-attr]
-            raise MemoryError("over 1 GiB")
-        pixels = page.asarray()
-        inverted = getattr(page.photometric, "name", "") == "MINISWHITE"  # type: ignore[union-attr]
-    if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] not in (3, 4):
-        pixels = np.moveaxis(pixels, 0, 2)  # planes first
-    return pixels.max() - pixels if inverted else pixels
-
-
-def _to_uint8(pixels: Shaped[ndarray, "h w c"], path: Path) -> UInt8[ndarray, "h w c"]:
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
+    if pixels.dtype.kind not in "buif":
+        raise _bad(path, f"its values are of the type {pixels.dtype}")
     if not np.isfinite(pixels).all():
-        raise DataError(f"{path} holds values that are not finite (NaN or infinity). {MENDING}")
+        raise _bad(path, "it holds values that are not finite (NaN or infinity)")
     if pixels.min() == pixels.max():
-        raise DataError(f"{path} has the same value everywhere: there is nothing on it. {MENDING}")
+        raise _bad(path, "it has the same value everywhere: there is nothing on it")
+    return pixels
+
+
+def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
+    """Decoded values as 8-bit ones."""
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * 255
     if pixels.dtype == np.uint8:
         return pixels
     values = pixels.astype(np.float64)
@@ -94,3 +64,54 @@ def _to_uint8(pixels: Shaped[ndarray, "h w c"], path: Path) -> UInt8[ndarray, "h
     if low == high:  # all but a few pixels are equal: keep those few
         low, high = values.min(), values.max()
     return (255 * ((values - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
+
+
+def _open(path: Path) -> Shaped[ndarray, "..."]:
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        what = f"files of this kind are not read, {', '.join(SUFFIXES)} are"
+        raise _bad(path, what, "Convert it first.")
+    if not path.is_file():
+        what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
+        raise _bad(path, what, "Correct the path, or leave it out of the list.")
+    try:
+        return _pixels_of(path, suffix)
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise _bad(path, f"it promises too many pixels ({error})") from error
+    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
+        raise _bad(path, f"it is no {suffix} image, whatever its name") from error
+    except Exception as error:  # on damaged bytes, the two libraries raise whatever they fall over
+        raise _bad(path, f"it is damaged or truncated ({error})") from error
+
+
+def _pixels_of(path: Path, suffix: str) -> Shaped[ndarray, "..."]:
+    formats = ("PNG", "JPEG")  # no other: some of Pillow's readers start programs
+    if suffix in (".tif", ".tiff"):
+        pixels = decode_tiff(path)
+        if pixels is not None:
+            return pixels
+        formats = ("TIFF",)
+    with Image.open(path, formats=formats) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise MemoryError(f"{image.width} x {image.height}")
+        frames = getattr(image, "n_frames", 1)
+        if image.format == "PNG" and frames > 1:
+            raise _bad(path, f"it holds {frames} pages", ONE)
+        return _upright(image)
+
+
+def _upright(image: Image.Image) -> Shaped[ndarray, "..."]:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in ("P", "PA"):
+        upright = upright.convert("RGBA")
+    if upright.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        upright = upright.convert("RGB")
+    if upright.mode == "1":
+        upright = upright.convert("L")
+    return np.asarray(upright)
+
+
+def _bad(path: Path, what: str, mend: str = MENDING) -> DataError:
+    return refusal(path, what, mend).error()

@@ -81,11 +81,11 @@ class EpisodeSampler:
         rng = np.random.default_rng([self.seed, i])
         for _ in range(RETRIES):
             classes = rng.choice(len(self._members), self.way, replace=False)
-            shots = rng.integers(self.low, self.high + 1, self.way) if self.low < self.high else None
+            varied = self.low < self.high
+            shots = rng.integers(self.low, self.high + 1, self.way) if varied else None
             found = self._draw_images(rng, classes, shots)
             if found is not None:
-                turns = rng.integers(0, 4, self.way) if self.rotate else np.zeros(self.way, np.int64)
-                return Draw(*found, turns)
+                return Draw(*found, rng.integers(0, 4 if self.rotate else 1, self.way))
         raise DataError(
             f"{self.dataset.name}: with no patient in both support and query, {self._wanted()} "
             "cannot be drawn from every class. Ask for fewer, or add patients."
@@ -160,14 +160,16 @@ class EpisodeSampler:
 
     def _check(self) -> None:
         counts = self.dataset.counts()
-        if self.way < 2 or self.low < 1 or self.high < self.low or self.query == 0:
+        asked = 1 if self.query is None else self.query
+        if self.way < 2 or self.low < 1 or self.high < self.low or asked < 1:
             raise ConfigError("way is at least 2, shot and query at least 1.")
         if len(counts) < self.way:
+            mend = f"Use way={len(counts)}, or other data." if len(counts) > 1 else "Add classes."
             raise DataError(
-                f"{self.dataset.name} has {len(counts)} classes, too few for {self.way}-way "
-                f"episodes. Use way={len(counts)}, or other data."
+                f"{self.dataset.name} has {len(counts)} class(es), too few for {self.way}-way "
+                f"episodes. {mend}"
             )
-        needed = self.high + (self.query or 1)
+        needed = self.high + asked
         short = {label: n for label, n in counts.items() if n < needed}
         if short:
             listed = ", ".join(f"{label!r} has {n}" for label, n in list(short.items())[:5])

@@ -4,53 +4,92 @@ import warnings
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
-from medshot.core.errors import DataError, LeakError
+from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.data.dataset import Dataset
 
 
 def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
     """(rest, fold) positions for each of `folds` folds: no patient on both sides.
 
-    Classes are spread over the folds as evenly as the patients allow. An image whose patient is
-    not known counts as a patient of its own.
+    Raises:
+        DataError: fewer patients than folds, or no class with as many images.
     """
-    groups = dataset.groups.numpy().copy()
-    unknown = groups < 0
-    groups[unknown] = groups.max(initial=0) + 1 + np.arange(unknown.sum())
+    if folds > _most_folds(dataset):
+        raise DataError(
+            f"{dataset.name} has too few patients or images for {folds} parts. Ask for fewer "
+            "parts, or add some."
+        )
+    return grouped_folds(dataset.y, dataset.groups, folds, seed)
+
+
+def grouped_folds(
+    y: Int[Tensor, "n"], groups: Int[Tensor, "n"], folds: int, seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    """(rest, fold) positions: no group on both sides.
+
+    Classes are spread over the folds as evenly as the groups allow. An image whose group is not
+    known (-1) is a group of its own.
+    """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer images of a class than folds: allowed here
-        pairs = list(splitter.split(groups, dataset.y.numpy(), groups))
+        pairs = list(splitter.split(y.numpy(), y.numpy(), own_groups(groups).numpy()))
     return [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs]
 
 
+def own_groups(groups: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Each example of an unknown group (-1) as a group of its own."""
+    own = groups.clone()
+    unknown = own < 0
+    own[unknown] = groups.max().clamp(min=0) + 1 + torch.arange(int(unknown.sum()))
+    return own
+
+
+def fewest_groups(y: Int[Tensor, "n"], groups: Int[Tensor, "n"]) -> int:
+    """Of how many groups the class with the fewest has examples."""
+    own = own_groups(groups)
+    return min(len(own[y == c].unique()) for c in y.unique())
+
+
 def split_patients(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """`dataset` without and with about `share` of its patients.
+    """`dataset` without and with about `share` of its patients: more, where they are very few.
 
     Raises:
+        ConfigError: a share that is not above 0 and at most a half.
         DataError: a class would be left with no image on one side.
     """
-    rest, held = patient_folds(dataset, max(2, round(1 / share)), seed)[0]
-    parts = dataset.subset(rest), dataset.subset(held)
-    for part in parts:
-        empty = [label for label, n in part.counts().items() if n == 0]
-        if empty:
-            raise DataError(
-                f"{dataset.name}: class(es) {', '.join(empty)} have too few patients (or images) "
-                "to be on both sides of a split. Add some."
-            )
-    refuse_shared_patients(*parts)
-    return parts
+    _check_share(share)
+    empty: list[str] = []
+    folds = max(2, min(round(1 / share), _most_folds(dataset)))
+    for rest, held in patient_folds(dataset, folds, seed):
+        parts = dataset.subset(rest), dataset.subset(held)
+        empty = [label for part in parts for label, n in part.counts().items() if n == 0]
+        if not empty:
+            refuse_shared_patients(*parts)
+            return parts
+    raise DataError(
+        f"{dataset.name}: class(es) {', '.join(empty)} have too few patients (or images) "
+        "to be on both sides of a split. Add some."
+    )
 
 
 def split_classes(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """`dataset` without and with about `share` of its classes: for meta-learning."""
+    """`dataset` without and with about `share` of its classes: for meta-learning.
+
+    Raises:
+        ConfigError: a share that is not above 0 and at most a half.
+        DataError: one class only.
+    """
+    _check_share(share)
+    if len(dataset.labels) < 2:
+        raise DataError(f"{dataset.name} has one class: it cannot be split by class. Add some.")
     order = np.random.default_rng(seed).permutation(len(dataset.labels))
     cut = len(order) - max(1, round(share * len(order)))
-    return dataset.only(sorted(order[:cut])), dataset.only(sorted(order[cut:]))
+    return dataset.only(sorted(order[:cut].tolist())), dataset.only(sorted(order[cut:].tolist()))
 
 
 def refuse_shared_patients(first: Dataset, second: Dataset) -> None:
@@ -62,3 +101,13 @@ def refuse_shared_patients(first: Dataset, second: Dataset) -> None:
             f"{len(shared)} patient(s) are in both parts of {first.name}. Split by patient: "
             "`medshot.split_patients(dataset)`."
         )
+
+
+def _most_folds(dataset: Dataset) -> int:
+    largest = int(dataset.y.bincount().max())
+    return min(largest, len(own_groups(dataset.groups).unique()))
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 0.5:
+        raise ConfigError(f"A share of {share} cannot be split off. It is above 0, at most 0.5.")

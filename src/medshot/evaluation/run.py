@@ -1,28 +1,41 @@
 """Run a learner over numbered episodes: adapt on each support, answer each query."""
 
-import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from torch import Tensor, nn
+from torch import nn
 
-from medshot.core.episode import Examples
+from medshot.core.episode import Episode
 from medshot.core.errors import LeakError
 from medshot.core.learner import Learner
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset
-from medshot.data.preprocess import unit
 from medshot.data.sample import EpisodeSampler
+from medshot.evaluation.encoded import can_be_encoded, encoded
 from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.statistics import Interval, mean_interval
-from medshot.tasks import Classification
 
-AT_ONCE = 256  # images encoded together
+
+@runtime_checkable
+class NumberedEpisodes(Protocol):
+    """Endless numbered episodes whose list can be told from another by its hash."""
+
+    def episode(self, i: int) -> Episode:
+        """Episode number `i`."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the episodes are, for the record."""
+        ...
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of the first `episodes` of them."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +61,7 @@ class Result:
 @torch.no_grad()
 def evaluate(
     learner: Learner,
-    sampler: EpisodeSampler,
+    source: NumberedEpisodes,
     *,
     episodes: int = 600,
     name: str = "",
@@ -61,35 +74,22 @@ def evaluate(
     """
     training = learner.training
     learner.eval()
-    sampler = _fitted(learner.encoder, sampler)
-    transductive = bool(getattr(learner.encoder, "transductive", False))
-    if learner.adapts_encoder or transductive or sampler.rotate:
-        ready, x = learner, None
-    else:
-        ready, x = with_features(learner, sampler.dataset)
+    ready, fitted = learner, _fitted(learner.encoder, source)
+    if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
+        ready, fitted = encoded(learner, fitted)
     found: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for i in tick(range(episodes)):
-        probabilities, y = _answer(ready, sampler, i, x)
+        probabilities, y = _answer(ready, fitted.episode(i))
         for metric, score in METRICS.items():
             found[metric].append(score(probabilities, y))
     learner.train(training)
-    listed = {"count": episodes, "fingerprint": sampler.fingerprint(episodes)}
+    listed = {"count": episodes, "fingerprint": source.fingerprint(episodes)}
     return Result(
         name or type(learner).__name__,
         {metric: np.array(values) for metric, values in found.items()},
-        {**sampler.describe(), **listed},
-        transductive,
+        {**source.describe(), **listed},
+        bool(getattr(learner.encoder, "transductive", False)),
     )
-
-
-@torch.no_grad()
-def with_features(learner: Learner, dataset: Dataset) -> tuple[Learner, Float[Tensor, "n f"]]:
-    """`learner` without its encoder, and the features of all images of a `dataset` in its form."""
-    like = next(learner.encoder.parameters(), torch.zeros(()))
-    batches = dataset.x.split(AT_ONCE)
-    features = torch.cat([learner.encoder(unit(b).to(like)).float().cpu() for b in batches])
-    kept = {id(learner.encoder): nn.Identity()}
-    return copy.deepcopy(learner, kept), features  # type: ignore[arg-type]
 
 
 def refuse_seen(dataset: Dataset, trained_on: Iterable[str]) -> None:
@@ -101,24 +101,14 @@ def refuse_seen(dataset: Dataset, trained_on: Iterable[str]) -> None:
         )
 
 
-def _answer(
-    learner: Learner, sampler: EpisodeSampler, i: int, features: Tensor | None
-) -> tuple[ndarray, ndarray]:
-    if features is None:
-        episode = sampler.episode(i)
-        like = next(learner.parameters(), torch.zeros(()))
-        support, query = episode.support.to(like), episode.query.to(like)
-        task = episode.task
-    else:
-        drawn = sampler.draw(i)
-        task = Classification(sampler.way)
-        y, query_y = torch.from_numpy(drawn.support_y), torch.from_numpy(drawn.query_y)
-        support = Examples(features[torch.from_numpy(drawn.support)], y)
-        query = Examples(features[torch.from_numpy(drawn.query)], query_y)
-    output = learner.learn(support, task)(query.x)
-    return task.probabilities(output.double()).cpu().numpy(), query.y.cpu().numpy()
+def _answer(learner: Learner, episode: Episode) -> tuple[ndarray, ndarray]:
+    like = next(learner.parameters(), torch.zeros(()))
+    support, query = episode.support.to(like), episode.query.to(like)
+    output = learner.learn(support, episode.task)(query.x)
+    return episode.task.probabilities(output.double()).cpu().numpy(), query.y.cpu().numpy()
 
 
-def _fitted(encoder: nn.Module, sampler: EpisodeSampler) -> EpisodeSampler:
+def _fitted(encoder: nn.Module, source: NumberedEpisodes) -> NumberedEpisodes:
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
-    return sampler.at(channels, size) if channels and size else sampler
+    known = isinstance(source, EpisodeSampler) and channels and size
+    return source.at(channels, size) if known else source

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
@@ -33,6 +34,8 @@ class LDA(Learner):
 
     def __init__(self, encoder: nn.Module, *, shrinkage: float | None = None) -> None:
         super().__init__()
+        if shrinkage is not None and not 0 < shrinkage <= 1:
+            raise ConfigError(f"shrinkage is above 0 and at most 1, or None: not {shrinkage}.")
         self.encoder, self.shrinkage = encoder, shrinkage
 
     def learn(self, support: Examples, task: Task) -> Predictor:

@@ -52,7 +52,7 @@ class MAML(Learner):
     ) -> None:
         super().__init__()
         self.encoder, self.way = encoder, way
-        self.steps, self.test_steps = steps, test_steps or steps
+        self.steps, self.test_steps = steps, steps if test_steps is None else test_steps
         self.rule = SGD(lr)
         self.head = nn.Linear(n_features(encoder), way) if way else None
 

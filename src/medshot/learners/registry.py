@@ -1,9 +1,7 @@
 """The table of learners, filled by the files beside this one. Apart, so that they can import it."""
 
 import functools
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import options_of, part
@@ -69,9 +68,10 @@ def lookup(name: str) -> type[Learner]:
         return table[name]
     if name.replace("-", "_") in _MISSING:
         error = _MISSING[name.replace("-", "_")]
+        package = (error.name or "").partition(".")[0]
         raise ConfigError(
             f"The learner {name!r} needs a package that is not installed: {error}. Install it "
-            f"(`pip install {error.name}`) and try again."
+            f"(`pip install {package}`) and try again."
         )
     raise unknown(name, table, kind="learner")
 
@@ -83,10 +83,4 @@ def file_of(cls: type[Learner]) -> str:
 
 @functools.cache
 def _import_all() -> None:
-    for module in pkgutil.iter_modules([str(_THIS)]):
-        try:
-            importlib.import_module(f"medshot.learners.{module.name}")
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("medshot"):
-                raise
-            _MISSING[module.name] = error
+    _MISSING.update(import_files("medshot.learners"))

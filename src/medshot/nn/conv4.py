@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import unknown
+from medshot.core.errors import ConfigError, unknown
 from medshot.core.parts import part
 from medshot.nn.encoder import Encoder, flat
 from medshot.nn.norm import norm
@@ -48,6 +48,11 @@ class Conv4(Encoder):
         side = size
         for _ in range(4):
             side = side // 2 if halve == "pool" else (side + 1) // 2
+        if side < 1:
+            raise ConfigError(
+                f"Four halvings leave nothing of {size} pixels. Take size=16 or more, or "
+                'halve="stride".'
+            )
         self.read = read
         self.transductive = norm == "transductive"
         self.n_features = width if read == "mean" else width * side * side
@@ -61,4 +66,5 @@ def _block(inputs: int, outputs: int, policy: str, halve: str) -> nn.Sequential:
     stride = 2 if halve == "stride" else 1
     pool = nn.MaxPool2d(2) if halve == "pool" else nn.Identity()
     convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
-    return nn.Sequential(convolution, norm(policy, outputs), nn.ReLU(), pool)
+    # ReLU and the maximum commute, to the bit; after pooling ReLU has a quarter of the work
+    return nn.Sequential(convolution, norm(policy, outputs), pool, nn.ReLU())

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.parts import PARTS, make, names
+from medshot.core.parts import PARTS, make, names, options_of
 
 SCALINGS = ("centre", "invert", "standard", "unit")
 
@@ -51,9 +51,17 @@ class Encoder(nn.Module):
 
 
 def encoder(name: str, **options: object) -> Encoder:
-    """The encoder called `name`, untrained, in eval mode. Options as in its class."""
+    """The encoder called `name`, untrained, in eval mode. Options as in its class.
+
+    Raises:
+        ConfigError: an unknown encoder or option.
+    """
     if f"encoder/{name}" not in PARTS:
         raise unknown(name, names("encoder"), kind="encoder")
+    known = options_of(PARTS[f"encoder/{name}"])
+    for option in options:
+        if option not in known:
+            raise unknown(option, known, kind=f"option of {name!r}")
     return make({"part": f"encoder/{name}", "options": options}).eval()
 
 

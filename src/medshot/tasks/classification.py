@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from medshot.core.errors import DataError
@@ -14,8 +14,13 @@ class Classification(Task):
 
     kind = "classification"
 
-    def check(self, target: Int[Tensor, "n"]) -> None:
+    def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every class needs an example, and there must be at least two classes."""
+        if target.ndim != 1 or target.is_floating_point():
+            raise DataError(
+                f"A target is one class number an image (int64 of shape n), not {target.dtype} of "
+                f"shape {tuple(target.shape)}."
+            )
         if self.n_outputs < 2:
             raise DataError(
                 "There is only one class, so there is nothing to tell apart. Add a class "

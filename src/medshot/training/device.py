@@ -1,8 +1,11 @@
-"""Where to compute."""
+"""Where to compute, and getting there."""
+
+from dataclasses import replace
 
 import torch
 from torch import nn
 
+from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 
 
@@ -17,9 +20,11 @@ def choose_device(name: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.zeros((), device=name).device
-    except (RuntimeError, AssertionError) as error:
+        found = torch.zeros((), device=name)
+        found.item()  # the device `meta` has no values
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ConfigError(f"There is no device {name!r} here. Use `auto` or `cpu`.") from error
+    return found.device
 
 
 def place(module: nn.Module, device: torch.device, channels_last: bool) -> None:
@@ -27,3 +32,16 @@ def place(module: nn.Module, device: torch.device, channels_last: bool) -> None:
     module.to(device)
     if channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def place_episode(episode: Episode, device: torch.device, channels_last: bool) -> Episode:
+    """`episode` there, its images in the layout of a module that was placed likewise."""
+    like = torch.zeros((), device=device)
+    support, query = episode.support.to(like), episode.query.to(like)
+    if channels_last and support.x.ndim == 4:
+        support, query = _channels_last(support), _channels_last(query)
+    return Episode(episode.task, support, query)
+
+
+def _channels_last(examples: Examples) -> Examples:
+    return replace(examples, x=examples.x.contiguous(memory_format=torch.channels_last))

@@ -6,13 +6,12 @@ optimizer, random state and the best so far are in one file that is replaced who
 """
 
 import contextlib
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError, TaskError, TrainingError
@@ -20,9 +19,10 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
-from medshot.training.device import choose_device, place
+from medshot.training.device import choose_device, place, place_episode
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
+from medshot.training.scalars import Scalars
 from medshot.training.sources import episode_sources
 
 
@@ -52,21 +52,44 @@ def train(
     """Meta-train `learner` and return a run whose `learner` has the best weights found.
 
     Each step takes `meta_batch` episodes of `way` classes, `shot` support and `query` query
-    images a class, from one data set each; a data set with fewer classes gives episodes of all
-    of them. Adam (Kingma & Ba 2015, arXiv:1412.6980), its rate halved every `halve_every`
-    steps. Every `val_every` steps the query loss over `val_episodes` fixed episodes of `val` is
-    taken, and the run stops after `patience` of these without a better one. Where `val` is not
-    given, a fifth of the classes (if there are at least 5 x way) or else of the patients is
-    held out for it. With `out`, the run is kept there and goes on from there.
+    images a class, from one data set each; of several data sets, one with fewer classes gives
+    episodes of all it has. Adam (Kingma & Ba 2015, arXiv:1412.6980), its rate halved every
+    `halve_every` steps. Every `val_every` steps, and at the end, the query loss over
+    `val_episodes` fixed episodes of `val` is taken, and the run stops after `patience` of these
+    without a better one. Where `val` is not given, a fifth of the classes (if there are at least
+    5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
+    goes on from there.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
         TrainingError: the loss is no longer finite.
         SaveError: a checkpoint cannot be written; the one before stays.
-        ConfigError: `out` holds a run with other settings.
+        ConfigError: an option that cannot be, or `out` holds a run with other settings.
+        DataError: too few classes, patients or images for such episodes.
     """
-    settings = {k: v for k, v in locals().items() if k not in _NOT_SETTINGS}
-    _check(learner, steps, meta_batch)
+    _check(
+        learner,
+        steps=steps,
+        meta_batch=meta_batch,
+        halve_every=halve_every,
+        val_every=val_every,
+        val_episodes=val_episodes,
+        patience=patience,
+    )
+    settings = {
+        "way": way,
+        "shot": shot,
+        "query": query,
+        "meta_batch": meta_batch,
+        "lr": lr,
+        "halve_every": halve_every,
+        "val_every": val_every,
+        "val_episodes": val_episodes,
+        "patience": patience,
+        "seed": seed,
+        "bf16": bf16,
+        "channels_last": channels_last,
+    }
     place_on = choose_device(device)
     taught, judged = episode_sources(
         data, val, way=way, shot=shot, query=query, seed=seed, device=place_on
@@ -74,35 +97,33 @@ def train(
     place(learner, place_on, channels_last)
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
     described = {"train": taught.describe(), "val": judged.describe(), "settings": settings}
-    run = open_run(learner, described, None if out is None else Path(out), watch)
+    run = open_run(learner, described, None if out is None else Path(out))
     torch.manual_seed(seed)
     state = Checkpoint.resume(run.folder, learner, optimizer)
-    run.history[:] = [row for row in run.history if row["step"] <= state.step]
 
-    saved = time.monotonic()
-    with run.scalars(state.step) as scalar, watch(steps, state.step) as tick:
+    saved_at, saved_step = time.monotonic(), state.step
+    with Scalars(run.folder, state.step) as scalars, watch(steps, state.step) as tick:
         while state.step < steps and not state.exhausted(patience):
             _set_rate(optimizer, lr, halve_every, state.step)
             batch = range(state.step * meta_batch, (state.step + 1) * meta_batch)
-            episodes = (_move(taught.episode(i), place_on, channels_last) for i in batch)
-            loss = _step(learner, optimizer, episodes, meta_batch, bf16)
+            episodes = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
+            loss = _gradient(learner, optimizer, episodes, meta_batch, bf16)
+            _refuse_not_finite(loss, state.step + 1, run)
+            optimizer.step()
             state.step += 1
+            row = None
             if state.step % val_every == 0 or state.step == steps:
-                _refuse_not_finite(loss, state.step, run)
                 validation = validate(learner, judged, val_episodes, place_on)
-                state.note(validation, learner)
-                row = {"step": state.step, "loss": float(loss), "val_loss": validation}
-                run.history.append(row)
-                scalar(row)
-                tick(state.step, row)
-            else:
-                tick(state.step, None)
-            if time.monotonic() - saved > checkpoint_seconds or state.step == steps:
-                state.save(run, learner, optimizer)
-                saved = time.monotonic()
-    state.save(run, learner, optimizer)
-    state.restore_best(learner)
-    return run.finish(learner.eval(), state)
+                row = {"step": state.step, "loss": loss, "val_loss": validation}
+                state.note(row, learner)
+                scalars.write(row)
+            tick(state.step, row)
+            if time.monotonic() - saved_at >= checkpoint_seconds:
+                state.save(run.folder, learner, optimizer)
+                saved_at, saved_step = time.monotonic(), state.step
+    if state.step > saved_step:
+        state.save(run.folder, learner, optimizer)
+    return run.finish(state)
 
 
 @torch.no_grad()
@@ -112,41 +133,31 @@ def validate(learner: Learner, source: EpisodeSource, episodes: int, device: tor
     learner.eval()
     total = 0.0
     for i in range(episodes):
-        episode = _move(source.episode(i), device, False)
+        episode = place_episode(source.episode(i), device, False)
         output = learner.learn(episode.support, episode.task)(episode.query.x)
         total += episode.task.loss(output, episode.query.y).item()
     learner.train(training)
     return total / episodes
 
 
-def _step(
+def _gradient(
     learner: Learner,
     optimizer: torch.optim.Optimizer,
-    episodes: Iterator[Episode],
+    episodes: Iterable[Episode],
     meta_batch: int,
     bf16: bool,
-) -> Tensor:
+) -> float:
+    """The mean meta-loss over `episodes`, its gradient left in the parameters."""
     learner.train()
     optimizer.zero_grad()
-    total = torch.zeros(())
+    total = 0.0
     for episode in episodes:
         kind = episode.support.x.device.type
         with torch.autocast(kind, torch.bfloat16) if bf16 else contextlib.nullcontext():
             loss = learner.meta_loss(episode) / meta_batch
         loss.backward()
-        total = total + loss.detach().cpu()
-    optimizer.step()
+        total += loss.item()
     return total
-
-
-def _move(episode: Episode, device: torch.device, channels_last: bool) -> Episode:
-    like = torch.zeros((), device=device)
-    support, query = episode.support.to(like), episode.query.to(like)
-    if channels_last and support.x.ndim == 4:
-        layout = {"memory_format": torch.channels_last}
-        support = type(support)(support.x.contiguous(**layout), support.y)
-        query = type(query)(query.x.contiguous(**layout), query.y)
-    return Episode(episode.task, support, query)
 
 
 def _set_rate(
@@ -156,27 +167,21 @@ def _set_rate(
         group["lr"] = lr * 0.5 ** (step // halve_every if halve_every else 0)
 
 
-def _refuse_not_finite(loss: Tensor, step: int, run: Run) -> None:
-    if not torch.isfinite(loss):
+def _refuse_not_finite(loss: float, step: int, run: Run) -> None:
+    if not math.isfinite(loss):
         kept = f" The last checkpoint in {run.folder} is kept." if run.folder else ""
         raise TrainingError(
-            f"The loss is {float(loss)} at step {step}. Lower lr (and, for MAML, the inner lr), or "
+            f"The loss is {loss} at step {step}. Lower lr (and, for MAML, the inner lr), or "
             f"switch bf16 off.{kept}"
         )
 
 
-def _check(learner: Learner, steps: int, meta_batch: int) -> None:
+def _check(learner: Learner, **counts: int | None) -> None:
     if not learner.trainable:
         raise TaskError(
             f"{type(learner).__name__} is a baseline: it learns from the support alone and has "
             "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
         )
-    if steps < 1 or meta_batch < 1:
-        raise ConfigError("steps and meta_batch are at least 1.")
-
-
-_NOT_SETTINGS = (
-    *("learner", "data", "val", "out", "steps", "device", "checkpoint_seconds", "watch"),
-)
-
-__all__: list[Any] = ["train", "validate"]
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"{name} is {count}, but must be at least 1.")

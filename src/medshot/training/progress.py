@@ -36,6 +36,6 @@ def bar(steps: int, done: int) -> Iterator[Tick]:
             said = f"loss {row['loss']:.3f}  validation {row['val_loss']:.3f}"
             progress.update(task, completed=step, said=said)
             if not console.is_terminal:
-                console.print(f"step {step}/{steps}  {said}", highlight=False)
+                console.print(f"step {step}/{steps}  {said}", highlight=False, soft_wrap=True)
 
         yield tick

@@ -1,13 +1,12 @@
 """A run: a learner, how it was meta-trained, and the folder that remembers both.
 
-    RUN/run.json                 the learner's recipe, data, settings, versions
-    RUN/checkpoint.safetensors   weights, optimizer, random state, the best weights, history
-    RUN/tensorboard/             scalars
+RUN/run.json                 the learner's recipe, data, settings, versions
+RUN/checkpoint.safetensors   weights, optimizer, random state, the best weights, history
+RUN/tensorboard/             scalars
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,11 @@ from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.parts import make, recipe
 from medshot.core.store import versions
-from medshot.training.checkpoint import FILE, Checkpoint, read_best, read_history
-from medshot.training.progress import Row, Watch
+from medshot.training.checkpoint import FILE, Checkpoint, read_best
+from medshot.training.progress import Row
+
+ABOUT = "run.json"
+COMPARED = ("learner", "train", "val", "settings")
 
 
 @dataclass
@@ -30,49 +32,40 @@ class Run:
     folder: Path | None = None
     history: list[Row] = field(default_factory=list)
 
-    @contextmanager
-    def scalars(self, step: int) -> Iterator[Callable[[Row], None]]:
-        """Write validations to TensorBoard, from `step` on."""
-        if self.folder is None:
-            yield lambda row: None
-            return
-        from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415  (slow to import)
-
-        writer = SummaryWriter(self.folder / "tensorboard", purge_step=step + 1)
-        try:
-            yield lambda row: [
-                writer.add_scalar(name, value, int(row["step"]))
-                for name, value in row.items()
-                if name != "step"
-            ].clear()
-        finally:
-            writer.close()
-
-    def finish(self, learner: Learner, state: Checkpoint) -> "Run":
-        """The run at its end: its learner has the best weights and says where they are from."""
-        self.learner = learner
-        self.learner.origin = _origin(self.about, state.step, state.best_step)
+    def finish(self, state: Checkpoint) -> "Run":
+        """The run with its best weights in its learner, which is ready to use and says so."""
+        state.restore_best(self.learner)
+        self.learner.eval().origin = _origin(self.about, state)
+        self.history = state.history
         return self
 
 
-def open_run(learner: Learner, described: dict[str, Any], folder: Path | None, watch: Watch) -> Run:
+def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -> Run:
     """A new run, or the one in `folder` to go on with.
 
     Raises:
         ConfigError: the folder holds a run with other settings.
-        SaveError: the folder holds something else.
+        SaveError: the folder holds something else, or cannot be written.
     """
-    del watch
     if folder is None:
         return Run(learner, described)
     about = {"learner": recipe(learner), **described}
-    file = folder / "run.json"
-    if file.exists():
-        before = _read_json(file)
-        _refuse_other(before, json.loads(json.dumps(about)), folder)
-        return Run(learner, before, folder, read_history(folder))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SaveError(f"{folder} exists already and is no run of medshot. Choose another --out.")
+    file = folder / ABOUT
+    try:
+        if file.exists():
+            before = _read_about(file)
+            _refuse_other(before, json.loads(json.dumps(about)), folder)
+            for temporary in _left_over(folder):
+                temporary.unlink()
+            return Run(learner, before, folder)
+        if folder.exists() and set(folder.iterdir()) - set(_left_over(folder)):
+            raise SaveError(
+                f"{folder} exists already and is no run of medshot. Choose another --out."
+            )
+    except OSError as error:
+        raise SaveError(
+            f"{folder} cannot hold a run ({error.strerror}). Choose another --out."
+        ) from error
     about["versions"] = versions()
     write_text(file, json.dumps(about, indent=2) + "\n")
     return Run(learner, about, folder)
@@ -85,42 +78,72 @@ def load_run(folder: str | Path) -> Run:
         SaveError: there is no run, or a file is damaged.
     """
     folder = Path(folder)
-    about = _read_json(folder / "run.json")
-    learner: Learner = make(about["learner"])
+    about = _read_about(folder / ABOUT)
     if not (folder / FILE).exists():
         raise SaveError(f"{folder} has no checkpoint yet: meta-training has only just begun there.")
-    weights, meta = read_best(folder)
-    learner.load_state_dict(weights)
-    learner.origin = _origin(about, meta["step"], meta["best_step"])
-    return Run(learner.eval(), about, folder, meta["history"])
+    state = read_best(folder)
+    try:
+        learner: Learner = make(about["learner"])
+        return Run(learner, about, folder).finish(state)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise SaveError(
+            f"{folder} is damaged: the weights in {FILE} do not fit the learner in {ABOUT} "
+            f"({error}). Put back a copy of both."
+        ) from error
 
 
 def is_run(folder: str | Path) -> bool:
     """Whether `folder` holds a run."""
-    return (Path(folder) / "run.json").is_file()
+    return (Path(folder) / ABOUT).is_file()
 
 
-def _origin(about: dict[str, Any], step: int, best_step: int) -> str:
+def _origin(about: dict[str, Any], state: Checkpoint) -> str:
     source = about["train"]
     parts = source.get("mixture", [source])
     data = ", ".join(sorted({str(part.get("data", "?")) for part in parts}))
-    return f"meta-trained on {data} for {step} steps, best on meta-validation at step {best_step}"
+    return (
+        f"meta-trained on {data} for {state.step} steps, best on meta-validation at step "
+        f"{state.best_step}"
+    )
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """The half-written files of a run that was killed while it wrote."""
+    return [file for name in (ABOUT, FILE) for file in folder.glob(f".{name}.????????")]
 
 
 def _refuse_other(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    for part in ("learner", "train", "val", "settings"):
-        if before.get(part) != now[part]:
-            keys = [k for k in now[part] if before.get(part, {}).get(k) != now[part][k]]
-            raise ConfigError(
-                f"{folder} holds a run with another {part} ({', '.join(keys) or 'differs'}). Give "
-                "the same options to go on with it, or choose another --out."
-            )
+    old = dict(_leaves({part: before[part] for part in COMPARED}))
+    new = dict(_leaves({part: now[part] for part in COMPARED}))
+    names = [name for name in old | new if old.get(name) != new.get(name)]
+    if names:
+        listed = ", ".join(f"{n} was {old.get(n)} and is {new.get(n)}" for n in names[:4])
+        more = f" (and {len(names) - 4} more)" if len(names) > 4 else ""
+        raise ConfigError(
+            f"{folder} holds another run: {listed}{more}. Give the same options to go on with it, "
+            "or choose another --out."
+        )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested dictionaries and lists, each with its path: `settings.lr`."""
+    if not isinstance(value, dict | list):
+        yield name, value
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in items:
+        yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+
+
+def _read_about(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        missing = [part for part in COMPARED if part not in about]
+        if missing:
+            raise ValueError(f"it does not say {', '.join(missing)}")
+    except (OSError, ValueError, TypeError) as error:
         raise SaveError(
-            f"{path} cannot be read ({error}). A run is a folder that `medshot train` made."
+            f"{path} cannot be read ({error}). A run is a folder that `medshot train` made; if "
+            "this file of it is damaged, put back a copy, or begin again in another folder."
         ) from error
+    return about

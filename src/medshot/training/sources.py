@@ -1,6 +1,7 @@
 """Which episodes teach and which judge, from what the user gave."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -25,16 +26,23 @@ def episode_sources(
 ) -> tuple[EpisodeSource, EpisodeSource]:
     """Episodes to learn from and episodes to validate on, which share no class or no patient."""
     taught, judged = _datasets(data), _datasets(val)
-    if taught and val is None:
+    held_out = bool(taught) and val is None
+    if held_out:
         halves = [_hold_out(dataset, way, seed) for dataset in taught]
         taught, judged = [a for a, _ in halves], [b for _, b in halves]
-    first = _sampled(taught, way, shot, query, seed, device) if taught else data
-    if judged:
-        second = _sampled(judged, way, shot, query, seed + 1, device)
-    elif val is None:
+    sampled = partial(_sampled, way=way, shot=shot, query=query, device=device)
+    first = sampled(taught, seed=seed) if taught else data
+    if val is None and not held_out:
         raise DataError("Give `val` too: episodes that were made elsewhere cannot be split here.")
-    else:
-        second = val
+    try:
+        second = sampled(judged, seed=seed + 1) if judged else val
+    except DataError as error:
+        if not held_out:
+            raise
+        raise DataError(
+            f"{error} These are the images that are held out for validation, a fifth: or give "
+            "`val` data of its own."
+        ) from error
     return first, second  # type: ignore[return-value]
 
 
@@ -51,7 +59,7 @@ def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:
 
 
 def _sampled(
-    datasets: Sequence[Dataset], way: int, shot: int, query: int, seed: int, device: torch.device
+    datasets: Sequence[Dataset], *, way: int, shot: int, query: int, seed: int, device: torch.device
 ) -> EpisodeSource:
     samplers = [
         EpisodeSampler(

@@ -1,7 +1,7 @@
 """Phantoms: endless few-shot tasks of medical-looking pictures, drawn from a seed."""
 
-from medshot.data.phantoms.findings import FINDINGS
-from medshot.data.phantoms.modality import MODALITIES
-from medshot.data.phantoms.task import PhantomTask
-
-__all__ = ["FINDINGS", "MODALITIES", "PhantomTask"]
+from medshot.data.phantoms.episodes import PhantomEpisodes as PhantomEpisodes
+from medshot.data.phantoms.episodes import phantom_dataset as phantom_dataset
+from medshot.data.phantoms.findings import FINDINGS as FINDINGS
+from medshot.data.phantoms.modality import MODALITIES as MODALITIES
+from medshot.data.phantoms.task import PhantomTask as PhantomTask

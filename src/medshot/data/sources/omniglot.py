@@ -51,12 +51,19 @@ def load(
         DataError: no archive, a damaged one, or a class that is not in them.
     """
     folder = Path(folder)
+    form = ImagePreprocessing(channels=channels, size=size, resize=resize)
     archives = [folder / name for name in ARCHIVES if (folder / name).is_file()]
     if not archives:
         raise DataError(f"{folder} has neither {' nor '.join(ARCHIVES)}. Put them there.")
     drawings: dict[str, list[np.ndarray]] = {}
     for archive in archives:
         _read_archive(archive, size, resize, drawings)
+    counts = {len(found) for found in drawings.values()}
+    if len(counts) != 1:
+        raise DataError(
+            f"{folder}: the archives should hold as many drawings of each character, but hold "
+            f"{' or '.join(map(str, sorted(counts))) or 'none'}. Download them again."
+        )
     x, labels = _stack(drawings, rotations)
     if classes is not None:
         x, labels = _choose(x, labels, classes, folder)
@@ -68,7 +75,7 @@ def load(
         y=torch.arange(n).repeat_interleave(per_class),
         labels=tuple(labels),
         groups=torch.full((n * per_class,), -1),
-        preprocessing=ImagePreprocessing(channels=channels, size=size, resize=resize),
+        preprocessing=form,
         hash=hashlib.sha256("\n".join(labels).encode() + x.tobytes()).hexdigest()[:16],
         licence="MIT",
         notes=("All characters are by the same 20 drawers.",),
@@ -94,18 +101,17 @@ def _read_archive(
 ) -> None:
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in sorted(n for n in opened.namelist() if n.endswith(".png")):
+            names = [n for n in opened.namelist() if n.endswith(".png") and n.count("/") == 3]
+            for name in sorted(names):  # without what macOS adds
                 _, alphabet, character, _ = name.split("/")
                 image = Image.open(io.BytesIO(opened.read(name))).convert("L")
                 image = image.resize((size, size), FILTERS[resize])
                 drawings.setdefault(f"{alphabet}/{character}", []).append(np.asarray(image))
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # on damaged bytes, the libraries raise whatever they fall over
         raise DataError(f"{archive} is damaged ({error}). Download it again.") from error
 
 
-def _stack(
-    drawings: dict[str, list[np.ndarray]], rotations: bool
-) -> tuple[np.ndarray, list[str]]:
+def _stack(drawings: dict[str, list[np.ndarray]], rotations: bool) -> tuple[np.ndarray, list[str]]:
     names = sorted(drawings)
     x = np.stack([np.stack(drawings[name]) for name in names])  # k 20 h w
     if not rotations:

@@ -1,0 +1,31 @@
+"""Ways in to peers that do not import as they are.
+
+Released packages of torchvision are built for CUDA: beside a CPU build of PyTorch, `import
+torchvision` raises `RuntimeError: operator torchvision::nms does not exist`. No peer here calls
+that operator, so it is declared (never defined) first; then the import goes through.
+"""
+
+import importlib
+from types import ModuleType
+
+import torch
+
+_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+_declared: list[torch.library.Library] = []  # kept alive: an operator lives as long as its library
+
+
+def through_torchvision(name: str) -> ModuleType:
+    """Import the module `name`, which imports torchvision."""
+    try:
+        return importlib.import_module(name)
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    library = torch.library.Library("torchvision", "DEF")
+    for schema in _SCHEMAS:
+        library.define(schema)
+    _declared.append(library)
+    return importlib.import_module(name)

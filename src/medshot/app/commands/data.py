@@ -1,0 +1,36 @@
+"""`medshot data`: look at a folder before learning from it."""
+
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(help="Look at folders of images before learning from them.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Look at folders of images before learning from them."""
+
+
+@app.command()
+def check(
+    folder: Path = typer.Argument(help="One sub-folder a class, or labels.csv with path,label."),
+) -> None:
+    """Say what is wrong with a folder, in which file, and how to mend it. Changes nothing."""
+    from medshot.app.show import console
+    from medshot.data.check import check as find
+
+    findings = find(folder)
+    for finding in findings:
+        place = "" if finding.file is None else f" {finding.file}"
+        line = f" (line {finding.line})" if finding.line else ""
+        console.print(f"{finding.severity}:{place}{line}: {finding.what}", highlight=False, markup=False)
+        console.print(f"    {finding.mend}", highlight=False, markup=False)
+    errors = sum(finding.severity == "error" for finding in findings)
+    console.print(
+        f"{errors} error(s), {len(findings) - errors} other remark(s)."
+        if findings
+        else f"{folder}: nothing to mend."
+    )
+    if errors:
+        raise typer.Exit(1)

@@ -1,0 +1,77 @@
+"""`medshot train`: meta-train a learner."""
+
+from pathlib import Path
+
+import typer
+
+
+def train(
+    learner: str = typer.Argument(help="A name from `medshot learners`."),
+    data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
+    out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
+    encoder: str = typer.Option("conv4", help="The encoder."),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
+    ),
+    way: int = typer.Option(5, help="Classes an episode (a set with fewer gives all it has)."),
+    shot: int = typer.Option(5, help="Support images a class."),
+    query: int = typer.Option(5, help="Query images a class."),
+    steps: int = typer.Option(1000, help="Meta-training steps."),
+    meta_batch: int = typer.Option(1, help="Episodes a step."),
+    lr: float = typer.Option(1e-3, help="Rate of Adam."),
+    halve_every: int = typer.Option(None, help="Halve the rate every so many steps."),
+    val_every: int = typer.Option(100, help="Steps between meta-validations."),
+    val_episodes: int = typer.Option(50, help="Episodes of a meta-validation."),
+    patience: int = typer.Option(None, help="Stop after so many validations without a better one."),
+    seed: int = typer.Option(0, help="Decides weights and episodes."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
+    bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
+    channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
+) -> None:
+    """Meta-train a learner on many small tasks drawn from labelled folders.
+
+    Killed at any moment, the same command goes on from the last checkpoint. Watch it with
+    `tensorboard --logdir OUT`.
+
+    Example: medshot train prototypical --data skin/ brain/ --out runs/proto --way 4 --steps 2000
+    """
+    import torch
+
+    from medshot.app.choose import named_learner
+    from medshot.app.show import busy, console
+    from medshot.data.load import load_one
+    from medshot.training.loop import train as meta_train
+    from medshot.training.progress import bar
+
+    torch.manual_seed(seed)
+    made = named_learner(learner, encoder, set_)
+    form = {name: getattr(made.encoder, name) for name in ("channels", "size")}
+    with busy(f"reading {len(data)} folder(s)"):
+        sets = [load_one(folder, **form) for folder in data]
+    for dataset in sets:
+        counts = ", ".join(f"{label} {n}" for label, n in list(dataset.counts().items())[:12])
+        console.print(f"{dataset.name}: {len(dataset)} images ({counts})", highlight=False)
+        for note in dataset.notes:
+            console.print(f"    {note}", highlight=False)
+    run = meta_train(
+        made,
+        sets[0] if len(sets) == 1 else sets,
+        out=out,
+        way=way,
+        shot=shot,
+        query=query,
+        steps=steps,
+        meta_batch=meta_batch,
+        lr=lr,
+        halve_every=halve_every,
+        val_every=val_every,
+        val_episodes=val_episodes,
+        patience=patience,
+        seed=seed,
+        device=device,
+        bf16=bf16,
+        channels_last=channels_last,
+        watch=bar,
+    )
+    console.print(f"{out}: {run.learner.origin}", highlight=False)
+    console.print(f"Next: medshot adapt MY_IMAGES --learner {out} --out MODEL", highlight=False)

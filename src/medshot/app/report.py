@@ -1,0 +1,103 @@
+"""The report that `medshot adapt` writes beside a predictor."""
+
+import torch
+
+from medshot.app.choose import describe
+from medshot.core.errors import DataError
+from medshot.core.learner import Learner
+from medshot.core.parts import recipe
+from medshot.core.predictor import Predictor
+from medshot.data.dataset import Dataset
+from medshot.evaluation.cross_validation import OutOfFold, cross_validate
+from medshot.evaluation.report import Report
+from medshot.evaluation.summarise import (
+    confusion_of,
+    examples_of,
+    from_folds,
+    provenance_of,
+    reliability_of,
+    support_of,
+)
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.select import Auto
+
+FEW = 30
+NO_DOUBT = (
+    "The predictor gives a label to every image, also to one that belongs to none of the classes, "
+    "and its probabilities are not calibrated."
+)
+
+
+def adaptation_report(learner: Learner, dataset: Dataset, command: str) -> tuple[Predictor, Report]:
+    """Adapt `learner` to all of `dataset`, and say how well it does on patients left out."""
+    warnings = [*dataset.notes, *_warnings(dataset)]
+    judged: dict[str, OutOfFold] = {}
+    try:
+        judged = _judged(learner, dataset)
+    except DataError as error:
+        warnings.insert(0, f"How well this does could not be measured. {error}")
+    with torch.no_grad():
+        chosen = _chosen(learner, dataset)
+        predictor = chosen.adapt(dataset)
+    card = predictor.known_card()
+    report = Report(
+        title=f"{dataset.name}: {', '.join(dataset.labels)}",
+        support=support_of(dataset),
+        warnings=(*warnings, NO_DOUBT),
+        provenance=provenance_of(card, _options(learner, chosen), command),
+        **(_measured(dataset, judged) if judged else {}),
+    )
+    return predictor, report
+
+
+def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
+    """The learner and the baseline (a linear probe on raw pixels), out of fold."""
+    channels, size = dataset.preprocessing.channels, dataset.preprocessing.size
+    reduce = 2 if size % 2 == 0 else 1
+    pixels = encoder("pixels", channels=channels, size=size, reduce=reduce)
+    probe = build("linear-probe", encoder=pixels)
+    name = "auto" if isinstance(learner, Auto) else describe(learner)
+    found = {name: cross_validate(learner, dataset)}
+    if describe(probe) != name:
+        found[describe(probe)] = cross_validate(probe, dataset)
+    return found
+
+
+def _chosen(learner: Learner, dataset: Dataset) -> Learner:
+    if not isinstance(learner, Auto):
+        return learner
+    support, card = dataset.support(learner.encoder)
+    return learner.choose(support, card.task)
+
+
+def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, object]:
+    first = next(iter(judged.values()))
+    table, differences = from_folds(judged)
+    return {
+        "metrics": table,
+        "differences": differences,
+        "confusion": confusion_of(dataset.labels, first.probabilities, first.y),
+        "reliability": reliability_of(first.probabilities, first.y),
+        "examples": examples_of(dataset, first.probabilities),
+        "examples_note": (
+            "Each image was predicted by a predictor that had not seen its patient "
+            f"({first.folds}-fold cross-validation). Half of those shown are wrong ones where "
+            "there are as many: look at the table for how often that happens."
+        ),
+    }
+
+
+def _warnings(dataset: Dataset) -> list[str]:
+    counts = dataset.counts()
+    found = []
+    if len(dataset) < FEW:
+        found.append(f"Only {len(dataset)} images: the intervals are wide, and so is the truth.")
+    if max(counts.values()) > 3 * min(counts.values()):
+        found.append("The classes are very unequal: look at balanced accuracy, not at accuracy.")
+    return found
+
+
+def _options(learner: Learner, chosen: Learner) -> dict[str, str]:
+    options = {k: str(v) for k, v in recipe(chosen)["options"].items() if k != "encoder"}
+    return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options

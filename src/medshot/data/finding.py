@@ -1,0 +1,68 @@
+"""What is wrong, or doubtful, with a folder: one sentence, and one that says what to do.
+
+`medshot.load` raises the first error as a `DataError`; `medshot data check` lists them all.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from medshot.core.errors import DataError
+
+TABLE = "labels.csv"
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know about a folder. As a string, it is the message of its error.
+
+    An error must be mended before any score means something; a warning may be lived with, if
+    one knows of it; a note is for information.
+    """
+
+    severity: Severity
+    file: Path | None  # None: the folder as a whole
+    line: int | None  # in labels.csv
+    what: str  # a clause without its full stop
+    mend: str  # one sentence or more
+
+    def __str__(self) -> str:
+        return f"{self._where()}{self.what}. {self.mend}"
+
+    def _where(self) -> str:
+        if self.file is None:
+            return ""
+        if not self.line:
+            return f"{self.file}: "
+        if self.file.name == TABLE:
+            return f"{self.file}, line {self.line}: "
+        return f"{self.file} ({TABLE}, line {self.line}): "
+
+    def error(self) -> DataError:
+        """This finding as an exception, from which `finding_of` gets it back."""
+        return DataError(self)
+
+
+def refusal(file: Path | None, what: str, mend: str, line: int | None = None) -> Finding:
+    """A finding that `load` cannot do with."""
+    return Finding("error", file, line, what, mend)
+
+
+def finding_of(error: DataError, file: Path, line: int | None = None) -> Finding:
+    """What `error` says, with the line of labels.csv that led to it."""
+    given = error.args[0] if error.args else ""
+    if isinstance(given, Finding):
+        return replace(given, line=line or given.line)
+    return refusal(file, str(given).rstrip("."), "Mend it or leave it out.", line)
+
+
+def by_weight(findings: list[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then notes; each by file and line."""
+
+    def key(finding: Finding) -> tuple[int, str, int, str]:
+        weight = SEVERITIES.index(finding.severity)
+        return weight, str(finding.file or ""), finding.line or 0, finding.what
+
+    return sorted(findings, key=key)

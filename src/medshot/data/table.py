@@ -1,0 +1,129 @@
+"""labels.csv: which images there are and what is said of each, with all that is wrong in it."""
+
+import csv
+import io
+from codecs import BOM_UTF8
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from medshot.data.finding import Finding, refusal
+
+NOT_DONE = "Segmentation is not done yet, classification is: add a column label."
+AS_CSV = (
+    "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
+    "are for decimals, LibreOffice asks for the separator)."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image: its file, its label, and what else is known of it."""
+
+    path: Path
+    label: str
+    patient: str = ""
+    split: str = ""
+    line: int = 0  # in labels.csv; 0 for class folders
+
+
+def read_table(table: Path) -> tuple[list[Row], list[Finding]]:
+    """The rows that can be used, and what is wrong with the others."""
+    try:
+        raw = table.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        return [], [refusal(table, f"it is no text in UTF-8 ({error})", AS_CSV)]
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows: list[Row] = []
+    findings = _form(raw, table)
+    try:
+        columns = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = columns
+        wrong = _columns(columns, table)
+        if wrong:
+            return [], [*findings, wrong]
+        for values in reader:
+            row, found = _row(values, table, reader.line_num)
+            findings += found
+            rows += [row] if row else []
+    except csv.Error as error:
+        findings.append(refusal(table, f"it is no CSV file ({error})", AS_CSV, reader.line_num))
+    return rows, findings + _twice(rows, table)
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether `path`, its links followed, lies in `folder`."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # names that no file can have, links in a ring
+        return False
+
+
+def _form(raw: bytes, table: Path) -> list[Finding]:
+    signs = {"a byte-order mark": raw.startswith(BOM_UTF8), "Windows line ends": b"\r" in raw}
+    marks = [name for name, there in signs.items() if there]
+    if not marks:
+        return []
+    return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read all the same.")]
+
+
+def _columns(columns: list[str], table: Path) -> Finding | None:
+    absent = {"path", "label"} - set(columns)
+    if not absent:
+        return None
+    if len(columns) == 1:
+        for sign, name in ((";", "semicolons"), ("\t", "tabs")):
+            if sign in columns[0]:
+                return refusal(table, f"its columns are separated by {name}, not commas", AS_CSV)
+    if absent == {"label"} and "mask" in columns:
+        return refusal(table, "it has masks, not labels", NOT_DONE)
+    return refusal(
+        table,
+        f"it has no column {' or '.join(sorted(absent))} (it has: {', '.join(columns) or 'none'})",
+        "Its first line should be: path,label,patient",
+    )
+
+
+def _row(values: dict[str, str], table: Path, line: int) -> tuple[Row | None, list[Finding]]:
+    found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
+    if not found["path"] or not found["label"]:
+        empty = " and ".join(name for name in ("path", "label") if not found[name])
+        return None, [refusal(table, f"{empty} is empty", "Fill it in or remove the line.", line)]
+    path = table.parent / found["path"]
+    if Path(found["path"]).is_absolute() or not inside(path, table.parent):
+        return None, [outside(table, found["path"], line)]
+    guesses = [value for name, value in found.items() if name.endswith("_guess")]
+    patient = found.get("patient", "") or next(iter(guesses), "")
+    row = Row(path, found["label"], patient, found.get("split", ""), line)
+    extra = any(values.get(None) or [])  # type: ignore[call-overload]
+    if not extra:
+        return row, []
+    mend = 'A name with a comma in it needs quotes: "a, b.png",normal'
+    return row, [Finding("warning", table, line, "it has more cells than columns", mend)]
+
+
+def outside(file: Path, name: str, line: int | None = None) -> Finding:
+    """The refusal of an image that is not in its folder."""
+    return refusal(
+        file,
+        f"{name} lies outside of the folder" if line else "it is a link to outside of the folder",
+        "Paths are relative to the folder, and the images are in it: copy the file into it.",
+        line,
+    )
+
+
+def _twice(rows: list[Row], table: Path) -> list[Finding]:
+    by_path: dict[Path, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_path[row.path].append(row)
+    return [_same(path, same, table) for path, same in by_path.items() if len(same) > 1]
+
+
+def _same(path: Path, rows: list[Row], table: Path) -> Finding:
+    said = sorted({row.label for row in rows})
+    labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
+    lines = ", ".join(str(row.line) for row in rows)
+    return refusal(
+        table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line
+    )

@@ -1,0 +1,71 @@
+"""Episodes of features: each image encoded once, however many episodes it is in."""
+
+import copy
+import dataclasses
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.learner import Learner
+from medshot.data.dataset import Dataset
+from medshot.data.preprocess import unit
+from medshot.data.sample import EpisodeSampler
+from medshot.tasks import Classification
+
+AT_ONCE = 256  # images encoded together
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EncodedEpisodes:
+    """The episodes of `sampler`, with features in place of images."""
+
+    sampler: EpisodeSampler
+    features: Float[Tensor, "n f"]
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`."""
+        drawn = self.sampler.draw(i)
+        support = self._gather(drawn.support, drawn.support_y)
+        query = self._gather(drawn.query, drawn.query_y)
+        return Episode(Classification(self.sampler.way), support, query)
+
+    def describe(self) -> dict[str, Any]:
+        """As the sampler."""
+        return self.sampler.describe()
+
+    def fingerprint(self, episodes: int) -> str:
+        """As the sampler."""
+        return self.sampler.fingerprint(episodes)
+
+    def _gather(self, index: Int[ndarray, "n"], y: Int[ndarray, "n"]) -> Examples:
+        return Examples(self.features[torch.from_numpy(index)], torch.from_numpy(y))
+
+
+def can_be_encoded(learner: Learner, sampler: object) -> bool:
+    """Whether features do not change from episode to episode: then encoding once is the same."""
+    fixed = not learner.adapts_encoder and not getattr(learner.encoder, "transductive", False)
+    return fixed and isinstance(sampler, EpisodeSampler) and not sampler.rotate
+
+
+def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, EncodedEpisodes]:
+    """`learner` without its encoder, and the sampler's episodes as that encoder's features."""
+    features = encode(learner.encoder, sampler.dataset)
+    return without_encoder(learner), EncodedEpisodes(sampler, features)
+
+
+@torch.no_grad()
+def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
+    """The features of all images of `dataset`, which is in the encoder's form."""
+    like = next(encoder.parameters(), torch.zeros(()))
+    batches = dataset.x.split(AT_ONCE)
+    return torch.cat([encoder(unit(batch).to(like)).float().cpu() for batch in batches])
+
+
+def without_encoder(learner: Learner) -> Learner:
+    """A copy of `learner` that takes features where it took images."""
+    replaced: dict[int, Any] = {id(learner.encoder): nn.Identity()}
+    return copy.deepcopy(learner, replaced)

@@ -1,0 +1,149 @@
+"""From scores and predictions to what a report says."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray
+
+from medshot.core.predictor import Card
+from medshot.core.store import versions
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.metrics import METRICS
+from medshot.evaluation.run import Result
+from medshot.evaluation.statistics import Interval, paired
+
+LEADING = "balanced accuracy"
+ORDER = (LEADING, *(metric for metric in METRICS if metric != LEADING))
+SHOWN_A_CLASS = 8
+SHOWN_EXAMPLES = 12
+BINS = 5
+
+
+def support_of(dataset: Dataset) -> r.Support:
+    """The first images of each class, and how many there are."""
+    shown = [
+        i for c in range(len(dataset.labels)) for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
+    ]
+    known = dataset.groups[dataset.groups >= 0].unique()
+    images = tuple(
+        r.SupportImage(
+            dataset.x[i].numpy(), dataset.labels[dataset.y[i]], _patient(dataset, i), _name(dataset, i)
+        )
+        for i in shown
+    )
+    return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
+
+
+def from_folds(found: Mapping[str, OutOfFold]) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
+    """The table and the paired differences of cross-validated methods, the learner first."""
+    first, *others = found
+    chance = 1 / found[first].probabilities.shape[1]
+    rows = [
+        _row(metric, [f.interval(metric) for f in found.values()], chance) for metric in ORDER
+    ]
+    table = r.MetricsTable(
+        tuple(found), tuple(rows), "patient or image", f"bootstrap over patients, {1000} draws"
+    )
+    differences = [
+        r.Difference(LEADING, o, _estimate(found[first].minus(found[o], LEADING))) for o in others
+    ]
+    return table, tuple(differences)
+
+
+def from_episodes(
+    results: Mapping[str, Result], way: int
+) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
+    """The table and the paired differences of methods on the same episodes, the learner first."""
+    first, *others = results
+    rows = [_row(m, [o.interval(m) for o in results.values()], 1 / way) for m in ORDER]
+    table = r.MetricsTable(tuple(results), tuple(rows), "episode", "1.96 standard errors")
+    mine = results[first].scores[LEADING]
+    differences = [
+        r.Difference(LEADING, o, _estimate(paired(mine, results[o].scores[LEADING]))) for o in others
+    ]
+    return table, tuple(differences)
+
+
+def examples_of(
+    dataset: Dataset, probabilities: Float[ndarray, "n k"], seed: int = 0
+) -> tuple[r.Prediction, ...]:
+    """Up to twelve predictions, half of them wrong if there are as many, drawn at random."""
+    y, answer = dataset.y.numpy(), probabilities.argmax(1)
+    order = np.random.default_rng(seed).permutation(len(y))
+    wrong, right = order[answer[order] != y[order]], order[answer[order] == y[order]]
+    half = SHOWN_EXAMPLES // 2
+    n_wrong = min(len(wrong), max(half, SHOWN_EXAMPLES - len(right)))
+    chosen = [*wrong[:n_wrong], *right[: SHOWN_EXAMPLES - n_wrong]]
+    return tuple(
+        r.Prediction(
+            dataset.x[i].numpy(),
+            dataset.labels[y[i]],
+            dataset.labels[answer[i]],
+            float(probabilities[i].max()),
+            _patient(dataset, i),
+            _name(dataset, i),
+        )
+        for i in chosen
+    )
+
+
+def confusion_of(
+    labels: Sequence[str], probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]
+) -> r.Confusion:
+    """How often each class was called what."""
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(counts, (y, probabilities.argmax(1)), 1)
+    return r.Confusion(tuple(labels), counts)
+
+
+def reliability_of(probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> r.Reliability:
+    """How often an answer of a given confidence was right, in five equal bins.
+
+    The calibration error is the mean gap weighted by images (Naeini et al. 2015, AAAI).
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == y
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    used = np.unique(bins)
+    said = np.array([confidence[bins == b].mean() for b in used])
+    was = np.array([right[bins == b].mean() for b in used])
+    count = np.array([(bins == b).sum() for b in used])
+    error = float((np.abs(said - was) * count).sum() / count.sum())
+    return r.Reliability(said, was, count, error)
+
+
+def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Provenance:
+    """Where the predictor is from."""
+    made = card.learner
+    return r.Provenance(
+        learner=f"{made['learner']['part']} ({made['source']}), encoder {made['origin']}",
+        data_hash=str(card.data["hash"]),
+        date=datetime.now(UTC).date().isoformat(),
+        command=command,
+        options={name: str(value) for name, value in options.items()},
+        versions=versions(),
+        licence_notes=(str(card.data["licence"]),),
+    )
+
+
+def _row(metric: str, intervals: Sequence[Interval], chance: float) -> r.MetricRow:
+    at_chance = 0.5 if "AUROC" in metric else chance
+    return r.MetricRow(metric, tuple(_estimate(i) for i in intervals), at_chance)
+
+
+def _estimate(interval: Interval) -> r.Estimate:
+    return r.Estimate(interval.mean, interval.low, interval.high, interval.n, "too few images")
+
+
+def _patient(dataset: Dataset, i: int) -> str | None:
+    if dataset.rows and dataset.rows[i].patient:
+        return dataset.rows[i].patient
+    return str(int(dataset.groups[i])) if dataset.groups[i] >= 0 else None
+
+
+def _name(dataset: Dataset, i: int) -> str:
+    return dataset.rows[i].path.name if dataset.rows else f"image {i}"

@@ -1,0 +1,50 @@
+"""Prototypes and scores against Snell's equations written as loops."""
+
+import pytest
+import toys
+import torch
+from torch import nn
+
+from medshot.core.episode import Examples
+from medshot.learners import build
+from medshot.tasks import Classification
+
+
+@pytest.mark.parametrize("mean_distance", [False, True])
+def test_prototypes_are_class_means_and_scores_minus_squared_distances(mean_distance):
+    ep, encoder = toys.episode(Classification(3)), toys.Projection()
+    learner = build("prototypical", encoder=encoder, mean_distance=mean_distance)
+    predictor = learner.adapt(ep.support, ep.task)
+    for c in range(3):
+        mean = encoder(ep.support.x[ep.support.y == c]).mean(0)
+        torch.testing.assert_close(predictor.prototypes[c], mean)
+    scores = predictor(ep.query.x)
+    for i, z in enumerate(encoder(ep.query.x)):
+        for c in range(3):
+            slow = -((z - predictor.prototypes[c]) ** 2)
+            slow = slow.mean() if mean_distance else slow.sum()
+            torch.testing.assert_close(scores[i, c], slow, atol=1e-4, rtol=1e-5)
+
+
+def test_meta_loss_is_the_loss_of_adapting_and_predicting():
+    ep = toys.episode(Classification(3))
+    learner = build("prototypical", encoder=toys.conv4())
+    adapted = ep.task.loss(learner.adapt(ep.support, ep.task)(ep.query.x), ep.query.y)
+    torch.testing.assert_close(learner.meta_loss(ep), adapted)
+
+
+def test_volumes_are_adapted_to_like_slices():
+    encoder = nn.Sequential(nn.Conv3d(1, 4, 3), nn.Flatten())
+    volumes = Examples(torch.rand(4, 1, 4, 5, 6), torch.tensor([0, 0, 1, 1]))
+    predictor = build("prototypical", encoder=encoder).adapt(volumes, Classification(2))
+    assert predictor(torch.rand(3, 1, 4, 5, 6)).shape == (3, 2)
+
+
+def test_distances_are_not_taken_in_half_precision():
+    ep = toys.episode(Classification(3))
+    learner = build("prototypical", encoder=toys.Projection())
+    exact = learner.meta_loss(ep)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert learner.adapt(ep.support, ep.task)(ep.query.x).dtype == torch.float32
+        loss = learner.meta_loss(ep)
+    torch.testing.assert_close(loss, exact, atol=0.05, rtol=0.05)

@@ -1,0 +1,64 @@
+"""What every learner refuses, with an error of ours that says why."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from medshot.core.errors import DataError, TaskError
+from medshot.core.task import TASKS, Task
+
+
+def test_support_with_a_class_absent(case):
+    learner, ep = case
+    with pytest.raises(DataError, match=r"Class number\(s\) \[1\]"):
+        learner.adapt(ep.support[ep.support.y != 1], ep.task)
+
+
+def test_support_of_one_class(case):
+    learner, ep = case
+    with pytest.raises(DataError, match="only one class"):
+        learner.adapt(ep.support[ep.support.y == 0], replace(ep.task, n_outputs=1))
+
+
+def test_support_of_nothing(case):
+    learner, ep = case
+    with pytest.raises(DataError, match="no image in the support"):
+        learner.adapt(ep.support[:0], ep.task)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_support_that_is_not_finite(case, bad):
+    learner, ep = case
+    x = ep.support.x.clone()
+    x[0, 0, 0, 0] = bad
+    with pytest.raises(DataError, match="not finite"):
+        learner.adapt(replace(ep.support, x=x), ep.task)
+
+
+def test_examples_without_a_task(case):
+    learner, ep = case
+    with pytest.raises(TaskError, match="give a task"):
+        learner.adapt(ep.support)
+
+
+def test_another_task_by_its_name(case, divination):
+    learner, ep = case
+    with pytest.raises(TaskError, match=f"{type(learner).__name__} does .*, not divination"):
+        learner.adapt(ep.support, divination)
+
+
+@pytest.fixture
+def divination() -> Iterator[Task]:
+    """A kind of task that no learner does."""
+
+    class Divination(Task):
+        kind = "divination"
+
+        def check(self, target):
+            pytest.fail("to be refused before the targets are looked at")
+
+        loss = probabilities = check
+
+    yield Divination(3)
+    del TASKS["divination"]

@@ -1,0 +1,83 @@
+"""Few-shot problems and encoders that take milliseconds."""
+
+import torch
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.predictor import Card, Predictor
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset
+from medshot.data.preprocess import ImagePreprocessing
+from medshot.nn import Conv4
+from medshot.tasks import Classification
+
+SIZE = 16
+
+
+def episode(task: Task, seed: int = 0, *, shots: int = 5, queries: int = 5) -> Episode:
+    """A problem of the kind of `task`; a new kind of task adds its own to the table."""
+    return TOYS[task.kind](task, torch.Generator().manual_seed(seed), shots, queries)
+
+
+def _top_rows(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """A class is a random top row; every other row is noise, in every episode.
+
+    The nearest mean alone does badly: what there is to meta-learn is where to look.
+    """
+    k, n = task.n_outputs, shots + queries
+    rows = torch.zeros(k, 1, SIZE, SIZE)
+    rows[:, :, 0] = torch.randn(k, 1, SIZE, generator=rng)
+    y = torch.arange(k).repeat(n)
+    x = rows[y] + torch.randn(k * n, 1, SIZE, SIZE, generator=rng)
+    cut = shots * k
+    return Episode(task, Examples(x[:cut], y[:cut]), Examples(x[cut:], y[cut:]))
+
+
+TOYS = {"classification": _top_rows}
+
+
+class Projection(nn.Sequential):
+    """Pixels, flattened, times a matrix."""
+
+    def __init__(self, inputs: int = SIZE * SIZE, outputs: int = 32) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(inputs, outputs))
+        self.n_features = outputs
+
+
+class Smooth(nn.Sequential):
+    """One convolution, group normalisation and tanh: no kink for a finite difference to cross."""
+
+    def __init__(self, size: int = 3, outputs: int = 3) -> None:
+        layers = nn.Conv2d(1, 2, 3, padding=1), nn.GroupNorm(2, 2), nn.Tanh(), nn.Flatten()
+        super().__init__(*layers, nn.Linear(2 * size * size, outputs))
+        self.n_features = outputs
+
+
+def conv4(**options: object) -> Conv4:
+    """The smallest Conv4 that still has groups to normalise."""
+    return Conv4(**{"channels": 1, "size": SIZE, "width": 8, **options}).eval()
+
+
+def card(k: int = 2, *, channels: int = 1, size: int = SIZE) -> Card:
+    """What a predictor needs to be saved."""
+    labels = tuple(f"class {i}" for i in range(k))
+    return Card(Classification(k), labels, ImagePreprocessing(channels, size), {"name": "toy"})
+
+
+def dataset(k: int = 3, shots: int = 4, *, channels: int = 1, size: int = SIZE) -> Dataset:
+    """Random 8-bit images, as a loaded folder holds them."""
+    y = torch.arange(k).repeat(shots)
+    x = torch.randint(0, 256, (len(y), channels, size, size), dtype=torch.uint8)
+    form = ImagePreprocessing(channels, size)
+    labels = tuple(f"class {i}" for i in range(k))
+    return Dataset("toy", x, y, labels, torch.full_like(y, -1), form, "no hash")
+
+
+def images(n: int = 6, *, channels: int = 1, size: int = SIZE) -> Tensor:
+    """Random images in [0, 1]."""
+    return torch.rand(n, channels, size, size)
+
+
+def accuracy(predictor: Predictor, query: Examples) -> float:
+    """The part of `query` that is named rightly."""
+    return (predictor(query.x).argmax(1) == query.y).double().mean().item()
