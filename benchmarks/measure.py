@@ -110,12 +110,12 @@ def conditions(threads: int) -> dict[str, str | int]:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     here = Path(__file__).parent
     git = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-    commit = subprocess.run(git, cwd=here, capture_output=True, text=True).stdout.strip()
+    asked = subprocess.run(git, cwd=here, capture_output=True, text=True, check=False)
     packages = ("torch", "numpy", "medshot", "easyfsl", "higher", "torchopt")
     return {
         "hardware": f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores",
         "threads": threads,
         "python": platform.python_version(),
         "versions": ", ".join(f"{p} {version(p)}" for p in packages),
-        "commit": commit or "unknown",
+        "commit": asked.stdout.strip() or "unknown",
     }

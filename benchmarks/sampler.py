@@ -8,9 +8,9 @@ The peer runs with 0 and with 2 loading processes, and the better counts.
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from doors import through_torchvision
+from doors import task_sampler
 from measure import Row, compare, options, report, row
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -67,7 +67,7 @@ def _compare(
     return row(name, *seconds.values(), target=TARGET, per=count, agreement=agreement)
 
 
-def _better(memory: InMemory, form: tuple[int, int, int], count: int) -> tuple[int, object]:
+def _better(memory: InMemory, form: tuple[int, int, int], count: int) -> tuple[int, Iterator]:
     """The number of loading processes that is faster here, and its endless episodes."""
     timed = []
     for workers in (0, 2):
@@ -81,9 +81,8 @@ def _better(memory: InMemory, form: tuple[int, int, int], count: int) -> tuple[i
     return workers, _peer(memory, form, workers)
 
 
-def _peer(memory: InMemory, form: tuple[int, int, int], workers: int):  # noqa: ANN202
-    samplers = through_torchvision("easyfsl.samplers")
-    tasks = samplers.TaskSampler(memory, *form, n_tasks=10**6)
+def _peer(memory: InMemory, form: tuple[int, int, int], workers: int) -> Iterator:
+    tasks = task_sampler()(memory, *form, n_tasks=10**6)
     loader = DataLoader(
         memory, batch_sampler=tasks, num_workers=workers, collate_fn=tasks.episodic_collate_fn
     )

@@ -34,7 +34,7 @@ def messy(table: Write, write: Write, tmp_path: Path, rng: np.random.Generator) 
     values[0] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", values)
     tifffile.imwrite(tmp_path / "pages.tif", np.ones((2, 9, 9), np.uint8))
-    shutil.copy(write("jpeg.jpg"), tmp_path / "named.png")
+    write("jpeg.jpg").rename(tmp_path / "named.png")
     (tmp_path / "scan.dcm").write_bytes(b"")
     bad = ("cut.png", "flat.png", "nan.tif", "pages.tif", "gone.png", "scan.dcm")
     table(

@@ -1,8 +1,8 @@
 """Every registered learner with every task that it supports, found by themselves."""
 
 import pytest
-import toys
 
+import toys
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.core.task import TASKS

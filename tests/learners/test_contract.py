@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
-import toys
 import torch
+
+import toys
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-3}
 

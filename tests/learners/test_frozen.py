@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-import toys
 import torch
 
+import toys
 from medshot.core.store import load_predictor
 
 

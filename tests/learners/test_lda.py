@@ -7,6 +7,7 @@ from sklearn.covariance import ledoit_wolf_shrinkage as slow_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
 from medshot.inner.solve import ledoit_wolf_shrinkage
 from medshot.learners import build
 from medshot.nn import Pixels
@@ -36,3 +37,19 @@ def test_the_shrinkage_is_ledoit_and_wolfs():
     expected = slow_shrinkage(residuals.numpy(), assume_centered=True)
     assert 0.01 < expected < 0.99
     assert float(ledoit_wolf_shrinkage(residuals)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, -0.1, 1.5])
+def test_a_shrinkage_that_leaves_nothing_to_invert_is_refused(shrinkage):
+    with pytest.raises(ConfigError, match="above 0 and at most 1"):
+        build("lda", encoder=Pixels(channels=1, size=4), shrinkage=shrinkage)
+
+
+def test_one_image_a_class_makes_it_the_nearest_centroid():
+    support, queries = _support(n=3), torch.rand(9, 1, 4, 4, dtype=torch.float64)
+    encoder = Pixels(channels=1, size=4).double()
+    ours, nearest = (
+        build(name, encoder=encoder).adapt(support, Classification(3))(queries).softmax(1)
+        for name in ("lda", "nearest-centroid")
+    )
+    assert torch.equal(ours.argmax(1), nearest.argmax(1))

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import toys
 import torch
 from sklearn.linear_model import LogisticRegression
 
+import toys
 from medshot.learners import build
 from medshot.nn import Pixels
 from medshot.tasks import Classification

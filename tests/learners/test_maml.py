@@ -1,11 +1,11 @@
 """MAML against its algorithm written out, its head, and its first-order form."""
 
 import pytest
-import toys
 import torch
-import torch.nn.functional as F
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy, one_hot
 
+import toys
 from medshot.core.errors import TaskError
 from medshot.learners import build
 from medshot.nn.heads import Linear
@@ -16,7 +16,7 @@ def test_one_step_on_a_linear_model_by_hand():
     ep = toys.episode(Classification(3))
     encoder = toys.Projection(outputs=4)
     maml = build("maml", encoder=encoder, way=3, lr=0.3, steps=1)
-    x, y = ep.support.x.flatten(1), F.one_hot(ep.support.y, 3).float()
+    x, y = ep.support.x.flatten(1), one_hot(ep.support.y, 3).float()
     a, b = encoder[1].weight.detach().T, encoder[1].bias.detach()
     w, c = maml.head.weight.detach().T, maml.head.bias.detach()
 
@@ -41,10 +41,10 @@ def test_the_meta_gradient_is_that_of_two_steps_written_out():
 
     moved = params
     for _ in range(2):
-        inner = F.cross_entropy(scores(moved, ep.support.x), ep.support.y)
+        inner = cross_entropy(scores(moved, ep.support.x), ep.support.y)
         slopes = torch.autograd.grad(inner, list(moved.values()), create_graph=True)
         moved = {n: p - 0.2 * g for (n, p), g in zip(moved.items(), slopes, strict=True)}
-    F.cross_entropy(scores(moved, ep.query.x), ep.query.y).backward()
+    cross_entropy(scores(moved, ep.query.x), ep.query.y).backward()
 
     maml.meta_loss(ep).backward()
     for name, parameter in maml.named_parameters():

@@ -1,9 +1,9 @@
 """The meta-gradient of every exact learner, against central differences in float64."""
 
 import pytest
-import toys
 import torch
 
+import toys
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.learners import build, learners

@@ -1,8 +1,8 @@
 """What every learner that can be meta-trained promises: its meta-loss teaches all of it."""
 
-import toys
 import torch
 
+import toys
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 

@@ -1,8 +1,8 @@
 """The nearest centroid against a loop over queries and classes."""
 
-import toys
 import torch
 
+import toys
 from medshot.learners import build
 from medshot.tasks import Classification
 

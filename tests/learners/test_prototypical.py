@@ -1,10 +1,10 @@
 """Prototypes and scores against Snell's equations written as loops."""
 
 import pytest
-import toys
 import torch
 from torch import nn
 
+import toys
 from medshot.core.episode import Examples
 from medshot.learners import build
 from medshot.tasks import Classification

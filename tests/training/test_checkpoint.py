@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named_with_the_way_out(how: str, tmp_path: Path) -> N
     _saved(tmp_path)
     _spoil(tmp_path / FILE, how)
     learner = build("batch")
-    with pytest.raises(SaveError, match=r"checkpoint\.safetensors cannot be read.*Remove it"):
+    with pytest.raises(SaveError, match=r"(?s)checkpoint\.safetensors cannot be read.*Remove it"):
         Checkpoint.resume(tmp_path, learner, torch.optim.Adam(learner.parameters()))
 
 

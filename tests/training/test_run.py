@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from medshot.training.run import is_run
 from training.toys import SIZE, blobs, build, conv4
 
 SMALL = {
-    "way": 3, "shot": 1, "query": 2, "steps": 2, "val_every": 2, "val_episodes": 2,
+    "way": 3,
+    "shot": 1,
+    "query": 2,
+    "steps": 2,
+    "val_every": 2,
+    "val_episodes": 2,
     "device": "cpu",
 }
 
@@ -45,8 +51,17 @@ def test_the_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
     about = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert list(about) == ["learner", "train", "val", "settings", "versions"]
     assert about["settings"] == {
-        "way": 3, "shot": 1, "query": 2, "meta_batch": 1, "lr": 1e-3, "halve_every": None,
-        "val_every": 2, "val_episodes": 2, "patience": None, "seed": 0, "bf16": False,
+        "way": 3,
+        "shot": 1,
+        "query": 2,
+        "meta_batch": 1,
+        "lr": 1e-3,
+        "halve_every": None,
+        "val_every": 2,
+        "val_episodes": 2,
+        "patience": None,
+        "seed": 0,
+        "bf16": False,
         "channels_last": False,
     }
 
@@ -109,7 +124,7 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 def test_a_folder_with_something_else(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("", encoding="utf-8")
-    with pytest.raises(SaveError, match="no run of medshot. Choose another"):
+    with pytest.raises(SaveError, match=r"no run of medshot\. Choose another"):
         _train(tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -119,7 +134,7 @@ def test_what_a_kill_left_half_written_is_no_obstacle_and_goes(tmp_path: Path) -
     _train(tmp_path)
     (tmp_path / f".{FILE}.abcd_123").write_bytes(b"half")
     _train(tmp_path)
-    assert not [path for path in tmp_path.glob(f".{FILE}*")]
+    assert not list(tmp_path.glob(f".{FILE}*"))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"learner": 1}'])
@@ -180,7 +195,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, tmp_path: Path, room: int)
     _train(out, **given)
     before = (out / FILE).read_bytes()
     filler = small_disk / "filler"
-    with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(b"\0" * 4096):
             pass
     os.truncate(filler, filler.stat().st_size - room)
@@ -196,6 +211,7 @@ def test_a_disk_that_is_really_full(small_disk: Path, tmp_path: Path, room: int)
         assert torch.equal(tensor, cut.learner.state_dict()[name])
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's
 def test_a_disk_that_may_not_be_written(small_disk: Path) -> None:
     out = small_disk / "run"
     run = _train(out)

@@ -85,9 +85,9 @@ def options(kind: str) -> dict[str, Any]:
     """How a case is trained. In `patience`, the rate is so high that it stops early."""
     extra = {
         "channels last": {"channels_last": True, "bf16": True},
-        "patience": {"patience": 3, "lr": 0.3, "steps": 60},
+        "patience": {"patience": 2, "lr": 0.5, "steps": 40, "val_every": 3},
     }
-    small = {"way": 3, "shot": 1, "query": 2, "steps": 24, "val_every": 5, "val_episodes": 3}
+    small = {"way": 3, "shot": 1, "query": 2, "steps": 16, "val_every": 5, "val_episodes": 3}
     return small | {"meta_batch": 2, "halve_every": 10, "lr": 1e-2} | extra.get(kind, {})
 
 

@@ -28,9 +28,7 @@ from medshot.core.predictor import Card, Predictor, Preprocessing
 from medshot.core.task import task_of
 
 FORMAT = 1
-RESEARCH_ONLY = (
-    "Research use only. Not a medical device; not validated for any clinical decision."
-)
+RESEARCH_ONLY = "Research use only. Not a medical device; not validated for any clinical decision."
 
 
 def save_predictor(predictor: Predictor, folder: Path) -> Path:
@@ -170,7 +168,8 @@ def _staging(folder: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise SaveError(
-            f"Could not write beside {folder}: {error.strerror}. Choose a place where you may write."
+            f"Could not write beside {folder}: {error.strerror}. Choose a place where you may "
+            "write."
         ) from error
 
 

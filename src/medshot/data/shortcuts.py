@@ -80,5 +80,7 @@ def _typical(values: Float[ndarray, "n"]) -> float:
 
 
 def _no_chance(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> bool:
-    constant = len(inside) > 1 and len(outside) > 1 and np.ptp(inside) == np.ptp(outside) == 0
+    if min(len(inside), len(outside)) < 2:
+        return False
+    constant = np.ptp(inside) == np.ptp(outside) == 0
     return bool(constant or mannwhitneyu(inside, outside, method="asymptotic").pvalue < CHANCE)

@@ -34,7 +34,9 @@ class OutOfFold:
 
     def interval(self, metric: str) -> Interval:
         """A metric over all images, with a bootstrap interval over patients."""
-        return self._interval(lambda index: METRICS[metric](self.probabilities[index], self.y[index]))
+        return self._interval(
+            lambda index: METRICS[metric](self.probabilities[index], self.y[index])
+        )
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
         """The paired difference to another learner on the same folds."""

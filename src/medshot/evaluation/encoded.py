@@ -67,5 +67,8 @@ def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
 
 def without_encoder(learner: Learner) -> Learner:
     """A copy of `learner` that takes features where it took images."""
-    replaced: dict[int, Any] = {id(learner.encoder): nn.Identity()}
+    nothing = nn.Identity()
+    if isinstance(known := getattr(learner.encoder, "n_features", None), int):
+        nothing.n_features = known  # type: ignore[assignment]  (some ask how many there are)
+    replaced: dict[int, Any] = {id(learner.encoder): nothing}
     return copy.deepcopy(learner, replaced)

@@ -86,7 +86,9 @@ def _omniglot() -> list[Protocol]:
         Protocol(f"snell17/omniglot/{w}w{s}s", snell, snell17_classes, w, s, 15, 1000, **form)
         for w, s in ((5, 1), (5, 5), (20, 1), (20, 5))
     ] + [
-        Protocol(f"finn17/omniglot/{w}w{s}s", finn, finn17_classes, w, s, s, 600, **form, rotate=True)
+        Protocol(
+            f"finn17/omniglot/{w}w{s}s", finn, finn17_classes, w, s, s, 600, **form, rotate=True
+        )
         for w, s in ((5, 1), (5, 5), (20, 1), (20, 5))
     ]
 

@@ -1,6 +1,8 @@
 """Run a learner over numbered episodes: adapt on each support, answer each query."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,7 +55,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Means and intervals, and everything needed to get them again."""
-        summary = {m: vars(self.interval(m)) for m in self.scores}
+        summary = {m: _finite(vars(self.interval(m))) for m in self.scores}
         about = {"learner": self.learner, "transductive": self.transductive}
         return {**about, "metrics": summary, "episodes": self.episodes, "versions": versions()}
 
@@ -71,18 +73,19 @@ def evaluate(
 
     Where adapting leaves the encoder as it is, each image is encoded once for all episodes: the
     numbers are the same, because no image's features depend on its neighbours.
+
+    Raises:
+        TaskError: the learner does not do tasks of that kind, or of that many classes.
     """
-    training = learner.training
-    learner.eval()
-    ready, fitted = learner, _fitted(learner.encoder, source)
-    if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
-        ready, fitted = encoded(learner, fitted)
     found: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    for i in tick(range(episodes)):
-        probabilities, y = _answer(ready, fitted.episode(i))
-        for metric, score in METRICS.items():
-            found[metric].append(score(probabilities, y))
-    learner.train(training)
+    with _in_eval_mode(learner):
+        ready, fitted = learner, _fitted(learner.encoder, source)
+        if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
+            ready, fitted = encoded(learner, fitted)
+        for i in tick(range(episodes)):
+            probabilities, y = _answer(ready, fitted.episode(i))
+            for metric, score in METRICS.items():
+                found[metric].append(score(probabilities, y))
     listed = {"count": episodes, "fingerprint": source.fingerprint(episodes)}
     return Result(
         name or type(learner).__name__,
@@ -101,7 +104,24 @@ def refuse_seen(dataset: Dataset, trained_on: Iterable[str]) -> None:
         )
 
 
+@contextmanager
+def _in_eval_mode(learner: Learner) -> Iterator[None]:
+    training = [module for module in learner.modules() if module.training]
+    learner.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no NaN: what is not defined (the interval of one episode) is null."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
 def _answer(learner: Learner, episode: Episode) -> tuple[ndarray, ndarray]:
+    learner.check(episode.task)
     like = next(learner.parameters(), torch.zeros(()))
     support, query = episode.support.to(like), episode.query.to(like)
     output = learner.learn(support, episode.task)(query.x)

@@ -27,12 +27,17 @@ BINS = 5
 def support_of(dataset: Dataset) -> r.Support:
     """The first images of each class, and how many there are."""
     shown = [
-        i for c in range(len(dataset.labels)) for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
+        i
+        for c in range(len(dataset.labels))
+        for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
     ]
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
         r.SupportImage(
-            dataset.x[i].numpy(), dataset.labels[dataset.y[i]], _patient(dataset, i), _name(dataset, i)
+            dataset.x[i].numpy(),
+            dataset.labels[dataset.y[i]],
+            _patient(dataset, i),
+            _name(dataset, i),
         )
         for i in shown
     )
@@ -43,9 +48,7 @@ def from_folds(found: Mapping[str, OutOfFold]) -> tuple[r.MetricsTable, tuple[r.
     """The table and the paired differences of cross-validated methods, the learner first."""
     first, *others = found
     chance = 1 / found[first].probabilities.shape[1]
-    rows = [
-        _row(metric, [f.interval(metric) for f in found.values()], chance) for metric in ORDER
-    ]
+    rows = [_row(metric, [f.interval(metric) for f in found.values()], chance) for metric in ORDER]
     table = r.MetricsTable(
         tuple(found), tuple(rows), "patient or image", f"bootstrap over patients, {1000} draws"
     )
@@ -64,7 +67,8 @@ def from_episodes(
     table = r.MetricsTable(tuple(results), tuple(rows), "episode", "1.96 standard errors")
     mine = results[first].scores[LEADING]
     differences = [
-        r.Difference(LEADING, o, _estimate(paired(mine, results[o].scores[LEADING]))) for o in others
+        r.Difference(LEADING, o, _estimate(paired(mine, results[o].scores[LEADING])))
+        for o in others
     ]
     return table, tuple(differences)
 

@@ -68,10 +68,9 @@ def lookup(name: str) -> type[Learner]:
         return table[name]
     if name.replace("-", "_") in _MISSING:
         error = _MISSING[name.replace("-", "_")]
-        package = (error.name or "").partition(".")[0]
         raise ConfigError(
             f"The learner {name!r} needs a package that is not installed: {error}. Install it "
-            f"(`pip install {package}`) and try again."
+            f"(`pip install {error.name}`) and try again."
         )
     raise unknown(name, table, kind="learner")
 

@@ -46,7 +46,8 @@ class Encoder(nn.Module):
             return 4 * x - 2
         if self.scaling == "standard":
             dims = (1, 2, 3)
-            return (x - x.mean(dims, True)) / (x.var(dims, keepdim=True, correction=0) + 1e-5).sqrt()
+            variance = x.var(dims, keepdim=True, correction=0)
+            return (x - x.mean(dims, True)) / (variance + 1e-5).sqrt()
         return x
 
 

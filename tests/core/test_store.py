@@ -1,0 +1,162 @@
+"""A predictor on disk: written whole or not at all, refused by name when it is damaged."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import toys
+from medshot.core import store
+from medshot.core.errors import SaveError
+from medshot.core.store import RESEARCH_ONLY, load_predictor
+from medshot.learners import build
+from medshot.nn.heads import Linear
+
+FILES = ["README.md", "predictor.json", "weights.safetensors"]
+
+
+@pytest.fixture
+def predictor():
+    return build("prototypical", encoder=toys.conv4()).adapt(toys.dataset())
+
+
+@pytest.fixture
+def saved(predictor, tmp_path) -> Path:
+    return predictor.save(tmp_path / "deep" / "saved")
+
+
+def test_a_folder_of_three_readable_files(saved):
+    assert sorted(p.name for p in saved.iterdir()) == FILES
+    assert [p.name for p in saved.parent.iterdir()] == ["saved"]
+    assert saved.stat().st_mode & 0o777 == 0o755
+    assert all(p.stat().st_mode & 0o444 == 0o444 for p in saved.iterdir())
+
+
+def test_a_moved_folder_is_the_same_predictor(predictor, saved, tmp_path):
+    loaded = load_predictor(shutil.move(saved, tmp_path / "elsewhere"))
+    x = toys.images()
+    assert torch.equal(loaded(x), predictor(x))
+    assert loaded.card == predictor.card
+
+
+def test_the_model_card_says_what_it_is_and_what_it_is_not(saved):
+    text = (saved / "README.md").read_text()
+    assert RESEARCH_ONLY in text
+    for said in ("learner/prototypical", "Snell", "untrained", "| class 0 | 4 |", "not calibrated"):
+        assert said in text
+
+
+def test_a_card_made_by_hand_is_enough(tmp_path):
+    head = Linear(toys.conv4(), torch.rand(8, 2), torch.rand(2)).with_card(toys.card())
+    loaded = load_predictor(head.save(tmp_path / "saved"))
+    assert loaded.card == toys.card()
+    assert "was not recorded" in (tmp_path / "saved" / "README.md").read_text()
+
+
+def test_the_type_of_the_weights_is_kept(predictor, tmp_path):
+    loaded = load_predictor(predictor.double().save(tmp_path / "saved"))
+    x = toys.images().double()
+    assert torch.equal(loaded(x), predictor(x))
+
+
+def test_an_empty_folder_may_be_used_and_a_full_one_not(predictor, tmp_path):
+    (tmp_path / "saved").mkdir()
+    predictor.save(tmp_path / "saved")
+    (tmp_path / "file").write_text("mine")
+    for taken in ("saved", "file"):
+        with pytest.raises(SaveError, match=f"{taken} exists already"):
+            predictor.save(tmp_path / taken)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_where_nothing_can_be_written_is_named(predictor, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SaveError, match="file/saved"):
+        predictor.save(tmp_path / "file" / "saved")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_nothing_half_written_is_left(predictor, tmp_path, monkeypatch, error):
+    def fail(path, text):
+        raise error
+
+    monkeypatch.setattr(store, "write_text", fail)
+    with pytest.raises((SaveError, KeyboardInterrupt)):
+        predictor.save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_transductive_predictor_is_refused(tmp_path):
+    learner = build("prototypical", encoder=toys.conv4(norm="transductive"))
+    with pytest.raises(SaveError, match="one image alone gets another answer"):
+        learner.adapt(toys.dataset()).save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_is_no_part_is_refused(tmp_path):
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(256, 8))
+    head = Linear(encoder, torch.rand(8, 2), torch.rand(2)).with_card(toys.card())
+    with pytest.raises(SaveError, match="Sequential cannot be saved"):
+        head.save(tmp_path / "saved")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["predictor.json", "weights.safetensors"])
+@pytest.mark.parametrize("how", ["missing", "empty", "cut", "changed"])
+def test_a_damaged_file_is_named(saved, name, how):
+    file = saved / name
+    content = file.read_bytes()
+    file.unlink()
+    half = len(content) // 2
+    damaged = {
+        "empty": b"",
+        "cut": content[:half],
+        "changed": content[:half] + bytes([content[half] ^ 0xFF]) + content[half + 1 :],
+    }
+    if how in damaged:
+        file.write_bytes(damaged[how])
+    with pytest.raises(SaveError, match=name):
+        load_predictor(saved)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "said"),
+    [
+        (["predictor", "part"], "predictor/protoypes", "Did you mean 'predictor/prototypes'"),
+        (["predictor"], {"part": "encoder/pixels", "options": {}}, "another kind"),
+        (["predictor", "part"], 7, "AttributeError"),
+        (["predictor", "options"], {}, "TypeError"),
+        (["predictor", "options"], [], "AttributeError"),
+        (["predictor", "options", "prototypes", "dtype"], "system", "AttributeError"),
+        (["preprocessing"], {"part": "encoder/pixels", "options": {}}, "TypeError"),
+        (["task", "kind"], "divination", "no task called 'divination'"),
+        (["labels"], None, "TypeError"),
+        (["format"], 2, "format"),
+    ],
+)
+def test_a_table_of_contents_that_is_wrong_is_named(saved, keys, value, said):
+    about = json.loads((saved / "predictor.json").read_text())
+    place = about
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    (saved / "predictor.json").write_text(json.dumps(about))
+    with pytest.raises(SaveError, match=r"predictor\.json") as error:
+        load_predictor(saved)
+    assert said in str(error.value)
+
+
+def test_weights_of_another_predictor_are_refused(saved, tmp_path):
+    other = build("prototypical", encoder=toys.conv4()).adapt(toys.dataset())
+    other.save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "weights.safetensors", saved)
+    with pytest.raises(SaveError, match=r"weights\.safetensors.*SHA-256"):
+        load_predictor(saved)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SaveError, match=r"nowhere/predictor\.json"):
+        load_predictor(tmp_path / "nowhere")

@@ -1,0 +1,53 @@
+"""Imports only point down. The table is the architecture: what each folder may import."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1] / "src/medshot"
+STAGES = {"core", "tasks", "data", "training", "evaluation", "select"}
+ALLOWED = {
+    "core": set(),
+    "tasks": {"core"},
+    "nn": {"core"},
+    "inner": {"core", "tasks", "nn"},
+    "data": {"core", "tasks", "nn"},
+    "learners": {"core", "tasks", "nn", "inner", "data"},
+    "training": STAGES,
+    "evaluation": STAGES,
+    "select": STAGES,
+    "app": STAGES | {"nn", "inner", "learners"},
+}
+EPISODE = {"medshot.core.episode", "medshot.core.learner"}
+
+
+def test_every_folder_has_its_place():
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders == set(ALLOWED)
+
+
+def test_imports_only_point_down():
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for folder, below in ALLOWED.items()
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imports(path)
+        if name.split(".")[1] not in below | {folder}
+    ]
+    assert wrong == []
+
+
+def test_nets_know_neither_support_nor_query():
+    wrong = [path.name for path in (ROOT / "nn").rglob("*.py") if EPISODE & set(imports(path))]
+    assert wrong == []
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("medshot."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medshot."):
+            yield node.module
+        elif isinstance(node, ast.ImportFrom) and node.module == "medshot":
+            yield from (f"medshot.{alias.name}" for alias in node.names)

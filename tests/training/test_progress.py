@@ -1,0 +1,53 @@
+import re
+
+import pytest
+from rich.console import Console
+
+import medshot
+from medshot.training import progress
+from medshot.training.progress import bar, quiet
+from training.toys import blobs, build
+
+SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
+
+
+def test_quiet_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    medshot.train(build("prototypical"), blobs(), steps=4, watch=quiet, **SMALL)
+    medshot.train(build("prototypical"), blobs(), steps=4, **SMALL)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_where_there_is_no_terminal_the_bar_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    run = medshot.train(build("prototypical"), blobs(), steps=5, watch=bar, **SMALL)
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.splitlines() == [
+        f"step {row['step']}/5  loss {row['loss']:.3f}  validation {row['val_loss']:.3f}"
+        for row in run.history
+    ]
+
+
+def test_a_line_is_never_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    with bar(100000, 0) as tick:
+        tick(99999, {"step": 99999, "loss": 1.0, "val_loss": 2.0})
+    assert capsys.readouterr().err == "step 99999/100000  loss 1.000  validation 2.000\n"
+
+
+def test_on_a_terminal_there_is_a_bar_with_losses_and_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def terminal(stderr: bool) -> Console:
+        return Console(stderr=stderr, force_terminal=True, width=120)
+
+    monkeypatch.setattr(progress, "Console", terminal)
+    with bar(10, 3) as tick:
+        tick(4, None)
+        tick(5, {"step": 5, "loss": 1.25, "val_loss": 0.5})
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "5/10" in shown
+    assert "loss 1.250  validation 0.500" in shown
+    assert "left" in shown
+    assert "step 5/10" not in shown
