@@ -20,7 +20,8 @@ def test_probabilities_are_those_of_scikit_learn(k, c):
     z, queries = (_unit(encoder(x)) for x in (ep.support.x, ep.query.x))
     slow = LogisticRegression(C=c, max_iter=2000).fit(z, ep.support.y.numpy())
     ours = predictor(ep.query.x).softmax(1).numpy()
-    np.testing.assert_allclose(ours, slow.predict_proba(queries), atol=1e-5)
+    # Both stop when the gradient is below 1e-4; ours descends in other coordinates.
+    np.testing.assert_allclose(ours, slow.predict_proba(queries), atol=1e-3)
     assert np.ptp(ours[:, 0]) > 0.05
 
 

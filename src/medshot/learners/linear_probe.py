@@ -37,9 +37,12 @@ class LinearProbe(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Fit on the support, to convergence."""
         z = features(self.encoder, support.x, unit=True)
+        wide = z.cpu().double().numpy()
+        # The penalised solution lies in the span of the support: few images, few coordinates.
+        basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
         fitted = LogisticRegression(C=self.c, max_iter=2000)
-        fitted.fit(z.cpu().double().numpy(), support.y.cpu().numpy())
-        weight, bias = fitted.coef_.T, fitted.intercept_
+        fitted.fit(wide @ basis.T, support.y.cpu().numpy())
+        weight, bias = basis.T @ fitted.coef_.T, fitted.intercept_
         if task.n_outputs == 2:  # one column for two classes: the odds of the second
             weight, bias = np.hstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         return Linear(
