@@ -21,6 +21,8 @@ import medshot
 from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
+from medshot.data.sample import EpisodeSampler
+from medshot.evaluation.encoded import EncodedEpisodes, can_be_encoded, encode, without_encoder
 from medshot.evaluation.protocol import MEDICAL, data_root, protocol
 from medshot.evaluation.run import Result, evaluate
 from medshot.evaluation.statistics import paired
@@ -29,8 +31,8 @@ from medshot.training.progress import bar
 SHOTS = (1, 5, 10)
 HEADS = ("linear-probe", "lda", "nearest-centroid")
 META = {
-    "prototypical": {"options": {"mean_distance": True}, "steps": 1000, "meta_batch": 1},
-    "maml": {"options": {"steps": 3, "lr": 0.03}, "steps": 300, "meta_batch": 2},
+    "prototypical": {"options": {"mean_distance": True}, "steps": 600, "meta_batch": 1},
+    "maml": {"options": {"steps": 3, "lr": 0.03}, "steps": 200, "meta_batch": 2},
 }
 
 
@@ -50,16 +52,29 @@ def held_out(name: str, others: list[Dataset], out: Path) -> dict[str, Any]:
     learners = dict(_learners(name, others, out))
     row.trained()
     found: dict[str, Any] = {}
+    kept: dict[int, torch.Tensor] = {}
     for shot in SHOTS:
         rules = protocol(f"medshot26/{name}/{shot}s")
         sampler = rules.sampler(rules.dataset())
         results = {
-            key: evaluate(learner, sampler, episodes=rules.episodes, name=key)
+            key: evaluate(*_ready(learner, sampler, kept), episodes=rules.episodes, name=key)
             for key, learner in learners.items()
         }
         found[rules.name] = {key: _summary(key, results) for key in results}
         print(name, shot, {k: str(r.interval("balanced accuracy")) for k, r in results.items()})
     return row.about | {"results": found}
+
+
+def _ready(
+    learner: Learner, sampler: EpisodeSampler, kept: dict[int, torch.Tensor]
+) -> tuple[Learner, EpisodeSampler | EncodedEpisodes]:
+    """Learner and episodes; images are encoded once for all heads and shots of an encoder."""
+    if not can_be_encoded(learner, sampler):
+        return learner, sampler
+    encoder = learner.encoder
+    if id(encoder) not in kept:
+        kept[id(encoder)] = encode(encoder, sampler.dataset.at(encoder.channels, encoder.size))
+    return without_encoder(learner), EncodedEpisodes(sampler, kept[id(encoder)])
 
 
 def _learners(name: str, others: list[Dataset], out: Path) -> Iterator[tuple[str, Learner]]:
