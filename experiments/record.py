@@ -40,10 +40,11 @@ class Row:
         self.about = about | {"hardware": hardware(), "commit": commit()}
         self._started = time.monotonic(), time.process_time()
 
-    def trained(self) -> None:
-        """Note how long meta-training took in this process."""
+    def trained(self, part: str = "in all") -> None:
+        """Note how long meta-training has taken so far, counted over all processes of the run."""
         wall, cpu = time.monotonic() - self._started[0], time.process_time() - self._started[1]
-        self.about |= {"train_minutes": round(wall / 60, 1), "train_cpu_minutes": round(cpu / 60, 1)}
+        spent = self.about.setdefault("train_minutes", {})
+        spent[part] = {"wall": round(wall / 60, 1), "cpu": round(cpu / 60, 1)}
 
     def result(self, result: Result, run: Run) -> None:
         """Write the row, and print it."""

@@ -49,7 +49,7 @@ def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
     for name, row in sorted(rows.items()):
         found = row["metrics"]["accuracy"]
         ours = f"**{100 * found['mean']:.2f} ± {50 * (found['high'] - found['low']):.2f}**"
-        budget = f"{row['train_cpu_minutes']} CPU minutes; {row['hardware']}"
+        budget = f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"
         asked = f"{row['protocol']}, {row['episodes']['count']} episodes"
         cells = [f"`experiments/{name}.py`", asked, f"{100 * row['published']:.1f}", ours, budget]
         cells += ["yes" if row["transductive"] else "no", f"`{row['commit']}`"]
