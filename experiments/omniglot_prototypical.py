@@ -41,7 +41,7 @@ def main() -> None:
             channels_last=True,
             watch=bar,
         )
-        row.trained("on training classes")
+        row.trained()
         chosen = run.learner.origin
         more = medshot.train(
             run.learner,
@@ -58,7 +58,7 @@ def main() -> None:
             channels_last=True,
             watch=bar,
         )
-        row.trained("on both")
+        row.trained()
         result = evaluate(
             more.learner, rules.sampler(rules.dataset("test")), episodes=rules.episodes
         )

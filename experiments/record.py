@@ -38,13 +38,16 @@ class Row:
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.file = folder / "result.json"
         self.about = about | {"hardware": hardware(), "commit": commit()}
-        self._started = time.monotonic(), time.process_time()
+        self._started = time.process_time()
 
-    def trained(self, part: str = "in all") -> None:
-        """Note how long meta-training has taken so far, counted over all processes of the run."""
-        wall, cpu = time.monotonic() - self._started[0], time.process_time() - self._started[1]
-        spent = self.about.setdefault("train_minutes", {})
-        spent[part] = {"wall": round(wall / 60, 1), "cpu": round(cpu / 60, 1)}
+    def trained(self) -> None:
+        """Note the CPU minutes of meta-training so far, those of earlier processes included."""
+        clock = self.file.with_name("clock.json")
+        before = json.loads(clock.read_text())["cpu_minutes"] if clock.exists() else 0.0
+        spent = before + (time.process_time() - self._started) / 60
+        self._started = time.process_time()
+        write_text(clock, json.dumps({"cpu_minutes": spent}) + "\n")
+        self.about["cpu_minutes"] = round(spent, 1)
 
     def result(self, result: Result, run: Run) -> None:
         """Write the row, and print it."""

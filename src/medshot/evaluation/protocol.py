@@ -15,7 +15,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
 from medshot.evaluation.sets import finn17_classes, medical_set, snell17_classes
 
-PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "trainval", "test")
 VARIABLE = "MEDSHOT_DATA"
 
 
