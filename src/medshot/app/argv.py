@@ -1,20 +1,31 @@
-"""`--data A B C` as people type it: several values after one option."""
+"""Command lines as people type them, and as a report repeats them."""
 
+import shlex
 from collections.abc import Sequence
 
-SEVERAL = ("--data",)
+import typer
+
+SEVERAL = ("--data",)  # options that take several values
 
 
 def spread(argv: Sequence[str]) -> list[str]:
     """Repeat an option of `SEVERAL` before each of its values: `--data A --data B --data C`."""
     found: list[str] = []
-    current = ""
-    for word in argv:
+    current, waiting = "", False
+    for i, word in enumerate(argv):
+        if word == "--":
+            return [*found, *argv[i:]]
         if word.startswith("-"):
-            current = word if word in SEVERAL else ""
+            name, equals, _ = word.partition("=")
+            current = name if name in SEVERAL else ""
+            waiting = bool(current) and not equals
             found.append(word)
-        elif current and found[-1] != current:
-            found += [current, word]
         else:
-            found.append(word)
+            found += [word] if waiting or not current else [current, word]
+            waiting = False
     return found
+
+
+def typed(context: typer.Context) -> str:
+    """The command as it was typed; without its words, only its name."""
+    return shlex.join(["medshot", *(context.obj or [context.info_name])])

@@ -2,18 +2,23 @@
 
 import inspect
 import json
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import PARTS, options_of
-from medshot.learners.registry import build, learners, lookup
+from medshot.core.parts import PARTS, names, options_of, recipe
+from medshot.learners.registry import build, learners, lookup, missing
+from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 
+ENCODER = "conv4"
+OF = "encoder."  # what an option of the encoder begins with
+WORDS = {"None": None, "True": True, "False": False}  # as `learners --options` says
 HEADS = ("linear-probe", "lda", "nearest-centroid")
 
 
@@ -23,43 +28,58 @@ def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) ->
     `form` (channels, size, scaling) is what a protocol asks of the encoder; `--set encoder.x=y`
     goes to the encoder, `--set x=y` to the learner.
     """
-    lookup(name)
-    options = parse_options(given)
-    of_encoder = {k.removeprefix("encoder."): v for k, v in options.items() if k.startswith("encoder.")}
-    of_learner = {k: v for k, v in options.items() if not k.startswith("encoder.")}
-    if f"encoder/{encoder}" in PARTS:
-        known = options_of(PARTS[f"encoder/{encoder}"])
-        for option in of_encoder:
-            if option not in known:
-                raise unknown(option, known, kind=f"option of the encoder {encoder!r}")
-    return build(name, encoder=build_encoder(encoder, **{**form, **of_encoder}), **of_learner)
+    cls, options = lookup(name), parse_options(given)
+    of_encoder = {k.removeprefix(OF): v for k, v in options.items() if k.startswith(OF)}
+    of_learner = {k: v for k, v in options.items() if not k.startswith(OF)}
+    _check(of_learner, cls, f"option of {name!r}")
+    module = _encoder(encoder, of_encoder, form)
+    try:
+        return build(name, encoder=module, **of_learner)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _impossible(error, name) from error
 
 
-def run_or_learner(given: str, encoder: str, options: Sequence[str], **form: Any) -> Learner:
+def run_or_learner(given: str, encoder: str | None, options: Sequence[str], **form: Any) -> Learner:
     """The meta-trained learner of a run's folder, or a named one, untrained."""
     if is_run(given):
-        if options:
-            raise ConfigError("A run has its options already: leave --set out.")
+        if options or encoder:
+            raise ConfigError("A run has its encoder and options: leave --encoder and --set out.")
         return load_run(given).learner
-    if given in learners() or not Path(given).exists():
-        return named_learner(given, encoder, options, **form)
-    raise ConfigError(
-        f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "
-        "`medshot train` makes it."
-    )
+    if given in learners() or given.replace("-", "_") in missing():
+        return named_learner(given, encoder or ENCODER, options, **form)
+    if Path(given).exists():
+        raise ConfigError(
+            f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "
+            "`medshot train` makes it."
+        )
+    raise unknown(given, learners(), kind="learner, and no folder of a run,")
 
 
-def automatic() -> Auto:
+def automatic(encoder: str | None = None, options: Sequence[str] = ()) -> Auto:
     """What `--learner auto` chooses from: three heads on an untrained encoder and on pixels."""
+    if encoder or options:
+        raise ConfigError(
+            "auto chooses the encoder and the options: leave --encoder and --set out, or name a "
+            "learner, --learner linear-probe for one."
+        )
     encoders = (build_encoder("conv4", width=32, halve="stride"), build_encoder("pixels", reduce=2))
     return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
 
 
+def refuse_transductive(learner: Learner) -> None:
+    """Raise `SaveError` if what `learner` learns could not be saved: before the work, not after."""
+    if getattr(learner.encoder, "transductive", False):
+        raise SaveError(
+            "This encoder normalises each image by the others of its batch, so what it learns "
+            "cannot be saved: one image alone would get another answer. Train again with --set "
+            "encoder.norm=group; `medshot evaluate` can measure it as it is."
+        )
+
+
 def describe(learner: Learner) -> str:
-    """A learner in a few words, for tables."""
-    encoder = type(learner.encoder).__name__.lower()
+    """A learner in a few words, for tables: its name and its encoder's, as one types them."""
     trained = "" if learner.origin == "untrained" else " (meta-trained)"
-    return f"{type(learner).__name__} on {encoder}{trained}"
+    return f"{_name(learner)} on {_name(learner.encoder)}{trained}"
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:
@@ -72,11 +92,56 @@ def parse_options(given: Sequence[str]) -> dict[str, Any]:
         try:
             options[name.replace("-", "_")] = json.loads(value)
         except ValueError:
-            options[name.replace("-", "_")] = value
+            options[name.replace("-", "_")] = WORDS.get(value, value)
     return options
 
 
 def options_text(cls: type[Learner]) -> str:
     """The options of a learner with their defaults, as one would type them."""
     shown = [p for name, p in options_of(cls).items() if name != "encoder"]
-    return " ".join(f"{p.name}={p.default}" for p in shown if p.default is not inspect.Parameter.empty)
+    optional = [p for p in shown if p.default is not inspect.Parameter.empty]
+    return " ".join(f"{p.name}={p.default}" for p in optional)
+
+
+def _encoder(name: str, options: Mapping[str, Any], form: Mapping[str, Any]) -> Encoder:
+    if f"encoder/{name}" not in PARTS:
+        raise unknown(name, names("encoder"), kind="encoder")
+    cls = PARTS[f"encoder/{name}"]
+    _check(options, cls, f"option of the encoder {name!r}")
+    try:
+        return build_encoder(name, **{**form, **options})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _impossible(error, name) from error
+
+
+def _check(options: Mapping[str, Any], cls: type, kind: str) -> None:
+    """Refuse a name that `cls` does not take, and a value of another type than it says."""
+    known = {name: p for name, p in options_of(cls).items() if name != "encoder"}
+    for option, value in options.items():
+        if option not in known:
+            raise unknown(option, known, kind=kind)
+        wanted = known[option].annotation
+        if not _fits(value, wanted):
+            said = getattr(wanted, "__name__", wanted)
+            raise ConfigError(f"{kind[0].upper()}{kind[1:]}, {option}, is {said}, not {value!r}.")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    kinds = wanted.__args__ if isinstance(wanted, types.UnionType) else (wanted,)
+    if not all(isinstance(kind, type) for kind in kinds):
+        return True  # an annotation that is no plain type: its class knows better
+    return type(value) in kinds or (type(value) is int and float in kinds)
+
+
+def _impossible(error: Exception, name: str) -> ConfigError:
+    if isinstance(error, ConfigError):
+        return error
+    said = " ".join(str(error).split())
+    return ConfigError(f"{name!r} cannot have these options ({said}). Change what --set says.")
+
+
+def _name(made: object) -> str:
+    try:
+        return recipe(made)["part"].partition("/")[2]
+    except SaveError:  # somebody's own class, not registered
+        return type(made).__name__

@@ -11,25 +11,27 @@ from medshot.core.errors import MedshotError
 
 app = typer.Typer(
     help="Meta-learning for medical images. Research use only: not a medical device.",
+    epilog="Begin with `medshot demo`, or with `medshot adapt MY_IMAGES --out MODEL`.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.command()(learners.learners)
 app.add_typer(data.app, name="data")
-app.command()(train.train)
-app.command()(evaluate.evaluate)
 app.command()(adapt.adapt)
 app.command()(predict.predict)
+app.command()(evaluate.evaluate)
+app.command()(train.train)
+app.command()(learners.learners)
 app.command()(demo.demo)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; what medshot refuses ends with a sentence and status 2, no traceback."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(spread(sys.argv[1:] if argv is None else argv), prog_name="medshot")
-    except MedshotError as error:
+        app(spread(words), prog_name="medshot", obj=words)
+    except (MedshotError, OSError) as error:
         typer.echo(f"medshot: {error}", err=True)
         raise SystemExit(2) from error
 

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,13 @@ from PIL import Image
 
 from medshot.app.choose import describe
 from medshot.app.show import progress
+from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.phantoms import PhantomEpisodes, phantom_dataset
+from medshot.data.phantoms.episodes import Pictures
 from medshot.evaluation.report import Protocol, Report
 from medshot.evaluation.run import Result, evaluate
 from medshot.evaluation.summarise import (
@@ -32,6 +35,7 @@ from medshot.training.progress import bar
 
 WAY, SHOT, QUERY, SIZE = 4, 5, 10, 64
 QUERIES_A_CLASS = 25
+VAL_EPISODES = 30
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,29 @@ class Done:
     labels: tuple[str, ...]
 
 
-def demonstrate(out: Path, steps: int, episodes: int) -> Done:
+class Once:
+    """Episodes of phantoms drawn once, however many learners they judge."""
+
+    def __init__(self, source: PhantomEpisodes) -> None:
+        self.source = source
+        self._drawn: dict[int, Pictures] = {}
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`."""
+        if i not in self._drawn:
+            self._drawn[i] = self.source.pictures(i)
+        return self.source.cut(self._drawn[i])
+
+    def describe(self) -> dict[str, Any]:
+        """As the phantoms."""
+        return self.source.describe()
+
+    def fingerprint(self, episodes: int) -> str:
+        """As the phantoms."""
+        return self.source.fingerprint(episodes)
+
+
+def demonstrate(out: Path, steps: int, episodes: int, command: str) -> Done:
     """Meta-train, adapt, judge; leave folders of real files behind."""
     learner = _meta_trained(out / "run", steps)
     support_folder, query_folder = _write_task(out)
@@ -53,7 +79,7 @@ def demonstrate(out: Path, steps: int, episodes: int) -> Done:
     predictor = learner.adapt(support)
     predictor.save(out / "model")
     judged = _judged(learner, episodes)
-    report = _report(support, queries, predictor, judged)
+    report = _report(support, queries, predictor, judged, command)
     return Done(report, support_folder, query_folder, out / "model", support.labels)
 
 
@@ -62,10 +88,17 @@ def _meta_trained(folder: Path, steps: int) -> Learner:
     network = encoder("conv4", width=32, halve="stride")
     learner = build("prototypical", encoder=network, mean_distance=True)
     taught = PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "train", seed=0)
-    val = PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "train", seed=1)
-    options = {"way": WAY, "shot": SHOT, "query": QUERY, "val_every": max(1, steps // 6)}
-    run = train(learner, taught, val=val, out=folder, steps=steps, watch=bar, **options)
-    return run.learner
+    val = Once(PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "train", seed=1))
+    return train(
+        learner,
+        taught,
+        val=val,
+        out=folder,
+        steps=steps,
+        val_every=max(1, steps // 6),
+        val_episodes=VAL_EPISODES,
+        watch=bar,
+    ).learner
 
 
 def _write_task(out: Path) -> tuple[Path, Path]:
@@ -94,9 +127,11 @@ def _write_folder(dataset: Dataset, folder: Path) -> None:
 
 def _judged(learner: Learner, episodes: int) -> dict[str, Result]:
     """The learner and the baseline on the same unseen tasks."""
-    source = PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "unseen", seed=3)
-    probes = (encoder("pixels", reduce=2), learner.encoder)
-    judged = [learner, *(build("linear-probe", encoder=probe) for probe in probes)]
+    source = Once(PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "unseen", seed=3))
+    encoders = encoder("pixels", reduce=2), learner.encoder
+    probes = [build("linear-probe", encoder=each) for each in encoders]
+    probes[1].origin = learner.origin  # of the encoder that the two share
+    judged = [learner, *probes]
     return {
         describe(each): evaluate(
             each,
@@ -111,7 +146,11 @@ def _judged(learner: Learner, episodes: int) -> dict[str, Result]:
 
 @torch.no_grad()
 def _report(
-    support: Dataset, queries: Dataset, predictor: Predictor, judged: dict[str, Result]
+    support: Dataset,
+    queries: Dataset,
+    predictor: Predictor,
+    judged: dict[str, Result],
+    command: str,
 ) -> Report:
     first = next(iter(judged.values()))
     card = predictor.known_card()
@@ -128,8 +167,8 @@ def _report(
         reliability=reliability_of(odds, y),
         examples=examples_of(queries, odds),
         examples_note=(
-            f"From {len(queries)} new images of the task above, all of other patients. Half of those "
-            "shown are wrong ones where there are as many."
+            f"From {len(queries)} new images of the task above, all of other patients. Half of "
+            "those shown are wrong ones where there are as many."
         ),
         warnings=("Phantoms are drawn by a program. The numbers say nothing about real images.",),
         protocol=Protocol(
@@ -142,5 +181,5 @@ def _report(
             episodes_hash=str(episodes["fingerprint"]),
             transductive=first.transductive,
         ),
-        provenance=provenance_of(card, {"mean_distance": True}, "medshot demo"),
+        provenance=provenance_of(card, {"mean_distance": True}, command),
     )

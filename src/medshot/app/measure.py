@@ -1,11 +1,12 @@
 """What `medshot evaluate` runs: a plan of episodes, the learner and its baselines on it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.app.choose import describe, run_or_learner
+from medshot.app.choose import describe
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
@@ -31,9 +32,16 @@ class Plan:
     about: dict[str, Any]
 
 
+def form_of(protocol: str | None) -> dict[str, Any]:
+    """The form that a protocol asks of images; nothing where none is named."""
+    rules = named_protocol(protocol) if protocol else None
+    return {name: getattr(rules, name) for name in ("channels", "size", "scaling")} if rules else {}
+
+
 def planned(
     protocol: str | None,
     data: Sequence[Path],
+    *,
     way: int | None,
     shot: int,
     query: int,
@@ -42,10 +50,9 @@ def planned(
 ) -> Plan:
     """The plan of a named protocol, or of a folder with the numbers given."""
     if protocol:
-        rules = named_protocol(protocol)
+        rules, form = named_protocol(protocol), form_of(protocol)
         with busy(f"reading the data of {protocol}"):
             sampler = rules.sampler(rules.dataset())
-        form = {name: getattr(rules, name) for name in ("channels", "size", "scaling")}
         return Plan(rules.name, sampler, rules.episodes, form, {"source": rules.source, **form})
     with busy(f"reading {data[0]}"):
         dataset = load_one(data[0])
@@ -54,15 +61,16 @@ def planned(
     return Plan(f"{dataset.name} {ways}-way {shot}-shot", sampler, episodes, {}, {})
 
 
-def measured(
-    plan: Plan, learner: str, encoder: str, given: Sequence[str]
-) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, linear probes on its encoder and on pixels."""
-    first = run_or_learner(learner, encoder, given, **(plan.form if encoder != "pixels" else {}))
-    _check(plan, learner, first)
+def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
+    """The learner and, on the same episodes, linear probes on its encoder and on pixels.
+
+    `given` is what was typed for the learner: of a run, what it learnt from is refused.
+    """
+    _check(plan, given, first)
     probe = build("linear-probe", encoder=first.encoder)
-    channels, size = first.encoder.channels, first.encoder.size
-    pixels = build("linear-probe", encoder=build_encoder("pixels", channels=channels, size=size))
+    probe.origin = first.origin  # of the encoder that the two share
+    form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
+    pixels = build("linear-probe", encoder=build_encoder("pixels", **form))
     results: dict[str, Result] = {}
     for each in (first, probe, pixels):
         name = describe(each)
@@ -76,14 +84,15 @@ def measured(
 
 def _check(plan: Plan, given: str, learner: Learner) -> None:
     if is_run(given):
-        source = load_run(given).about["train"]
-        seen = [part.get("hash", "") for part in source.get("mixture", [source])]
-        refuse_seen(plan.sampler.dataset, seen)
+        about = load_run(given).about
+        sources = [about["train"], about["val"]]
+        parts = [part for source in sources for part in source.get("mixture", [source])]
+        refuse_seen(plan.sampler.dataset, [part.get("hash", "") for part in parts])
     scaling = getattr(learner.encoder, "scaling", None)
     if plan.form and scaling != plan.form["scaling"]:
         raise ConfigError(
-            f"The protocol {plan.name} scales intensities by {plan.form['scaling']!r}, this encoder "
-            f"by {scaling!r}: the number would be of another protocol. Train with "
+            f"The protocol {plan.name} scales intensities by {plan.form['scaling']!r}, this "
+            f"encoder by {scaling!r}: the number would be of another protocol. Train with "
             f"--set encoder.scaling={plan.form['scaling']}."
         )
 
@@ -91,7 +100,7 @@ def _check(plan: Plan, given: str, learner: Learner) -> None:
 def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[str, Any]:
     first, *others = results.values()
     metric = "balanced accuracy"
-    return {
+    record = {
         "protocol": plan.name,
         **plan.about,
         "recipe": recipe(learner),
@@ -102,3 +111,13 @@ def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[st
             o.learner: vars(paired(first.scores[metric], o.scores[metric])) for o in others
         },
     }
+    return _no_nan(record)
+
+
+def _no_nan(value: Any) -> Any:
+    """`value` with null for what is not a number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _no_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_no_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,5 +1,8 @@
 """The report that `medshot adapt` writes beside a predictor."""
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 
 from medshot.app.choose import describe
@@ -9,7 +12,7 @@ from medshot.core.parts import recipe
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
-from medshot.evaluation.report import Report
+from medshot.evaluation.report import Report, summary_sentence
 from medshot.evaluation.summarise import (
     confusion_of,
     examples_of,
@@ -22,6 +25,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Auto
 
+AUTO = "auto"
 FEW = 30
 NO_DOUBT = (
     "The predictor gives a label to every image, also to one that belongs to none of the classes, "
@@ -29,7 +33,7 @@ NO_DOUBT = (
 )
 
 
-def adaptation_report(learner: Learner, dataset: Dataset, command: str) -> tuple[Predictor, Report]:
+def adapted(learner: Learner, dataset: Dataset, command: str) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out."""
     warnings = [*dataset.notes, *_warnings(dataset)]
     judged: dict[str, OutOfFold] = {}
@@ -48,7 +52,8 @@ def adaptation_report(learner: Learner, dataset: Dataset, command: str) -> tuple
         provenance=provenance_of(card, _options(learner, chosen), command),
         **(_measured(dataset, judged) if judged else {}),
     )
-    return predictor, report
+    summary = summary_sentence(report) + _choice(learner, chosen)
+    return predictor, replace(report, summary=summary)
 
 
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
@@ -57,7 +62,7 @@ def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
     reduce = 2 if size % 2 == 0 else 1
     pixels = encoder("pixels", channels=channels, size=size, reduce=reduce)
     probe = build("linear-probe", encoder=pixels)
-    name = "auto" if isinstance(learner, Auto) else describe(learner)
+    name = AUTO if isinstance(learner, Auto) else describe(learner)
     found = {name: cross_validate(learner, dataset)}
     if describe(probe) != name:
         found[describe(probe)] = cross_validate(probe, dataset)
@@ -71,9 +76,15 @@ def _chosen(learner: Learner, dataset: Dataset) -> Learner:
     return learner.choose(support, card.task)
 
 
-def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, object]:
+def _choice(learner: Learner, chosen: Learner) -> str:
+    if not isinstance(learner, Auto):
+        return ""
+    return f" Of {len(learner.candidates)} candidates, auto chose {describe(chosen)}."
+
+
+def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
-    table, differences = from_folds(judged)
+    table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
     return {
         "metrics": table,
         "differences": differences,
@@ -81,7 +92,8 @@ def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, objec
         "reliability": reliability_of(first.probabilities, first.y),
         "examples": examples_of(dataset, first.probabilities),
         "examples_note": (
-            "Each image was predicted by a predictor that had not seen its patient "
+            "Each image was predicted by a predictor that had not seen "
+            f"{'its patient' if dataset.has_patients else 'it'} "
             f"({first.folds}-fold cross-validation). Half of those shown are wrong ones where "
             "there are as many: look at the table for how often that happens."
         ),

@@ -1,28 +1,57 @@
-"""Tables and lines for people."""
+"""Tables and lines for people. What users named (files, classes) is shown, never obeyed."""
 
 import contextlib
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from medshot.evaluation.metrics import METRICS
+from medshot.evaluation.report import MetricsTable
+from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import paired
 
-console = Console(soft_wrap=False)
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def say(text: str, start: str = "") -> None:
+    """A paragraph, on a terminal wrapped between words: a path is never cut in two."""
+    lines = [plain(text)]
+    if console.is_terminal:
+        width = max(console.width - len(start), 20)
+        lines = textwrap.wrap(lines[0], width, break_long_words=False, break_on_hyphens=False)
+    for i, line in enumerate(lines or [""]):
+        tell((start if i == 0 else " " * len(start)) + line)
+
+
+def tell(line: str = "") -> None:
+    """A line to copy from: never wrapped."""
+    console.print(plain(line), soft_wrap=True)
+
+
+def plain(text: str) -> str:
+    """`text` with what would move the cursor, or cannot be written in UTF-8, spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def results_table(results: Mapping[str, Result], title: str) -> Table:
-    """Metrics in percent with intervals, a learner a row, and the paired difference to the first."""
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("learner")
+    """Metrics in percent with intervals, a learner a row, and the paired difference to it."""
+    table = Table(
+        title=title,
+        caption="difference: balanced accuracy of the first learner minus that of this one, paired",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("learner", overflow="fold")
     for metric in METRICS:
-        table.add_column(f"{metric} %", justify="right", no_wrap=True)
+        table.add_column(metric.replace(" ", "\n") + " %", justify="right", no_wrap=True)
+    table.add_column("difference", justify="right", no_wrap=True)
     first = next(iter(results))
-    table.add_column(f"{first} minus it", justify="right", no_wrap=True)
     for name, result in results.items():
         cells = [f"{100 * i.mean:.2f} ± {100 * i.half:.2f}" for i in map(result.interval, METRICS)]
         label = f"{name} (transductive)" if result.transductive else name
@@ -30,19 +59,28 @@ def results_table(results: Mapping[str, Result], title: str) -> Table:
     return table
 
 
+def scores_table(scores: MetricsTable) -> Table:
+    """The scores of a report: a metric a row, a method a column, intervals beside."""
+    table = Table("", *scores.methods, box=None, padding=(0, 2, 0, 0))
+    for row in scores.rows:
+        cells = [f"{number(e.mean)} {interval(e)}" for e in row.estimates]
+        table.add_row(row.name, *cells)
+    return table
+
+
 def progress(label: str, items: Iterable[int]) -> Iterator[int]:
     """`items`, with a bar and the time left on standard error."""
     total = len(items) if isinstance(items, range) else None
-    console_ = Console(stderr=True)
     yield from track(
-        items, label, total=total, console=console_, transient=True, disable=not console_.is_terminal
+        items, label, total=total, console=errors, transient=True, disable=not errors.is_terminal
     )
 
 
 @contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
     """A line that says what is going on, on a terminal only."""
-    with errors.status(what) if errors.is_terminal else contextlib.nullcontext():
+    shown = Text(plain(what))
+    with errors.status(shown) if errors.is_terminal else contextlib.nullcontext():
         yield
 
 

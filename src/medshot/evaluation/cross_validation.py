@@ -4,23 +4,26 @@ Each image is predicted by a predictor that saw neither it nor any other image o
 With a dozen images the interval is wide, and says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
+from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.split import fewest_groups, own_groups, patient_folds
+from medshot.data.split import fewest_groups, grouped_folds, own_groups
 from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.statistics import Interval
 
 FOLDS = 5
 DRAWS = 1000
+AGAIN = 10  # other shuffles, where one leaves a class out of a rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,33 +37,38 @@ class OutOfFold:
 
     def interval(self, metric: str) -> Interval:
         """A metric over all images, with a bootstrap interval over patients."""
-        return self._interval(
-            lambda index: METRICS[metric](self.probabilities[index], self.y[index])
-        )
+        value = METRICS[metric](self.probabilities, self.y)
+        return self._around(value, self._drawn[metric])
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
-        """The paired difference to another learner on the same folds."""
+        """The paired difference to another learner on the same folds: the same patients drawn."""
+        value = self.interval(metric).mean - other.interval(metric).mean
+        return self._around(value, self._drawn[metric] - other._drawn[metric])
 
-        def difference(index: ndarray) -> float:
-            mine, theirs = (o.probabilities[index] for o in (self, other))
-            return METRICS[metric](mine, self.y[index]) - METRICS[metric](theirs, self.y[index])
+    def _around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
+        """The central 95 % of `drawn`, widened where needed to hold the value itself."""
+        low, high = np.nanpercentile(drawn, (2.5, 97.5))
+        n = len(np.unique(self.groups))
+        return Interval(value, min(float(low), value), max(float(high), value), n)
 
-        return self._interval(difference)
+    @cached_property
+    def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
+        """Every metric over draws of patients, with replacement."""
+        drawn = [(self.probabilities[index], self.y[index]) for index in self._draws()]
+        return {
+            metric: np.array([score(p, y) for p, y in drawn]) for metric, score in METRICS.items()
+        }
 
-    def _interval(self, value: Callable[[ndarray], float]) -> Interval:
-        """Percentiles of `value` over draws of patients, within each class so that none is lost."""
+    def _draws(self) -> Iterator[Int[ndarray, "m"]]:
+        """Images of patients drawn again, within the class of their first one: none is lost."""
         everyone = np.arange(len(self.y))
         members = [everyone[self.groups == g] for g in np.unique(self.groups)]
-        by_class = [
-            [m for m in members if self.y[m[0]] == c] for c in range(self.probabilities.shape[1])
-        ]
+        first = np.array([self.y[m[0]] for m in members])
+        strata = [np.flatnonzero(first == c) for c in np.unique(first)]
         rng = np.random.default_rng(0)
-        drawn = [
-            value(np.concatenate([units[i] for units in by_class for i in _again(rng, len(units))]))
-            for _ in range(DRAWS)
-        ]
-        low, high = np.nanpercentile(drawn, (2.5, 97.5))
-        return Interval(value(everyone), float(low), float(high), len(members))
+        for _ in range(DRAWS):
+            chosen = [s[rng.integers(0, len(s), len(s))] for s in strata]
+            yield np.concatenate([members[i] for i in np.concatenate(chosen)])
 
 
 def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFold:
@@ -72,30 +80,35 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     encoder = learner.encoder
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
-    folds = possible_folds(fitted)
+    folds = folds_of(fitted.y, fitted.groups, seed)
+    if not folds:
+        raise _too_few(fitted)
     found = np.zeros((len(fitted), len(fitted.labels)))
-    for rest, held in patient_folds(fitted, folds, seed):
+    for rest, held in folds:
         support, card = fitted.subset(rest).support(encoder)
         with torch.no_grad():
             output = learner.adapt(support, card.task)(fitted.examples(held).x)
         found[held.numpy()] = card.task.probabilities(output.double()).numpy()
-    return OutOfFold(found, fitted.y.numpy(), own_groups(fitted.groups).numpy(), folds)
+    return OutOfFold(found, fitted.y.numpy(), own_groups(fitted.groups).numpy(), len(folds))
 
 
-def possible_folds(dataset: Dataset) -> int:
-    """How many folds leave every class on both sides.
-
-    Raises:
-        DataError: none does.
-    """
-    fewest = fewest_groups(dataset.y, dataset.groups)
-    if fewest < 2:
-        raise DataError(
-            f"{dataset.name}: a class has images of one patient only, so none can be left out to "
-            "see how well it is recognised. Add images of another patient to every class."
-        )
-    return min(FOLDS, fewest)
+def folds_of(
+    y: Int[Tensor, "n"], groups: Int[Tensor, "n"], seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    """(rest, fold) by patient, every class in every rest: 5, or fewer, or none that are such."""
+    for folds in range(min(FOLDS, fewest_groups(y, groups)), 1, -1):
+        for again in range(AGAIN):
+            pairs = grouped_folds(y, groups, folds, seed + again)
+            if all(len(held) and len(y[rest].unique()) == len(y.unique()) for rest, held in pairs):
+                return pairs
+    return []
 
 
-def _again(rng: np.random.Generator, n: int) -> Int[ndarray, "n"]:
-    return rng.integers(0, n, n)
+def _too_few(dataset: Dataset) -> DataError:
+    own, classes = own_groups(dataset.groups), enumerate(dataset.labels)
+    single = [repr(label) for c, label in classes if len(own[dataset.y == c].unique()) < 2]
+    unit = "patient" if dataset.has_patients else "image"
+    return DataError(
+        f"{dataset.name}: {', '.join(single) or 'a class'} has too few {unit}s to leave one out "
+        f"and still learn from another. Add a second {unit} to every class at least."
+    )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
+from medshot.core.predictor import any_tensor
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import unit
 from medshot.data.sample import EpisodeSampler
@@ -42,13 +43,18 @@ class EncodedEpisodes:
         return self.sampler.fingerprint(episodes)
 
     def _gather(self, index: Int[ndarray, "n"], y: Int[ndarray, "n"]) -> Examples:
-        return Examples(self.features[torch.from_numpy(index)], torch.from_numpy(y))
+        at = torch.from_numpy(index)
+        return Examples(self.features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
 
 
 def can_be_encoded(learner: Learner, sampler: object) -> bool:
     """Whether features do not change from episode to episode: then encoding once is the same."""
-    fixed = not learner.adapts_encoder and not getattr(learner.encoder, "transductive", False)
-    return fixed and isinstance(sampler, EpisodeSampler) and not sampler.rotate
+    return encodes_alone(learner) and isinstance(sampler, EpisodeSampler) and not sampler.rotate
+
+
+def encodes_alone(learner: Learner) -> bool:
+    """Whether an image's features depend neither on the support nor on its neighbours."""
+    return not learner.adapts_encoder and not getattr(learner.encoder, "transductive", False)
 
 
 def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, EncodedEpisodes]:
@@ -60,7 +66,7 @@ def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, Encoded
 @torch.no_grad()
 def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
     """The features of all images of `dataset`, which is in the encoder's form."""
-    like = next(encoder.parameters(), torch.zeros(()))
+    like = any_tensor(encoder)
     batches = dataset.x.split(AT_ONCE)
     return torch.cat([encoder(unit(batch).to(like)).float().cpu() for batch in batches])
 

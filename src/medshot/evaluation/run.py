@@ -129,6 +129,7 @@ def _answer(learner: Learner, episode: Episode) -> tuple[ndarray, ndarray]:
 
 
 def _fitted(encoder: nn.Module, source: NumberedEpisodes) -> NumberedEpisodes:
-    channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
-    known = isinstance(source, EpisodeSampler) and channels and size
-    return source.at(channels, size) if known else source
+    channels, size = getattr(encoder, "channels", None), getattr(encoder, "size", None)
+    if isinstance(source, EpisodeSampler) and channels and size:
+        return source.at(channels, size)
+    return source

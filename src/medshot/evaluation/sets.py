@@ -11,7 +11,12 @@ from medshot.data.load import load_one
 from medshot.data.sources import omniglot
 
 FINN17_SEED = 1
-FINN17_SIZES = {"train": (0, 1100), "val": (1100, 1200), "trainval": (0, 1200), "test": (1200, 1623)}
+FINN17_SIZES = {
+    "train": (0, 1100),
+    "val": (1100, 1200),
+    "trainval": (0, 1200),
+    "test": (1200, 1623),
+}
 
 
 def snell17_classes(root: Path, part: str) -> Dataset:

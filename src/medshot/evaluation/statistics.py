@@ -42,7 +42,7 @@ def mean_interval(values: Float[ndarray, "n"]) -> Interval:
     return Interval(mean, mean - half, mean + half, len(kept))
 
 
-def paired(first: Float[ndarray, "n"], second: Float[ndarray, "n"]) -> Interval:
+def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
     """The mean of `first - second`, episode by episode: both must be of the same episodes."""
     if len(first) != len(second):
         raise ShapeError(

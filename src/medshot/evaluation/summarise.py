@@ -12,7 +12,7 @@ from medshot.core.predictor import Card
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
-from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.cross_validation import DRAWS, OutOfFold
 from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import Interval, paired
@@ -44,14 +44,18 @@ def support_of(dataset: Dataset) -> r.Support:
     return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
 
 
-def from_folds(found: Mapping[str, OutOfFold]) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
-    """The table and the paired differences of cross-validated methods, the learner first."""
+def from_folds(
+    found: Mapping[str, OutOfFold], unit: str = "patient"
+) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
+    """The table and the paired differences of cross-validated methods, the learner first.
+
+    `unit` is what was left out whole: "patient", or "image" where no patient is known.
+    """
     first, *others = found
     chance = 1 / found[first].probabilities.shape[1]
     rows = [_row(metric, [f.interval(metric) for f in found.values()], chance) for metric in ORDER]
-    table = r.MetricsTable(
-        tuple(found), tuple(rows), "patient or image", f"bootstrap over patients, {1000} draws"
-    )
+    how = f"bootstrap over {unit}s, {DRAWS} draws"
+    table = r.MetricsTable(tuple(found), tuple(rows), unit, how)
     differences = [
         r.Difference(LEADING, o, _estimate(found[first].minus(found[o], LEADING))) for o in others
     ]

@@ -116,6 +116,7 @@ class Adapted(Predictor):
         return {n: cast(Tensor, getattr(self, f"adapted_{i}")) for i, n in enumerate(self._names)}
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+        """A logit a class."""
         return output(self.encoder, self.params, x)
 
     def freeze(self) -> Linear:

@@ -1,5 +1,7 @@
 """Four convolutions: the encoder of most few-shot papers."""
 
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -43,7 +45,7 @@ class Conv4(Encoder):
             raise unknown(read, ("flatten", "mean"), kind="way to read features")
         widths = [channels, width, width, width, width]
         self.blocks = nn.Sequential(
-            *(_block(a, b, norm, halve) for a, b in zip(widths, widths[1:], strict=False))
+            *(_block(a, b, norm, halve) for a, b in pairwise(widths))
         )
         side = size
         for _ in range(4):
@@ -58,6 +60,7 @@ class Conv4(Encoder):
         self.n_features = width if read == "mean" else width * side * side
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The features of images in [0, 1]."""
         maps = self.blocks(self.scaled(x))
         return maps.mean((2, 3)) if self.read == "mean" else flat(maps)
 

@@ -40,6 +40,7 @@ class Linear(Predictor):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+        """A logit a class."""
         return features(self.encoder, x, self.unit) @ self.weight + self.bias
 
 
@@ -64,6 +65,7 @@ class Prototypes(Predictor):
         self.register_buffer("scale", scale)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+        """Minus the scaled squared distance to each class."""
         z = features(self.encoder, x, self.unit)
         return -self.scale * squared_distances(z, self.prototypes)
 

@@ -27,4 +27,5 @@ class Pixels(Encoder):
         self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The scaled intensities, averaged over blocks."""
         return flat(F.avg_pool2d(self.scaled(x), self.reduce))

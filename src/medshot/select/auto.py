@@ -10,12 +10,13 @@ from medshot.core.learner import Learner
 from medshot.core.parts import part
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.data.split import fewest_groups, grouped_folds
-from medshot.evaluation.encoded import without_encoder
+from medshot.data.split import own_groups
+from medshot.evaluation.cross_validation import folds_of
+from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
 from medshot.evaluation.metrics import balanced_accuracy, macro_auroc
 from medshot.tasks import Classification
 
-FOLDS = 5
+MOST = 400  # images to choose by: more choose the same, more slowly
 
 
 @part("learner", "auto")
@@ -26,13 +27,14 @@ class Auto(Learner):
     by balanced accuracy, then macro AUROC, then the order given. It is a learner like any
     other: judging it by an outer cross-validation repeats the choice in every fold, so that the
     choice does not flatter the score. Where a class has one patient only nothing can be left
-    out, and the first candidate is taken.
+    out, and the first candidate is taken. Of a large support a part is enough to choose by.
     """
 
     supports = (Classification,)
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
+    adapts_encoder = True  # which encoder is used is chosen anew for each support
 
     def __init__(self, candidates: Sequence[Learner]) -> None:
         super().__init__()
@@ -47,33 +49,59 @@ class Auto(Learner):
     def choose(self, support: Examples, task: Task) -> Learner:
         """The candidate that does best."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
-        folds = _folds(support, task)
-        if not folds:
+        some = _some(support, task)
+        folds = folds_of(some.y.cpu(), _groups(some))
+        if not folds or len(candidates) == 1:
             return candidates[0]
-        encoders = {id(c.encoder): c.encoder for c in candidates}
-        features = {key: encoder(support.x) for key, encoder in encoders.items()}
-        scores = [_score(c, features[id(c.encoder)], support, task, folds) for c in candidates]
+        features = _Features(some.x)
+        scores = [_score(*features.under(c), some.y, task, folds) for c in candidates]
         return candidates[max(range(len(scores)), key=lambda i: (scores[i], -i))]
 
 
-def _folds(support: Examples, task: Task) -> list[tuple[Tensor, Tensor]]:
-    """Folds by patient, or none where a class could vanish from a fold's rest."""
-    y = support.y.cpu()
-    groups = torch.full_like(y, -1) if support.groups is None else support.groups
-    fewest = fewest_groups(y, groups)
-    folds = grouped_folds(y, groups, min(FOLDS, fewest)) if fewest > 1 else []
-    whole = [len(y[rest].unique()) == task.n_outputs for rest, _ in folds]
-    return folds if all(whole) else []
+class _Features:
+    """What candidates learn from: images, or their features, which one encoder gives once."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        self._known: dict[int, Tensor] = {}
+
+    def under(self, learner: Learner) -> tuple[Learner, Tensor]:
+        """`learner` without its encoder and the features; as it is and the images, if it must."""
+        if not encodes_alone(learner):
+            return learner, self.x
+        key = id(learner.encoder)
+        if key not in self._known:
+            batches = self.x.split(AT_ONCE)
+            self._known[key] = torch.cat([learner.encoder(batch) for batch in batches])
+        return without_encoder(learner), self._known[key]
+
+
+def _some(support: Examples, task: Task) -> Examples:
+    """`support`, or about `MOST` of its images, whole patients, as many a class where possible."""
+    if len(support.y) <= MOST:
+        return support
+    y, own = support.y.cpu(), own_groups(_groups(support))
+    order = torch.randperm(int(own.max()) + 1, generator=torch.Generator().manual_seed(0))[own]
+    kept = torch.zeros(len(y), dtype=torch.bool)
+    for c in range(task.n_outputs):
+        members = (y == c).nonzero().flatten()
+        first = members[order[members].argsort(stable=True)][: MOST // task.n_outputs]
+        kept[first] = True
+    return support[kept.nonzero().flatten().to(support.y.device)]
+
+
+def _groups(support: Examples) -> Tensor:
+    known = support.groups
+    return torch.full_like(support.y, -1).cpu() if known is None else known.cpu()
 
 
 def _score(
-    learner: Learner, z: Tensor, support: Examples, task: Task, folds: list[tuple[Tensor, Tensor]]
+    learner: Learner, x: Tensor, y: Tensor, task: Task, folds: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, float]:
-    """Balanced accuracy and macro AUROC of the out-of-fold answers, on features `z`."""
-    headless = without_encoder(learner)
-    found = torch.zeros(len(z), task.n_outputs, dtype=torch.float64)
+    """Balanced accuracy and macro AUROC of the out-of-fold answers."""
+    found = torch.zeros(len(x), task.n_outputs, dtype=torch.float64)
     for rest, held in folds:
-        predictor = headless.learn(Examples(z[rest], support.y[rest]), task)
-        found[held] = task.probabilities(predictor(z[held]).double()).cpu()
-    y = support.y.cpu().numpy()
-    return balanced_accuracy(found.numpy(), y), macro_auroc(found.numpy(), y)
+        predictor = learner.learn(Examples(x[rest], y[rest]), task)
+        found[held] = task.probabilities(predictor(x[held]).double()).cpu()
+    truth = y.cpu().numpy()
+    return balanced_accuracy(found.numpy(), truth), macro_auroc(found.numpy(), truth)

@@ -16,21 +16,25 @@ def data() -> None:
 def check(
     folder: Path = typer.Argument(help="One sub-folder a class, or labels.csv with path,label."),
 ) -> None:
-    """Say what is wrong with a folder, in which file, and how to mend it. Changes nothing."""
-    from medshot.app.show import console
+    """Say what is wrong with a folder, in which file, and how to mend it. Changes nothing.
+
+    The status is 1 where there is an error, 0 where there are only remarks.
+
+    Example:
+
+        medshot data check my_images/
+    """
+    from medshot.app.show import say
     from medshot.data.check import check as find
 
     findings = find(folder)
     for finding in findings:
         place = "" if finding.file is None else f" {finding.file}"
         line = f" (line {finding.line})" if finding.line else ""
-        console.print(f"{finding.severity}:{place}{line}: {finding.what}", highlight=False, markup=False)
-        console.print(f"    {finding.mend}", highlight=False, markup=False)
+        say(f"{finding.severity}:{place}{line}: {finding.what}")
+        say(finding.mend, start="    ")
     errors = sum(finding.severity == "error" for finding in findings)
-    console.print(
-        f"{errors} error(s), {len(findings) - errors} other remark(s)."
-        if findings
-        else f"{folder}: nothing to mend."
-    )
+    said = f"{errors} error(s), {len(findings) - errors} other remark(s)."
+    say(said if findings else f"{folder}: nothing to mend.")
     if errors:
         raise typer.Exit(1)

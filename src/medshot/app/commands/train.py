@@ -1,6 +1,7 @@
 """`medshot train`: meta-train a learner."""
 
 from pathlib import Path
+from shlex import quote
 
 import typer
 
@@ -9,7 +10,7 @@ def train(
     learner: str = typer.Argument(help="A name from `medshot learners`."),
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
-    encoder: str = typer.Option("conv4", help="The encoder."),
+    encoder: str = typer.Option("conv4", help="The encoder: conv4 or pixels."),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
     ),
@@ -19,10 +20,10 @@ def train(
     steps: int = typer.Option(1000, help="Meta-training steps."),
     meta_batch: int = typer.Option(1, help="Episodes a step."),
     lr: float = typer.Option(1e-3, help="Rate of Adam."),
-    halve_every: int = typer.Option(None, help="Halve the rate every so many steps."),
+    halve_every: int | None = typer.Option(None, help="Halve the rate every so many steps."),
     val_every: int = typer.Option(100, help="Steps between meta-validations."),
     val_episodes: int = typer.Option(50, help="Episodes of a meta-validation."),
-    patience: int = typer.Option(None, help="Stop after so many validations without a better one."),
+    patience: int | None = typer.Option(None, help="Stop after so many validations without a better one."),
     seed: int = typer.Option(0, help="Decides weights and episodes."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
     bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
@@ -33,12 +34,16 @@ def train(
     Killed at any moment, the same command goes on from the last checkpoint. Watch it with
     `tensorboard --logdir OUT`.
 
-    Example: medshot train prototypical --data skin/ brain/ --out runs/proto --way 4 --steps 2000
+    Examples:
+
+        medshot train prototypical --data skin/ brain/ --out runs/proto --way 4
+
+        medshot train maml --data skin/ --out runs/maml --set encoder.width=32 --set lr=0.05
     """
     import torch
 
     from medshot.app.choose import named_learner
-    from medshot.app.show import busy, console
+    from medshot.app.show import busy, say, tell
     from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
@@ -50,9 +55,10 @@ def train(
         sets = [load_one(folder, **form) for folder in data]
     for dataset in sets:
         counts = ", ".join(f"{label} {n}" for label, n in list(dataset.counts().items())[:12])
-        console.print(f"{dataset.name}: {len(dataset)} images ({counts})", highlight=False)
+        more = ", ..." if len(dataset.labels) > 12 else ""
+        say(f"{dataset.name}: {len(dataset)} images ({counts}{more})")
         for note in dataset.notes:
-            console.print(f"    {note}", highlight=False)
+            say(note, start="    ")
     run = meta_train(
         made,
         sets[0] if len(sets) == 1 else sets,
@@ -73,5 +79,5 @@ def train(
         channels_last=channels_last,
         watch=bar,
     )
-    console.print(f"{out}: {run.learner.origin}", highlight=False)
-    console.print(f"Next: medshot adapt MY_IMAGES --learner {out} --out MODEL", highlight=False)
+    say(f"{out}: {run.learner.origin}")
+    tell(f"Next: medshot adapt MY_IMAGES --learner {quote(str(out))} --out MODEL")

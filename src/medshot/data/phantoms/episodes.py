@@ -20,6 +20,8 @@ from medshot.tasks import Classification
 KINDS = [(finding, modality) for finding in FINDINGS for modality in MODALITIES]
 PARTS = ("train", "unseen")
 
+Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 def kinds(part: str) -> list[tuple[str, str]]:
     """The pairs of finding and modality to learn from, or the third that is kept unseen."""
@@ -47,8 +49,17 @@ class PhantomEpisodes:
 
     def episode(self, i: int) -> Episode:
         """Episode `i`: drawn, rendered, and cut into support and query."""
-        x, y, patients = self.task(i).images(self.shot + self.query, images_per_patient=1)
-        examples = Examples(unit(torch.from_numpy(x)), torch.from_numpy(y), torch.from_numpy(patients))
+        return self.cut(self.pictures(i))
+
+    def pictures(self, i: int) -> Pictures:
+        """The 8-bit pictures of episode `i`, their classes and patients: the slow part of it."""
+        return self.task(i).images(self.shot + self.query, images_per_patient=1)
+
+    def cut(self, drawn: Pictures) -> Episode:
+        """The episode of these pictures."""
+        x, y, patients = drawn
+        pixels, labels, groups = (torch.from_numpy(part) for part in (x, y, patients))
+        examples = Examples(unit(pixels), labels, groups)
         cut = self.way * self.shot
         return Episode(Classification(self.way), examples[:cut], examples[cut:])
 
