@@ -16,18 +16,18 @@ from collections.abc import Callable
 import higher
 import torch
 import torchopt
-from measure import Row, compare, difference, options, report, row
-from textbook import conv4, double, tensors
+from medshot.training.workers import Workers
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
 import medshot
+from measure import Row, compare, difference, options, report, row
 from medshot import EpisodeSampler
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.evaluation.protocol import protocol
-from medshot.training.workers import Workers
+from textbook import conv4, double, tensors
 
 TARGET = 1.5
 TASKS = 32
@@ -63,7 +63,8 @@ def _name(pool: bool) -> str:
 def _compare(
     learner: Learner, pool: bool, episodes: list[Episode], threads: int, rounds: int
 ) -> list[Row]:
-    makers = {"workers": _workers(threads), "loop": _workers(1), "higher": _higher, "torchopt": _torchopt}
+    ours = {"workers": _workers(threads), "loop": _workers(1)}
+    makers = {**ours, "higher": _higher, "torchopt": _torchopt}
     few = [double(e) for e in episodes[:4]]
     exact = {n: make(copy.deepcopy(learner).double(), pool)(few) for n, make in makers.items()}
     gradients = {name: make(copy.deepcopy(learner), pool) for name, make in makers.items()}
@@ -71,13 +72,13 @@ def _compare(
     seconds = compare(sides, rounds)
     return [
         row(
-            f"{_name(pool)}, {'workers=' + str(threads) if ours == 'workers' else 'workers=1'} vs {peer}",
-            seconds[ours],
+            f"{_name(pool)}, workers={threads if side == 'workers' else 1} vs {peer}",
+            seconds[side],
             seconds[peer],
-            target=TARGET if ours == "workers" else None,
-            agreement=f"float64: gradient differs by {difference(exact[ours], exact[peer]):.0e}",
+            target=TARGET if side == "workers" else None,
+            agreement=f"float64: gradient differs by {difference(exact[side], exact[peer]):.0e}",
         )
-        for ours in ("workers", "loop")
+        for side in ours
         for peer in ("higher", "torchopt")
     ]
 
@@ -148,8 +149,8 @@ def _profile(learner: Learner, episodes: list[Episode]) -> str:
     torch.set_num_threads(threads)
     events = sorted(seen.key_averages(), key=lambda e: -e.self_cpu_time_total)
     total = sum(e.self_cpu_time_total for e in events)
-    top = [f"{e.key.removeprefix('aten::')} {e.self_cpu_time_total / total:.0%}" for e in events[:6]]
-    return ", ".join(top)
+    shares = [(e.key.removeprefix("aten::"), e.self_cpu_time_total / total) for e in events[:6]]
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares)
 
 
 if __name__ == "__main__":

@@ -16,17 +16,17 @@ from collections.abc import Callable
 from itertools import cycle
 
 import torch
-from doors import through_torchvision
-from measure import compare, difference, options, report, row
-from textbook import conv4, double, tensors
 from torch import Tensor, nn
 
 import medshot
+from doors import through_torchvision
+from measure import compare, difference, options, report, row
 from medshot import EpisodeSampler
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.evaluation.protocol import protocol
 from medshot.evaluation.run import evaluate
+from textbook import conv4, double, tensors
 
 methods = through_torchvision("easyfsl.methods")
 RULES = protocol("snell17/omniglot/5w1s")
@@ -52,14 +52,15 @@ def main() -> None:
     same = _check(start, sampler.episode(0))
     drawn = [sampler.episode(i) for i in range(8)]
     sides = {"fast": _ours(start, fast=True), "float32": _ours(start), "peer": _peer(start)}
-    steps = {name: _round(step, drawn) for name, (step, _) in sides.items()}
-    seconds = compare(steps, found.rounds)
+    rounds = {name: _round(step, drawn) for name, (step, _) in sides.items()}
+    seconds = compare(rounds, found.rounds)
     fast, float32, peer = (seconds[name] for name in ("fast", "float32", "peer"))
     rows = [
         row("prototypical step, bf16, channels-last", fast, peer, target=TARGET, agreement=same),
         row("prototypical step, float32", float32, peer, agreement=same),
     ]
-    report(rows, found, _accuracies(start, sampler, *((5, 10) if found.quick else (STEPS, EPISODES))))
+    steps, episodes = (2, 5) if found.quick else (STEPS, EPISODES)
+    report(rows, found, _accuracies(start, sampler, steps, episodes))
 
 
 def _ours(start: Learner, *, fast: bool = False) -> tuple[Callable[[Episode], Tensor], Learner]:
@@ -131,11 +132,12 @@ def _accuracies(start: Learner, sampler: EpisodeSampler, steps: int, episodes: i
     judged = copy.deepcopy(start)  # the nearest prototype is the same by distance and square
     judged.encoder.blocks.load_state_dict(model.backbone.state_dict())
     test = RULES.sampler(RULES.dataset("test"))
-    said = []
+    said = f"accuracy after {steps} equal steps, 5-way 1-shot, {episodes} test episodes:"
     for name, trained in (("ours", learner), ("peer", judged)):
         found = evaluate(trained, test, episodes=episodes).interval("accuracy")
-        said.append(f"{name} {100 * found.mean:.2f} % [{100 * found.low:.2f}, {100 * found.high:.2f}]")
-    return f"accuracy after {steps} equal steps, 5-way 1-shot, {episodes} test episodes: " + ", ".join(said)
+        mean, low, high = (f"{100 * value:.2f}" for value in (found.mean, found.low, found.high))
+        said += f" {name} {mean} % [{low}, {high}]"
+    return said
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 
-from doors import task_sampler
-from measure import Row, compare, options, report, row
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from doors import task_sampler
+from measure import Row, compare, options, report, row
 from medshot import EpisodeSampler
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocol import protocol

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from record import Row, parse
 
 import medshot
 from medshot.core.files import write_text
@@ -27,6 +26,7 @@ from medshot.evaluation.protocol import MEDICAL, data_root, protocol
 from medshot.evaluation.run import Result, evaluate
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
+from record import Row, parse
 
 SHOTS = (1, 5, 10)
 HEADS = ("linear-probe", "lda", "nearest-centroid")

@@ -10,12 +10,11 @@ we differ: our batch norm has a gain, and the inner steps move gain and shift (t
 shift, outside the inner loop); padding is symmetric. Resumes after a kill.
 """
 
-from record import parse, record
-
 import medshot
 from medshot.evaluation.protocol import protocol
 from medshot.evaluation.run import evaluate
 from medshot.training.progress import bar
+from record import parse, record
 
 NAME = "finn17/omniglot/5w1s"
 PUBLISHED = 0.987

@@ -8,12 +8,11 @@ trains again on both, a number of steps fixed beforehand on both, at a lower rat
 chosen. Resumes after a kill.
 """
 
-from record import parse, record
-
 import medshot
 from medshot.evaluation.protocol import protocol
 from medshot.evaluation.run import evaluate
 from medshot.training.progress import bar
+from record import parse, record
 
 NAME = "snell17/omniglot/5w1s"
 PUBLISHED = 0.988

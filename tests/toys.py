@@ -47,7 +47,7 @@ class Projection(nn.Sequential):
 class Smooth(nn.Sequential):
     """One convolution, group normalisation and tanh: no kink for a finite difference to cross."""
 
-    def __init__(self, size: int = 3, outputs: int = 3) -> None:
+    def __init__(self, size: int = 2, outputs: int = 3) -> None:
         layers = nn.Conv2d(1, 2, 3, padding=1), nn.GroupNorm(2, 2), nn.Tanh(), nn.Flatten()
         super().__init__(*layers, nn.Linear(2 * size * size, outputs))
         self.n_features = outputs

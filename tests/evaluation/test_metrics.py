@@ -33,7 +33,7 @@ def test_auroc_as_scikit_learn_with_ties(seed: int) -> None:
     rng = np.random.default_rng(seed)
     whole = rng.integers(0, 4, (80, 3)) + 1.0
     p, y = whole / whole.sum(1, keepdims=True), rng.integers(0, 3, 80)
-    assert len(np.unique(p[:, 0])) < 20
+    assert len(np.unique(p[:, 0])) < 30
     expected = roc_auc_score(y, p, multi_class="ovr", average="macro")
     assert macro_auroc(p, y) == pytest.approx(expected)
 

@@ -140,8 +140,15 @@ def test_a_result_goes_through_json_and_holds_what_it_takes_to_repeat_it() -> No
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["learner"] == "LDA on noise"
     assert found["episodes"] == {
-        "data": "blobs", "hash": blobs().hash, "way": 4, "shot": 2, "query": 3, "seed": 5,
-        "rotate": False, "count": 10, "fingerprint": _sampler().fingerprint(10),
+        "data": "blobs",
+        "hash": blobs().hash,
+        "way": 4,
+        "shot": 2,
+        "query": 3,
+        "seed": 5,
+        "rotate": False,
+        "count": 10,
+        "fingerprint": _sampler().fingerprint(10),
     }
     assert found["versions"].keys() == {"medshot", "torch", "python"}
     for metric in ("accuracy", "balanced accuracy", "macro AUROC"):

@@ -53,6 +53,6 @@ def _differences(learner: Learner, parameter: torch.Tensor, episode: Episode) ->
 
 def _episode() -> Episode:
     support, query = (
-        Examples(torch.rand(n, 1, 3, 3, dtype=torch.float64), torch.arange(n) % 3) for n in (6, 9)
+        Examples(torch.rand(n, 1, 2, 2, dtype=torch.float64), torch.arange(n) % 3) for n in (6, 9)
     )
     return Episode(Classification(3), support, query)

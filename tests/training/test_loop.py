@@ -20,7 +20,7 @@ from medshot.training import checkpoint, loop
 from training.toys import Diverging, blobs, build, conv4, options, train_case
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
-KINDS = ("prototypical", "maml", "batch", "dropout", "channels last", "patience")
+KINDS = ("prototypical", "maml", "batch, channels last", "dropout", "patience")
 # What a kill can interrupt: run.json half written, a checkpoint half written, either written
 # whole but not yet in its place.
 DEATHS = (("write_text", 1), ("replace", 1), ("write_bytes", 1), ("write_bytes", 4), ("replace", 7))

@@ -76,7 +76,9 @@ def build(kind: str) -> medshot.Learner:
     if kind == "maml":
         return medshot.build("maml", encoder=conv4(), steps=2)
     encoder = (
-        Dropping() if kind == "dropout" else conv4(norm="batch" if kind == "batch" else "group")
+        Dropping()
+        if kind == "dropout"
+        else conv4(norm="batch" if kind.startswith("batch") else "group")
     )
     return medshot.build("prototypical", encoder=encoder)
 
@@ -84,7 +86,7 @@ def build(kind: str) -> medshot.Learner:
 def options(kind: str) -> dict[str, Any]:
     """How a case is trained. In `patience`, the rate is so high that it stops early."""
     extra = {
-        "channels last": {"channels_last": True, "bf16": True},
+        "batch, channels last": {"channels_last": True, "bf16": True},
         "patience": {"patience": 2, "lr": 0.5, "steps": 40, "val_every": 3},
     }
     small = {"way": 3, "shot": 1, "query": 2, "steps": 16, "val_every": 5, "val_episodes": 3}
