@@ -127,9 +127,11 @@ def test_images_come_in_the_form_of_the_encoder() -> None:
 
 
 def test_data_that_was_seen_is_refused() -> None:
-    refuse_seen(blobs(), ["something else"])
-    with pytest.raises(LeakError, match="meta-trained on blobs"):
-        refuse_seen(blobs(), ["something else", blobs().hash])
+    data = blobs()
+    others = {"hash": "something else", "classes": data.labels}, {"hash": data.hash, "classes": ["z"]}
+    refuse_seen(data, others)
+    with pytest.raises(LeakError, match=r"meta-trained on 1 class\(es\) of blobs"):
+        refuse_seen(data, [*others, {"hash": data.hash, "classes": [data.labels[0]]}])
 
 
 def test_a_result_goes_through_json_and_holds_what_it_takes_to_repeat_it() -> None:

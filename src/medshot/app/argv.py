@@ -2,10 +2,10 @@
 
 import shlex
 from collections.abc import Sequence
-
-import typer
+from contextvars import ContextVar
 
 SEVERAL = ("--data",)  # options that take several values
+WORDS: ContextVar[tuple[str, ...]] = ContextVar("words", default=())  # of the command that runs
 
 
 def spread(argv: Sequence[str]) -> list[str]:
@@ -26,6 +26,6 @@ def spread(argv: Sequence[str]) -> list[str]:
     return found
 
 
-def typed(context: typer.Context) -> str:
-    """The command as it was typed; without its words, only its name."""
-    return shlex.join(["medshot", *(context.obj or [context.info_name])])
+def typed() -> str:
+    """The command that runs, as it was typed."""
+    return shlex.join(["medshot", *WORDS.get()])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from medshot.app.argv import spread
+from medshot.app.argv import WORDS, spread
 from medshot.app.commands import adapt, data, demo, evaluate, learners, predict, train
 from medshot.core.errors import MedshotError
 
@@ -28,9 +28,10 @@ app.command()(demo.demo)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; what medshot refuses ends with a sentence and status 2, no traceback."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = tuple(sys.argv[1:] if argv is None else argv)
+    WORDS.set(words)
     try:
-        app(spread(words), prog_name="medshot", obj=words)
+        app(spread(words), prog_name="medshot")
     except (MedshotError, OSError) as error:
         typer.echo(f"medshot: {error}", err=True)
         raise SystemExit(2) from error

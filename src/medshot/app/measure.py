@@ -42,11 +42,11 @@ def planned(
     protocol: str | None,
     data: Sequence[Path],
     *,
-    way: int | None,
-    shot: int,
-    query: int,
-    episodes: int,
-    seed: int,
+    way: int | None = None,
+    shot: int = 5,
+    query: int = 10,
+    episodes: int = 600,
+    seed: int = 0,
 ) -> Plan:
     """The plan of a named protocol, or of a folder with the numbers given."""
     if protocol:
@@ -84,10 +84,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
 
 def _check(plan: Plan, given: str, learner: Learner) -> None:
     if is_run(given):
-        about = load_run(given).about
-        sources = [about["train"], about["val"]]
-        parts = [part for source in sources for part in source.get("mixture", [source])]
-        refuse_seen(plan.sampler.dataset, [part.get("hash", "") for part in parts])
+        refuse_seen(plan.sampler.dataset, load_run(given).about["seen"])
     scaling = getattr(learner.encoder, "scaling", None)
     if plan.form and scaling != plan.form["scaling"]:
         raise ConfigError(

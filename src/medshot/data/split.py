@@ -80,6 +80,8 @@ def split_patients(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple
 def split_classes(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
     """`dataset` without and with about `share` of its classes: for meta-learning.
 
+    A patient with images of classes on both sides stays on the first only.
+
     Raises:
         ConfigError: a share that is not above 0 and at most a half.
         DataError: one class only.
@@ -89,7 +91,9 @@ def split_classes(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[
         raise DataError(f"{dataset.name} has one class: it cannot be split by class. Add some.")
     order = np.random.default_rng(seed).permutation(len(dataset.labels))
     cut = len(order) - max(1, round(share * len(order)))
-    return dataset.only(sorted(order[:cut].tolist())), dataset.only(sorted(order[cut:].tolist()))
+    first, second = (dataset.only(sorted(part.tolist())) for part in (order[:cut], order[cut:]))
+    known = first.groups[first.groups >= 0]
+    return first, second.subset((~torch.isin(second.groups, known)).nonzero().flatten())
 
 
 def refuse_shared_patients(first: Dataset, second: Dataset) -> None:

@@ -1,7 +1,7 @@
 """Run a learner over numbered episodes: adapt on each support, answer each query."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -95,13 +95,19 @@ def evaluate(
     )
 
 
-def refuse_seen(dataset: Dataset, trained_on: Iterable[str]) -> None:
-    """Raise `LeakError` if meta-training saw `dataset` (by its hash)."""
-    if dataset.hash in set(trained_on):
-        raise LeakError(
-            f"This run was meta-trained on {dataset.name}: what it scores there says nothing. "
-            "Evaluate on data that it has not seen."
-        )
+def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
+    """Raise `LeakError` if meta-training saw a class of `dataset`.
+
+    `seen` is what `run.json` says of the training data: hashes, each with its classes.
+    """
+    for part in seen:
+        shared = set(part["classes"]) & set(dataset.labels)
+        if part["hash"] == dataset.hash and shared:
+            raise LeakError(
+                f"This run was meta-trained on {len(shared)} class(es) of {dataset.name} (first: "
+                f"{min(shared)}): what it scores there says nothing. Evaluate on data that it has "
+                "not seen."
+            )
 
 
 @contextmanager

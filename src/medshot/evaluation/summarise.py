@@ -27,7 +27,7 @@ BINS = 5
 def support_of(dataset: Dataset) -> r.Support:
     """The first images of each class, and how many there are."""
     shown = [
-        i
+        int(i)
         for c in range(len(dataset.labels))
         for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
     ]
@@ -86,7 +86,7 @@ def examples_of(
     wrong, right = order[answer[order] != y[order]], order[answer[order] == y[order]]
     half = SHOWN_EXAMPLES // 2
     n_wrong = min(len(wrong), max(half, SHOWN_EXAMPLES - len(right)))
-    chosen = [*wrong[:n_wrong], *right[: SHOWN_EXAMPLES - n_wrong]]
+    chosen = [int(i) for i in (*wrong[:n_wrong], *right[: SHOWN_EXAMPLES - n_wrong])]
     return tuple(
         r.Prediction(
             dataset.x[i].numpy(),

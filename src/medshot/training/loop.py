@@ -23,7 +23,7 @@ from medshot.training.device import choose_device, place, place_episode
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.scalars import Scalars
-from medshot.training.sources import episode_sources
+from medshot.training.sources import episode_sources, seen
 
 
 def train(
@@ -92,14 +92,24 @@ def train(
     }
     place_on = choose_device(device)
     taught, judged = episode_sources(
-        data, val, way=way, shot=shot, query=query, seed=seed, device=place_on
+        data,
+        val,
+        way=way,
+        shot=shot,
+        query=query,
+        seed=seed,
+        device=place_on,
+        encoder=learner.encoder,
     )
     place(learner, place_on, channels_last)
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
     described = {"train": taught.describe(), "val": judged.describe(), "settings": settings}
+    described["seen"] = seen(taught) + seen(judged)
     run = open_run(learner, described, None if out is None else Path(out))
     torch.manual_seed(seed)
     state = Checkpoint.resume(run.folder, learner, optimizer)
+    if state.step == 0:  # killed before the first checkpoint, the same weights begin again
+        state.save(run.folder, learner, optimizer)
 
     saved_at, saved_step = time.monotonic(), state.step
     with Scalars(run.folder, state.step) as scalars, watch(steps, state.step) as tick:

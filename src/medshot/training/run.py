@@ -20,7 +20,7 @@ from medshot.training.checkpoint import FILE, Checkpoint, read_best
 from medshot.training.progress import Row
 
 ABOUT = "run.json"
-COMPARED = ("learner", "train", "val", "settings")
+COMPARED = ("learner", "train", "val", "settings")  # `seen` says it more openly
 
 
 @dataclass

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
+from torch import nn
 
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
@@ -23,9 +25,13 @@ def episode_sources(
     query: int,
     seed: int,
     device: torch.device,
+    encoder: nn.Module,
 ) -> tuple[EpisodeSource, EpisodeSource]:
-    """Episodes to learn from and episodes to validate on, which share no class or no patient."""
-    taught, judged = _datasets(data), _datasets(val)
+    """Episodes to learn from and episodes to validate on, which share no class or no patient.
+
+    The images of data sets are brought into the form (channels, size) that `encoder` takes.
+    """
+    taught, judged = _datasets(data, encoder), _datasets(val, encoder)
     held_out = bool(taught) and val is None
     if held_out:
         halves = [_hold_out(dataset, way, seed) for dataset in taught]
@@ -46,10 +52,21 @@ def episode_sources(
     return first, second  # type: ignore[return-value]
 
 
-def _datasets(given: Given | None) -> list[Dataset]:
-    if isinstance(given, Dataset):
-        return [given]
-    return list(given) if isinstance(given, Sequence) else []
+def seen(source: EpisodeSource) -> list[dict[str, Any]]:
+    """The data sets and classes that a source draws from, so that they are not judged on later."""
+    if isinstance(source, Mixture):
+        return [part for inner in source.sources for part in seen(inner)]
+    if not isinstance(source, EpisodeSampler):
+        return []
+    return [{"hash": source.dataset.hash, "classes": list(source.dataset.labels)}]
+
+
+def _datasets(given: Given | None, encoder: nn.Module) -> list[Dataset]:
+    several = [given] if isinstance(given, Dataset) else given
+    if not isinstance(several, Sequence):
+        return []
+    channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
+    return [dataset.at(channels, size) if channels and size else dataset for dataset in several]
 
 
 def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:

@@ -7,7 +7,6 @@ import typer
 
 
 def adapt(
-    context: typer.Context,
     folder: Path = typer.Argument(help="One sub-folder a class, or labels.csv with path,label."),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
@@ -45,7 +44,7 @@ def adapt(
             form = {name: getattr(made.encoder, name, None) for name in ("channels", "size")}
             dataset = load_one(folder, **form)
         with busy("adapting, and judging it on patients left out"):
-            predictor, report = adapted(made, dataset, typed(context))
+            predictor, report = adapted(made, dataset, typed())
         predictor.save(staging)
         write_report(report, staging / "report.html")
     say(report.summary)

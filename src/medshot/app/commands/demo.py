@@ -7,7 +7,6 @@ import typer
 
 
 def demo(
-    context: typer.Context,
     out: Path = typer.Option(Path("demo"), help="New folder for everything it makes."),
     steps: int = typer.Option(600, min=1, help="Meta-training steps."),
     episodes: int = typer.Option(600, min=1, help="Unseen tasks to judge it on."),
@@ -30,7 +29,7 @@ def demo(
 
     refuse_taken(out)
     say(f"Meta-train a prototypical network on phantoms ({steps} steps)", start="1. ")
-    done = demonstrate(out, steps, episodes, typed(context))
+    done = demonstrate(out, steps, episodes, typed())
     write_report(done.report, out / "report.html")
     say(f"Adapted to {done.support}: {', '.join(done.labels)}", start="2. ")
     say(summary_sentence(done.report), start="3. ")

@@ -19,7 +19,6 @@ def _listed(value: str | None) -> str | None:
 
 
 def evaluate(
-    context: typer.Context,
     learner: str = typer.Argument(help="A run's folder, or a name from `medshot learners`."),
     protocol: str | None = typer.Option(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
@@ -29,9 +28,15 @@ def evaluate(
     encoder: str | None = typer.Option(None, help="For a learner by name.", show_default="conv4"),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(None, help="With --data: classes an episode.", show_default="all"),
-    shot: int = typer.Option(5, help="With --data: support images a class."),
-    query: int = typer.Option(10, help="With --data: query images a class."),
-    episodes: int = typer.Option(600, min=1, help="With --data: how many episodes."),
+    shot: int | None = typer.Option(
+        None, help="With --data: support images a class.", show_default="5"
+    ),
+    query: int | None = typer.Option(
+        None, help="With --data: query images a class.", show_default="10"
+    ),
+    episodes: int | None = typer.Option(
+        None, min=1, help="With --data: how many episodes.", show_default="600"
+    ),
     seed: int = typer.Option(0, help="Decides untrained weights and, with --data, the episodes."),
 ) -> None:
     """Measure a learner over many episodes, beside the linear probe, paired.
@@ -56,14 +61,16 @@ def evaluate(
 
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
-    _refuse_own_numbers(context, protocol)
+    numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
+    given = {name: number for name, number in numbers.items() if number is not None}
+    if protocol and given:  # silently not used, they would mislead
+        fixed = ", ".join(f"--{name}" for name in given)
+        raise ConfigError(f"The protocol {protocol} fixes its numbers: leave {fixed} out.")
     if json_file:
         refuse_taken(json_file)
     torch.manual_seed(seed)
     made = run_or_learner(learner, encoder, set_, **form_of(protocol))
-    plan = planned(
-        protocol, data, way=way, shot=shot, query=query, episodes=episodes, seed=seed
-    )
+    plan = planned(protocol, data, seed=seed, **given)
     results, record = measured(plan, learner, made)
     fingerprint = next(iter(results.values())).episodes["fingerprint"]
     title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"
@@ -71,13 +78,3 @@ def evaluate(
     if json_file:
         write_text(json_file, json.dumps(record, indent=2, allow_nan=False) + "\n")
         tell(f"Written: {json_file}")
-
-
-def _refuse_own_numbers(context: typer.Context, protocol: str | None) -> None:
-    """A protocol fixes its numbers: another one, silently not used, would mislead."""
-    from medshot.core.errors import ConfigError
-
-    for name in ("way", "shot", "query", "episodes"):
-        source = context.get_parameter_source(name)
-        if protocol and source and source.name == "COMMANDLINE":
-            raise ConfigError(f"--{name} is fixed by the protocol {protocol}: leave it out.")

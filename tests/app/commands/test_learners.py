@@ -1,0 +1,33 @@
+"""`medshot learners`: names, tasks, papers and files, whole at 80 columns."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from app.conftest import Medshot
+from medshot.app import show
+from medshot.learners import registry
+
+
+@pytest.mark.parametrize("options", [[], ["--options"]])
+def test_all_of_it_can_be_read(
+    medshot: Medshot, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    seen = io.StringIO()
+    monkeypatch.setattr(show, "console", Console(file=seen, width=80, markup=False))
+    assert medshot("learners", *options).status == 0
+    text = seen.getvalue()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    for name, cls in registry.learners().items():
+        assert f" {name} " in text
+        assert registry.file_of(cls) in text
+        assert cls.source in text
+    assert ("steps=5" in text) is bool(options)
+
+
+def test_a_missing_package_is_said(medshot: Medshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ImportError("No module named 'x'", name="x")
+    monkeypatch.setattr(registry, "missing", lambda: {"odd": error})
+    assert "pip install x" in medshot("learners").err

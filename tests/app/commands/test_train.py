@@ -1,0 +1,55 @@
+"""`medshot train`: a run that goes on where it was, and says what comes next."""
+
+from pathlib import Path
+
+import pytest
+
+from app.conftest import Medshot
+from app.toys import SMALL, TRAIN, folder
+from medshot.training.run import load_run
+
+
+@pytest.mark.parametrize("words", ["--data A B", "--data A --data B"])
+def test_several_folders_either_way(medshot: Medshot, tmp_path: Path, words: str) -> None:
+    for first, name in enumerate("AB"):
+        folder(tmp_path / name, (10, 10), first=100 * first)
+    data = [tmp_path / w if w in "AB" else w for w in words.split()]
+    out = tmp_path / "run"
+    done = medshot("train", "prototypical", *data, "--out", out, *SMALL, *TRAIN)
+    assert done.status == 0, done.err
+    assert "A: 20 images (bright 10, dark 10)" in done.out
+    assert f"Next: medshot adapt MY_IMAGES --learner {out} --out MODEL" in done.out
+    mixture = load_run(out).about["train"]["mixture"]
+    assert [part["data"] for part in mixture] == ["A", "B"]
+
+
+def test_the_same_command_goes_on_and_another_is_refused(
+    medshot: Medshot, run: Path, taught: Path
+) -> None:
+    words = ("train", "prototypical", "--data", taught, "--out", run, *SMALL, *TRAIN)
+    assert medshot(*words).status == 0
+    assert medshot(*words, "--lr", "0.5").refused("lr was 0.001 and is 0.5")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("prototypicl",), "Did you mean 'prototypical'"),
+        (("prototypical", "--encoder", "conf4"), "Did you mean 'conv4'"),
+        (("prototypical", "--set", "mean_distanc=true"), "Did you mean 'mean_distance'"),
+        (("prototypical", "--set", "width"), "name=value"),
+        (("prototypical",), "no such folder"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(
+    medshot: Medshot, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    ended = medshot("train", *words, "--data", tmp_path / "no", "--out", tmp_path / "run")
+    assert ended.refused(told)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_baseline_has_nothing_to_train(medshot: Medshot, taught: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert medshot("train", "lda", "--data", taught, "--out", out, *SMALL).refused("is a baseline")
+    assert not out.exists()

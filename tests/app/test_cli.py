@@ -1,0 +1,72 @@
+"""What holds for every command: help is quick and teaches, errors are a sentence and status 2."""
+
+import subprocess
+import sys
+
+import pytest
+
+from app.conftest import Medshot
+from medshot.app.cli import main
+
+COMMANDS = ("adapt", "predict", "evaluate", "train", "learners", "demo", "data check")
+
+
+def test_help_does_not_wait_for_pytorch() -> None:
+    code = (
+        "import sys; from medshot.app.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "slow = {'torch', 'numpy', 'sklearn', 'scipy', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("adapt", "predict", "evaluate", "train", "learners", "demo", "data"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_with_an_example_that_can_be_copied(medshot: Medshot, name: str) -> None:
+    shown = medshot(*name.split(), "--help")
+    assert shown.status == 0
+    line = next(line for line in shown.out.splitlines() if line.strip().startswith(f"medshot {name}"))
+    assert len(line.rstrip()) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("adpt",), "adpt"),
+        (("adapt", "x"), "--out"),
+        (("adapt", "x", "--out", "y", "--lerner", "auto"), "--learner"),
+        (("demo", "--steps", "0"), "--steps"),
+        (("demo", "--steps", "many"), "many"),
+    ],
+)
+def test_a_word_that_there_is_not_ends_with_status_2(
+    medshot: Medshot, words: tuple[str, ...], told: str
+) -> None:
+    ended = medshot(*words)
+    assert ended.status == 2
+    assert told in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_what_the_disk_refuses_is_a_sentence_too(
+    medshot: Medshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: object) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("medshot.data.check.check", refuse)
+    assert medshot("data", "check", "there").refused("Permission denied", "there")
+
+
+def test_it_reads_the_words_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["medshot", "evaluate", "--protocol", "list"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert "snell17/omniglot/5w1s" in capsys.readouterr().out

@@ -1,0 +1,100 @@
+"""All options of all commands, frozen: who changes one changes this table, and the changelog."""
+
+import inspect
+from typing import Any
+
+import typer
+
+from medshot.app.cli import app
+from medshot.app.measure import planned
+from medshot.training.loop import train
+
+REQUIRED = "required"
+FROZEN: dict[str, dict[str, Any]] = {
+    "adapt": {
+        "folder": REQUIRED,
+        "--out": REQUIRED,
+        "--learner": "auto",
+        "--encoder": None,
+        "--set": [],
+    },
+    "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED},
+    "evaluate": {
+        "learner": REQUIRED,
+        "--protocol": None,
+        "--data": [],
+        "--json": None,
+        "--encoder": None,
+        "--set": [],
+        "--way": None,
+        "--shot": None,  # shown as 5, 10 and 600: those of `measure.planned`
+        "--query": None,
+        "--episodes": None,
+        "--seed": 0,
+    },
+    "train": {
+        "learner": REQUIRED,
+        "--data": REQUIRED,
+        "--out": REQUIRED,
+        "--encoder": "conv4",
+        "--set": [],
+        "--way": 5,
+        "--shot": 5,
+        "--query": 5,
+        "--steps": 1000,
+        "--meta-batch": 1,
+        "--lr": 1e-3,
+        "--halve-every": None,
+        "--val-every": 100,
+        "--val-episodes": 50,
+        "--patience": None,
+        "--seed": 0,
+        "--device": "auto",
+        "--bf16": False,
+        "--channels-last": False,
+    },
+    "learners": {"--options": False},
+    "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},
+    "data check": {"folder": REQUIRED},
+}
+NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds"}
+
+
+def test_no_option_changes_unseen() -> None:
+    assert _options(typer.main.get_command(app)) == FROZEN
+
+
+def test_train_has_the_defaults_of_the_function_that_it_calls() -> None:
+    ours = {k.lstrip("-").replace("-", "_"): v for k, v in FROZEN["train"].items()}
+    theirs = {
+        name: p.default
+        for name, p in inspect.signature(train).parameters.items()
+        if name not in NOT_TYPED
+    }
+    assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_evaluate_shows_the_defaults_of_the_function_that_it_calls() -> None:
+    theirs = {name: p.default for name, p in inspect.signature(planned).parameters.items()}
+    shown = {p.name: p.show_default for p in typer.main.get_command(app).commands["evaluate"].params}
+    for name in ("shot", "query", "episodes"):
+        assert shown[name] == str(theirs[name])
+
+
+def _options(command: Any, path: str = "") -> dict[str, dict[str, Any]]:
+    if hasattr(command, "commands"):
+        found: dict[str, dict[str, Any]] = {}
+        for name, inner in command.commands.items():
+            found |= _options(inner, f"{path} {name}".strip())
+        return found
+    options = {}
+    for p in command.params:
+        name = p.opts[0] if p.opts[0].startswith("-") else p.name
+        empty = [] if p.multiple else None
+        default = empty if p.default in (None, [], ()) else p.default
+        options[name] = REQUIRED if p.required else _plain(default)
+    return {path: options}
+
+
+def _plain(default: Any) -> Any:
+    return default if isinstance(default, bool | int | float | list | None) else str(default)
