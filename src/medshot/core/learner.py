@@ -8,6 +8,8 @@ tensors are functions of them, so a query loss back-propagates into the learner 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -90,4 +92,17 @@ class Learner(nn.Module, ABC):
                 "The support holds values that are not finite (NaN or infinity). "
                 "`medshot data check DIR` names the files."
             )
-        return self.learn(support, task)
+        with eval_mode(self):  # batch norm would note the support's statistics while training
+            return self.learn(support, task)
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Within the block `module` is in eval mode; after it, each part is as it was."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

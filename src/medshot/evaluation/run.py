@@ -1,8 +1,7 @@
 """Run a learner over numbered episodes: adapt on each support, answer each query."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +13,7 @@ from torch import nn
 
 from medshot.core.episode import Episode
 from medshot.core.errors import LeakError
-from medshot.core.learner import Learner
+from medshot.core.learner import Learner, eval_mode
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
@@ -78,7 +77,7 @@ def evaluate(
         TaskError: the learner does not do tasks of that kind, or of that many classes.
     """
     found: dict[str, list[float]] = {metric: [] for metric in METRICS}
-    with _in_eval_mode(learner):
+    with eval_mode(learner):
         ready, fitted = learner, _fitted(learner.encoder, source)
         if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
             ready, fitted = encoded(learner, fitted)
@@ -108,17 +107,6 @@ def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
                 f"{min(shared)}): what it scores there says nothing. Evaluate on data that it has "
                 "not seen."
             )
-
-
-@contextmanager
-def _in_eval_mode(learner: Learner) -> Iterator[None]:
-    training = [module for module in learner.modules() if module.training]
-    learner.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

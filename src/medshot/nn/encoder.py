@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medshot.core.discover import import_files
 from medshot.core.errors import ShapeError, unknown
 from medshot.core.parts import PARTS, make, names, options_of
 
@@ -57,6 +58,7 @@ def encoder(name: str, **options: object) -> Encoder:
     Raises:
         ConfigError: an unknown encoder or option.
     """
+    import_files("medshot.nn")
     if f"encoder/{name}" not in PARTS:
         raise unknown(name, names("encoder"), kind="encoder")
     known = options_of(PARTS[f"encoder/{name}"])

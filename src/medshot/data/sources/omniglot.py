@@ -104,7 +104,7 @@ def _read_archive(
             names = [n for n in opened.namelist() if n.endswith(".png") and n.count("/") == 3]
             for name in sorted(names):  # without what macOS adds
                 _, alphabet, character, _ = name.split("/")
-                image = Image.open(io.BytesIO(opened.read(name))).convert("L")
+                image = Image.open(io.BytesIO(opened.read(name)), formats=("PNG",)).convert("L")
                 image = image.resize((size, size), FILTERS[resize])
                 drawings.setdefault(f"{alphabet}/{character}", []).append(np.asarray(image))
     except Exception as error:  # on damaged bytes, the libraries raise whatever they fall over
