@@ -61,7 +61,8 @@ class Episode:
     query: Examples
 
     def __post_init__(self) -> None:
-        if self.support.groups is None or self.query.groups is None:
+        groups = self.support.groups
+        if groups is None or self.query.groups is None or not (groups >= 0).any():
             return
         shared = self.support.groups[torch.isin(self.support.groups, self.query.groups)]
         shared = shared[shared >= 0].unique()

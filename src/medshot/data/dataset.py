@@ -53,7 +53,8 @@ class Dataset:
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their labels and patients."""
-        return Examples(unit(self.x[index]), self.y[index], self.groups[index])
+        x = self.x[index] if isinstance(index, slice) else self.x.index_select(0, index)
+        return Examples(unit(x), self.y[index], self.groups[index])
 
     def subset(self, index: Tensor) -> "Dataset":
         """Only the images at `index` (positions); classes keep their numbers."""

@@ -6,7 +6,6 @@ optimizer, random state and the best so far are in one file that is replaced who
 """
 
 import contextlib
-import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,16 +13,17 @@ from pathlib import Path
 import torch
 
 from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError, TaskError, TrainingError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
+from medshot.training.checks import refuse_impossible, refuse_not_finite
 from medshot.training.device import choose_device, place, place_episode
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.scalars import Scalars
 from medshot.training.sources import episode_sources, seen
+from medshot.training.workers import Workers
 
 
 def train(
@@ -46,6 +46,7 @@ def train(
     device: str = "auto",
     bf16: bool = False,
     channels_last: bool = False,
+    workers: int = 1,
     checkpoint_seconds: float = 30.0,
     watch: Watch = quiet,
 ) -> Run:
@@ -58,7 +59,7 @@ def train(
     `val_episodes` fixed episodes of `val` is taken, and the run stops after `patience` of these
     without a better one. Where `val` is not given, a fifth of the classes (if there are at least
     5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
-    goes on from there.
+    goes on from there. On a CPU, `workers` threads share out the episodes of a step.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
@@ -67,7 +68,7 @@ def train(
         ConfigError: an option that cannot be, or `out` holds a run with other settings.
         DataError: too few classes, patients or images for such episodes.
     """
-    _check(
+    refuse_impossible(
         learner,
         steps=steps,
         meta_batch=meta_batch,
@@ -75,6 +76,7 @@ def train(
         val_every=val_every,
         val_episodes=val_episodes,
         patience=patience,
+        workers=workers,
     )
     settings = {
         "way": way,
@@ -89,6 +91,7 @@ def train(
         "seed": seed,
         "bf16": bf16,
         "channels_last": channels_last,
+        "workers": workers,
     }
     place_on = choose_device(device)
     taught, judged = episode_sources(
@@ -102,6 +105,7 @@ def train(
         encoder=learner.encoder,
     )
     place(learner, place_on, channels_last)
+    crew = Workers(learner, workers) if workers > 1 else None
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
     described = {"train": taught.describe(), "val": judged.describe(), "settings": settings}
     described["seen"] = seen(taught) + seen(judged)
@@ -117,8 +121,8 @@ def train(
             _set_rate(optimizer, lr, halve_every, state.step)
             batch = range(state.step * meta_batch, (state.step + 1) * meta_batch)
             episodes = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
-            loss = _gradient(learner, optimizer, episodes, meta_batch, bf16)
-            _refuse_not_finite(loss, state.step + 1, run)
+            loss = _gradient(learner, crew, optimizer, episodes, meta_batch, bf16)
+            refuse_not_finite(loss, state.step + 1, run)
             optimizer.step()
             state.step += 1
             row = None
@@ -152,6 +156,7 @@ def validate(learner: Learner, source: EpisodeSource, episodes: int, device: tor
 
 def _gradient(
     learner: Learner,
+    crew: Workers | None,
     optimizer: torch.optim.Optimizer,
     episodes: Iterable[Episode],
     meta_batch: int,
@@ -160,6 +165,8 @@ def _gradient(
     """The mean meta-loss over `episodes`, its gradient left in the parameters."""
     learner.train()
     optimizer.zero_grad()
+    if crew is not None:
+        return crew.backward(list(episodes), bf16=bf16)
     total = 0.0
     for episode in episodes:
         kind = episode.support.x.device.type
@@ -175,23 +182,3 @@ def _set_rate(
 ) -> None:
     for group in optimizer.param_groups:
         group["lr"] = lr * 0.5 ** (step // halve_every if halve_every else 0)
-
-
-def _refuse_not_finite(loss: float, step: int, run: Run) -> None:
-    if not math.isfinite(loss):
-        kept = f" The last checkpoint in {run.folder} is kept." if run.folder else ""
-        raise TrainingError(
-            f"The loss is {loss} at step {step}. Lower lr (and, for MAML, the inner lr), or "
-            f"switch bf16 off.{kept}"
-        )
-
-
-def _check(learner: Learner, **counts: int | None) -> None:
-    if not learner.trainable:
-        raise TaskError(
-            f"{type(learner).__name__} is a baseline: it learns from the support alone and has "
-            "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
-        )
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ConfigError(f"{name} is {count}, but must be at least 1.")

@@ -1,0 +1,29 @@
+"""What meta-training refuses, before it begins and as it goes."""
+
+import math
+
+from medshot.core.errors import ConfigError, TaskError, TrainingError
+from medshot.core.learner import Learner
+from medshot.training.run import Run
+
+
+def refuse_not_finite(loss: float, step: int, run: Run) -> None:
+    """Raise `TrainingError` if the loss is NaN or infinite."""
+    if not math.isfinite(loss):
+        kept = f" The last checkpoint in {run.folder} is kept." if run.folder else ""
+        raise TrainingError(
+            f"The loss is {loss} at step {step}. Lower lr (and, for MAML, the inner lr), or "
+            f"switch bf16 off.{kept}"
+        )
+
+
+def refuse_impossible(learner: Learner, **counts: int | None) -> None:
+    """Raise if there is nothing to meta-train, or a number that must be positive is not."""
+    if not learner.trainable:
+        raise TaskError(
+            f"{type(learner).__name__} is a baseline: it learns from the support alone and has "
+            "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
+        )
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise ConfigError(f"{name} is {count}, but must be at least 1.")
