@@ -77,6 +77,10 @@ def commit() -> str:
     """The commit that this was run at, with a + where files had been changed since."""
     here = Path(__file__).parent
     run = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], cwd=here, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty=+"],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return run.stdout.strip() or "unknown"

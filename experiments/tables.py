@@ -35,7 +35,11 @@ def main() -> None:
     if medical:
         write_text(options.to / "results" / "medical.csv", medical_csv(medical))
         _fill(options.to / "results.md", "medical", medical_text(medical))
+    speed = ROOT / "benchmarks" / "results.json"
+    if speed.exists():
+        _fill(options.to / "results.md", "bench", bench_table(json.loads(speed.read_text())))
     if omniglot and medical:
+        _fill(options.to / "protocols.md", "hashes", hashes_table(omniglot, medical))
         text = omniglot_table(omniglot) + "\n" + summary_table(medical)
         _fill(ROOT / "README.md", "results", text)
 
@@ -57,6 +61,36 @@ def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def hashes_table(omniglot: dict[str, dict[str, Any]], medical: dict[str, dict[str, Any]]) -> str:
+    """The hash of each protocol's list of test episodes, as it was used."""
+    found = {row["protocol"]: row["episodes"]["fingerprint"] for row in omniglot.values()}
+    for row in medical.values():
+        for name, cells in row["results"].items():
+            found[name] = next(iter(cells.values()))["fingerprint"]
+    lines = [f"| `{name}` | `{value}` |" for name, value in sorted(found.items())]
+    return "\n".join(["| protocol | hash of its episodes |", "|---|---|", *lines]) + "\n"
+
+
+def bench_table(found: dict[str, Any]) -> str:
+    """One row a comparison, under the conditions of the run."""
+    conditions = "; ".join(f"{key}: {value}" for key, value in found["conditions"].items())
+    lines = [conditions, "", "| what | ratio [quartiles over rounds] | target | agreement |"]
+    lines.append("|---|---|---|---|")
+    for name, part in found.items():
+        for row in part["rows"] if name != "conditions" else []:
+            lines.append(_bench_line(row))
+    notes = [part["notes"] for name, part in found.items() if name != "conditions"]
+    return "\n".join([*lines, "", *(note for note in notes if note)]) + "\n"
+
+
+def _bench_line(row: dict[str, Any]) -> str:
+    wanted = row["target"]
+    verdict = "" if wanted is None else ": met" if row["ratio"] >= wanted else ": **missed**"
+    target = "" if wanted is None else f"{wanted:g}x{verdict}"
+    ratio = f"{row['ratio']:.2f}x [{row['low']:.2f}, {row['high']:.2f}]"
+    return f"| {row['name']} | {ratio} | {target} | {row['agreement']} |"
+
+
 def medical_text(sets: dict[str, dict[str, Any]]) -> str:
     """The summary, and one table of all sets a shot."""
     parts = [summary_table(sets)]
@@ -73,7 +107,9 @@ def summary_table(sets: dict[str, dict[str, Any]]) -> str:
     ]
     for method in _methods(sets):
         means = [_mean_over_sets(sets, method, shot) for shot in SHOTS]
-        verdicts = [_verdict(_cell(row, name, 5, method)["minus_probe"]) for name, row in sets.items()]
+        verdicts = [
+            _verdict(_cell(row, name, 5, method)["minus_probe"]) for name, row in sets.items()
+        ]
         count = " / ".join(str(verdicts.count(v)) for v in ("better", "same", "worse"))
         shown = "" if method.startswith("linear-probe") else count
         lines.append(f"| {method} | {' | '.join(f'{100 * m:.1f}' for m in means)} | {shown} |")

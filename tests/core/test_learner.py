@@ -22,7 +22,6 @@ def test_adapting_while_training_leaves_the_batch_statistics_alone(name):
 
 def test_a_frozen_part_stays_frozen_and_an_error_changes_nothing():
     module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Dropout().eval())
-    with pytest.raises(RuntimeError, match="stop"), eval_mode(module):
-        assert not module[0].training
-        raise RuntimeError("stop")
+    with pytest.raises(ZeroDivisionError), eval_mode(module):
+        _ = 1 / int(module[0].training)
     assert [part.training for part in module] == [True, False]

@@ -61,6 +61,8 @@ class Learner(nn.Module, ABC):
             if task is None:
                 raise TaskError("Examples do not know what their targets mean: give a task too.")
             return self._checked(support, task)
+        if not isinstance(support, SupportSet):
+            raise TaskError(f"A learner adapts to loaded images: medshot.load({str(support)!r}).")
         examples, card = support.support(self.encoder)
         predictor = self._checked(examples.to(any_tensor(self)), card.task)
         made_by = {"learner": recipe(self), "origin": self.origin, "source": self.source}

@@ -71,7 +71,9 @@ class Predictor(nn.Module):
         detached: dict[int, Any] = {
             id(b): b.detach().clone(memory_format=plain) for b in self.buffers()
         }
-        return copy.deepcopy(self, detached).to(memory_format=plain).eval().requires_grad_(False)
+        frozen = copy.deepcopy(self, detached)
+        frozen.to(memory_format=plain)  # type: ignore[call-overload]
+        return frozen.eval().requires_grad_(False)
 
     def with_card(self, card: Card) -> "Predictor":
         """This predictor, carrying `card`."""
