@@ -1,6 +1,6 @@
 """One run and one model for all tests of the command line, and a way to run commands."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,10 @@ from medshot.evaluation import cross_validation
 Medshot = Callable[..., Outcome]
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _few_draws() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested beside their code; here a few draws do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cross_validation, "DRAWS", 30)
-        yield
+    monkeypatch.setattr(cross_validation, "DRAWS", 30)
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ def test_one_row_an_image() -> None:
     answers.add_unread(Path("y.png"))
     assert answers.unread == 1
     assert answers.text() == (
-        "path,prediction,confidence,p(a),p(b)\n"
-        "x.png,b,0.750000,0.250000,0.750000\n"
-        "y.png,,,,\n"
+        "path,prediction,confidence,p(a),p(b)\nx.png,b,0.750000,0.250000,0.750000\ny.png,,,,\n"
     )
 
 

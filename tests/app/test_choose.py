@@ -70,7 +70,7 @@ def test_a_run_has_its_encoder_and_options(run: Path) -> None:
 def test_a_folder_that_is_no_run_is_told_from_a_name_that_is_not_known(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither a learner"):
         run_or_learner(str(tmp_path), None, [])
-    with pytest.raises(ConfigError, match="no folder of a run.*'runs/proto'"):
+    with pytest.raises(ConfigError, match=r"no folder of a run.*'runs/proto'"):
         run_or_learner("runs/proto", None, [])
 
 

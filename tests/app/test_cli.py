@@ -29,7 +29,9 @@ def test_help_does_not_wait_for_pytorch() -> None:
 def test_help_teaches_with_an_example_that_can_be_copied(medshot: Medshot, name: str) -> None:
     shown = medshot(*name.split(), "--help")
     assert shown.status == 0
-    line = next(line for line in shown.out.splitlines() if line.strip().startswith(f"medshot {name}"))
+    line = next(
+        line for line in shown.out.splitlines() if line.strip().startswith(f"medshot {name}")
+    )
     assert len(line.rstrip()) <= 80
 
 
@@ -40,7 +42,7 @@ def test_help_teaches_with_an_example_that_can_be_copied(medshot: Medshot, name:
         (("adapt", "x"), "--out"),
         (("adapt", "x", "--out", "y", "--lerner", "auto"), "--learner"),
         (("demo", "--steps", "0"), "--steps"),
-        (("demo", "--steps", "many"), "many"),
+        (("demo", "--steps", "many"), "--steps"),
     ],
 )
 def test_a_word_that_there_is_not_ends_with_status_2(

@@ -43,7 +43,9 @@ def test_the_record_holds_what_is_needed_to_get_it_again(tmp_path: Path) -> None
     assert record["origin"] == "untrained"
     assert record["recipe"]["part"] == "learner/prototypical"
     for other in list(results.values())[1:]:
-        mine, theirs = (r.scores["balanced accuracy"] for r in (results["prototypical on conv4"], other))
+        mine, theirs = (
+            r.scores["balanced accuracy"] for r in (results["prototypical on conv4"], other)
+        )
         expected = mean_interval(np.array(mine) - np.array(theirs))
         assert record["minus_baseline"][other.learner] == vars(expected)
     json.dumps(record, allow_nan=False)

@@ -50,6 +50,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--patience": None,
         "--seed": 0,
         "--device": "auto",
+        "--workers": 1,
         "--bf16": False,
         "--channels-last": False,
     },
@@ -76,7 +77,9 @@ def test_train_has_the_defaults_of_the_function_that_it_calls() -> None:
 
 def test_evaluate_shows_the_defaults_of_the_function_that_it_calls() -> None:
     theirs = {name: p.default for name, p in inspect.signature(planned).parameters.items()}
-    shown = {p.name: p.show_default for p in typer.main.get_command(app).commands["evaluate"].params}
+    shown = {
+        p.name: p.show_default for p in typer.main.get_command(app).commands["evaluate"].params
+    }
     for name in ("shot", "query", "episodes"):
         assert shown[name] == str(theirs[name])
 

@@ -53,7 +53,12 @@ def _all_the_way(medshot: Medshot, place: Path, folders: list[Path]) -> None:
     assert table(answers) == rows[:2]
     assert len(rows) == len(images)
     labels = load_one(mine).labels
-    assert list(rows[0]) == ["path", "prediction", "confidence", *(f"p({label})" for label in labels)]
+    assert list(rows[0]) == [
+        "path",
+        "prediction",
+        "confidence",
+        *(f"p({label})" for label in labels),
+    ]
     for row in rows[:3]:
         answer = predictor.predict(row["path"])
         assert row["prediction"] == answer.label
@@ -86,7 +91,9 @@ def _few(source: Path, at: Path, count: int = 10) -> Path:
     rows: list[tuple[str, str, str]] = []
     with (source / "labels.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            patient = next((v for k, v in row.items() if k.startswith("patient") and v), row["path"])
+            patient = next(
+                (v for k, v in row.items() if k.startswith("patient") and v), row["path"]
+            )
             enough = sum(label == row["label"] for _, label, _ in rows) >= count
             if enough or patient in {p for _, _, p in rows}:
                 continue

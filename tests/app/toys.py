@@ -55,7 +55,7 @@ def folder(
     patients: Sequence[Sequence[str]] | None = None,
     first: int = 0,
 ) -> Path:
-    """A folder with labels.csv: `counts[c]` pictures of class c; other pictures for other `first`."""
+    """A folder with labels.csv and `counts[c]` pictures of class c, numbered from `first`."""
     rows = []
     at.mkdir(parents=True)
     for c, count in enumerate(counts):

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_no_patient_is_on_both_sides_and_every_image_is_asked_once() -> None:
     learner = Watched()
     found = cross_validate(learner, _numbered(y, groups))
     asked = [_images(x) for x in learner.asked]
-    assert sorted(sum(asked, [])) == list(range(len(y)))
+    assert sorted(chain(*asked)) == list(range(len(y)))
     assert len(asked) == found.folds
     for shown, held in zip(map(_images, learner.shown), asked, strict=True):
         known = {groups[i] for i in shown} - {-1}
@@ -110,7 +111,7 @@ def test_it_is_deterministic() -> None:
         assert first.interval(metric) == second.interval(metric)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_intervals_hold_the_value_and_are_wider_for_fewer_patients(seed: int) -> None:
     rng = np.random.default_rng(seed)
     few, many = (_answers(rng, patients) for patients in (5, 80))
@@ -127,7 +128,7 @@ def test_the_interval_is_that_of_a_slow_bootstrap() -> None:
     found = _answers(np.random.default_rng(0), patients=12)
     rng = np.random.default_rng(7)
     values = []
-    for _ in range(4000):
+    for _ in range(1500):
         index: list[int] = []
         for c in (0, 1):
             patients = np.unique(found.groups[found.y == c])
@@ -178,7 +179,7 @@ def test_folds_hold_whatever_the_patients_have(seed: int) -> None:
         assert set(y[rest].tolist()) == set(y.tolist())
         own = own_groups(groups)
         assert not set(own[rest].tolist()) & set(own[held].tolist())
-    held_out = sorted(sum((held.tolist() for _, held in pairs), []))
+    held_out = sorted(chain(*(held.tolist() for _, held in pairs)))
     assert held_out in ([], list(range(n)))
     assert len(pairs) <= 5
 

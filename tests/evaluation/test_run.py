@@ -128,7 +128,10 @@ def test_images_come_in_the_form_of_the_encoder() -> None:
 
 def test_data_that_was_seen_is_refused() -> None:
     data = blobs()
-    others = {"hash": "something else", "classes": data.labels}, {"hash": data.hash, "classes": ["z"]}
+    others = (
+        {"hash": "something else", "classes": data.labels},
+        {"hash": data.hash, "classes": ["z"]},
+    )
     refuse_seen(data, others)
     with pytest.raises(LeakError, match=r"meta-trained on 1 class\(es\) of blobs"):
         refuse_seen(data, [*others, {"hash": data.hash, "classes": [data.labels[0]]}])

@@ -78,7 +78,7 @@ def test_the_table_of_folds_says_what_was_left_out() -> None:
     assert table.methods == ("mine", "base")
     assert table.unit == "image"
     assert "images" in table.interval_method
-    assert [row.name for row in table.rows][0] == "balanced accuracy"
+    assert table.rows[0].name == "balanced accuracy"
     assert {row.name for row in table.rows} == set(METRICS)
     assert {row.name: row.chance for row in table.rows} == dict.fromkeys(METRICS, 0.5)
     assert table.rows[0].estimates[0].mean == 0.5
@@ -108,7 +108,9 @@ def test_one_episode_has_no_interval_and_says_why() -> None:
 def test_provenance_is_read_from_the_card() -> None:
     learner = {"learner": {"part": "learner/lda"}, "source": "someone", "origin": "untrained"}
     data = {"hash": "abc", "licence": "CC0"}
-    found = provenance_of(replace(toys.card(), learner=learner, data=data), {"x": 1}, "medshot adapt")
+    found = provenance_of(
+        replace(toys.card(), learner=learner, data=data), {"x": 1}, "medshot adapt"
+    )
     assert found.data_hash == "abc"
     assert found.licence_notes == ("CC0",)
     assert found.options == {"x": "1"}

@@ -26,5 +26,5 @@ def test_probabilities_are_those_of_scikit_learn(k, c):
 
 
 def _unit(z: torch.Tensor) -> np.ndarray:
-    features = z.double().numpy()
+    features = z.numpy()
     return features / np.linalg.norm(features, axis=1, keepdims=True)

@@ -83,9 +83,9 @@ def test_steps_at_use_may_be_more_than_in_meta_training():
     many.encoder.load_state_dict(few.encoder.state_dict())
     both = build("maml", encoder=few.encoder, steps=2, test_steps=6)
     for learner, training in ((few, True), (many, False)):
-        expected = learner.adapt(ep.support, ep.task)(ep.query.x)
+        expected = learner.learn(ep.support, ep.task)(ep.query.x)
         both.train(training)
-        torch.testing.assert_close(both.adapt(ep.support, ep.task)(ep.query.x), expected)
+        torch.testing.assert_close(both.learn(ep.support, ep.task)(ep.query.x), expected)
 
 
 def test_frozen_it_is_a_plain_encoder_and_a_linear_head():

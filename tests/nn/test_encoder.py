@@ -11,7 +11,7 @@ from medshot.nn import Pixels, encoder
 from medshot.nn.encoder import SCALINGS, n_features
 
 
-@pytest.mark.parametrize("name", names("encoder"))
+@pytest.mark.parametrize("name", [n for n in names("encoder") if "/" not in n and "toy" not in n])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_every_encoder_gives_the_features_that_it_says(name, scaling):
     module = encoder(name, channels=1, size=toys.SIZE, scaling=scaling)

@@ -49,7 +49,7 @@ def test_a_run_comes_back_from_its_folder(tmp_path: Path) -> None:
 def test_the_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
     _train(tmp_path)
     about = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert list(about) == ["learner", "train", "val", "settings", "versions"]
+    assert list(about) == ["learner", "train", "val", "settings", "seen", "versions"]
     assert about["settings"] == {
         "way": 3,
         "shot": 1,

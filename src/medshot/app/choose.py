@@ -9,7 +9,7 @@ from typing import Any
 
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import PARTS, names, options_of, recipe
+from medshot.core.parts import PARTS, names, options_of
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
@@ -31,7 +31,7 @@ def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) ->
     cls, options = lookup(name), parse_options(given)
     of_encoder = {k.removeprefix(OF): v for k, v in options.items() if k.startswith(OF)}
     of_learner = {k: v for k, v in options.items() if not k.startswith(OF)}
-    _check(of_learner, cls, f"option of {name!r}")
+    of_learner = _checked(of_learner, cls, f"option of {name!r}")
     module = _encoder(encoder, of_encoder, form)
     try:
         return build(name, encoder=module, **of_learner)
@@ -107,30 +107,29 @@ def _encoder(name: str, options: Mapping[str, Any], form: Mapping[str, Any]) -> 
     if f"encoder/{name}" not in PARTS:
         raise unknown(name, names("encoder"), kind="encoder")
     cls = PARTS[f"encoder/{name}"]
-    _check(options, cls, f"option of the encoder {name!r}")
+    given = _checked(options, cls, f"option of the encoder {name!r}")
     try:
-        return build_encoder(name, **{**form, **options})
+        return build_encoder(name, **{**form, **given})
     except (TypeError, ValueError, RuntimeError) as error:
         raise _impossible(error, name) from error
 
 
-def _check(options: Mapping[str, Any], cls: type, kind: str) -> None:
-    """Refuse a name that `cls` does not take, and a value of another type than it says."""
+def _checked(options: Mapping[str, Any], cls: type, kind: str) -> dict[str, Any]:
+    """`options`, if `cls` takes options of such names and of such types; 1 for 1.0 is no harm."""
     known = {name: p for name, p in options_of(cls).items() if name != "encoder"}
+    found = {}
     for option, value in options.items():
         if option not in known:
             raise unknown(option, known, kind=kind)
         wanted = known[option].annotation
-        if not _fits(value, wanted):
+        kinds = wanted.__args__ if isinstance(wanted, types.UnionType) else (wanted,)
+        fitted = float(value) if type(value) is int and float in kinds else value
+        plain = all(isinstance(each, type) for each in kinds)  # else its class knows better
+        if plain and type(fitted) not in kinds:
             said = getattr(wanted, "__name__", wanted)
             raise ConfigError(f"{kind[0].upper()}{kind[1:]}, {option}, is {said}, not {value!r}.")
-
-
-def _fits(value: Any, wanted: Any) -> bool:
-    kinds = wanted.__args__ if isinstance(wanted, types.UnionType) else (wanted,)
-    if not all(isinstance(kind, type) for kind in kinds):
-        return True  # an annotation that is no plain type: its class knows better
-    return type(value) in kinds or (type(value) is int and float in kinds)
+        found[option] = fitted
+    return found
 
 
 def _impossible(error: Exception, name: str) -> ConfigError:
@@ -141,7 +140,5 @@ def _impossible(error: Exception, name: str) -> ConfigError:
 
 
 def _name(made: object) -> str:
-    try:
-        return recipe(made)["part"].partition("/")[2]
-    except SaveError:  # somebody's own class, not registered
-        return type(made).__name__
+    known = (key.partition("/")[2] for key, cls in PARTS.items() if cls is type(made))
+    return next(known, type(made).__name__)  # somebody's own class may not be registered

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -155,7 +154,7 @@ def _report(
     first = next(iter(judged.values()))
     card = predictor.known_card()
     odds = card.task.probabilities(predictor(queries.examples().x).double()).numpy()
-    y = np.array(queries.y)
+    y = queries.y.numpy()
     table, differences = from_episodes(judged, WAY)
     episodes = first.episodes
     return Report(

@@ -4,6 +4,7 @@ import contextlib
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -46,8 +47,10 @@ def results_table(results: Mapping[str, Result], title: str) -> Table:
         caption="difference: balanced accuracy of the first learner minus that of this one, paired",
         title_justify="left",
         caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
-    table.add_column("learner", overflow="fold")
+    table.add_column("learner", overflow="fold", min_width=16)
     for metric in METRICS:
         table.add_column(metric.replace(" ", "\n") + " %", justify="right", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)

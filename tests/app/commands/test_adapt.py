@@ -104,7 +104,9 @@ def test_a_place_that_is_closed_or_taken_is_said_before_the_images_are_read(
 ) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
-    assert medshot("adapt", "nowhere", "--out", tmp_path / "taken", *QUICK).refused("exists already")
+    assert medshot("adapt", "nowhere", "--out", tmp_path / "taken", *QUICK).refused(
+        "exists already"
+    )
     assert _left(tmp_path / "taken") == ["thesis.txt"]
 
     def refuse(**_: object) -> str:
@@ -145,6 +147,8 @@ def test_a_transductive_run_is_refused_before_the_work(
 ) -> None:
     out = tmp_path / "run"
     norm = ("--set", "encoder.norm=transductive")
-    assert command("train", "prototypical", "--data", taught, "--out", out, *SMALL, *TRAIN, *norm) == 0
+    assert (
+        command("train", "prototypical", "--data", taught, "--out", out, *SMALL, *TRAIN, *norm) == 0
+    )
     ended = medshot("adapt", "nowhere", "--learner", out, "--out", tmp_path / "model")
     assert ended.refused("encoder.norm=group")

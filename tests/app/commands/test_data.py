@@ -9,7 +9,7 @@ from app.toys import folder
 def test_remarks_are_no_errors(medshot: Medshot, tmp_path: Path) -> None:
     checked = medshot("data", "check", folder(tmp_path / "mine"))
     assert checked.status == 0, checked.out
-    assert "no patient is known" in checked.out
+    assert f"warning: {tmp_path / 'mine' / 'labels.csv'}: no patient is known" in checked.out
     assert "0 error(s)" in checked.out
 
 

@@ -77,7 +77,9 @@ def test_a_damaged_model_is_one_sentence_that_names_the_file(
     assert medshot("predict", copy, images, "--out", tmp_path / "a.csv").refused(part)
 
 
-def test_file_names_of_any_kind(medshot: Medshot, model: Path, images: Path, tmp_path: Path) -> None:
+def test_file_names_of_any_kind(
+    medshot: Medshot, model: Path, images: Path, tmp_path: Path
+) -> None:
     names = ("a, b.png", '"q".png', "two\nlines.png", "=cmd().png")
     for name in names:
         (tmp_path / "odd" / name).parent.mkdir(exist_ok=True)

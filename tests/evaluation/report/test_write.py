@@ -146,8 +146,8 @@ def test_an_undecodable_file_name_is_shown_and_does_not_fail(bare: Report, tmp_p
 def test_a_failed_rendering_leaves_the_old_page(bare: Report, tmp_path: Path) -> None:
     path = write_report(bare, tmp_path / "report.html")
     old = path.read_bytes()
-    image = SupportImage(np.zeros((1, 4, 4), dtype=np.float32), "a")  # pyright: ignore
-    with pytest.raises(TypeError, match="uint8"):
+    image = SupportImage(np.zeros((4, 4), dtype=np.uint8), "a")
+    with pytest.raises(ValueError, match="c h w"):
         write_report(replace(bare, support=Support(("a",), 1, 1, (image,))), path)
     assert path.read_bytes() == old
     assert list(tmp_path.iterdir()) == [path]

@@ -29,9 +29,9 @@ def check(
 
     findings = find(folder)
     for finding in findings:
-        place = "" if finding.file is None else f" {finding.file}"
         line = f" (line {finding.line})" if finding.line else ""
-        say(f"{finding.severity}:{place}{line}: {finding.what}")
+        place = "" if finding.file is None else f"{finding.file}{line}: "
+        say(f"{finding.severity}: {place}{finding.what}")
         say(finding.mend, start="    ")
     errors = sum(finding.severity == "error" for finding in findings)
     said = f"{errors} error(s), {len(findings) - errors} other remark(s)."

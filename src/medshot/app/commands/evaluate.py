@@ -24,10 +24,14 @@ def evaluate(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
     ),
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
-    json_file: Path | None = typer.Option(None, "--json", metavar="FILE", help="New file for the result."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the result."
+    ),
     encoder: str | None = typer.Option(None, help="For a learner by name.", show_default="conv4"),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
-    way: int | None = typer.Option(None, help="With --data: classes an episode.", show_default="all"),
+    way: int | None = typer.Option(
+        None, help="With --data: classes an episode.", show_default="all"
+    ),
     shot: int | None = typer.Option(
         None, help="With --data: support images a class.", show_default="5"
     ),

@@ -10,7 +10,9 @@ def learners(
 
     A learner goes by its name in every command; what it takes is given with `--set`.
 
-    Example:
+    Examples:
+
+        medshot learners --options
 
         medshot train maml --set steps=3 --set lr=0.05 --data skin/ --out runs/maml
     """

@@ -23,9 +23,12 @@ def train(
     halve_every: int | None = typer.Option(None, help="Halve the rate every so many steps."),
     val_every: int = typer.Option(100, help="Steps between meta-validations."),
     val_episodes: int = typer.Option(50, help="Episodes of a meta-validation."),
-    patience: int | None = typer.Option(None, help="Stop after so many validations without a better one."),
+    patience: int | None = typer.Option(
+        None, help="Stop after so many validations without a better one."
+    ),
     seed: int = typer.Option(0, help="Decides weights and episodes."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
+    workers: int = typer.Option(1, help="On a CPU: threads that share a step's episodes."),
     bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
     channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
 ) -> None:
@@ -75,6 +78,7 @@ def train(
         patience=patience,
         seed=seed,
         device=device,
+        workers=workers,
         bf16=bf16,
         channels_last=channels_last,
         watch=bar,

@@ -23,8 +23,8 @@ SMALLEST_DOT = 2.5
 class Axis:
     """A score axis from low to high, in whole tenths."""
 
-    low: float
-    high: float
+    low: float | int
+    high: float | int
 
     def percent(self, value: float) -> str:
         """Return where a score lies along the axis, as an SVG length."""
