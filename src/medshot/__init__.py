@@ -47,8 +47,29 @@ _HOME = {
     "train": "medshot.training.loop",
 }
 
-__all__ = [  # noqa: PLE0604  (the table above is what there is)
-    *_HOME
+__all__ = [
+    "Classification",
+    "Dataset",
+    "Encoder",
+    "Episode",
+    "EpisodeSampler",
+    "Examples",
+    "Learner",
+    "MedshotError",
+    "Prediction",
+    "Predictor",
+    "Run",
+    "Task",
+    "build",
+    "encoder",
+    "load",
+    "load_predictor",
+    "load_run",
+    "part",
+    "register",
+    "split_classes",
+    "split_patients",
+    "train",
 ]
 
 

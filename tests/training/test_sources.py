@@ -14,14 +14,23 @@ CPU = torch.device("cpu")
 
 
 def _sources(data: Any, val: Any = None, **other: Any) -> Any:
-    given = {"way": 3, "shot": 1, "query": 2, "seed": 0, "device": CPU, "encoder": torch.nn.Identity()}
+    given = {
+        "way": 3,
+        "shot": 1,
+        "query": 2,
+        "seed": 0,
+        "device": CPU,
+        "encoder": torch.nn.Identity(),
+    }
     return episode_sources(data, val, **given | other)
 
 
 def test_images_are_brought_into_the_form_of_the_encoder() -> None:
     encoder = medshot.encoder("conv4", channels=1, size=16, width=8)
     taught, judged = _sources(blobs(), encoder=encoder)
-    assert taught.episode(0).support.x.shape[1:] == judged.episode(0).query.x.shape[1:] == (1, 16, 16)
+    assert (
+        taught.episode(0).support.x.shape[1:] == judged.episode(0).query.x.shape[1:] == (1, 16, 16)
+    )
 
 
 def _pictures(dataset: Dataset) -> set[bytes]:

@@ -85,13 +85,14 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
 def _check(plan: Plan, given: str, learner: Learner) -> None:
     if is_run(given):
         refuse_seen(plan.sampler.dataset, load_run(given).about["seen"])
-    scaling = getattr(learner.encoder, "scaling", None)
-    if plan.form and scaling != plan.form["scaling"]:
-        raise ConfigError(
-            f"The protocol {plan.name} scales intensities by {plan.form['scaling']!r}, this "
-            f"encoder by {scaling!r}: the number would be of another protocol. Train with "
-            f"--set encoder.scaling={plan.form['scaling']}."
-        )
+    for name, wanted in plan.form.items():
+        has = getattr(learner.encoder, name, None)
+        if has != wanted:
+            raise ConfigError(
+                f"The protocol {plan.name} wants images with {name} {wanted!r}, this encoder takes "
+                f"{has!r}: the number would be of another protocol. Train with "
+                f"--set encoder.{name}={wanted}."
+            )
 
 
 def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[str, Any]:

@@ -1,18 +1,20 @@
 """The report that `medshot adapt` writes beside a predictor."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from medshot.app.choose import describe
-from medshot.core.errors import DataError
+from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence
+from medshot.evaluation.run import refuse_seen
 from medshot.evaluation.summarise import (
     confusion_of,
     examples_of,
@@ -33,9 +35,14 @@ NO_DOUBT = (
 )
 
 
-def adapted(learner: Learner, dataset: Dataset, command: str) -> tuple[Predictor, Report]:
-    """Adapt `learner` to all of `dataset`, and say how well it does on patients left out."""
-    warnings = [*dataset.notes, *_warnings(dataset)]
+def adapted(
+    learner: Learner, dataset: Dataset, command: str, seen: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Predictor, Report]:
+    """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
+
+    `seen` is what the learner was meta-trained on, as `run.json` says it.
+    """
+    warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     judged: dict[str, OutOfFold] = {}
     try:
         judged = _judged(learner, dataset)
@@ -54,6 +61,14 @@ def adapted(learner: Learner, dataset: Dataset, command: str) -> tuple[Predictor
     )
     summary = summary_sentence(report) + _choice(learner, chosen)
     return predictor, replace(report, summary=summary)
+
+
+def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
+    try:
+        refuse_seen(dataset, seen)
+    except LeakError:
+        return ["The learner was meta-trained on these very images: its scores here are too good."]
+    return []
 
 
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:

@@ -61,10 +61,10 @@ class Episode:
     query: Examples
 
     def __post_init__(self) -> None:
-        groups = self.support.groups
-        if groups is None or self.query.groups is None or not (groups >= 0).any():
+        groups, others = self.support.groups, self.query.groups
+        if groups is None or others is None or not (groups >= 0).any():
             return
-        shared = self.support.groups[torch.isin(self.support.groups, self.query.groups)]
+        shared = groups[torch.isin(groups, others)]
         shared = shared[shared >= 0].unique()
         if len(shared):
             raise LeakError(

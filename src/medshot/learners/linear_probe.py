@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
@@ -31,6 +32,8 @@ class LinearProbe(Learner):
 
     def __init__(self, encoder: nn.Module, *, c: float = 100.0) -> None:
         super().__init__()
+        if c <= 0:
+            raise ConfigError(f"c is {c}, but the inverse of a penalty is above 0.")
         self.encoder, self.c = encoder, c
 
     @torch.no_grad()

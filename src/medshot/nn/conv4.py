@@ -44,9 +44,7 @@ class Conv4(Encoder):
         if read not in ("flatten", "mean"):
             raise unknown(read, ("flatten", "mean"), kind="way to read features")
         widths = [channels, width, width, width, width]
-        self.blocks = nn.Sequential(
-            *(_block(a, b, norm, halve) for a, b in pairwise(widths))
-        )
+        self.blocks = nn.Sequential(*(_block(a, b, norm, halve) for a, b in pairwise(widths)))
         side = size
         for _ in range(4):
             side = side // 2 if halve == "pool" else (side + 1) // 2

@@ -79,9 +79,7 @@ def squared_distances(
         return z.square().sum(1, keepdim=True) - 2 * cross + centres.square().sum(1)
 
 
-def class_means(
-    z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]
-) -> Float[Tensor, "k f"]:
+def class_means(z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Float[Tensor, "k f"]:
     """The mean feature of each class; `labels` are rows of 0 and 1."""
     with torch.autocast(z.device.type, enabled=False):
         return labels.T @ z / labels.sum(0)[:, None]

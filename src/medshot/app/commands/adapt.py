@@ -34,6 +34,7 @@ def adapt(
     from medshot.core.learner import Learner
     from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
+    from medshot.training.run import is_run, load_run
 
     torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
     by_auto = learner == "auto"
@@ -44,7 +45,8 @@ def adapt(
             form = {name: getattr(made.encoder, name, None) for name in ("channels", "size")}
             dataset = load_one(folder, **form)
         with busy("adapting, and judging it on patients left out"):
-            predictor, report = adapted(made, dataset, typed())
+            seen = load_run(learner).about["seen"] if is_run(learner) else ()
+            predictor, report = adapted(made, dataset, typed(), seen)
         predictor.save(staging)
         write_report(report, staging / "report.html")
     say(report.summary)
