@@ -39,6 +39,7 @@ def main() -> None:
     if speed.exists():
         _fill(options.to / "results.md", "bench", bench_table(json.loads(speed.read_text())))
     if omniglot and medical:
+        _fill(options.to / "choose-a-learner.md", "choose", summary_table(medical))
         _fill(options.to / "protocols.md", "hashes", hashes_table(omniglot, medical))
         text = omniglot_table(omniglot) + "\n" + summary_table(medical)
         _fill(ROOT / "README.md", "results", text)

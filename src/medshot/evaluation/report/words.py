@@ -87,7 +87,7 @@ def _how_well(metrics: MetricsTable) -> str:
     first = row.estimates[0]
     over = count(first.n, f"test {metrics.unit}")
     score = in_words(first, joint=" (") + (")" if first.has_mean else "")
-    return f"over {over}, {learner} reaches a mean {row.name} of {score}"
+    return f"over {over}, {learner} reaches a {row.name} of {score}"
 
 
 def _against(differences: Sequence[Difference], leading: str) -> str:
