@@ -71,9 +71,11 @@ def test_a_protocol_fixes_numbers_and_form(tiny: Protocol) -> None:
     assert record["scaling"] == "standard"
 
 
-def test_an_encoder_that_scales_otherwise_is_of_no_such_protocol(tiny: Protocol) -> None:
-    learner = run_or_learner("lda", "pixels", ["encoder.scaling=unit"], **form_of("any"))
-    with pytest.raises(ConfigError, match=f"{tiny.name} scales.*encoder.scaling=standard"):
+@pytest.mark.parametrize("other", ["scaling=unit", "size=16", "channels=1"])
+def test_an_encoder_of_another_form_is_of_no_such_protocol(tiny: Protocol, other: str) -> None:
+    learner = run_or_learner("lda", "pixels", [f"encoder.{other}"], **form_of("any"))
+    wanted = f"{tiny.name} wants.*--set encoder.{other.partition('=')[0]}="
+    with pytest.raises(ConfigError, match=wanted):
         measured(planned("any", [], **NUMBERS), "lda", learner)
 
 

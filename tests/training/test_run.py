@@ -63,6 +63,7 @@ def test_the_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
         "seed": 0,
         "bf16": False,
         "channels_last": False,
+        "workers": 1,
     }
 
 
