@@ -71,7 +71,7 @@ def test_a_protocol_fixes_numbers_and_form(tiny: Protocol) -> None:
     assert record["scaling"] == "standard"
 
 
-@pytest.mark.parametrize("other", ["scaling=unit", "size=16", "channels=1"])
+@pytest.mark.parametrize("other", ["scaling=unit", "size=20", "channels=1"])
 def test_an_encoder_of_another_form_is_of_no_such_protocol(tiny: Protocol, other: str) -> None:
     learner = run_or_learner("lda", "pixels", [f"encoder.{other}"], **form_of("any"))
     wanted = f"{tiny.name} wants.*--set encoder.{other.partition('=')[0]}="
