@@ -31,6 +31,7 @@ def adapt(
     from medshot.app.folder import new_folder
     from medshot.app.report import adapted
     from medshot.app.show import busy, console, say, scores_table, tell
+    from medshot.app.threads import one_thread
     from medshot.core.learner import Learner
     from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
@@ -44,7 +45,7 @@ def adapt(
         with busy(f"reading {folder}"):
             form = {name: getattr(made.encoder, name, None) for name in ("channels", "size")}
             dataset = load_one(folder, **form)
-        with busy("adapting, and judging it on patients left out"):
+        with one_thread(), busy("adapting, and judging it on patients left out"):
             seen = load_run(learner).about["seen"] if is_run(learner) else ()
             predictor, report = adapted(made, dataset, typed(), seen)
         predictor.save(staging)

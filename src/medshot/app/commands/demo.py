@@ -24,12 +24,14 @@ def demo(
     from medshot.app.argv import typed
     from medshot.app.demonstrate import demonstrate
     from medshot.app.show import say, tell
+    from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken
     from medshot.evaluation.report import summary_sentence, write_report
 
     refuse_taken(out)
     say(f"Meta-train a prototypical network on phantoms ({steps} steps)", start="1. ")
-    done = demonstrate(out, steps, episodes, typed())
+    with one_thread():
+        done = demonstrate(out, steps, episodes, typed())
     write_report(done.report, out / "report.html")
     say(f"Adapted to {done.support}: {', '.join(done.labels)}", start="2. ")
     say(summary_sentence(done.report), start="3. ")

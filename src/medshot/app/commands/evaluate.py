@@ -60,6 +60,7 @@ def evaluate(
     from medshot.app.choose import run_or_learner
     from medshot.app.measure import form_of, measured, planned
     from medshot.app.show import console, plain, results_table, tell
+    from medshot.app.threads import one_thread
     from medshot.core.errors import ConfigError
     from medshot.core.files import refuse_taken, write_text
 
@@ -75,7 +76,8 @@ def evaluate(
     torch.manual_seed(seed)
     made = run_or_learner(learner, encoder, set_, **form_of(protocol))
     plan = planned(protocol, data, seed=seed, **given)
-    results, record = measured(plan, learner, made)
+    with one_thread():
+        results, record = measured(plan, learner, made)
     fingerprint = next(iter(results.values())).episodes["fingerprint"]
     title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"
     console.print(results_table(results, plain(title)))

@@ -1,0 +1,16 @@
+"""One thread within, as many as before after, also when something breaks."""
+
+import pytest
+import torch
+
+from medshot.app.threads import one_thread
+
+
+def test_threads_are_given_back():
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError), one_thread():
+            _ = 1 // (torch.get_num_threads() - 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
