@@ -16,7 +16,6 @@ from collections.abc import Callable
 import higher
 import torch
 import torchopt
-from medshot.training.workers import Workers
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
@@ -27,6 +26,7 @@ from medshot import EpisodeSampler
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.evaluation.protocol import protocol
+from medshot.training.workers import Workers
 from textbook import conv4, double, tensors
 
 TARGET = 1.5
