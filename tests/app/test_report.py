@@ -36,7 +36,7 @@ def test_auto_says_what_it_chose(tmp_path: Path) -> None:
     _, report = adapted(automatic(), load_one(folder(tmp_path / "a")), "")
     assert report.provenance is not None
     chosen = report.provenance.options["chosen by auto"]
-    assert report.summary.endswith(f"Of 6 candidates, auto chose {chosen}.")
+    assert report.summary.endswith(f"of 6 candidates, auto chose {chosen}.")
     assert report.metrics is not None
     assert report.metrics.methods == ("auto", "linear-probe on pixels")
     assert report.metrics.rows[0].estimates[0].mean > 0.8, "bars in different places"

@@ -22,7 +22,7 @@ def test_where_there_is_no_terminal_the_bar_is_lines(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert not out
     assert err.splitlines() == [
-        f"step {row['step']}/5  loss {row['loss']:.3f}  validation {row['val_loss']:.3f}"
+        f"step {row['step']}/5  loss {row['loss']:.3f}  validation loss {row['val_loss']:.3f}"
         for row in run.history
     ]
 
@@ -33,7 +33,7 @@ def test_a_line_is_never_broken(
     monkeypatch.setenv("COLUMNS", "20")
     with bar(100000, 0) as tick:
         tick(99999, {"step": 99999, "loss": 1.0, "val_loss": 2.0})
-    assert capsys.readouterr().err == "step 99999/100000  loss 1.000  validation 2.000\n"
+    assert capsys.readouterr().err == "step 99999/100000  loss 1.000  validation loss 2.000\n"
 
 
 def test_on_a_terminal_there_is_a_bar_with_losses_and_the_time_left(
@@ -48,6 +48,6 @@ def test_on_a_terminal_there_is_a_bar_with_losses_and_the_time_left(
         tick(5, {"step": 5, "loss": 1.25, "val_loss": 0.5})
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
     assert "5/10" in shown
-    assert "loss 1.250  validation 0.500" in shown
+    assert "loss 1.250  validation loss 0.500" in shown
     assert "left" in shown
     assert "step 5/10" not in shown

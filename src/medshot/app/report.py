@@ -94,7 +94,11 @@ def _chosen(learner: Learner, dataset: Dataset) -> Learner:
 def _choice(learner: Learner, chosen: Learner) -> str:
     if not isinstance(learner, Auto):
         return ""
-    return f" Of {len(learner.candidates)} candidates, auto chose {describe(chosen)}."
+    return (
+        " The score is that of choosing and then learning: in each fold the choice was made anew, "
+        "on fewer images, and may have been another. From all images, of "
+        f"{len(learner.candidates)} candidates, auto chose {describe(chosen)}."
+    )
 
 
 def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def bar(steps: int, done: int) -> Iterator[Tick]:
             if row is None:
                 progress.update(task, completed=step)
                 return
-            said = f"loss {row['loss']:.3f}  validation {row['val_loss']:.3f}"
+            said = f"loss {row['loss']:.3f}  validation loss {row['val_loss']:.3f}"
             progress.update(task, completed=step, said=said)
             if not console.is_terminal:
                 console.print(f"step {step}/{steps}  {said}", highlight=False, soft_wrap=True)

@@ -97,6 +97,11 @@ def is_run(folder: str | Path) -> bool:
     return (Path(folder) / ABOUT).is_file()
 
 
+def steps_done(folder: Path) -> int | None:
+    """How many steps the run in `folder` has behind it; None where there is no checkpoint."""
+    return read_best(folder).step if (folder / FILE).exists() else None
+
+
 def _origin(about: dict[str, Any], state: Checkpoint) -> str:
     source = about["train"]
     parts = source.get("mixture", [source])

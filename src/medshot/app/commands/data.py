@@ -1,5 +1,6 @@
 """`medshot data`: look at a folder before learning from it."""
 
+from collections import Counter
 from pathlib import Path
 
 import typer
@@ -26,7 +27,13 @@ def check(
     """
     from medshot.app.show import say
     from medshot.data.check import check as find
+    from medshot.data.manifest import survey
 
+    rows, _ = survey(folder)
+    if rows:
+        counts = Counter(row.label for row in rows)
+        said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
+        say(f"{folder}: {len(rows)} images, {len(counts)} classes ({said})")
     findings = find(folder)
     for finding in findings:
         line = f" (line {finding.line})" if finding.line else ""

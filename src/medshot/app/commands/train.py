@@ -50,6 +50,7 @@ def train(
     from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
+    from medshot.training.run import steps_done
 
     torch.manual_seed(seed)
     made = named_learner(learner, encoder, set_)
@@ -62,6 +63,9 @@ def train(
         say(f"{dataset.name}: {len(dataset)} images ({counts}{more})")
         for note in dataset.notes:
             say(note, start="    ")
+    say("A fifth of the classes, or of the patients (or images), is held out for validation.")
+    if (done := steps_done(out)) is not None:
+        say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
     run = meta_train(
         made,
         sets[0] if len(sets) == 1 else sets,
