@@ -31,7 +31,7 @@ from record import Row, parse
 SHOTS = (1, 5, 10)
 HEADS = ("linear-probe", "lda", "nearest-centroid")
 META = {
-    "prototypical": {"options": {"mean_distance": True}, "steps": 600, "meta_batch": 1},
+    "prototypical": {"options": {"distance": "mean-squared"}, "steps": 600, "meta_batch": 1},
     "maml": {"options": {"steps": 3, "lr": 0.03}, "steps": 200, "meta_batch": 2},
 }
 

@@ -13,9 +13,9 @@ from toys import conv4
 
 
 def test_options_go_to_the_learner_and_to_its_encoder() -> None:
-    given = ["mean-distance=true", "encoder.width=8", "encoder.size=16"]
+    given = ["distance=mean-squared", "encoder.width=8", "encoder.size=16"]
     options = recipe(named_learner("prototypical", "conv4", given, size=32, channels=1))["options"]
-    assert options["mean_distance"] is True
+    assert options["distance"] == "mean-squared"
     assert options["encoder"]["options"]["width"] == 8
     assert options["encoder"]["options"]["size"] == 16, "what is typed goes before the protocol"
     assert options["encoder"]["options"]["channels"] == 1

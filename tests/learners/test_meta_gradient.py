@@ -12,8 +12,8 @@ from medshot.tasks import Classification
 STEP = 1e-5
 CLOSE = {"atol": 1e-7, "rtol": 1e-5}
 EXACT = [(name, {}) for name, cls in learners().items() if cls.exact]
-EXACT += [("maml", {"way": 3}), ("prototypical", {"mean_distance": True})]
-EXACT += [("lda", {"shrinkage": 0.5})]
+EXACT += [("prototypical", {"distance": d}) for d in ("mean-squared", "euclidean")]
+EXACT += [("maml", {"way": 3}), ("lda", {"shrinkage": 0.5})]
 
 
 @pytest.mark.parametrize(("name", "options"), EXACT)

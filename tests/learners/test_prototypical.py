@@ -5,15 +5,17 @@ import torch
 from torch import nn
 
 import toys
-from medshot.core.episode import Examples
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError
 from medshot.learners import build
+from medshot.learners.prototypical import DISTANCES
 from medshot.tasks import Classification
 
 
-@pytest.mark.parametrize("mean_distance", [False, True])
-def test_prototypes_are_class_means_and_scores_minus_squared_distances(mean_distance):
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_prototypes_are_class_means_and_scores_minus_distances(distance):
     ep, encoder = toys.episode(Classification(3)), toys.Projection()
-    learner = build("prototypical", encoder=encoder, mean_distance=mean_distance)
+    learner = build("prototypical", encoder=encoder, distance=distance)
     predictor = learner.adapt(ep.support, ep.task)
     for c in range(3):
         mean = encoder(ep.support.x[ep.support.y == c]).mean(0)
@@ -21,16 +23,30 @@ def test_prototypes_are_class_means_and_scores_minus_squared_distances(mean_dist
     scores = predictor(ep.query.x)
     for i, z in enumerate(encoder(ep.query.x)):
         for c in range(3):
-            slow = -((z - predictor.prototypes[c]) ** 2)
-            slow = slow.mean() if mean_distance else slow.sum()
-            torch.testing.assert_close(scores[i, c], slow, atol=1e-4, rtol=1e-5)
+            squares = (z - predictor.prototypes[c]) ** 2
+            slow = {"squared": squares.sum(), "mean-squared": squares.mean()}
+            slow["euclidean"] = squares.sum().sqrt()
+            torch.testing.assert_close(scores[i, c], -slow[distance], atol=1e-4, rtol=1e-5)
 
 
-def test_meta_loss_is_the_loss_of_adapting_and_predicting():
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_meta_loss_is_the_loss_of_adapting_and_predicting(distance):
     ep = toys.episode(Classification(3))
-    learner = build("prototypical", encoder=toys.conv4())
+    learner = build("prototypical", encoder=toys.conv4(), distance=distance)
     adapted = ep.task.loss(learner.adapt(ep.support, ep.task)(ep.query.x), ep.query.y)
     torch.testing.assert_close(learner.meta_loss(ep), adapted)
+
+
+def test_a_query_that_is_its_own_prototype_has_a_finite_gradient():
+    same = Examples(torch.ones(4, 1, 16, 16), torch.tensor([0, 0, 1, 1]))
+    learner = build("prototypical", encoder=toys.Projection(), distance="euclidean")
+    learner.meta_loss(Episode(Classification(2), same, same)).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learner.parameters())
+
+
+def test_an_unknown_distance_is_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'euclidean'"):
+        build("prototypical", encoder=toys.Projection(), distance="euclid")
 
 
 def test_volumes_are_adapted_to_like_slices():

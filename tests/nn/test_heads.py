@@ -5,13 +5,19 @@ import torch
 from torch.nn.functional import one_hot
 
 import toys
-from medshot.nn.heads import Linear, Prototypes, class_means, features, squared_distances, zero_head
+from medshot.nn.heads import Linear, Prototypes, class_means, distances, features, squared_distances, zero_head
 
 
 def test_squared_distances_are_sums_of_squared_differences():
     z, centres = torch.randn(7, 5), torch.randn(3, 5)
     slow = ((z[:, None] - centres) ** 2).sum(2)
     torch.testing.assert_close(squared_distances(z, centres), slow, atol=1e-5, rtol=1e-5)
+
+
+def test_the_root_of_a_distance_is_the_norm_of_the_difference():
+    z, centres = torch.randn(7, 5), torch.randn(3, 5)
+    slow = (z[:, None] - centres).norm(dim=2)
+    torch.testing.assert_close(distances(z, centres, root=True), slow, atol=1e-5, rtol=1e-5)
 
 
 def test_squared_distances_have_the_gradient_of_the_slow_formula():

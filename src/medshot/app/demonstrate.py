@@ -85,7 +85,7 @@ def demonstrate(out: Path, steps: int, episodes: int, command: str) -> Done:
 def _meta_trained(folder: Path, steps: int) -> Learner:
     torch.manual_seed(0)
     network = encoder("conv4", width=32, halve="stride")
-    learner = build("prototypical", encoder=network, mean_distance=True)
+    learner = build("prototypical", encoder=network, distance="mean-squared")
     taught = PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "train", seed=0)
     val = Once(PhantomEpisodes(WAY, SHOT, QUERY, SIZE, "train", seed=1))
     return train(
@@ -180,5 +180,5 @@ def _report(
             episodes_hash=str(episodes["fingerprint"]),
             transductive=first.transductive,
         ),
-        provenance=provenance_of(card, {"mean_distance": True}, command),
+        provenance=provenance_of(card, {"distance": "mean-squared"}, command),
     )

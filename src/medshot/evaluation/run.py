@@ -90,7 +90,7 @@ def evaluate(
         name or type(learner).__name__,
         {metric: np.array(values) for metric, values in found.items()},
         {**source.describe(), **listed},
-        bool(getattr(learner.encoder, "transductive", False)),
+        learner.transductive or bool(getattr(learner.encoder, "transductive", False)),
     )
 
 

@@ -46,7 +46,7 @@ class Linear(Predictor):
 
 @part("predictor", "prototypes")
 class Prototypes(Predictor):
-    """Minus the squared Euclidean distance to one prototype a class, times `scale`."""
+    """Minus the squared Euclidean distance (its `root`) to one prototype a class, times `scale`."""
 
     prototypes: Tensor
     scale: Tensor
@@ -57,17 +57,27 @@ class Prototypes(Predictor):
         prototypes: Float[Tensor, "k f"],
         scale: Float[Tensor, ""],
         unit: bool = False,
+        root: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder, self.unit = encoder, unit
+        self.encoder, self.unit, self.root = encoder, unit, root
         self.transductive = bool(getattr(encoder, "transductive", False))
         self.register_buffer("prototypes", prototypes)
         self.register_buffer("scale", scale)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
-        """Minus the scaled squared distance to each class."""
+        """Minus the scaled distance to each class."""
         z = features(self.encoder, x, self.unit)
-        return -self.scale * squared_distances(z, self.prototypes)
+        return -self.scale * distances(z, self.prototypes, self.root)
+
+
+def distances(
+    z: Float[Tensor, "n f"], centres: Float[Tensor, "k f"], root: bool = False
+) -> Float[Tensor, "n k"]:
+    """Squared Euclidean distances, or with `root` the plain ones."""
+    found = squared_distances(z, centres)
+    # at distance 0 the root has no slope
+    return found.clamp(min=1e-6).sqrt() if root else found
 
 
 def squared_distances(

@@ -36,7 +36,7 @@ def test_the_same_command_goes_on_and_another_is_refused(
     [
         (("prototypicl",), "Did you mean 'prototypical'"),
         (("prototypical", "--encoder", "conf4"), "Did you mean 'conv4'"),
-        (("prototypical", "--set", "mean_distanc=true"), "Did you mean 'mean_distance'"),
+        (("prototypical", "--set", "distanc=squared"), "Did you mean 'distance'"),
         (("prototypical", "--set", "width"), "name=value"),
         (("prototypical",), "no such folder"),
     ],
