@@ -5,9 +5,10 @@ import torch
 
 import medshot
 from medshot.core.errors import DataError, LeakError
+from medshot.data.augment import Mixed, Shifted
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler, Mixture
-from medshot.training.sources import episode_sources
+from medshot.training.sources import episode_sources, seen
 from training.toys import blobs
 
 CPU = torch.device("cpu")
@@ -113,3 +114,10 @@ def test_a_held_out_part_that_is_too_small_says_that_it_is_the_held_out_part() -
     with pytest.raises(DataError, match="too few for 5-way") as caught:
         _sources(blobs(3), blobs(5), way=5)
     assert "held out" not in str(caught.value)
+
+
+def test_what_was_seen_is_known_through_an_augmentation() -> None:
+    inner = EpisodeSampler(blobs(), way=3, shot=1, query=2)
+    expected = seen(inner)
+    assert expected
+    assert seen(Shifted(Mixture([inner]), 1)) == seen(Mixture([Mixed(inner)])) == expected
