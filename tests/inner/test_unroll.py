@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from medshot.inner.rule import SGD, Params, State, UpdateRule
-from medshot.inner.unroll import unroll
+from medshot.inner.rule import SGD, Here, Params, State, UpdateRule
+from medshot.inner.unroll import path, unroll
 
 RATE, CURVE, STEPS = 0.3, 2.0, 3
 SHRINK = 1 - RATE * CURVE
@@ -43,6 +43,27 @@ def test_without_steps_the_start_is_the_end():
     assert unroll({"p": p}, _parabola, SGD(RATE), steps=0)["p"] is p
 
 
+def test_the_path_has_every_stage():
+    p = torch.tensor(1.5, requires_grad=True)
+    stages = list(path({"p": p}, _parabola, SGD(RATE), steps=STEPS))
+    assert [s["p"].item() for s in stages] == pytest.approx([1.5 * SHRINK**n for n in range(4)])
+    stages[2]["p"].backward()
+    assert p.grad.item() == pytest.approx(SHRINK**2)
+
+
+def test_a_rule_is_told_where_the_gradient_was_taken():
+    class Recording(SGD):
+        def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+            seen.append((here.params["p"].item(), here.loss.item(), here.loss.requires_grad))
+            return super().update(grads, state, here)
+
+    seen = []
+    p = torch.tensor(1.5, requires_grad=True)
+    unroll({"p": p}, _parabola, Recording(RATE), steps=2, first_order=True)
+    later = 1.5 * SHRINK
+    assert seen == [(1.5, 1.5**2, False), (pytest.approx(later), pytest.approx(later**2), False)]
+
+
 def test_under_no_grad_it_moves_and_holds_no_graph():
     p = torch.tensor(1.5, requires_grad=True)
     with torch.no_grad():
@@ -74,7 +95,7 @@ def test_the_state_of_a_rule_goes_from_step_to_step_and_its_rates_can_be_learnt(
         def init(self, params: Params) -> State:
             return 1
 
-        def update(self, grads: Params, state: State) -> tuple[Params, State]:
+        def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
             return {n: -self.rate / state * g for n, g in grads.items()}, state + 1
 
     rule, p = Slowing(), torch.tensor(1.5, requires_grad=True)

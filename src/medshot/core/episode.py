@@ -42,6 +42,10 @@ class Examples:
         groups = None if self.groups is None else self.groups[index]
         return Examples(self.x[index], self.y[index], groups)
 
+    def __add__(self, other: "Examples") -> "Examples":
+        """These examples and then `other`'s. Patients are left out."""
+        return Examples(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
+
     def to(self, like: Tensor) -> "Examples":
         """On the device of `like`, images in its floating type."""
         y = self.y.to(like.device)

@@ -78,6 +78,12 @@ class Learner(nn.Module, ABC):
         predictor = self.learn(episode.support, episode.task)
         return episode.task.loss(predictor(episode.query.x), episode.query.y)
 
+    def begin_step(self, step: int) -> None:
+        """Told before each step of meta-training, `step` steps being done. By default, no matter.
+
+        For what changes in the course of meta-training: a weight that is annealed, say.
+        """
+
     def check(self, task: Task) -> None:
         """Raise `TaskError` if this learner cannot do `task`."""
         if not isinstance(task, self.supports):

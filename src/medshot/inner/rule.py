@@ -4,30 +4,38 @@ A rule is a pair of pure functions, `init` and `update`, as in optax, on an `nn.
 that whatever is learnt about moving (rates, an LSTM) has a home.
 
     state = rule.init(params)
-    updates, state = rule.update(grads, state)
+    updates, state = rule.update(grads, state, Here(params, loss))
     params = {name: p + updates[name] for name, p in params.items()}
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Params = Mapping[str, Tensor]
 State = Any
 
 
+class Here(NamedTuple):
+    """Where a gradient was taken. Most rules do not look."""
+
+    params: Params
+    loss: Float[Tensor, ""]
+
+
 class UpdateRule(nn.Module, ABC):
     """Turns gradients into updates. Its parameters, if any, are meta-learnt."""
 
     def init(self, params: Params) -> State:
-        """State before the first step. None for rules without memory."""
+        """State before the first step: tensors, or numbers, or containers of them."""
         del params
         return None
 
     @abstractmethod
-    def update(self, grads: Params, state: State) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
         """Updates to add to the parameters, and the next state."""
 
 
@@ -38,6 +46,34 @@ class SGD(UpdateRule):
         super().__init__()
         self.lr = lr
 
-    def update(self, grads: Params, state: State) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
         """Minus the rate times the gradient."""
+        del here
         return {name: -self.lr * g for name, g in grads.items()}, state
+
+
+class Adam(UpdateRule):
+    """Adam, differentiable: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1."""
+
+    def __init__(
+        self, lr: float, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+    ) -> None:
+        super().__init__()
+        self.lr, self.beta1, self.beta2, self.epsilon = lr, beta1, beta2, epsilon
+
+    def init(self, params: Params) -> State:
+        """No step taken, both moments zero."""
+        zero = {name: p.new_zeros(p.shape) for name, p in params.items()}
+        return 0, zero, zero
+
+    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+        """Minus the rate times the mean over the root of the mean square, both unbiased."""
+        del here
+        taken, mean, square = state
+        taken += 1
+        mean = {n: self.beta1 * mean[n] + (1 - self.beta1) * g for n, g in grads.items()}
+        square = {n: self.beta2 * square[n] + (1 - self.beta2) * g**2 for n, g in grads.items()}
+        unbiased, wide = 1 - self.beta1**taken, 1 - self.beta2**taken
+        # the root has no slope at 0: a parameter without gradient stays, and so does its graph
+        size = {n: (s / wide + self.epsilon**2).sqrt() for n, s in square.items()}
+        return {n: -self.lr * mean[n] / unbiased / size[n] for n in grads}, (taken, mean, square)

@@ -1,6 +1,6 @@
 """Model-agnostic meta-learning: a start from which a few gradient steps suffice."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
@@ -13,8 +13,8 @@ from medshot.core.errors import TaskError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.inner.rule import SGD, Params
-from medshot.inner.unroll import unroll
+from medshot.inner.rule import SGD, Params, UpdateRule
+from medshot.inner.unroll import Loss, path
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear, zero_head
@@ -53,8 +53,8 @@ class MAML(Learner):
         super().__init__()
         self.encoder, self.way = encoder, way
         self.steps, self.test_steps = steps, steps if test_steps is None else test_steps
-        self.rule = SGD(lr)
         self.head = nn.Linear(n_features(encoder), way) if way else None
+        self.rule: UpdateRule = SGD(lr)
 
     def check(self, task: Task) -> None:
         """Also refuses a number of classes other than the head's."""
@@ -65,25 +65,44 @@ class MAML(Learner):
                 f"{task.n_outputs}. Train with way=None for tasks of any number of classes."
             )
 
-    def learn(self, support: Examples, task: Task) -> "Adapted":
+    def learn(self, support: Examples, task: Task) -> Predictor:
         """Take the inner steps (algorithm 2, line 6)."""
-
-        def loss(params: Params) -> Tensor:
-            return task.loss(output(self.encoder, params, support.x), support.y)
-
-        steps = self.steps if self.training else self.test_steps
-        end = unroll(
-            self._start(support.x, task), loss, self.rule, steps=steps, first_order=self.first_order
-        )
+        *_, end = self.path(support, task)
         return Adapted(self.encoder, end)
 
-    def _start(self, x: Tensor, task: Task) -> Params:
+    def path(self, support: Examples, task: Task) -> Iterator[Params]:
+        """The parameters after 0, 1, 2, ... inner steps."""
+        start = self.start(support.x, task)
+        loss = self.inner_loss(support, task, start)
+        steps = self.steps if self.training else self.test_steps
+        return path(start, loss, self.rule, steps=steps, first_order=self.first_order)
+
+    def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
+        """What the inner steps descend on: the loss over the support."""
+        del start
+        return lambda params: task.loss(output(self.encoder, params, support.x), support.y)
+
+    def start(self, x: Tensor, task: Task) -> Params:
+        """The parameters before the first step, for images like `x`."""
         if self.head is None:
             weight, bias = zero_head(n_features(self.encoder), task.n_outputs, like=x)
             weight, bias = weight.requires_grad_(), bias.requires_grad_()
         else:
             weight, bias = self.head.weight.T, self.head.bias
         body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}
+        return {**body, "head.weight": weight, "head.bias": bias}
+
+    def learnt(self, start: Params) -> Params:
+        """Those of `start` that are meta-parameters: not a head that is made anew for each task."""
+        return {n: p for n, p in start.items() if self.head is not None or n.startswith("encoder.")}
+
+    def template(self) -> Params:
+        """Parameters in the shapes that a rule with rates of its own has to know.
+
+        Where the number of classes is not known, there is one column for all.
+        """
+        body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}
+        weight, bias = zero_head(n_features(self.encoder), self.way or 1, like=torch.zeros(()))
         return {**body, "head.weight": weight, "head.bias": bias}
 
 

@@ -119,6 +119,7 @@ def train(
     with Scalars(run.folder, state.step) as scalars, watch(steps, state.step) as tick:
         while state.step < steps and not state.exhausted(patience):
             _set_rate(optimizer, lr, halve_every, state.step)
+            learner.begin_step(state.step)
             batch = range(state.step * meta_batch, (state.step + 1) * meta_batch)
             episodes = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
             loss = _gradient(learner, crew, optimizer, episodes, meta_batch, bf16)

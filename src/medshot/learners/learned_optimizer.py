@@ -1,0 +1,65 @@
+"""Learnt optimizers: a small network in place of gradient descent's rule."""
+
+from torch import nn
+
+from medshot.inner.coordinatewise import LSTMRule, MLPRule
+from medshot.learners.maml import MAML
+from medshot.learners.registry import register
+
+
+class _LearnedOptimizer(MAML):
+    """MAML's start, and a learnt rule for the steps from it."""
+
+    exact = False  # the rules see gradients as numbers: nothing flows back through them
+    first_order = True
+
+
+@register("lstm-optimizer")
+class LSTMOptimizer(_LearnedOptimizer):
+    """Inner steps by an LSTM that every scalar shares, with a memory for each.
+
+    Source: Andrychowicz et al. 2016, arXiv:1606.04474, sec. 2.1. The paper's symbols: m is
+    `rule`, theta the parameters that move.
+
+    Where we differ: the start is learnt too (the paper's is random, and its steps are many), and
+    what is minimised is the query loss after the last step. The rule begins as gradient descent;
+    see `medshot.inner.coordinatewise`.
+    """
+
+    source = "Andrychowicz et al. 2016, arXiv:1606.04474"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        way: int | None = None,
+        lr: float = 0.03,
+        steps: int = 5,
+        test_steps: int | None = None,
+        hidden: int = 8,
+    ) -> None:
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        self.rule = LSTMRule(lr=lr, hidden=hidden)
+
+
+@register("mlp-optimizer")
+class MLPOptimizer(_LearnedOptimizer):
+    """Inner steps by a perceptron on a scalar's gradient, value and momenta.
+
+    Source: Metz et al. 2019, arXiv:1810.10180. Where we differ: as `LSTMOptimizer`.
+    """
+
+    source = "Metz et al. 2019, arXiv:1810.10180"
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        way: int | None = None,
+        lr: float = 0.03,
+        steps: int = 5,
+        test_steps: int | None = None,
+        hidden: int = 16,
+    ) -> None:
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        self.rule = MLPRule(lr=lr, hidden=hidden)
