@@ -46,20 +46,29 @@ def main() -> None:
 
 
 def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
-    """One row an experiment: published, ours, budget, protocol."""
+    """One row an experiment: published, ours, against the probe, budget, protocol."""
     lines = [
-        "| experiment | protocol | published | ours | budget | transductive | commit |",
-        "|---|---|---|---|---|---|---|",
+        "| experiment | protocol | published | ours | minus linear probe on its encoder | budget | "
+        "transductive | commit |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in sorted(rows.items()):
         found = row["metrics"]["accuracy"]
         ours = f"**{100 * found['mean']:.2f} ± {50 * (found['high'] - found['low']):.2f}**"
         budget = f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"
         asked = f"{row['protocol']}, {row['episodes']['count']} episodes"
-        cells = [f"`experiments/{name}.py`", asked, f"{100 * row['published']:.1f}", ours, budget]
+        published = "none" if row["published"] is None else f"{100 * row['published']:.1f}"
+        cells = [f"`experiments/{name}.py`", asked, published, ours, _difference(row), budget]
         cells += ["yes" if row["transductive"] else "no", f"`{row['commit']}`"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    found = row.get("minus_probe")
+    if not found:
+        return ""
+    return f"{100 * found['mean']:+.2f} [{100 * found['low']:.2f}, {100 * found['high']:.2f}]"
 
 
 def hashes_table(omniglot: dict[str, dict[str, Any]], medical: dict[str, dict[str, Any]]) -> str:

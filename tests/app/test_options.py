@@ -55,6 +55,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--channels-last": False,
     },
     "learners": {"--options": False},
+    "cite": {"what": REQUIRED},
     "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},
     "data check": {"folder": REQUIRED},
 }

@@ -1,0 +1,99 @@
+"""BibTeX of the methods that a run, a model or a learner is made of."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from medshot.core.errors import ConfigError, unknown
+from medshot.core.learner import Learner
+from medshot.core.parts import PARTS, names
+from medshot.core.store import load_predictor
+from medshot.learners.registry import learners, lookup
+from medshot.nn.encoder import Encoder
+from medshot.training.run import is_run, load_run
+
+REFERENCES = Path(__file__).with_name("references.bib")
+OURS = """@software{medshot,
+  author = {{The medshot authors}},
+  title = {medshot: meta-learning for medical images},
+  year = {2026},
+}
+"""
+ADAM = "Kingma & Ba 2015, arXiv:1412.6980"
+NORMS = {
+    "group": "Wu & He 2018, arXiv:1803.08494",
+    "batch": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+    "transductive": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+}
+
+
+def bibtex(given: str) -> str:
+    """The entries for what `given`, a run, a saved model or a learner's name, is made of.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    sources = list(dict.fromkeys(part for text in _sources(given) for part in _parts(text)))
+    return "\n".join([OURS, *dict.fromkeys(entry(source) for source in sources)])
+
+
+def entry(source: str) -> str:
+    """The entry of one `source` ("Snell et al. 2017, arXiv:1703.05175"): stored, or made of it."""
+    stored = _stored()
+    if number := re.search(r"arXiv:(\S+)", source):
+        for text in stored.values():
+            if f"{{{number[1]}}}" in text:
+                return text
+    if key := _key(source):
+        if key in stored:
+            return stored[key]
+        eprint = f"  eprint = {{{number[1]}}},\n  archiveprefix = {{arXiv}},\n" if number else ""
+        return f"@misc{{{key},\n  note = {{{source}}},\n{eprint}}}\n"
+    return f"% {source}\n"
+
+
+def _sources(given: str) -> Iterator[str]:
+    if is_run(given):
+        yield from _of_learner(load_run(given).learner)
+        yield ADAM
+    elif (Path(given) / "predictor.json").exists():
+        card = load_predictor(given).known_card()
+        yield str(card.learner.get("source", ""))
+        yield from _of_recipe(card.learner.get("learner", {}))
+        yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
+    elif given in learners():
+        yield lookup(given).source
+    elif Path(given).exists():
+        raise ConfigError(f"{given} is neither a run nor a saved model. Give the folder of one.")
+    else:
+        raise unknown(given, learners(), kind="learner, and no folder of a run or model,")
+
+
+def _of_learner(learner: Learner) -> Iterator[str]:
+    yield type(learner).source
+    if isinstance(learner.encoder, Encoder):
+        yield type(learner.encoder).source
+    yield NORMS.get(str(getattr(learner.encoder, "_recipe", {}).get("options", {}).get("norm")), "")
+
+
+def _of_recipe(recipe: dict[str, Any]) -> Iterator[str]:
+    encoder = recipe.get("options", {}).get("encoder")
+    if isinstance(encoder, dict):
+        names("encoder")
+        yield getattr(PARTS.get(encoder.get("part", "")), "source", "")
+        yield NORMS.get(str(encoder.get("options", {}).get("norm")), "")
+
+
+def _parts(source: str) -> list[str]:
+    return [part.strip() for part in source.split(";") if re.search(r"\b\d{4}\b", part)]
+
+
+def _key(source: str) -> str:
+    found = re.search(r"([A-Z][\w-]+)\D*?\b((?:19|20)\d\d)\b", source)
+    return f"{found[1].lower()}{found[2]}" if found else ""
+
+
+def _stored() -> dict[str, str]:
+    entries = re.split(r"\n(?=@)", REFERENCES.read_text(encoding="utf-8"))
+    return {re.match(r"@\w+\{(\S+),", e)[1]: e.rstrip() + "\n" for e in entries}  # type: ignore[index]

@@ -1,0 +1,20 @@
+"""`medshot cite`: what to cite."""
+
+import typer
+
+
+def cite(
+    what: str = typer.Argument(help="A run's folder, a saved model's, or a learner's name."),
+) -> None:
+    """Print the BibTeX of the methods used: learner, encoder, normalisation, optimizer.
+
+    Examples:
+
+        medshot cite runs/proto > methods.bib
+
+        medshot cite maml++
+    """
+    from medshot.app.cite import bibtex
+    from medshot.app.show import tell
+
+    tell(bibtex(what).rstrip())

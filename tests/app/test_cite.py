@@ -1,0 +1,60 @@
+"""BibTeX of exactly the methods used."""
+
+from pathlib import Path
+
+import pytest
+
+from app.conftest import Medshot
+from medshot.app.cite import _parts, bibtex, entry
+from medshot.core.errors import ConfigError
+from medshot.learners.registry import build, learners
+from medshot.training.loop import train
+from toys import conv4
+from toys import dataset as toy_dataset
+from training.toys import blobs
+
+
+@pytest.mark.parametrize("name", list(learners()))
+def test_every_learner_has_a_stored_entry_for_each_of_its_sources(name: str) -> None:
+    parts = _parts(learners()[name].source)
+    assert parts
+    for part in parts:
+        found = entry(part)
+        assert "title = {" in found, f"add {part} to references.bib"
+        assert part.split()[0].strip(",") in found
+
+
+def test_a_run_cites_learner_encoder_normalisation_and_optimizer(tmp_path: Path) -> None:
+    learner = build("anil", encoder=conv4())
+    train(learner, blobs(), out=tmp_path / "run", way=3, shot=1, query=1, steps=1, val_episodes=1)
+    found = bibtex(str(tmp_path / "run"))
+    for key in ("medshot", "raghu2020", "vinyals2016", "wu2018", "kingma2015"):
+        assert f"{{{key},\n" in found
+    assert found.count("@") == 5
+
+
+def test_a_model_of_an_untrained_learner_was_not_optimized(tmp_path: Path) -> None:
+    predictor = build("lda", encoder=conv4()).adapt(toy_dataset())
+    found = bibtex(str(predictor.save(tmp_path / "model")))
+    for key in ("medshot", "friedman1989", "ledoit2004", "vinyals2016", "wu2018"):
+        assert f"{{{key},\n" in found
+    assert "kingma2015" not in found
+
+
+def test_a_source_that_is_not_stored_still_has_an_entry() -> None:
+    found = entry("Nobody & Else 2031, arXiv:3101.00001")
+    assert found.startswith("@misc{nobody2031,")
+    assert "eprint = {3101.00001}" in found
+
+
+def test_what_is_no_learner_and_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'maml'"):
+        bibtex("mmaml")
+    with pytest.raises(ConfigError, match="neither a run nor a saved model"):
+        bibtex(str(tmp_path))
+
+
+def test_the_command_prints_it(medshot: Medshot) -> None:
+    done = medshot("cite", "maml")
+    assert done.status == 0
+    assert "@inproceedings{finn2017," in done.out
