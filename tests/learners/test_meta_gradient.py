@@ -13,6 +13,7 @@ STEP = 1e-5
 CLOSE = {"atol": 1e-7, "rtol": 1e-5}
 EXACT = [(name, {}) for name, cls in learners().items() if cls.exact]
 EXACT += [("prototypical", {"distance": d}) for d in ("mean-squared", "euclidean")]
+EXACT += [(name, {"remat": True}) for name in ("maml", "meta-sgd", "maml++", "meta-gradient")]
 EXACT += [("maml", {"way": 3}), ("lda", {"shrinkage": 0.5})]
 
 

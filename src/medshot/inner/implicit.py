@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medshot.inner.rule import Params
-from medshot.inner.unroll import Loss
+from medshot.inner.step import Loss
 
 Product = Callable[[Tensor], Tensor]
 

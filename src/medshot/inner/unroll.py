@@ -1,13 +1,13 @@
 """Take steps on parameters without touching the module that owns them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from medshot.inner.rule import Here, Params, State, UpdateRule
-
-Loss = Callable[[Params], Tensor]
+from medshot.inner.remat import forgetful_step
+from medshot.inner.rule import Params, UpdateRule
+from medshot.inner.step import Loss, take_step
 
 
 def unroll(
@@ -25,9 +25,18 @@ def unroll(
 
 
 def path(
-    params: Params, loss: Loss, rule: UpdateRule, *, steps: int, first_order: bool = False
+    params: Params,
+    loss: Loss,
+    rule: UpdateRule,
+    *,
+    steps: int,
+    first_order: bool = False,
+    captured: list[Tensor] | None = None,
 ) -> Iterator[Params]:
-    """The parameters after 0, 1, ..., `steps` updates, as `unroll` takes them."""
+    """The parameters after 0, 1, ..., `steps` updates, as `unroll` takes them.
+
+    With `captured`, steps are not recorded but taken again backwards: see `medshot.inner.remat`.
+    """
     graph = torch.is_grad_enabled()
     state = rule.init(params)
     params = {
@@ -36,26 +45,11 @@ def path(
     }
     yield _given(params, graph)
     for _ in range(steps):
-        params, state = take_step(params, state, loss, rule, graph, graph and not first_order)
+        if graph and captured is not None:
+            params, state = forgetful_step(params, state, loss, rule, not first_order, captured)
+        else:
+            params, state = take_step(params, state, loss, rule, graph, graph and not first_order)
         yield _given(params, graph)
-
-
-def take_step(
-    params: Params, state: State, loss: Loss, rule: UpdateRule, graph: bool, exact: bool
-) -> tuple[Params, State]:
-    """One update; with `graph` it is recorded, with `exact` the inner gradient too."""
-    with torch.enable_grad():  # adapting is learning: it needs gradients even under no_grad
-        value = loss(params)
-        grads = torch.autograd.grad(
-            value, list(params.values()), create_graph=exact, materialize_grads=True
-        )
-    with torch.set_grad_enabled(graph):
-        here = Here(params, value if exact else value.detach())
-        updates, state = rule.update(dict(zip(params, grads, strict=True)), state, here)
-        params = {name: p + updates[name] for name, p in params.items()}
-    if not graph:
-        params = {name: p.requires_grad_() for name, p in params.items()}
-    return params, state
 
 
 def _given(params: Params, graph: bool) -> Params:

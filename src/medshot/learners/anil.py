@@ -10,7 +10,8 @@ from torch import Tensor
 from medshot.core.episode import Episode, Examples
 from medshot.core.task import Task
 from medshot.inner.rule import Params
-from medshot.inner.unroll import Loss, path
+from medshot.inner.step import Loss
+from medshot.inner.unroll import path
 from medshot.learners.maml import MAML
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear, features

@@ -14,7 +14,8 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.rule import SGD, Params, UpdateRule
-from medshot.inner.unroll import Loss, path
+from medshot.inner.step import Loss
+from medshot.inner.unroll import path
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear, zero_head
@@ -33,7 +34,9 @@ class MAML(Learner):
     does tasks of any number of classes and does not care which class is called 0 (Kao et al.
     2022, arXiv:2106.15367, zero the head for this reason); the first inner step then moves only
     the head, so take two or more. A number for `way` gives the paper's head, meta-learnt, for
-    tasks of just so many classes. `test_steps` may be more than `steps`, as in the paper.
+    tasks of just so many classes. `test_steps` may be more than `steps`, as in the paper. `remat`
+    takes every inner step twice, forwards and again backwards, so that memory does not grow with
+    `steps` (see `medshot.inner.remat`).
     """
 
     supports = (Classification,)
@@ -49,9 +52,10 @@ class MAML(Learner):
         lr: float = 0.03,
         steps: int = 5,
         test_steps: int | None = None,
+        remat: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder, self.way = encoder, way
+        self.encoder, self.way, self.remat = encoder, way, remat
         self.steps, self.test_steps = steps, steps if test_steps is None else test_steps
         self.head = nn.Linear(n_features(encoder), way) if way else None
         self.rule: UpdateRule = SGD(lr)
@@ -75,7 +79,15 @@ class MAML(Learner):
         start = self.start(support.x, task)
         loss = self.inner_loss(support, task, start)
         steps = self.steps if self.training else self.test_steps
-        return path(start, loss, self.rule, steps=steps, first_order=self.first_order)
+        captured = self.captured(start) if self.remat else None
+        return path(
+            start, loss, self.rule, steps=steps, first_order=self.first_order, captured=captured
+        )
+
+    def captured(self, start: Params) -> list[Tensor]:
+        """What is learnt and read by the inner steps, besides the parameters that they move."""
+        del start
+        return list(self.rule.parameters())
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
         """What the inner steps descend on: the loss over the support."""

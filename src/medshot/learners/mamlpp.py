@@ -40,8 +40,9 @@ class MAMLPlusPlus(MAML):
         test_steps: int | None = None,
         multi_step_until: int = 1000,
         first_order_until: int = 0,
+        remat: bool = False,
     ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
         self.rule = PerTensorSGD(list(self.template()), lr, steps)
         self.multi_step_until, self.first_order_until = multi_step_until, first_order_until
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))

@@ -10,7 +10,7 @@ from medshot.core.errors import ConfigError
 from medshot.core.task import Task
 from medshot.inner.rates import PerTensorSGD
 from medshot.inner.rule import Params
-from medshot.inner.unroll import Loss
+from medshot.inner.step import Loss
 from medshot.learners.maml import MAML
 from medshot.learners.registry import register
 
@@ -42,8 +42,9 @@ class MetaGradient(MAML):
         test_steps: int | None = None,
         penalty: float = 0.01,
         learn_start: bool = True,
+        remat: bool = False,
     ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
         if min(lr, penalty) <= 0:
             raise ConfigError("lr and penalty are learnt as logarithms: both begin above 0.")
         names = list(self.template())
@@ -52,6 +53,10 @@ class MetaGradient(MAML):
         self.learn_start = learn_start
         if not learn_start:
             encoder.requires_grad_(False)
+
+    def captured(self, start: Params) -> list[Tensor]:
+        """Also the strengths of the penalties, and the start that they pull to."""
+        return [*super().captured(start), self.log_penalty, *start.values()]
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
         """The support's loss and the penalty of each layer."""

@@ -29,6 +29,7 @@ class MetaSGD(MAML):
         lr: float = 0.03,
         steps: int = 5,
         test_steps: int | None = None,
+        remat: bool = False,
     ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
         self.rule = PerParameterSGD(self.template(), lr)

@@ -7,7 +7,7 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.task import Task
 from medshot.inner.implicit import pulled
 from medshot.inner.rule import SGD, Params
-from medshot.inner.unroll import Loss
+from medshot.inner.step import Loss
 from medshot.learners.registry import register
 from medshot.learners.reptile import Reptile
 
