@@ -151,7 +151,7 @@ def test_stops_after_patience_and_returns_the_best(monkeypatch: pytest.MonkeyPat
 
     def scripted(learner: medshot.Learner, *_: Any) -> float:
         weights.append({n: t.clone() for n, t in learner.state_dict().items()})
-        return next(losses)
+        return next(losses) * SMALL["val_episodes"]
 
     monkeypatch.setattr(loop, "validate", scripted)
     run = medshot.train(build("prototypical"), blobs(), steps=100, patience=3, **SMALL)

@@ -99,7 +99,7 @@ def train_case(kind: str, out: Path, die: str | None = None, at: int = 0) -> Non
     if die is not None:
         _fall_dead(die, at)
     data = blobs()
-    medshot.train(build(kind), data, out=out, checkpoint_seconds=0, device="cpu", **options(kind))
+    medshot.train(build(kind), data, out=out, checkpoint_seconds=0.0, device="cpu", **options(kind))
 
 
 def _fall_dead(where: str, at: int) -> None:
@@ -116,3 +116,17 @@ def _fall_dead(where: str, at: int) -> None:
         return original(self, given, *more, **named)
 
     setattr(Path, where, fatal)
+
+
+def lose_a_process(at: int) -> None:
+    """Let this process fall dead before its `at`-th step."""
+    original, calls = medshot.Learner.meta_loss, 0
+
+    def fatal(self: medshot.Learner, episode: Episode) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, episode)
+
+    medshot.Learner.meta_loss = fatal  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 import math
 
-from medshot.core.errors import ConfigError, TaskError, TrainingError
+from medshot.core.errors import TaskError, TrainingError
 from medshot.core.learner import Learner
 from medshot.training.run import Run
 
@@ -17,13 +17,10 @@ def refuse_not_finite(loss: float, step: int, run: Run) -> None:
         )
 
 
-def refuse_impossible(learner: Learner, **counts: int | None) -> None:
-    """Raise if there is nothing to meta-train, or a number that must be positive is not."""
+def refuse_baseline(learner: Learner) -> None:
+    """Raise `TaskError` if there is nothing to meta-train."""
     if not learner.trainable:
         raise TaskError(
             f"{type(learner).__name__} is a baseline: it learns from the support alone and has "
             "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
         )
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise ConfigError(f"{name} is {count}, but must be at least 1.")

@@ -5,23 +5,24 @@ same number of threads, with the same weights to the bit: episodes are numbered,
 optimizer, random state and the best so far are in one file that is replaced whole.
 """
 
-import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
-from medshot.training.checks import refuse_impossible, refuse_not_finite
+from medshot.training.checks import refuse_baseline, refuse_not_finite
 from medshot.training.device import choose_device, place, place_episode
+from medshot.training.gradient import mean_gradient, validate
+from medshot.training.processes import processes
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.scalars import Scalars
+from medshot.training.settings import Settings
 from medshot.training.sources import episode_sources, seen
 from medshot.training.workers import Workers
 
@@ -59,40 +60,33 @@ def train(
     `val_episodes` fixed episodes of `val` is taken, and the run stops after `patience` of these
     without a better one. Where `val` is not given, a fifth of the classes (if there are at least
     5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
-    goes on from there. On a CPU, `workers` threads share out the episodes of a step.
+    goes on from there. On a CPU, `workers` threads share out the episodes of a step;
+    under torchrun, so do its processes.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, or another process was lost.
         SaveError: a checkpoint cannot be written; the one before stays.
         ConfigError: an option that cannot be, or `out` holds a run with other settings.
         DataError: too few classes, patients or images for such episodes.
     """
-    refuse_impossible(
-        learner,
+    refuse_baseline(learner)
+    settings = Settings(
+        way=way,
+        shot=shot,
+        query=query,
         steps=steps,
         meta_batch=meta_batch,
+        lr=lr,
         halve_every=halve_every,
         val_every=val_every,
         val_episodes=val_episodes,
         patience=patience,
+        seed=seed,
+        bf16=bf16,
+        channels_last=channels_last,
         workers=workers,
     )
-    settings = {
-        "way": way,
-        "shot": shot,
-        "query": query,
-        "meta_batch": meta_batch,
-        "lr": lr,
-        "halve_every": halve_every,
-        "val_every": val_every,
-        "val_episodes": val_episodes,
-        "patience": patience,
-        "seed": seed,
-        "bf16": bf16,
-        "channels_last": channels_last,
-        "workers": workers,
-    }
     place_on = choose_device(device)
     taught, judged = episode_sources(
         data,
@@ -105,81 +99,44 @@ def train(
         encoder=learner.encoder,
     )
     place(learner, place_on, channels_last)
-    crew = Workers(learner, workers) if workers > 1 else None
+    described = {"train": taught.describe(), "val": judged.describe()}
+    described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
-    described = {"train": taught.describe(), "val": judged.describe(), "settings": settings}
-    described["seen"] = seen(taught) + seen(judged)
-    run = open_run(learner, described, None if out is None else Path(out))
-    torch.manual_seed(seed)
-    state = Checkpoint.resume(run.folder, learner, optimizer)
-    if state.step == 0:  # killed before the first checkpoint, the same weights begin again
-        state.save(run.folder, learner, optimizer)
-
-    saved_at, saved_step = time.monotonic(), state.step
-    with Scalars(run.folder, state.step) as scalars, watch(steps, state.step) as tick:
-        while state.step < steps and not state.exhausted(patience):
-            _set_rate(optimizer, lr, halve_every, state.step)
-            learner.begin_step(state.step)
-            batch = range(state.step * meta_batch, (state.step + 1) * meta_batch)
-            episodes = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
-            loss = _gradient(learner, crew, optimizer, episodes, meta_batch, bf16)
-            refuse_not_finite(loss, state.step + 1, run)
-            optimizer.step()
-            state.step += 1
-            row = None
-            if state.step % val_every == 0 or state.step == steps:
-                validation = validate(learner, judged, val_episodes, place_on)
-                row = {"step": state.step, "loss": loss, "val_loss": validation}
-                state.note(row, learner)
-                scalars.write(row)
-            tick(state.step, row)
-            if time.monotonic() - saved_at >= checkpoint_seconds:
-                state.save(run.folder, learner, optimizer)
-                saved_at, saved_step = time.monotonic(), state.step
-    if state.step > saved_step:
-        state.save(run.folder, learner, optimizer)
+    crew = Workers(learner, workers) if workers > 1 else None
+    with processes(place_on) as together:
+        share = together.share(meta_batch)
+        with together.in_turn():  # killed before its first checkpoint, a run begins with the same
+            run = open_run(learner, described, None if out is None else Path(out))
+            torch.manual_seed(seed)
+            state = Checkpoint.resume(run.folder, learner, optimizer)
+            folder = run.folder if together.first else None
+            if state.step == 0:
+                state.save(folder, learner, optimizer)
+        together.alike(learner)
+        watched = (watch if together.first else quiet)(steps, state.step)
+        saved_at, saved_step = time.monotonic(), state.step
+        with Scalars(folder, state.step) as scalars, watched as tick:
+            while state.step < steps and not state.exhausted(patience):
+                optimizer.param_groups[0]["lr"] = settings.rate(state.step)
+                learner.begin_step(state.step)
+                batch = together.indices(state.step, meta_batch)
+                drawn = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
+                loss = mean_gradient(learner, crew, drawn, share, bf16)
+                loss = together.average(learner, loss)
+                refuse_not_finite(loss, state.step + 1, run)
+                optimizer.step()
+                state.step += 1
+                row = None
+                if state.step % val_every == 0 or state.step == steps:
+                    numbers = together.part(val_episodes)
+                    total = together.sum(validate(learner, judged, numbers, place_on))
+                    row = {"step": state.step, "loss": loss, "val_loss": total / val_episodes}
+                    state.note(row, learner)
+                    scalars.write(row)
+                tick(state.step, row)
+                if time.monotonic() - saved_at >= checkpoint_seconds:
+                    state.save(folder, learner, optimizer)
+                    saved_at, saved_step = time.monotonic(), state.step
+        if state.step > saved_step:
+            state.save(folder, learner, optimizer)
     return run.finish(state)
-
-
-@torch.no_grad()
-def validate(learner: Learner, source: EpisodeSource, episodes: int, device: torch.device) -> float:
-    """The mean query loss over the first `episodes` episodes of `source`."""
-    training = learner.training
-    learner.eval()
-    total = 0.0
-    for i in range(episodes):
-        episode = place_episode(source.episode(i), device, False)
-        output = learner.learn(episode.support, episode.task)(episode.query.x)
-        total += episode.task.loss(output, episode.query.y).item()
-    learner.train(training)
-    return total / episodes
-
-
-def _gradient(
-    learner: Learner,
-    crew: Workers | None,
-    optimizer: torch.optim.Optimizer,
-    episodes: Iterable[Episode],
-    meta_batch: int,
-    bf16: bool,
-) -> float:
-    """The mean meta-loss over `episodes`, its gradient left in the parameters."""
-    learner.train()
-    optimizer.zero_grad()
-    if crew is not None:
-        return crew.backward(list(episodes), bf16=bf16)
-    total = 0.0
-    for episode in episodes:
-        kind = episode.support.x.device.type
-        with torch.autocast(kind, torch.bfloat16) if bf16 else contextlib.nullcontext():
-            loss = learner.meta_loss(episode) / meta_batch
-        loss.backward()
-        total += loss.item()
-    return total
-
-
-def _set_rate(
-    optimizer: torch.optim.Optimizer, lr: float, halve_every: int | None, step: int
-) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr * 0.5 ** (step // halve_every if halve_every else 0)

@@ -1,0 +1,46 @@
+"""The numbers of a meta-training, in one place: checked, recorded, used."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from medshot.core.errors import ConfigError
+
+COUNTS = ("steps", "meta_batch", "halve_every", "val_every", "val_episodes", "patience", "workers")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `medshot.train` was asked for; see there for what each means.
+
+    Raises:
+        ConfigError: a number that must be positive is not.
+    """
+
+    way: int
+    shot: int
+    query: int
+    steps: int
+    meta_batch: int
+    lr: float
+    halve_every: int | None
+    val_every: int
+    val_episodes: int
+    patience: int | None
+    seed: int
+    bf16: bool
+    channels_last: bool
+    workers: int
+
+    def __post_init__(self) -> None:
+        for name in COUNTS:
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise ConfigError(f"{name} is {count}, but must be at least 1.")
+
+    def record(self) -> dict[str, Any]:
+        """All that must be the same for a run to go on; it may go on for more steps."""
+        return {name: value for name, value in asdict(self).items() if name != "steps"}
+
+    def rate(self, step: int) -> float:
+        """The rate of the step that follows `step` others."""
+        return self.lr * 0.5 ** (step // self.halve_every if self.halve_every else 0)
