@@ -58,6 +58,7 @@ def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
         budget = f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"
         asked = f"{row['protocol']}, {row['episodes']['count']} episodes"
         published = "none" if row["published"] is None else f"{100 * row['published']:.1f}"
+        published += "" if row.get("checked", True) else " (not checked)"
         cells = [f"`experiments/{name}.py`", asked, published, ours, _difference(row), budget]
         cells += ["yes" if row["transductive"] else "no", f"`{row['commit']}`"]
         lines.append(f"| {' | '.join(cells)} |")

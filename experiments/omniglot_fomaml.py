@@ -1,0 +1,26 @@
+"""Omniglot, `finn17` 5-way 1-shot, first-order MAML on Finn's Conv4.
+
+    python experiments/omniglot_fomaml.py --out runs/omniglot_fomaml
+
+Published (Finn et al. 2017): 98.3 %. That number was not
+checked against the paper's text. Rates are for the mean over the
+support. Batch norm takes the statistics of the batch at hand: the result is transductive.
+"""
+
+from omniglot import FINN, FINN_CONV4, Experiment
+
+FOMAML = Experiment(
+    "fomaml",
+    0.983,
+    protocol=FINN,
+    encoder=FINN_CONV4,
+    options={"way": 5, "lr": 2.0, "steps": 1, "test_steps": 3},
+    way=5,
+    query=1,
+    steps=2000,
+    training={"meta_batch": 16},
+    checked=False,
+)
+
+if __name__ == "__main__":
+    FOMAML.main(__doc__)
