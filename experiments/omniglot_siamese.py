@@ -2,7 +2,7 @@
 
     python experiments/omniglot_siamese.py --out runs/omniglot_siamese
 
-Published (Koch et al. 2015, as Vinyals et al. 2016 give it for 5-way 1-shot): 96.7 %. That number was not
+Published (Koch et al. 2015, as given by Vinyals et al. 2016): 96.7 %. That number was not
 checked against the paper's text. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """

@@ -83,7 +83,9 @@ def _partner(x: torch.Tensor, blend: torch.Tensor, among: object) -> tuple[int, 
     raise AssertionError("no image of the episode fits")
 
 
-@pytest.mark.parametrize("wrong", [lambda: Shifted(source(), 0), lambda: Mixed(source(), alpha=0.0)])
+@pytest.mark.parametrize(
+    "wrong", [lambda: Shifted(source(), 0), lambda: Mixed(source(), alpha=0.0)]
+)
 def test_what_would_do_nothing_is_refused(wrong: Callable[[], object]) -> None:
     with pytest.raises(ConfigError, match="not 0"):
         wrong()

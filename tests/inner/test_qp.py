@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from medshot.inner.qp import simplex_qp
+from medshot.inner.qp import lifted, simplex_qp
 
 
 def _problem(
@@ -15,7 +15,8 @@ def _problem(
     z = spread * torch.randn(n, f, dtype=torch.float64)
     labels = torch.eye(k, dtype=torch.float64).repeat(1, n // k + 1)[:, :n]
     costs = labels + 0.2 * torch.randn(k, n, dtype=torch.float64)
-    return z @ z.T, costs - total * labels @ (z @ z.T)
+    gram = lifted(z @ z.T)
+    return gram, costs - total * labels @ gram
 
 
 @pytest.mark.parametrize("total", [0.1, 1.0, 10.0])
@@ -74,13 +75,13 @@ def test_a_batch_is_its_members():
 
 def test_without_a_quadratic_part_the_least_cost_takes_all():
     linear = torch.tensor([[1.0, 0.0], [0.0, 5.0], [2.0, 1.0]], dtype=torch.float64)
-    x = simplex_qp(torch.zeros(2, 2).double(), linear, 3.0)
+    x = simplex_qp(lifted(torch.zeros(2, 2).double()), linear, 3.0)
     expected = torch.tensor([[0.0, 3.0], [3.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
     torch.testing.assert_close(x, expected, atol=1e-7, rtol=0)
 
 
 def test_equal_costs_share():
-    x = simplex_qp(torch.zeros(2, 2).double(), torch.zeros(3, 2).double(), 3.0)
+    x = simplex_qp(lifted(torch.zeros(2, 2).double()), torch.zeros(3, 2).double(), 3.0)
     torch.testing.assert_close(x, torch.ones(3, 2).double())
 
 
@@ -95,3 +96,13 @@ def test_what_is_not_finite_comes_out_as_such():
     gram, linear = _problem(3, 6, 9)
     gram[0, 0] = torch.nan
     assert not simplex_qp(gram, linear, 1.0).isfinite().all()
+
+
+def test_lifting_is_by_eight_orders_less_and_makes_the_singular_definite():
+    z = torch.randn(6, 2, dtype=torch.float64)
+    gram = z @ z.T
+    added = lifted(gram) - gram
+    torch.testing.assert_close(
+        added.diagonal(), 1e-8 * gram.diagonal().mean().expand(6), rtol=1e-3, atol=0
+    )
+    assert torch.linalg.eigvalsh(lifted(gram)).min() > 0

@@ -42,3 +42,37 @@ def test_images_too_small_to_halve_four_times_are_refused():
     with pytest.raises(ConfigError, match="leave nothing of 8 pixels"):
         toys.conv4(size=8)
     assert toys.conv4(size=8, halve="stride").n_features == 8
+
+
+def test_only_the_first_blocks_halve_and_the_features_are_its_map():
+    whole = toys.conv4(size=28, halvings=0)
+    assert whole.map_shape == (8, 28, 28)
+    encoder = toys.conv4(size=28, halvings=2)
+    assert encoder.map_shape == (8, 7, 7)
+    x = toys.images(2, size=28)
+    maps = encoder.blocks(encoder.scaled(x))
+    torch.testing.assert_close(encoder(x).unflatten(1, encoder.map_shape), maps)
+    halving = [isinstance(block[2], nn.MaxPool2d) for block in encoder.blocks]
+    assert halving == [True, True, False, False]
+
+
+def test_without_halving_in_it_a_block_keeps_its_form_with_strides_too():
+    encoder = toys.conv4(size=28, halve="stride", halvings=2)
+    assert [block[0].stride for block in encoder.blocks] == [(2, 2), (2, 2), (1, 1), (1, 1)]
+    assert encoder(toys.images(2, size=28)).shape == (2, 8 * 7 * 7)
+
+
+def test_features_that_are_no_map_have_no_form():
+    assert toys.conv4(read="mean").map_shape is None
+
+
+@pytest.mark.parametrize("halvings", [-1, 5])
+def test_there_are_four_blocks_to_halve_in(halvings):
+    with pytest.raises(ConfigError, match=f"halvings is {halvings}, .* 0 to 4"):
+        toys.conv4(halvings=halvings)
+
+
+def test_fewer_halvings_leave_something_of_smaller_images():
+    with pytest.raises(ConfigError, match=r"3 halvings leave nothing of 4 pixels\. Take size=8"):
+        toys.conv4(size=4, halvings=3)
+    assert toys.conv4(size=4, halvings=2).map_shape == (8, 1, 1)

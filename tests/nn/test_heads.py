@@ -5,7 +5,15 @@ import torch
 from torch.nn.functional import one_hot
 
 import toys
-from medshot.nn.heads import Linear, Prototypes, class_means, distances, features, squared_distances, zero_head
+from medshot.nn.heads import (
+    Linear,
+    Prototypes,
+    class_means,
+    distances,
+    features,
+    squared_distances,
+    zero_head,
+)
 
 
 def test_squared_distances_are_sums_of_squared_differences():

@@ -68,6 +68,12 @@ def automatic(encoder: str | None = None, options: Sequence[str] = ()) -> Auto:
 
 def refuse_transductive(learner: Learner) -> None:
     """Raise `SaveError` if what `learner` learns could not be saved: before the work, not after."""
+    if learner.transductive:
+        raise SaveError(
+            f"{_name(learner)} is transductive: it answers all images together, so what it learns "
+            "cannot be saved, as one image alone would get another answer. Take another learner "
+            "(`medshot learners`); `medshot evaluate` can measure this one."
+        )
     if getattr(learner.encoder, "transductive", False):
         raise SaveError(
             "This encoder normalises each image by the others of its batch, so what it learns "

@@ -41,8 +41,9 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
     card = predictor.known_card()
     if predictor.transductive:
         raise SaveError(
-            "This predictor normalises each image by the other images of its batch, so one image "
-            "alone gets another answer. Use norm='group' or norm='batch' in the encoder."
+            "This predictor is transductive: it reads the images of a batch together, so one image "
+            "alone gets another answer. Use norm='group' or norm='batch' in the encoder, and a "
+            "learner that `medshot learners` does not call transductive."
         )
     frozen = predictor.freeze()
     tensors = save({n: t.contiguous() for n, t in frozen.state_dict().items()})

@@ -23,6 +23,10 @@ class Conv4(Encoder):
     Snell's at any size), or take its `mean` over space (Finn's code for Omniglot). The default
     normalisation is by group, not by batch: one image alone must get the answer it gets among
     others.
+
+    Only the first `halvings` blocks halve: Sung et al. 2018, arXiv:1711.06025, pool in the first
+    two of the four (and pad none of these), so that what comes next still sees a map. `map_shape`
+    is the form (c, h, w) of the last map where `read` flattens it.
     """
 
     source = "Vinyals et al. 2016, arXiv:1606.04080"
@@ -36,6 +40,7 @@ class Conv4(Encoder):
         norm: str = "group",
         halve: str = "pool",
         read: str = "flatten",
+        halvings: int = 4,
         scaling: str = "standard",
     ) -> None:
         super().__init__(channels, size, scaling)
@@ -43,17 +48,20 @@ class Conv4(Encoder):
             raise unknown(halve, ("pool", "stride"), kind="way to halve")
         if read not in ("flatten", "mean"):
             raise unknown(read, ("flatten", "mean"), kind="way to read features")
-        widths = [channels, width, width, width, width]
-        self.blocks = nn.Sequential(*(_block(a, b, norm, halve) for a, b in pairwise(widths)))
-        side = size
-        for _ in range(4):
-            side = side // 2 if halve == "pool" else (side + 1) // 2
+        if not 0 <= halvings <= 4:
+            raise ConfigError(f"halvings is {halvings}, but there are four blocks: 0 to 4.")
+        side = _side(size, halve, halvings)
         if side < 1:
             raise ConfigError(
-                f"Four halvings leave nothing of {size} pixels. Take size=16 or more, or "
-                'halve="stride".'
+                f"{halvings} halvings leave nothing of {size} pixels. Take size={2**halvings} or "
+                'more, halve="stride" or fewer halvings.'
             )
+        ways = [halve] * halvings + ["none"] * (4 - halvings)
+        widths = pairwise([channels, width, width, width, width])
+        blocks = zip(widths, ways, strict=True)
+        self.blocks = nn.Sequential(*(_block(a, b, norm, way) for (a, b), way in blocks))
         self.read = read
+        self.map_shape = (width, side, side) if read == "flatten" else None
         self.transductive = norm == "transductive"
         self.n_features = width if read == "mean" else width * side * side
 
@@ -61,6 +69,12 @@ class Conv4(Encoder):
         """The features of images in [0, 1]."""
         maps = self.blocks(self.scaled(x))
         return maps.mean((2, 3)) if self.read == "mean" else flat(maps)
+
+
+def _side(size: int, halve: str, halvings: int) -> int:
+    for _ in range(halvings):
+        size = size // 2 if halve == "pool" else (size + 1) // 2
+    return size
 
 
 def _block(inputs: int, outputs: int, policy: str, halve: str) -> nn.Sequential:

@@ -142,6 +142,14 @@ def test_a_truncated_image_is_named(medshot: Medshot, tmp_path: Path) -> None:
     assert _left(tmp_path) == ["mine"]
 
 
+def test_a_transductive_learner_is_refused_before_the_work(
+    medshot: Medshot, tmp_path: Path
+) -> None:
+    ended = medshot("adapt", "nowhere", "--learner", "tim", "--out", tmp_path / "model")
+    assert ended.refused("tim is transductive")
+    assert _left(tmp_path) == []
+
+
 def test_a_transductive_run_is_refused_before_the_work(
     medshot: Medshot, tmp_path: Path, taught: Path
 ) -> None:

@@ -25,6 +25,9 @@ def test_all_of_it_can_be_read(
         assert registry.file_of(cls) in text
         assert cls.source in text
     assert ("steps=5" in text) is bool(options)
+    kinds = registry.learners().values()
+    assert text.count("(baseline)") == sum(not cls.trainable for cls in kinds) > 0
+    assert text.count("(transductive)") == sum(cls.transductive for cls in kinds) > 0
 
 
 def test_a_missing_package_is_said(medshot: Medshot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ def learners(
     table.columns[0].no_wrap = True
     table.columns[2].overflow = "fold"
     for name, cls in registry.learners().items():
-        kind = "" if cls.trainable else "\n(baseline)"
+        kinds = {"baseline": not cls.trainable, "transductive": cls.transductive}
+        kind = "".join(f"\n({name})" for name, is_so in kinds.items() if is_so)
         tasks = ", ".join(task.kind for task in cls.supports)
         lines = [cls.source, registry.file_of(cls), *([options_text(cls)] if options else [])]
         table.add_row(name + kind, tasks, "\n".join(line for line in lines if line))

@@ -1,0 +1,60 @@
+"""SimpleShot: the nearest centroid among features that are centred first."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ShapeError
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.learners.registry import register
+from medshot.nn.centred import CentredPrototypes, directions
+from medshot.nn.heads import class_means, features
+from medshot.tasks import Classification, one_hot
+
+
+@register("simpleshot")
+class SimpleShot(Learner):
+    """Class means of features that are centred and L2-normalised, squared Euclidean distance.
+
+    Source: Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623, sec. 3 ("CL2N"). The
+    paper's centre is the mean feature of the base classes: give it as `centre`.
+
+    Where we differ: without `centre`, the base classes are not known, and the mean of the support's
+    own class means takes the place of theirs. It is far less certain, and moves what is known of
+    the classes to be told apart from; with two classes the two are then opposite directions.
+    `scale` sharpens the probabilities and changes no decision.
+    """
+
+    supports = (Classification,)
+    source = "Wang et al. 2019, arXiv:1911.04623"
+    trainable = False
+
+    def __init__(
+        self, encoder: nn.Module, *, centre: Sequence[float] | None = None, scale: float = 10.0
+    ) -> None:
+        super().__init__()
+        self.encoder, self.scale = encoder, scale
+        self.centre = None if centre is None else torch.tensor(centre, dtype=torch.float64)
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Average the directions of each class."""
+        z = features(self.encoder, support.x, unit=False)
+        labels = one_hot(support.y, task.n_outputs, like=z)
+        centre = self._centre(z, labels)
+        prototypes = class_means(directions(z, centre), labels)
+        return CentredPrototypes(self.encoder, centre, prototypes, z.new_tensor(self.scale))
+
+    def _centre(self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Float[Tensor, "f"]:
+        if self.centre is None:
+            return class_means(z, labels).mean(0)
+        if len(self.centre) != z.shape[1]:
+            raise ShapeError(
+                f"centre has {len(self.centre)} numbers, and the encoder gives {z.shape[1]} "
+                "features. Give the mean of its features over the base classes, or None."
+            )
+        return self.centre.to(z)

@@ -1,0 +1,50 @@
+"""Are two images of one class? A weighted distance between their features, as log-odds."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.parts import part
+from medshot.core.predictor import Predictor
+from medshot.nn.heads import features
+
+
+@part("predictor", "siamese")
+class Verifier(Predictor):
+    """A class's score is the mean log-odds that the image belongs with one of its `known` ones."""
+
+    known: Tensor
+    labels: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        known: Float[Tensor, "m f"],
+        labels: Float[Tensor, "m k"],
+        weight: Float[Tensor, "f"],
+        bias: Float[Tensor, ""],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.transductive = bool(getattr(encoder, "transductive", False))
+        self.register_buffer("known", known)
+        self.register_buffer("labels", labels)
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+        """The mean log-odds a class."""
+        z = features(self.encoder, x, unit=False)
+        with torch.autocast(z.device.type, enabled=False):
+            odds = log_odds(z[:, None] - self.known, self.weight, self.bias)  # n m
+            return odds @ self.labels / self.labels.sum(0)
+
+
+def log_odds(
+    difference: Float[Tensor, "*pairs f"], weight: Float[Tensor, "f"], bias: Float[Tensor, ""]
+) -> Float[Tensor, "*pairs"]:
+    """The log-odds that two images are of one class, from the difference of their features."""
+    with torch.autocast(difference.device.type, enabled=False):
+        return difference.abs() @ weight + bias

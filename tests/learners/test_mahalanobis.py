@@ -1,0 +1,80 @@
+"""Covariances and distances written out as matrices, class by class."""
+
+import pytest
+import torch
+
+import toys
+from medshot.core.episode import Examples
+from medshot.learners import build
+from medshot.tasks import Classification
+
+
+def _learner(rank: int):
+    learner = build("mahalanobis", encoder=toys.Projection(outputs=6), rank=rank).double()
+    with torch.no_grad():
+        for parameter in (learner.log_prior, learner.log_task, learner.log_class):
+            parameter.copy_(torch.randn_like(parameter))
+    return learner
+
+
+def _support(counts: tuple[int, ...]) -> Examples:
+    y = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return Examples(torch.randn(len(y), 1, 16, 16, dtype=torch.float64), y)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("counts", [(4, 4, 4), (1, 5, 3), (1, 1, 1)])
+def test_scores_are_minus_half_the_distance_by_the_shrunk_covariance(rank, counts):
+    learner, support = _learner(rank), _support(counts)
+    queries = torch.randn(5, 1, 16, 16, dtype=torch.float64)
+    z, zq = learner.encoder(support.x), learner.encoder(queries)
+    a, b = learner.log_task.exp(), learner.log_class.exp()
+    prior = torch.diag(learner.log_prior.exp())
+    for direction in learner.directions if rank else ():
+        prior = prior + torch.outer(direction, direction)
+    means = [z[support.y == c].mean(0) for c in range(3)]
+    scatters = []
+    for c, mean in enumerate(means):
+        rest = z[support.y == c] - mean
+        scatters.append(sum(torch.outer(r, r) for r in rest))
+    task = (a * prior + sum(scatters)) / (a + len(z) - 3)
+    scores = learner.adapt(support, Classification(3))(queries)
+    for c, (mean, scatter, n) in enumerate(zip(means, scatters, counts, strict=True)):
+        covariance = (b * task + scatter) / (b + n - 1)
+        for i, query in enumerate(zq):
+            slow = -0.5 * (query - mean) @ torch.linalg.solve(covariance, query - mean)
+            torch.testing.assert_close(scores[i, c], slow)
+
+
+def test_before_meta_learning_one_image_a_class_makes_it_the_nearest_centroid():
+    ep = toys.episode(Classification(3), shots=1)
+    encoder = toys.Projection()
+    ours = build("mahalanobis", encoder=encoder).adapt(ep.support, ep.task)(ep.query.x)
+    nearest = build("prototypical", encoder=encoder).adapt(ep.support, ep.task)(ep.query.x)
+    torch.testing.assert_close(ours, nearest / 2)
+
+
+def test_a_large_prior_weight_forgets_the_spread_of_the_support():
+    ep, learner = toys.episode(Classification(3)), build("mahalanobis", encoder=toys.Projection())
+    near = build("prototypical", encoder=learner.encoder).adapt(ep.support, ep.task)(ep.query.x)
+    with torch.no_grad():
+        spread = (learner.adapt(ep.support, ep.task)(ep.query.x) - near / 2).abs().max()
+        learner.log_task.fill_(20.0)
+        learner.log_class.fill_(20.0)
+    assert spread > 0.1
+    torch.testing.assert_close(learner.adapt(ep.support, ep.task)(ep.query.x), near / 2)
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_everything_is_meta_learnt(rank):
+    ep, learner = toys.episode(Classification(3)), _learner(rank).float()
+    learner.meta_loss(ep).backward()
+    own = [name for name, _ in learner.named_parameters() if not name.startswith("encoder")]
+    assert len(own) == (4 if rank else 3)
+    assert all(p.grad is not None and p.grad.any() for p in learner.parameters() if p.ndim != 1)
+
+
+def test_meta_loss_is_the_loss_of_adapting_and_predicting():
+    ep, learner = toys.episode(Classification(3)), build("mahalanobis", encoder=toys.conv4())
+    adapted = ep.task.loss(learner.adapt(ep.support, ep.task)(ep.query.x), ep.query.y)
+    torch.testing.assert_close(learner.meta_loss(ep), adapted)

@@ -1,0 +1,99 @@
+"""Relation scores and their squared error against Sung's formulas, with maps and without."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import toys
+from medshot.core.errors import ConfigError
+from medshot.evaluation.encoded import without_encoder
+from medshot.learners import build
+from medshot.nn import Pixels
+from medshot.tasks import Classification
+
+
+def test_the_loss_is_the_mean_squared_error_of_scores_to_same_or_not():
+    ep = toys.episode(Classification(3))
+    learner = build("relation", encoder=toys.conv4(halvings=2))
+    scores = learner.adapt(ep.support, ep.task)(ep.query.x).sigmoid()
+    errors = [
+        (scores[i, c] - (1.0 if y == c else 0.0)) ** 2
+        for i, y in enumerate(ep.query.y)
+        for c in range(3)
+    ]
+    torch.testing.assert_close(learner.meta_loss(ep), sum(errors) / len(errors))
+
+
+@pytest.mark.parametrize("combine", ["mean", "sum"])
+def test_a_class_is_the_mean_or_the_sum_of_its_images(combine):
+    ep = toys.episode(Classification(3))
+    support = ep.support[torch.tensor([0, 1, 2, 3, 6])]
+    learner = build("relation", encoder=toys.Projection(), combine=combine)
+    centres = learner.adapt(support, ep.task).centres
+    for c, n in ((0, 3), (1, 1), (2, 1)):
+        total = learner.encoder(support.x[support.y == c]).sum(0)
+        torch.testing.assert_close(centres[c], total / n if combine == "mean" else total)
+
+
+def test_at_first_the_cosine_decides_and_0_leaves_it_out():
+    ep, encoder = toys.episode(Classification(3)), toys.Projection()
+    z, known = (torch.nn.functional.normalize(encoder(e.x), dim=1) for e in (ep.query, ep.support))
+    torch.manual_seed(0)
+    with_it = build("relation", encoder=encoder, cosine=10.0)
+    torch.manual_seed(0)
+    without = build("relation", encoder=encoder, cosine=0.0)
+    one = ep.support[torch.arange(3)]
+    added = [learner.adapt(one, ep.task)(ep.query.x) for learner in (with_it, without)]
+    offset = with_it.relation.score[-1].bias - without.relation.score[-1].bias
+    torch.testing.assert_close(added[0] - added[1], 10 * z @ known[:3].T + offset)
+    assert with_it.relation.score[-1].bias == -5
+    assert "relation.cosine" not in dict(without.named_parameters())
+
+
+def test_maps_are_compared_by_convolutions_where_the_encoder_has_maps():
+    maps = build("relation", encoder=toys.conv4(halvings=2)).relation
+    assert maps.of_image.weight.shape == (64, 8, 3, 3)
+    for encoder in (toys.conv4(read="mean"), Pixels(channels=1, size=16)):
+        vectors = build("relation", encoder=encoder).relation
+        assert vectors.of_image.weight.shape == (64, encoder.n_features, 1, 1)
+
+
+def test_features_that_were_encoded_beforehand_are_maps_again():
+    ep = toys.episode(Classification(3))
+    learner = build("relation", encoder=toys.conv4(halvings=2))
+    support, query = (replace(e, x=learner.encoder(e.x)) for e in (ep.support, ep.query))
+    encoded = without_encoder(learner).adapt(support, ep.task)(query.x)
+    torch.testing.assert_close(encoded, learner.adapt(ep.support, ep.task)(ep.query.x))
+
+
+def test_with_batch_norm_one_image_still_gets_the_answer_it_gets_among_others():
+    ep = toys.episode(Classification(3))
+    learner = build("relation", encoder=toys.conv4(halvings=2), norm="batch")
+    learner.train().meta_loss(ep)  # moves the statistics that are kept
+    predictor = learner.eval().adapt(ep.support, ep.task)
+    alone = torch.cat([predictor(x[None]) for x in ep.query.x])
+    torch.testing.assert_close(alone, predictor(ep.query.x), atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"combine": "median"}, "no way to combine .* 'median'"),
+        ({"norm": "transductive"}, "no normalisation policy of a relation"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(options, told):
+    with pytest.raises(ConfigError, match=told):
+        build("relation", encoder=toys.conv4(), **options)
+
+
+def test_scores_are_given_in_full_precision():
+    ep = toys.episode(Classification(3))
+    learner = build("relation", encoder=toys.conv4(halvings=2))
+    exact = learner.meta_loss(ep)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert learner.adapt(ep.support, ep.task)(ep.query.x).dtype == torch.float32
+        loss = learner.meta_loss(ep)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, atol=0.05, rtol=0.05)
