@@ -5,6 +5,7 @@ import torch
 
 import toys
 from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
 from medshot.learners import build
 from medshot.tasks import Classification
 
@@ -55,7 +56,8 @@ def test_before_meta_learning_one_image_a_class_makes_it_the_nearest_centroid():
 
 
 def test_a_large_prior_weight_forgets_the_spread_of_the_support():
-    ep, learner = toys.episode(Classification(3)), build("mahalanobis", encoder=toys.Projection())
+    ep, own = toys.episode(Classification(3)), {"task_weight": 1.0, "class_weight": 1.0}
+    learner = build("mahalanobis", encoder=toys.Projection(), **own)
     near = build("prototypical", encoder=learner.encoder).adapt(ep.support, ep.task)(ep.query.x)
     with torch.no_grad():
         spread = (learner.adapt(ep.support, ep.task)(ep.query.x) - near / 2).abs().max()
@@ -78,3 +80,9 @@ def test_meta_loss_is_the_loss_of_adapting_and_predicting():
     ep, learner = toys.episode(Classification(3)), build("mahalanobis", encoder=toys.conv4())
     adapted = ep.task.loss(learner.adapt(ep.support, ep.task)(ep.query.x), ep.query.y)
     torch.testing.assert_close(learner.meta_loss(ep), adapted)
+
+
+@pytest.mark.parametrize("options", [{"task_weight": 0.0}, {"class_weight": -1.0}])
+def test_a_weight_of_no_images_is_refused(options):
+    with pytest.raises(ConfigError, match="above 0"):
+        build("mahalanobis", encoder=toys.Projection(), **options)

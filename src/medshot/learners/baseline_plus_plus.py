@@ -22,7 +22,9 @@ class BaselinePlusPlus(Learner):
 
     Where we differ: nothing is drawn at random, so that the same support gives the same
     predictor. The directions begin at the class means, not anywhere (the weights that Qi, Brown &
-    Lowe 2018, arXiv:1712.07136, imprint), and each step takes the whole support, not 4 images.
+    Lowe 2018, arXiv:1712.07136, imprint), and each step takes the whole support, not 4 images, at
+    10 times their rate. `scale` is 10, where their code has 2, so that the odds of a few classes
+    can be far from even.
     """
 
     supports = (Classification,)
@@ -31,7 +33,7 @@ class BaselinePlusPlus(Learner):
     exact = False
 
     def __init__(
-        self, encoder: nn.Module, *, scale: float = 10.0, lr: float = 0.01, steps: int = 100
+        self, encoder: nn.Module, *, scale: float = 10.0, lr: float = 0.1, steps: int = 100
     ) -> None:
         super().__init__()
         self.encoder, self.scale, self.lr, self.steps = encoder, scale, lr, steps

@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
@@ -29,21 +30,34 @@ class Mahalanobis(Learner):
     about the class means, Q = (a P + S) / (a + n - k) for the task and
     Q_c = (b Q + S_c) / (b + n_c - 1) for a class; the paper's lambda = n_c / (n_c + 1) would be
     b = 1 with n_c in place of n_c - 1, but one image says nothing about a spread, and here leaves
-    Q as it is. The encoder is not adapted to the task. As in the paper the determinants are left
-    out.
+    Q as it is. a and b begin at 100 images: from 1 the spread of a few images drowns the prior
+    and meta-training starts far behind. The encoder is not adapted to the task. As in the paper
+    the determinants are left out.
     """
 
     supports = (Classification,)
     source = "Bateni et al. 2020, arXiv:1912.03432"
 
-    def __init__(self, encoder: nn.Module, *, rank: int = 0) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        rank: int = 0,
+        task_weight: float = 100.0,
+        class_weight: float = 100.0,
+    ) -> None:
         super().__init__()
+        if task_weight <= 0 or class_weight <= 0:
+            raise ConfigError(
+                f"task_weight and class_weight count images, above 0: not {task_weight} and "
+                f"{class_weight}."
+            )
         self.encoder = encoder
         f = n_features(encoder)
         self.log_prior = nn.Parameter(torch.zeros(f))
         self.directions = nn.Parameter(torch.randn(rank, f) / f**0.5) if rank else None
-        self.log_task = nn.Parameter(torch.zeros(()))  # a, in images
-        self.log_class = nn.Parameter(torch.zeros(()))  # b, in images
+        self.log_task = nn.Parameter(torch.tensor(float(task_weight)).log())  # a
+        self.log_class = nn.Parameter(torch.tensor(float(class_weight)).log())  # b
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Estimate means and covariances."""
