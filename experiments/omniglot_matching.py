@@ -8,7 +8,9 @@ episodes with images shifted by up to 2 pixels, as all of these experiments.
 
 from omniglot import FAST, Experiment
 
-MATCHING = Experiment("matching", 0.981, way=20, steps=3000, shift=2, training=FAST)
+MATCHING = Experiment(
+    "matching", 0.981, options={"scale": 30.0}, way=20, steps=3000, shift=2, training=FAST
+)
 
 if __name__ == "__main__":
     MATCHING.main(__doc__)

@@ -8,7 +8,9 @@ episodes with images shifted by up to 2 pixels, as all of these experiments.
 
 from omniglot import FAST, Experiment
 
-MEMORY_NETWORK = Experiment("memory-network", None, way=20, steps=3000, shift=2, training=FAST)
+MEMORY_NETWORK = Experiment(
+    "memory-network", None, options={"strength": 20.0}, way=20, steps=3000, shift=2, training=FAST
+)
 
 if __name__ == "__main__":
     MEMORY_NETWORK.main(__doc__)

@@ -10,7 +10,14 @@ episodes with images shifted by up to 2 pixels, as all of these experiments.
 from omniglot import FAST, Experiment
 
 META_MEMORY = Experiment(
-    "meta-memory", 0.9895, way=20, steps=3000, shift=2, training=FAST, checked=False
+    "meta-memory",
+    0.9895,
+    way=20,
+    steps=3000,
+    shift=2,
+    options={"width": 64},
+    training=FAST,
+    checked=False,
 )
 
 if __name__ == "__main__":

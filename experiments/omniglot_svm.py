@@ -8,7 +8,7 @@ episodes with images shifted by up to 2 pixels, as all of these experiments.
 
 from omniglot import FAST, Experiment
 
-SVM = Experiment("svm", None, way=20, steps=3000, shift=2, training=FAST)
+SVM = Experiment("svm", None, way=20, steps=3000, shift=2, training={**FAST, "lr": 3e-3})
 
 if __name__ == "__main__":
     SVM.main(__doc__)

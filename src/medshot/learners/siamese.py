@@ -32,8 +32,7 @@ class Siamese(Learner):
     Where we differ: the paper takes the class of the most probable image, of one a class; with
     more we take the mean of the log-odds. Its h ends in a sigmoid, ours as the encoder does.
     `weight` and `bias` start such that p is near one half for features of about 1: from a start
-    near zero all pairs look alike, and learning is slow (after 200 steps of 20-way 1-shot on
-    Omniglot, validation 5-way 1-shot was 63 % in place of 93 %).
+    near zero all pairs look alike, and learning is slow (docs/log.md).
     """
 
     supports = (Classification,)
