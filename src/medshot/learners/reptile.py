@@ -35,8 +35,8 @@ class Reptile(MAML):
         encoder: nn.Module,
         *,
         way: int | None = None,
-        lr: float = 0.003,
-        steps: int = 5,
+        lr: float = 0.001,
+        steps: int = 10,
         test_steps: int | None = None,
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
