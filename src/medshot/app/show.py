@@ -1,6 +1,7 @@
 """Tables and lines for people. What users named (files, classes) is shown, never obeyed."""
 
 import contextlib
+import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -16,7 +17,8 @@ from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import paired
 
-console = Console(highlight=False, markup=False, emoji=False)
+FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, the first speaks for all
+console = Console(highlight=False, markup=False, emoji=False, quiet=not FIRST)
 errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 

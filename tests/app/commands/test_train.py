@@ -1,5 +1,7 @@
 """`medshot train`: a run that goes on where it was, and says what comes next."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,15 @@ def test_a_baseline_has_nothing_to_train(medshot: Medshot, taught: Path, tmp_pat
     out = tmp_path / "run"
     assert medshot("train", "lda", "--data", taught, "--out", out, *SMALL).refused("is a baseline")
     assert not out.exists()
+
+
+def test_several_processes_speak_with_one_voice(tmp_path: Path, taught: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "medshot", "train", "prototypical"]
+    command += ["--data", str(taught), "--out", str(tmp_path / "run"), "--meta-batch", "2"]
+    done = subprocess.run(
+        [*command, *SMALL, *TRAIN], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Next: medshot adapt") == 1
+    assert load_run(tmp_path / "run").history
