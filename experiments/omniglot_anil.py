@@ -6,19 +6,9 @@ The paper gives 20-way numbers only. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
-ANIL = Experiment(
-    "anil",
-    None,
-    protocol=FINN,
-    encoder=FINN_CONV4,
-    options={"way": 5, "lr": 0.5, "steps": 5},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
-)
+ANIL = Experiment("anil", None, options={"way": 5, "lr": 0.5, "steps": 5}, **ON_FINN)
 
 if __name__ == "__main__":
     ANIL.main(__doc__)

@@ -6,9 +6,9 @@ The paper gives no number for this protocol. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-CONTRASTIVE = Experiment("contrastive", None, way=20, steps=3000, shift=2, training=FAST)
+CONTRASTIVE = Experiment("contrastive", None, **ON_SNELL)
 
 if __name__ == "__main__":
     CONTRASTIVE.main(__doc__)

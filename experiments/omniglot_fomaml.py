@@ -7,19 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
 FOMAML = Experiment(
     "fomaml",
     0.983,
-    protocol=FINN,
-    encoder=FINN_CONV4,
     options={"way": 5, "lr": 2.0, "steps": 1, "test_steps": 3},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
     checked=False,
+    **ON_FINN,
 )
 
 if __name__ == "__main__":

@@ -7,19 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
 IMAML = Experiment(
     "imaml",
     0.9916,
-    protocol=FINN,
-    encoder=FINN_CONV4,
     options={"way": 5, "lr": 0.1, "steps": 16, "pull": 2.0},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
     checked=False,
+    **ON_FINN,
 )
 
 if __name__ == "__main__":

@@ -6,11 +6,9 @@ Published (Vinyals et al. 2016): 98.1 %. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-MATCHING = Experiment(
-    "matching", 0.981, options={"scale": 30.0}, way=20, steps=3000, shift=2, training=FAST
-)
+MATCHING = Experiment("matching", 0.981, options={"scale": 30.0}, **ON_SNELL)
 
 if __name__ == "__main__":
     MATCHING.main(__doc__)

@@ -6,9 +6,9 @@ Published (Vinyals et al. 2016, with full context embeddings): 98.1 %. Meta-trai
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-MATCHING_FCE = Experiment("matching-fce", 0.981, way=20, steps=3000, shift=2, training=FAST)
+MATCHING_FCE = Experiment("matching-fce", 0.981, **ON_SNELL)
 
 if __name__ == "__main__":
     MATCHING_FCE.main(__doc__)

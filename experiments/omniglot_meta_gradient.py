@@ -6,18 +6,10 @@ The papers give no number for this protocol. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
 META_GRADIENT = Experiment(
-    "meta-gradient",
-    None,
-    protocol=FINN,
-    encoder=FINN_CONV4,
-    options={"way": 5, "lr": 0.5, "steps": 3},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
+    "meta-gradient", None, options={"way": 5, "lr": 0.5, "steps": 3}, **ON_FINN
 )
 
 if __name__ == "__main__":

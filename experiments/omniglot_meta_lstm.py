@@ -6,19 +6,9 @@ The paper gives no number for Omniglot. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
-META_LSTM = Experiment(
-    "meta-lstm",
-    None,
-    protocol=FINN,
-    encoder=FINN_CONV4,
-    options={"way": 5, "lr": 0.5, "steps": 3},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
-)
+META_LSTM = Experiment("meta-lstm", None, options={"way": 5, "lr": 0.5, "steps": 3}, **ON_FINN)
 
 if __name__ == "__main__":
     META_LSTM.main(__doc__)

@@ -7,18 +7,9 @@ checked against the paper's text. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-META_MEMORY = Experiment(
-    "meta-memory",
-    0.9895,
-    way=20,
-    steps=3000,
-    shift=2,
-    options={"width": 64},
-    training=FAST,
-    checked=False,
-)
+META_MEMORY = Experiment("meta-memory", 0.9895, options={"width": 64}, checked=False, **ON_SNELL)
 
 if __name__ == "__main__":
     META_MEMORY.main(__doc__)

@@ -7,19 +7,10 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import FINN, FINN_CONV4, Experiment
+from omniglot import ON_FINN, Experiment
 
 META_SGD = Experiment(
-    "meta-sgd",
-    0.9953,
-    protocol=FINN,
-    encoder=FINN_CONV4,
-    options={"way": 5, "lr": 0.5, "steps": 1},
-    way=5,
-    query=1,
-    steps=2000,
-    training={"meta_batch": 16},
-    checked=False,
+    "meta-sgd", 0.9953, options={"way": 5, "lr": 0.5, "steps": 1}, checked=False, **ON_FINN
 )
 
 if __name__ == "__main__":

@@ -7,17 +7,10 @@ checked against the paper's text. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
 RELATION = Experiment(
-    "relation",
-    0.996,
-    way=20,
-    steps=3000,
-    shift=2,
-    training=FAST,
-    encoder={"norm": "batch", "halvings": 2},
-    checked=False,
+    "relation", 0.996, encoder={"norm": "batch", "halvings": 2}, checked=False, **ON_SNELL
 )
 
 if __name__ == "__main__":

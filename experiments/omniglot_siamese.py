@@ -7,9 +7,9 @@ checked against the paper's text. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-SIAMESE = Experiment("siamese", 0.967, way=20, steps=3000, shift=2, training=FAST, checked=False)
+SIAMESE = Experiment("siamese", 0.967, checked=False, **ON_SNELL)
 
 if __name__ == "__main__":
     SIAMESE.main(__doc__)

@@ -6,9 +6,9 @@ Published (Mishra et al. 2018): 99.07 %. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import ON_SNELL, Experiment
 
-SNAIL = Experiment("snail", 0.9907, way=20, steps=3000, shift=2, training=FAST)
+SNAIL = Experiment("snail", 0.9907, **ON_SNELL)
 
 if __name__ == "__main__":
     SNAIL.main(__doc__)

@@ -6,9 +6,9 @@ The paper gives no number for this protocol. Meta-trained on 20-way 1-shot
 episodes with images shifted by up to 2 pixels, as all of these experiments.
 """
 
-from omniglot import FAST, Experiment
+from omniglot import FAST, ON_SNELL, Experiment
 
-SVM = Experiment("svm", None, way=20, steps=3000, shift=2, training={**FAST, "lr": 3e-3})
+SVM = Experiment("svm", None, **{**ON_SNELL, "training": {**FAST, "lr": 3e-3}})
 
 if __name__ == "__main__":
     SVM.main(__doc__)

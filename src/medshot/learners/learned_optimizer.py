@@ -1,21 +1,43 @@
 """Learnt optimizers: a small network in place of gradient descent's rule."""
 
+from collections.abc import Callable
+from typing import ClassVar
+
 from torch import nn
 
 from medshot.inner.coordinatewise import LSTMRule, MLPRule
+from medshot.inner.rule import UpdateRule
 from medshot.learners.maml import MAML
 from medshot.learners.registry import register
 
 
-class _LearnedOptimizer(MAML):
-    """MAML's start, and a learnt rule for the steps from it."""
+class LearnedOptimizer(MAML):
+    """MAML's start, and a learnt rule for the steps from it: a network.
+
+    `hidden` is how many units it has, by default as many as suit its kind.
+    """
+
+    network: ClassVar[Callable[..., UpdateRule]]
 
     exact = False  # the rules see gradients as numbers: nothing flows back through them
     first_order = True
 
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        way: int | None = None,
+        lr: float = 0.03,
+        steps: int = 5,
+        test_steps: int | None = None,
+        hidden: int | None = None,
+    ) -> None:
+        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        self.rule = self.network(lr=lr, **({} if hidden is None else {"hidden": hidden}))
+
 
 @register("lstm-optimizer")
-class LSTMOptimizer(_LearnedOptimizer):
+class LSTMOptimizer(LearnedOptimizer):
     """Inner steps by an LSTM that every scalar shares, with a memory for each.
 
     Source: Andrychowicz et al. 2016, arXiv:1606.04474, sec. 2.1. The paper's symbols: m is
@@ -27,39 +49,15 @@ class LSTMOptimizer(_LearnedOptimizer):
     """
 
     source = "Andrychowicz et al. 2016, arXiv:1606.04474"
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        *,
-        way: int | None = None,
-        lr: float = 0.03,
-        steps: int = 5,
-        test_steps: int | None = None,
-        hidden: int = 8,
-    ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
-        self.rule = LSTMRule(lr=lr, hidden=hidden)
+    network = LSTMRule
 
 
 @register("mlp-optimizer")
-class MLPOptimizer(_LearnedOptimizer):
+class MLPOptimizer(LearnedOptimizer):
     """Inner steps by a perceptron on a scalar's gradient, value and momenta.
 
     Source: Metz et al. 2019, arXiv:1810.10180. Where we differ: as `LSTMOptimizer`.
     """
 
     source = "Metz et al. 2019, arXiv:1810.10180"
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        *,
-        way: int | None = None,
-        lr: float = 0.03,
-        steps: int = 5,
-        test_steps: int | None = None,
-        hidden: int = 16,
-    ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
-        self.rule = MLPRule(lr=lr, hidden=hidden)
+    network = MLPRule

@@ -58,7 +58,11 @@ class MAML(Learner):
         self.encoder, self.way, self.remat = encoder, way, remat
         self.steps, self.test_steps = steps, steps if test_steps is None else test_steps
         self.head = nn.Linear(n_features(encoder), way) if way else None
-        self.rule: UpdateRule = SGD(lr)
+        self.rule = self.make_rule(lr)
+
+    def make_rule(self, lr: float) -> UpdateRule:
+        """How parameters move: by one fixed rate."""
+        return SGD(lr)
 
     def check(self, task: Task) -> None:
         """Also refuses a number of classes other than the head's."""

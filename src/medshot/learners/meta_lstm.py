@@ -1,14 +1,12 @@
 """The LSTM meta-learner: training as the cell of an LSTM."""
 
-from torch import nn
-
 from medshot.inner.meta_lstm import MetaLSTMRule
-from medshot.learners.maml import MAML
+from medshot.learners.learned_optimizer import LearnedOptimizer
 from medshot.learners.registry import register
 
 
 @register("meta-lstm")
-class MetaLSTM(MAML):
+class MetaLSTM(LearnedOptimizer):
     """Inner steps that also forget, with gates that are learnt.
 
     Source: Ravi & Larochelle 2017, "Optimization as a model for few-shot learning", ICLR,
@@ -19,18 +17,4 @@ class MetaLSTM(MAML):
     """
 
     source = "Ravi & Larochelle 2017, ICLR"
-    exact = False
-    first_order = True
-
-    def __init__(
-        self,
-        encoder: nn.Module,
-        *,
-        way: int | None = None,
-        lr: float = 0.03,
-        steps: int = 5,
-        test_steps: int | None = None,
-        hidden: int = 8,
-    ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
-        self.rule = MetaLSTMRule(lr=lr, hidden=hidden)
+    network = MetaLSTMRule

@@ -1,7 +1,5 @@
 """Meta-SGD: where to start, which way to go and how fast, all of it learnt."""
 
-from torch import nn
-
 from medshot.inner.rates import PerParameterSGD
 from medshot.learners.maml import MAML
 from medshot.learners.registry import register
@@ -21,15 +19,6 @@ class MetaSGD(MAML):
 
     source = "Li et al. 2017, arXiv:1707.09835"
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        *,
-        way: int | None = None,
-        lr: float = 0.03,
-        steps: int = 5,
-        test_steps: int | None = None,
-        remat: bool = False,
-    ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
-        self.rule = PerParameterSGD(self.template(), lr)
+    def make_rule(self, lr: float) -> PerParameterSGD:
+        """A rate for every scalar."""
+        return PerParameterSGD(self.template(), lr)
