@@ -33,7 +33,13 @@ FORM = {"channels": 1, "size": 28, "scaling": "invert"}
 FINN_CONV4 = {"norm": "transductive", "halve": "stride", "read": "mean"}
 FAST = {"bf16": True, "channels_last": True}
 # What most experiments on each protocol have in common.
-ON_SNELL: dict[str, Any] = {"way": 20, "steps": 3000, "shift": 2, "training": FAST}
+ON_SNELL: dict[str, Any] = {
+    "part": "trainval",
+    "way": 20,
+    "steps": 8000,
+    "shift": 2,
+    "training": FAST,
+}
 ON_FINN: dict[str, Any] = {
     "protocol": FINN,
     "encoder": FINN_CONV4,
