@@ -26,6 +26,7 @@ from medshot import EpisodeSampler
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.evaluation.protocol import protocol
+from medshot.training.objective import Objective
 from medshot.training.workers import Workers
 from textbook import conv4, double, tensors
 
@@ -86,11 +87,11 @@ def _compare(
 def _workers(count: int) -> Callable[[Learner, bool], Gradient]:
     def make(learner: Learner, pool: bool) -> Gradient:
         del pool
-        crew = Workers(learner, count)
+        crew = Workers(Objective(learner), count)
 
         def gradient(episodes: list[Episode]) -> list[Tensor]:
             learner.zero_grad()
-            crew.backward(episodes)
+            crew.backward([[episode] for episode in episodes])
             return [p.grad for p in learner.parameters()]
 
         return gradient

@@ -51,6 +51,9 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--seed": 0,
         "--device": "auto",
         "--workers": 1,
+        "--vectorise": None,
+        "--contrast": None,
+        "--teacher": None,
         "--bf16": False,
         "--channels-last": False,
     },
@@ -59,7 +62,7 @@ FROZEN: dict[str, dict[str, Any]] = {
     "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},
     "data check": {"folder": REQUIRED},
 }
-NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds"}
+NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}
 
 
 def test_no_option_changes_unseen() -> None:

@@ -6,6 +6,7 @@ import torch
 import medshot
 from medshot.core.errors import ConfigError
 from medshot.data.sample import EpisodeSampler
+from medshot.training.objective import Objective
 from medshot.training.workers import Workers
 from training.toys import blobs
 
@@ -25,7 +26,7 @@ def _episodes():
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_the_gradient_and_the_loss_are_those_of_the_loop(name, count):
     shared, plain, episodes = _learner(name), _learner(name), _episodes()
-    loss = Workers(shared, count).backward(episodes)
+    loss = Workers(Objective(shared), count).backward([[e] for e in episodes])
     slow = sum(plain.meta_loss(episode) for episode in episodes) / len(episodes)
     slow.backward()
     assert loss == pytest.approx(slow.item(), abs=1e-5)
@@ -37,7 +38,7 @@ def test_the_same_bits_each_time():
     found = []
     for _ in range(4):
         learner = _learner("maml")
-        Workers(learner, 2).backward(_episodes())
+        Workers(Objective(learner), 2).backward([[e] for e in _episodes()])
         found.append([p.grad for p in learner.parameters()])
     for again in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], again, strict=True))
@@ -54,4 +55,4 @@ def test_training_with_workers_learns_the_same_and_leaves_the_threads_alone():
 
 def test_statistics_that_threads_would_mix_are_refused():
     with pytest.raises(ConfigError, match="workers=1"):
-        Workers(_learner("prototypical", norm="batch"), 2)
+        Workers(Objective(_learner("prototypical", norm="batch")), 2)

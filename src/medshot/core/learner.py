@@ -48,6 +48,7 @@ class Learner(nn.Module, ABC):
     exact: ClassVar[bool] = True  # the meta-gradient is that of the query loss, all of it
     adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
+    vectorises: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: an answer depends on the other queries
     origin: str = "untrained"  # where the weights are from, for the record
 

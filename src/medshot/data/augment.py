@@ -74,7 +74,12 @@ class Mixed:
 
     def describe(self) -> dict[str, Any]:
         """What the source says, and the mixing."""
-        return {**self.source.describe(), "mixed": self.alpha, "mix_seed": self.seed}
+        return {
+            **self.source.describe(),
+            "mixed": self.alpha,
+            "mix_seed": self.seed,
+            "source": "Ni et al. 2021, arXiv:2010.07092",
+        }
 
 
 def _moved(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from medshot.inner.remat import forgetful_step
 from medshot.inner.rule import Params, UpdateRule
-from medshot.inner.step import Loss, take_step
+from medshot.inner.step import Loss, begun, take_step
 
 
 def unroll(
@@ -39,10 +39,7 @@ def path(
     """
     graph = torch.is_grad_enabled()
     state = rule.init(params)
-    params = {
-        name: p if graph and p.requires_grad else p.detach().requires_grad_()
-        for name, p in params.items()
-    }
+    params = begun(params, graph)
     yield _given(params, graph)
     for _ in range(steps):
         if graph and captured is not None:

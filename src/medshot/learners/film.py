@@ -39,6 +39,7 @@ class FiLM(Learner):
 
     supports = (Classification,)
     source = "Requeima et al. 2019, arXiv:1906.07697"
+    vectorises = True
     adapts_encoder = True
 
     def __init__(self, encoder: nn.Module, *, width: int = 64) -> None:

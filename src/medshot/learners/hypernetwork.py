@@ -43,6 +43,7 @@ class Hypernetwork(Learner):
 
     supports = (Classification,)
     source = "Ha et al. 2016, arXiv:1609.09106"
+    vectorises = True
 
     def __init__(
         self,

@@ -86,6 +86,7 @@ class InContext(Reads):
     """
 
     source = "Fifty et al. 2024, arXiv:2310.10971"
+    vectorises = True
 
     def __init__(
         self,

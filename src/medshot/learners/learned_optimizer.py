@@ -21,6 +21,7 @@ class LearnedOptimizer(MAML):
 
     exact = False  # the rules see gradients as numbers: nothing flows back through them
     first_order = True
+    vectorises = False  # an LSTM has no batching rule under vmap
 
     def __init__(
         self,
@@ -60,4 +61,5 @@ class MLPOptimizer(LearnedOptimizer):
     """
 
     source = "Metz et al. 2019, arXiv:1810.10180"
+    vectorises = True
     network = MLPRule

@@ -37,6 +37,7 @@ class Mahalanobis(Learner):
 
     supports = (Classification,)
     source = "Bateni et al. 2020, arXiv:1912.03432"
+    vectorises = True
 
     def __init__(
         self,

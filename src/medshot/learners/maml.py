@@ -41,6 +41,7 @@ class MAML(Learner):
 
     supports = (Classification,)
     source = "Finn et al. 2017, arXiv:1703.03400"
+    vectorises = True
     adapts_encoder = True
     first_order = False
 
@@ -102,7 +103,6 @@ class MAML(Learner):
         """The parameters before the first step, for images like `x`."""
         if self.head is None:
             weight, bias = zero_head(n_features(self.encoder), task.n_outputs, like=x)
-            weight, bias = weight.requires_grad_(), bias.requires_grad_()
         else:
             weight, bias = self.head.weight.T, self.head.bias
         body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}

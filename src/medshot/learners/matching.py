@@ -32,6 +32,7 @@ class MatchingNetwork(Learner):
 
     supports = (Classification,)
     source = "Vinyals et al. 2016, arXiv:1606.04080"
+    vectorises = True
 
     def __init__(self, encoder: nn.Module, *, scale: float = 10.0) -> None:
         super().__init__()

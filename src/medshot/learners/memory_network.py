@@ -41,6 +41,7 @@ class MemoryNetwork(Learner):
 
     supports = (Classification,)
     source = "Sukhbaatar et al. 2015, arXiv:1503.08895"
+    vectorises = True
 
     def __init__(
         self, encoder: nn.Module, *, width: int = 64, hops: int = 3, strength: float = 10.0

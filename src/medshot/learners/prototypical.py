@@ -31,6 +31,7 @@ class Prototypical(Learner):
 
     supports = (Classification,)
     source = "Snell et al. 2017, arXiv:1703.05175"
+    vectorises = True
 
     def __init__(self, encoder: nn.Module, *, distance: str = "squared") -> None:
         super().__init__()

@@ -38,6 +38,7 @@ class RelationNetwork(Learner):
 
     supports = (Classification,)
     source = "Sung et al. 2018, arXiv:1711.06025"
+    vectorises = True
 
     def __init__(
         self,

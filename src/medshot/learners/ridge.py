@@ -33,6 +33,7 @@ class Ridge(Learner):
 
     supports = (Classification,)
     source = "Bertinetto et al. 2019, arXiv:1805.08136"
+    vectorises = True
 
     def __init__(self, encoder: nn.Module, *, penalty: float = 1.0, scale: float = 10.0) -> None:
         super().__init__()

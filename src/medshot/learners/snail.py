@@ -30,6 +30,7 @@ class SNAIL(Reads):
     """
 
     source = "Mishra et al. 2018, arXiv:1707.03141"
+    vectorises = True
     order_matters = True
 
     def __init__(

@@ -1,7 +1,6 @@
 """One step's gradient, and the loss that judges the learner between steps."""
 
-import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -9,25 +8,47 @@ from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.data.sample import EpisodeSource
 from medshot.training.device import place_episode
+from medshot.training.objective import Objective, autocast
 from medshot.training.workers import Workers
 
 
-def mean_gradient(
-    learner: Learner, crew: Workers | None, episodes: Iterable[Episode], count: int, bf16: bool
-) -> float:
-    """The mean meta-loss over `count` episodes; its gradient is left in the parameters."""
-    learner.train()
-    learner.zero_grad()
-    if crew is not None:
-        return crew.backward(list(episodes), bf16=bf16)
-    total = 0.0
-    for episode in episodes:
-        kind = episode.support.x.device.type
-        with torch.autocast(kind, torch.bfloat16) if bf16 else contextlib.nullcontext():
-            loss = learner.meta_loss(episode) / count
-        loss.backward()
-        total += loss.item()
-    return total
+class Gradient:
+    """The gradient of the mean objective over episodes, by the way that suits the machine.
+
+    One chunk of episodes after the other; or, `vectorised`, all in one pass; or by threads, each
+    with a part of the chunks. All three give the same but for rounding.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        workers: int = 1,
+        vectorised: bool = False,
+        bf16: bool = False,
+    ) -> None:
+        self.objective, self.vectorised, self.bf16 = objective, vectorised, bf16
+        self.crew = Workers(objective, workers) if workers > 1 else None
+
+    def backward(self, episodes: Sequence[Episode]) -> float:
+        """The mean objective over `episodes`; its gradient is left in the parameters."""
+        self.objective.learner.train()
+        self.objective.learner.zero_grad()
+        chunks = self.objective.chunks(episodes)
+        if self.crew is not None:
+            return self.crew.backward(chunks, bf16=self.bf16)
+        if self.vectorised:
+            with autocast(episodes, self.bf16):
+                loss = self.objective.mapped(chunks)
+            loss.backward()
+            return loss.item()
+        total = 0.0
+        for chunk in chunks:
+            with autocast(chunk, self.bf16):
+                loss = self.objective(chunk) / len(chunks)
+            loss.backward()
+            total += loss.item()
+        return total
 
 
 @torch.no_grad()

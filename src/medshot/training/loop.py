@@ -16,15 +16,16 @@ from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.checks import refuse_baseline, refuse_not_finite
-from medshot.training.device import choose_device, place, place_episode
-from medshot.training.gradient import mean_gradient, validate
+from medshot.training.device import choose_device, choose_vectorised, place, place_episode
+from medshot.training.gradient import Gradient, validate
+from medshot.training.objective import Objective
 from medshot.training.processes import processes
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.scalars import Scalars
 from medshot.training.settings import Settings
 from medshot.training.sources import episode_sources, seen
-from medshot.training.workers import Workers
+from medshot.training.terms import Term
 
 
 def train(
@@ -48,6 +49,8 @@ def train(
     bf16: bool = False,
     channels_last: bool = False,
     workers: int = 1,
+    vectorise: bool | None = None,
+    terms: Sequence[Term] = (),
     checkpoint_seconds: float = 30.0,
     watch: Watch = quiet,
 ) -> Run:
@@ -61,7 +64,8 @@ def train(
     without a better one. Where `val` is not given, a fifth of the classes (if there are at least
     5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
     goes on from there. On a CPU, `workers` threads share out the episodes of a step;
-    under torchrun, so do its processes.
+    under torchrun, so do its processes. `vectorise` takes all episodes of a step in one pass, by
+    default on a GPU and where the learner can. `terms` are added to the learner's meta-loss.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
@@ -86,6 +90,8 @@ def train(
         bf16=bf16,
         channels_last=channels_last,
         workers=workers,
+        vectorise=vectorise,
+        terms=[term.describe() for term in terms],
     )
     place_on = choose_device(device)
     taught, judged = episode_sources(
@@ -98,13 +104,14 @@ def train(
         device=place_on,
         encoder=learner.encoder,
     )
-    place(learner, place_on, channels_last)
+    objective = Objective(learner, terms)
+    place(objective, place_on, channels_last)
+    one_pass = choose_vectorised(vectorise, learner, place_on)
+    gradient = Gradient(objective, workers=workers, vectorised=one_pass, bf16=bf16)
     described = {"train": taught.describe(), "val": judged.describe()}
     described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
-    crew = Workers(learner, workers) if workers > 1 else None
     with processes(place_on) as together:
-        share = together.share(meta_batch)
         with together.in_turn():  # killed before its first checkpoint, a run begins with the same
             run = open_run(learner, described, None if out is None else Path(out))
             torch.manual_seed(seed)
@@ -120,9 +127,8 @@ def train(
                 optimizer.param_groups[0]["lr"] = settings.rate(state.step)
                 learner.begin_step(state.step)
                 batch = together.indices(state.step, meta_batch)
-                drawn = (place_episode(taught.episode(i), place_on, channels_last) for i in batch)
-                loss = mean_gradient(learner, crew, drawn, share, bf16)
-                loss = together.average(learner, loss)
+                drawn = [place_episode(taught.episode(i), place_on, channels_last) for i in batch]
+                loss = together.average(learner, gradient.backward(drawn))
                 refuse_not_finite(loss, state.step + 1, run)
                 optimizer.step()
                 state.step += 1

@@ -9,6 +9,8 @@ first writes. A process alone needs nothing of this.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,12 +108,31 @@ def processes(device: torch.device) -> Iterator[Processes]:
     if ours:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), str(device))
-        if ours:
-            _wait()  # one that left early would look lost to the others
+        with _heeding_torchrun():
+            yield Processes(dist.get_rank(), dist.get_world_size(), str(device))
+            if ours:
+                _wait()  # one that left early would look lost to the others
     finally:
         if ours:
             dist.destroy_process_group()
+
+
+@contextmanager
+def _heeding_torchrun() -> Iterator[None]:
+    """Where torchrun sees first that a process was lost, it ends the others: they say why."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        raise _lost("torchrun ended this one")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _mean(tensors: Sequence[Tensor], size: int) -> list[Tensor]:
@@ -131,8 +152,8 @@ def _wait() -> None:
         raise _lost(error) from error
 
 
-def _lost(error: RuntimeError) -> TrainingError:
+def _lost(how: object) -> TrainingError:
     return TrainingError(
-        f"Another process of this run was lost ({str(error).splitlines()[0][:120]}). The last "
+        f"Another process of this run was lost ({str(how).splitlines()[0][:120]}). The last "
         "checkpoint is kept: give the same command again and the run goes on from there."
     )

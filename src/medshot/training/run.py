@@ -104,7 +104,7 @@ def steps_done(folder: Path) -> int | None:
 
 def _origin(about: dict[str, Any], state: Checkpoint) -> str:
     source = about["train"]
-    parts = source.get("mixture", [source])
+    parts = source.get("mixture") or source.get("in_turn") or [source]
     data = ", ".join(sorted({str(part.get("data", "?")) for part in parts}))
     return (
         f"meta-trained on {data} for {state.step} steps, best on meta-validation at step "

@@ -7,6 +7,9 @@ from medshot.core.errors import ConfigError
 
 COUNTS = ("steps", "meta_batch", "halve_every", "val_every", "val_episodes", "patience", "workers")
 
+# What came later and is not recorded where it is as it was before: older runs go on.
+LATER: dict[str, Any] = {"vectorise": None, "terms": []}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +33,8 @@ class Settings:
     bf16: bool
     channels_last: bool
     workers: int
+    vectorise: bool | None
+    terms: list[dict[str, Any]]
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -39,7 +44,11 @@ class Settings:
 
     def record(self) -> dict[str, Any]:
         """All that must be the same for a run to go on; it may go on for more steps."""
-        return {name: value for name, value in asdict(self).items() if name != "steps"}
+        left_out = {
+            "steps",
+            *(name for name, usual in LATER.items() if getattr(self, name) == usual),
+        }
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     def rate(self, step: int) -> float:
         """The rate of the step that follows `step` others."""

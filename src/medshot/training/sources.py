@@ -54,8 +54,8 @@ def episode_sources(
 
 def seen(source: EpisodeSource) -> list[dict[str, Any]]:
     """The data sets and classes that a source draws from, so that they are not judged on later."""
-    if isinstance(source, Mixture):
-        return [part for inner in source.sources for part in seen(inner)]
+    if several := getattr(source, "sources", None):  # a mixture, or one after the other
+        return [part for inner in several for part in seen(inner)]
     if isinstance(inner := getattr(source, "source", None), EpisodeSource):  # one around it
         return seen(inner)
     if not isinstance(source, EpisodeSampler):

@@ -29,6 +29,15 @@ def train(
     seed: int = typer.Option(0, help="Decides weights and episodes."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
     workers: int = typer.Option(1, help="On a CPU: threads that share a step's episodes."),
+    vectorise: bool | None = typer.Option(
+        None, help="All episodes of a step in one pass; by default on a GPU, where possible."
+    ),
+    contrast: float | None = typer.Option(
+        None, help="Weight of a contrast between tasks, beside the learner's own loss (say, 0.1)."
+    ),
+    teacher: Path | None = typer.Option(
+        None, help="A run whose answers this one learns from too (self-distillation)."
+    ),
     bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
     channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
 ) -> None:
@@ -50,7 +59,8 @@ def train(
     from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
-    from medshot.training.run import steps_done
+    from medshot.training.run import load_run, steps_done
+    from medshot.training.terms import SelfDistillation, TaskContrast, Term
 
     torch.manual_seed(seed)
     made = named_learner(learner, encoder, set_)
@@ -66,6 +76,8 @@ def train(
     say("A fifth of the classes, or of the patients (or images), is held out for validation.")
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
+    terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
+    terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
     run = meta_train(
         made,
         sets[0] if len(sets) == 1 else sets,
@@ -83,6 +95,8 @@ def train(
         seed=seed,
         device=device,
         workers=workers,
+        vectorise=vectorise,
+        terms=terms,
         bf16=bf16,
         channels_last=channels_last,
         watch=bar,

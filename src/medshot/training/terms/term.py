@@ -1,0 +1,26 @@
+"""A term of the meta-objective."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode
+from medshot.core.learner import Learner
+
+
+class Term(nn.Module, ABC):
+    """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`."""
+
+    tasks: ClassVar[int] = 1  # how many episodes it looks at together
+    source: ClassVar[str]  # author, year, identifier
+
+    @abstractmethod
+    def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
+        """What is added to the mean meta-loss of these `tasks` episodes."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What it is, for the record of a run."""
