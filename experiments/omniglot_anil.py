@@ -8,7 +8,9 @@ support. Batch norm takes the statistics of the batch at hand: the result is tra
 
 from omniglot import ON_FINN, Experiment
 
-ANIL = Experiment("anil", None, options={"way": 5, "lr": 0.5, "steps": 5}, **ON_FINN)
+ANIL = Experiment(
+    "anil", None, options={"way": 5, "lr": 0.5, "steps": 5}, **ON_FINN | {"steps": 8000}
+)
 
 if __name__ == "__main__":
     ANIL.main(__doc__)

@@ -12,9 +12,9 @@ from omniglot import ON_FINN, Experiment
 FOMAML = Experiment(
     "fomaml",
     0.983,
-    options={"way": 5, "lr": 2.0, "steps": 1, "test_steps": 3},
+    options={"way": 5, "lr": 0.4, "steps": 3},
     checked=False,
-    **ON_FINN,
+    **ON_FINN | {"steps": 4000},
 )
 
 if __name__ == "__main__":

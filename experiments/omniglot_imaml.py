@@ -7,14 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 IMAML = Experiment(
     "imaml",
     0.9916,
-    options={"way": 5, "lr": 0.1, "steps": 16, "pull": 2.0},
+    options={"way": 5, "lr": 0.3, "steps": 5, "pull": 0.5, "solver_steps": 3},
     checked=False,
-    **ON_FINN,
+    **ON_FINN | FEW_TASKS | {"steps": 2500, "query": 5},
 )
 
 if __name__ == "__main__":

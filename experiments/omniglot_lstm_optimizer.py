@@ -6,10 +6,13 @@ The paper gives no number for Omniglot. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 LSTM_OPTIMIZER = Experiment(
-    "lstm-optimizer", None, options={"way": 5, "lr": 0.5, "steps": 3}, **ON_FINN
+    "lstm-optimizer",
+    None,
+    options={"way": 5, "lr": 0.5, "steps": 3},
+    **ON_FINN | FEW_TASKS | {"steps": 800},
 )
 
 if __name__ == "__main__":

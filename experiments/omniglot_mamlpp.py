@@ -7,10 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 MAMLPP = Experiment(
-    "maml++", 0.9947, options={"way": 5, "lr": 0.5, "steps": 3}, checked=False, **ON_FINN
+    "maml++",
+    0.9947,
+    options={"way": 5, "lr": 0.5, "steps": 3},
+    checked=False,
+    **ON_FINN | FEW_TASKS | {"steps": 3000},
 )
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ The papers give no number for this protocol. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 META_GRADIENT = Experiment(
-    "meta-gradient", None, options={"way": 5, "lr": 0.5, "steps": 3}, **ON_FINN
+    "meta-gradient",
+    None,
+    options={"way": 5, "lr": 0.5, "steps": 3},
+    **ON_FINN | FEW_TASKS | {"steps": 2500},
 )
 
 if __name__ == "__main__":

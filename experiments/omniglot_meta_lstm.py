@@ -6,9 +6,14 @@ The paper gives no number for Omniglot. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
-META_LSTM = Experiment("meta-lstm", None, options={"way": 5, "lr": 0.5, "steps": 3}, **ON_FINN)
+META_LSTM = Experiment(
+    "meta-lstm",
+    None,
+    options={"way": 5, "lr": 0.5, "steps": 3},
+    **ON_FINN | FEW_TASKS | {"steps": 800},
+)
 
 if __name__ == "__main__":
     META_LSTM.main(__doc__)

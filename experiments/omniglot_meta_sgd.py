@@ -10,7 +10,11 @@ support. Batch norm takes the statistics of the batch at hand: the result is tra
 from omniglot import ON_FINN, Experiment
 
 META_SGD = Experiment(
-    "meta-sgd", 0.9953, options={"way": 5, "lr": 0.5, "steps": 1}, checked=False, **ON_FINN
+    "meta-sgd",
+    0.9953,
+    options={"way": 5, "lr": 0.5, "steps": 1},
+    checked=False,
+    **ON_FINN | {"steps": 3000},
 )
 
 if __name__ == "__main__":

@@ -6,9 +6,14 @@ No published number for Omniglot is known to us. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
-PROX = Experiment("prox", None, options={"way": 5}, **ON_FINN)
+PROX = Experiment(
+    "prox",
+    None,
+    options={"way": 5, "lr": 0.1, "test_steps": 20},
+    **ON_FINN | FEW_TASKS | {"query": 4},
+)
 
 if __name__ == "__main__":
     PROX.main(__doc__)

@@ -7,10 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 REPTILE = Experiment(
-    "reptile", 0.9768, options={"way": 5, "test_steps": 20}, checked=False, **ON_FINN
+    "reptile",
+    0.9768,
+    options={"way": 5, "lr": 0.003, "steps": 10, "test_steps": 20},
+    checked=False,
+    **ON_FINN | FEW_TASKS | {"query": 4},
 )
 
 if __name__ == "__main__":

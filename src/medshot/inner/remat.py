@@ -35,8 +35,10 @@ def forgetful_step(
             leaves[i] = value
         here, before = tree.tree_unflatten(leaves, shape)
         end = take_step(here, before, loss, rule, graph, graph and exact)
-        ends[:] = tree.tree_flatten((dict(end[0]), end[1]))
-        return tuple(leaf for leaf in ends[0] if isinstance(leaf, Tensor))
+        after = tree.tree_flatten((dict(end[0]), end[1]))
+        if not graph:  # backwards, what is kept here would keep the whole step
+            ends[:] = after
+        return tuple(leaf for leaf in after[0] if isinstance(leaf, Tensor))
 
     values = _Forgetful.apply(again, len(moving), *(found[i] for i in moving), *captured)
     kept = iter(values)  # type: ignore[arg-type]
