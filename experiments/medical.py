@@ -1,6 +1,6 @@
-"""Leave one data set out: every learner meta-trained on eight `cls_*` sets and judged on the ninth.
+"""Leave one data set out: each learner meta-trained on eight `cls_*` sets, judged on the ninth.
 
-    python experiments/medical.py --out runs/medical [--only skin_ham10000 ...] [--learners maml ...]
+    python experiments/medical.py --out runs/medical [--only skin_ham10000 ...] [--learners maml]
 
 Protocols `medshot26/<set>/{1,5,10}s`, of each the first 200 episodes: all classes of the set, 10
 query images a class, split by patient where patients are known. Every learner sees the same 600
@@ -49,8 +49,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "anil": {"steps": 5, "lr": 0.5},
     "imaml": {"steps": 5, "lr": 0.1},
     "relation": {"width": 32},
-    **{n: DESCENT for n in ("maml", "fomaml", "meta-sgd", "maml++", "meta-gradient")},
-    **{n: DESCENT for n in ("lstm-optimizer", "mlp-optimizer", "meta-lstm")},
+    **dict.fromkeys(("maml", "fomaml", "meta-sgd", "maml++", "meta-gradient"), DESCENT),
+    **dict.fromkeys(("lstm-optimizer", "mlp-optimizer", "meta-lstm"), DESCENT),
 }
 ENCODER: dict[str, dict[str, Any]] = {"relation": {"halvings": 2}}
 

@@ -1,5 +1,6 @@
 """Steps that are taken again give the gradients of steps that were recorded."""
 
+import gc
 import weakref
 
 import pytest
@@ -78,3 +79,17 @@ def test_what_is_not_named_gets_no_gradient_so_naming_it_matters():
     end, _ = forgetful_step(start, None, _loss(factor), SGD(0.1), True, [])
     with pytest.raises(RuntimeError, match="not have been used"):
         torch.autograd.grad(end["a"].sum(), factor)
+
+
+def test_a_step_taken_again_backwards_is_let_go_of():
+    start = {n: torch.randn(4, requires_grad=True) for n in "ab"}
+    *_, end = path(start, _loss(torch.ones(4)), SGD(0.1), steps=4, captured=[])
+    loss = end["a"].sum()
+    before = _recorded()
+    loss.backward()
+    assert _recorded() <= before  # what is left of a step would be left of each, until the last
+
+
+def _recorded():
+    tensors = [o for o in gc.get_objects() if type(o) is torch.Tensor]
+    return sum(t.grad_fn is not None for t in tensors)

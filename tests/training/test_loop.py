@@ -16,7 +16,7 @@ import medshot
 from medshot.core.errors import ConfigError, SaveError, TaskError, TrainingError
 from medshot.core.files import write_text
 from medshot.evaluation.run import evaluate
-from medshot.training import checkpoint, loop
+from medshot.training import checkpoint, gradient, loop, steps
 from training.toys import Diverging, blobs, build, conv4, options, train_case
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
@@ -153,7 +153,7 @@ def test_stops_after_patience_and_returns_the_best(monkeypatch: pytest.MonkeyPat
         weights.append({n: t.clone() for n, t in learner.state_dict().items()})
         return next(losses) * SMALL["val_episodes"]
 
-    monkeypatch.setattr(loop, "validate", scripted)
+    monkeypatch.setattr(steps, "validate", scripted)
     run = medshot.train(build("prototypical"), blobs(), steps=100, patience=3, **SMALL)
     assert [row["val_loss"] for row in run.history] == [0.9, 0.5, 0.7, 0.5, 0.6]
     assert run.history[-1]["step"] == 10
@@ -166,7 +166,7 @@ def test_stops_after_patience_and_returns_the_best(monkeypatch: pytest.MonkeyPat
 def test_validation_sums_query_losses_and_leaves_the_learner_as_it_was() -> None:
     learner = build("dropout").train()
     sampler = medshot.EpisodeSampler(blobs(), way=3, shot=1, query=2)
-    found = loop.validate(learner, sampler, range(4), torch.device("cpu"))
+    found = gradient.validate(learner, sampler, range(4), torch.device("cpu"))
     assert learner.training
     learner.eval()
     episodes = [sampler.episode(i) for i in range(4)]
@@ -241,7 +241,7 @@ def test_a_count_below_one_is_refused_by_name(option: str) -> None:
 def test_switches_run_and_learn(switches: dict[str, bool], kind: str) -> None:
     given = SMALL | {"val_every": 20, "val_episodes": 20, "lr": 3e-3} | switches
     run = medshot.train(build(kind), blobs(12), steps=40, meta_batch=2, **given)
-    untrained = loop.validate(
+    untrained = gradient.validate(
         build(kind),
         medshot.EpisodeSampler(
             medshot.split_patients(blobs(12))[1], way=3, shot=1, query=2, seed=1

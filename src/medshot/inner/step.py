@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from medshot.core.vectorise import vectorised
 from medshot.inner.rule import Here, Params, State, UpdateRule
-from medshot.inner.vectorise import vectorised
 
 Loss = Callable[[Params], Tensor]
 

@@ -5,7 +5,6 @@ same number of threads, with the same weights to the bit: episodes are numbered,
 optimizer, random state and the best so far are in one file that is replaced whole.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
-from medshot.training.checks import refuse_baseline, refuse_not_finite
-from medshot.training.device import choose_device, choose_vectorised, place, place_episode
-from medshot.training.gradient import Gradient, validate
+from medshot.training.checks import refuse_baseline
+from medshot.training.device import choose_device, choose_vectorised, place
+from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
 from medshot.training.processes import processes
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
-from medshot.training.scalars import Scalars
 from medshot.training.settings import Settings
 from medshot.training.sources import episode_sources, seen
+from medshot.training.steps import Steps
 from medshot.training.terms import Term
 
 
@@ -116,33 +115,21 @@ def train(
             run = open_run(learner, described, None if out is None else Path(out))
             torch.manual_seed(seed)
             state = Checkpoint.resume(run.folder, learner, optimizer)
-            folder = run.folder if together.first else None
+            left = Steps(
+                learner=learner,
+                gradient=gradient,
+                optimizer=optimizer,
+                taught=taught,
+                judged=judged,
+                settings=settings,
+                device=place_on,
+                together=together,
+                run=run,
+                state=state,
+                checkpoint_seconds=checkpoint_seconds,
+            )
             if state.step == 0:
-                state.save(folder, learner, optimizer)
+                left.save()
         together.alike(learner)
-        watched = (watch if together.first else quiet)(steps, state.step)
-        saved_at, saved_step = time.monotonic(), state.step
-        with Scalars(folder, state.step) as scalars, watched as tick:
-            while state.step < steps and not state.exhausted(patience):
-                optimizer.param_groups[0]["lr"] = settings.rate(state.step)
-                learner.begin_step(state.step)
-                batch = together.indices(state.step, meta_batch)
-                drawn = [place_episode(taught.episode(i), place_on, channels_last) for i in batch]
-                loss = together.average(learner, gradient.backward(drawn))
-                refuse_not_finite(loss, state.step + 1, run)
-                optimizer.step()
-                state.step += 1
-                row = None
-                if state.step % val_every == 0 or state.step == steps:
-                    numbers = together.part(val_episodes)
-                    total = together.sum(validate(learner, judged, numbers, place_on))
-                    row = {"step": state.step, "loss": loss, "val_loss": total / val_episodes}
-                    state.note(row, learner)
-                    scalars.write(row)
-                tick(state.step, row)
-                if time.monotonic() - saved_at >= checkpoint_seconds:
-                    state.save(folder, learner, optimizer)
-                    saved_at, saved_step = time.monotonic(), state.step
-        if state.step > saved_step:
-            state.save(folder, learner, optimizer)
+        left.take(watch)
     return run.finish(state)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.inner.vectorise import vectorising
+from medshot.core.vectorise import vectorising
 from medshot.training.terms.term import Term
 
 Chunk = Sequence[Episode]
