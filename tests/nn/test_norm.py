@@ -24,6 +24,13 @@ def test_groups_are_eight_or_as_many_as_there_are_channels():
     assert [norm("group", c).num_groups for c in (4, 8, 64)] == [4, 8, 8]
 
 
+def test_a_width_that_cannot_be_grouped_says_so():
+    with pytest.raises(ConfigError, match="a width of 12 cannot be"):
+        norm("group", 12)
+    with pytest.raises(ConfigError, match="multiple of 8"):
+        build("relation", encoder=toys.conv4(), width=20)
+
+
 def test_an_unknown_policy_gets_a_suggestion():
     with pytest.raises(ConfigError, match="Did you mean 'batch'"):
         norm("bach", 8)

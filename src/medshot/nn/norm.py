@@ -9,15 +9,26 @@
 
 from torch import nn
 
-from medshot.core.errors import unknown
+from medshot.core.errors import ConfigError, unknown
 
+GROUPS = 8
 POLICIES = ("batch", "group", "none", "transductive")
 
 
 def norm(policy: str, channels: int) -> nn.Module:
-    """A normalisation layer for `n channels *s`."""
+    """A normalisation layer for `n channels *s`.
+
+    Raises:
+        ConfigError: an unknown policy, or channels that cannot be grouped.
+    """
     if policy == "group":
-        return nn.GroupNorm(min(8, channels), channels)
+        groups = min(GROUPS, channels)
+        if channels % groups:
+            raise ConfigError(
+                f"Normalisation by group divides channels into {GROUPS}, and a width of {channels} "
+                f"cannot be. Take a multiple of {GROUPS}, or another norm."
+            )
+        return nn.GroupNorm(groups, channels)
     if policy == "batch":
         return nn.BatchNorm2d(channels)
     if policy == "transductive":
