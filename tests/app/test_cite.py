@@ -57,4 +57,4 @@ def test_what_is_no_learner_and_no_folder_is_refused(tmp_path: Path) -> None:
 def test_the_command_prints_it(medshot: Medshot) -> None:
     done = medshot("cite", "maml")
     assert done.status == 0
-    assert "@inproceedings{finn2017," in done.out
+    assert "\n@inproceedings{finn2017,\n  author = " in done.out

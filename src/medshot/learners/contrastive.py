@@ -38,6 +38,7 @@ class Contrastive(Learner):
 
     supports = (Classification,)
     source = "Khosla et al. 2020, arXiv:2004.11362"
+    vectorises = True
 
     def __init__(self, encoder: nn.Module, *, temperature: float = 0.1) -> None:
         super().__init__()
@@ -72,4 +73,4 @@ def supervised_contrast(similarity: Float[Tensor, "n n"], y: Int[Tensor, "n"]) -
     shares = similarity.masked_fill(itself, -math.inf).log_softmax(1)
     each = shares.masked_fill(~positive, 0).sum(1)
     count = positive.sum(1)
-    return -(each[count > 0] / count[count > 0]).mean()
+    return -(each / count.clamp(min=1)).sum() / (count > 0).sum()

@@ -37,6 +37,7 @@ class Siamese(Learner):
 
     supports = (Classification,)
     source = "Koch et al. 2015, ICML Deep Learning Workshop"
+    vectorises = True
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -58,5 +59,7 @@ class Siamese(Learner):
         y = torch.cat([support.y, query.y])
         i, j = torch.triu_indices(len(y), len(y), offset=1, device=y.device)
         odds = log_odds(z[i] - z[j], self.weight, self.bias)
-        same = y[i] == y[j]
-        return (F.softplus(-odds[same]).mean() + F.softplus(odds[~same]).mean()) / 2
+        same = (y[i] == y[j]).to(odds)
+        alike = (F.softplus(-odds) * same).sum() / same.sum()
+        other = (F.softplus(odds) * (1 - same)).sum() / (1 - same).sum()
+        return (alike + other) / 2

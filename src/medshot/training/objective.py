@@ -23,6 +23,8 @@ class Objective(nn.Module):
     def __init__(self, learner: Learner, terms: Sequence[Term] = ()) -> None:
         super().__init__()
         self.learner, self.terms = learner, nn.ModuleList(terms)
+        for term in terms:
+            term.check(learner)
         self.tasks = max([1, *(term.tasks for term in terms)])
 
     def chunks(self, episodes: Sequence[Episode]) -> list[Chunk]:

@@ -57,6 +57,44 @@ def test_a_baseline_has_nothing_to_train(medshot: Medshot, taught: Path, tmp_pat
     assert not out.exists()
 
 
+def test_terms_beside_the_loss_are_recorded_and_cited(
+    medshot: Medshot, run: Path, taught: Path, tmp_path: Path
+) -> None:
+    words = ("train", "prototypical", "--data", taught, "--out", tmp_path / "run", *SMALL, *TRAIN)
+    terms = ("--contrast", "0.1", "--meta-batch", "2", "--teacher", run)
+    done = medshot(*words, *terms)
+    assert done.status == 0, done.err
+    names = [term["term"] for term in load_run(tmp_path / "run").about["settings"]["terms"]]
+    assert names == ["task contrast", "self-distillation"]
+    cited = medshot("cite", tmp_path / "run").out
+    assert "{wu2024,\n" in cited
+    assert "{furlanello2018,\n" in cited
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--contrast", "0.1", "--meta-batch", "3"), "multiple of 2"),
+        (("--contrast", "-1"), "above 0"),
+        (("--teacher", "nowhere"), "nowhere"),
+        (("--vectorise", "--set", "encoder.norm=batch"), "several tasks in one pass"),
+    ],
+)
+def test_terms_and_passes_that_cannot_be(
+    medshot: Medshot, taught: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    out = tmp_path / "run"
+    ended = medshot("train", "prototypical", "--data", taught, "--out", out, *SMALL, *TRAIN, *words)
+    assert ended.refused(told)
+
+
+def test_a_teacher_of_images_of_another_form(
+    medshot: Medshot, run: Path, taught: Path, tmp_path: Path
+) -> None:
+    words = ("train", "prototypical", "--data", taught, "--out", tmp_path / "run", "--teacher", run)
+    assert medshot(*words, *TRAIN, "--set", "encoder.size=32").refused("teacher")
+
+
 def test_several_processes_speak_with_one_voice(tmp_path: Path, taught: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", "-m", "medshot", "train", "prototypical"]

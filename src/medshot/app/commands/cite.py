@@ -17,4 +17,5 @@ def cite(
     from medshot.app.cite import bibtex
     from medshot.app.show import tell
 
-    tell(bibtex(what).rstrip())
+    for line in bibtex(what).splitlines():
+        tell(line)

@@ -40,6 +40,15 @@ class SelfDistillation(Term):
         self.teacher = teacher.eval().requires_grad_(False)
         self.weight, self.temperature = weight, temperature
 
+    def check(self, learner: Learner) -> None:
+        """Refuse a teacher that takes images of another form."""
+        ours, theirs = _form(learner), _form(self.teacher)
+        if ours != theirs:
+            raise ConfigError(
+                f"The teacher takes images of (channels, size) {theirs}, and the learner of {ours}. "
+                "Both see the same images: give the learner's encoder the teacher's form."
+            )
+
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
         """`weight` T^2 KL(teacher || learner), the mean over the queries of these episodes."""
         return torch.stack([self._divergence(learner, e) for e in episodes]).mean()
@@ -64,3 +73,7 @@ class SelfDistillation(Term):
     def _soft(self, learner: Learner, episode: Episode) -> Float[Tensor, "n k"]:
         output = learner.learn(episode.support, episode.task)(episode.query.x)
         return (output / self.temperature).log_softmax(1)
+
+
+def _form(learner: Learner) -> tuple[int | None, int | None]:
+    return getattr(learner.encoder, "channels", None), getattr(learner.encoder, "size", None)

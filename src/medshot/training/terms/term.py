@@ -17,6 +17,10 @@ class Term(nn.Module, ABC):
     tasks: ClassVar[int] = 1  # how many episodes it looks at together
     source: ClassVar[str]  # author, year, identifier
 
+    def check(self, learner: Learner) -> None:
+        """Raise `ConfigError` if it cannot stand beside this learner's loss."""
+        del learner
+
     @abstractmethod
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
         """What is added to the mean meta-loss of these `tasks` episodes."""
