@@ -45,7 +45,7 @@ class SelfDistillation(Term):
         ours, theirs = _form(learner), _form(self.teacher)
         if ours != theirs:
             raise ConfigError(
-                f"The teacher takes images of (channels, size) {theirs}, and the learner of {ours}. "
+                f"The teacher takes images of {theirs} (channels, size), the learner of {ours}. "
                 "Both see the same images: give the learner's encoder the teacher's form."
             )
 
