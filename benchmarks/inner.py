@@ -7,9 +7,9 @@ what it has before the first step. A ratio of times above 1: the first named is 
 """
 
 import copy
-import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ def _pair(
 ) -> Row:
     sides = {kind: _gradient(kind, steps) for kind in (ours, peer)}
     episode = _episode(0)
-    seconds = compare({k: lambda g=g: g.backward([episode]) for k, g in sides.items()}, rounds)
+    seconds = compare({k: lambda g=g: g.backward([episode], 1) for k, g in sides.items()}, rounds)
     return row(name, seconds[ours], seconds[peer], target=target, agreement=_agreement(sides))
 
 
@@ -69,7 +69,7 @@ def _agreement(sides: dict[str, Gradient]) -> str:
     found: list[list[Tensor]] = []
     for side in sides.values():
         doubled = Gradient(copy.deepcopy(side.objective).double())
-        doubled.backward([_episode(0, torch.float64)])
+        doubled.backward([_episode(0, torch.float64)], 1)
         found.append([p.grad for p in doubled.objective.parameters() if p.grad is not None])
     a, b = (torch.cat([g.flatten() for g in grads]) for grads in found)
     cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
@@ -80,10 +80,10 @@ def _one_pass(rounds: int) -> Row:
     """32 tasks of 5-way 1-shot on a GPU: `torch.func.vmap` against the loop."""
     episodes = [_episode(i, device="cuda", shot=1, size=28) for i in range(32)]
     objective = Objective(_learner("recorded", 1, size=28).cuda())
-    sides = {f"{v}": Gradient(objective, vectorised=v) for v in (True, False)}
+    sides = {f"{v}": Gradient(objective, one_pass=v) for v in (True, False)}
 
     def run(gradient: Gradient) -> None:
-        gradient.backward(episodes)
+        gradient.backward(episodes, len(episodes))
         torch.cuda.synchronize()
 
     seconds = compare({k: lambda g=g: run(g) for k, g in sides.items()}, rounds)
@@ -140,9 +140,16 @@ def _own_memory(kind: str, steps: int) -> float:
     """MiB at the peak of one gradient, beyond what the process had before."""
     torch.set_num_threads(1)
     gradient, episode = _gradient(kind, steps), _episode(0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    gradient.backward([episode])
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: it came from the parent
+    before = _peak()
+    gradient.backward([episode], 1)
+    return (_peak() - before) / 1024
+
+
+def _peak() -> int:
+    """KiB, Linux only."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

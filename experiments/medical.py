@@ -132,6 +132,8 @@ def _judged(key: str, learner: Learner, images: Dataset, out: Path) -> dict[str,
         try:
             found = evaluate(*_ready(learner, sampler), episodes=EPISODES)
         except MedshotError as error:
+            if key == PROBE:
+                raise
             shots[rules.name] = {"not done": str(error)}
             continue
         scores = found.scores[METRIC]

@@ -130,7 +130,7 @@ def _by_mean(table: Table, sets: list[str]) -> list[str]:
 
 def _mean(table: Table, name: str, sets: list[str], shot: int) -> float:
     nothing = {"mean": np.nan}
-    return float(np.mean([table.get((name, s, shot, METRIC), nothing)["mean"] for s in sets]))
+    return float(np.nanmean([table.get((name, s, shot, METRIC), nothing)["mean"] for s in sets]))
 
 
 def _verdicts(table: Table, name: str, sets: list[str], against: str) -> str:

@@ -11,7 +11,10 @@ def fill(page: Path, block: str, text: str) -> None:
     """Put `text` between <!-- block:begin --> and <!-- block:end --> of `page`."""
     begin, end = f"<!-- {block}:begin -->", f"<!-- {block}:end -->"
     pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-    write_text(page, pattern.sub(lambda _: f"{begin}\n\n{text}\n{end}", page.read_text()))
+    filled, found = pattern.subn(lambda _: f"{begin}\n\n{text}\n{end}", page.read_text())
+    if not found:
+        raise ValueError(f"{page} has no block {block}")
+    write_text(page, filled)
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:

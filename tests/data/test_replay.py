@@ -60,8 +60,11 @@ def test_a_run_knows_what_it_has_seen_and_goes_on(tmp_path):
     encoder = medshot.encoder("conv4", channels=1, size=16, width=8)
     learner = medshot.build("prototypical", encoder=encoder)
     options = {"val": _sampler(2), "out": tmp_path, "val_episodes": 2, "steps": 4}
-    run = medshot.train(learner, data, **options)
+    medshot.train(learner, data, **options)
+    run = medshot.train(learner, data, **{**options, "steps": 6})
+    assert run.history[-1]["step"] == 6
     assert "blobs" in run.learner.origin
+    assert run.about["cite"] == [Replayed.reference]
 
 
 @pytest.mark.parametrize("part", [0.0, 1.0, -1.0, float("nan")])

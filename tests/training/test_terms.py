@@ -5,11 +5,13 @@ import torch
 
 import medshot
 from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, TaskError
+from medshot.data.augment import Mixed
 from medshot.data.sample import EpisodeSampler
 from medshot.learners import learners
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
+from medshot.training.run import load_run
 from medshot.training.terms import SelfDistillation, TaskContrast
 from training.toys import blobs
 
@@ -24,8 +26,11 @@ def _learner(name="prototypical", seed=0):
 
 
 def _episodes(count=2, way=3):
-    sampler = EpisodeSampler(blobs().at(1, 16), way=way, shot=1, query=2)
-    return [sampler.episode(i) for i in range(count)]
+    return [_sampler(way).episode(i) for i in range(count)]
+
+
+def _sampler(way=3):
+    return EpisodeSampler(blobs().at(1, 16), way=way, shot=1, query=2)
 
 
 @pytest.mark.parametrize("name", ANY)
@@ -83,7 +88,7 @@ def test_temperature_softens_and_the_gradient_keeps_its_size():
     assert found[0] == pytest.approx(found[1], rel=0.05)
 
 
-@pytest.mark.parametrize("way", [{}, {"workers": 2}, {"vectorised": True}], ids=str)
+@pytest.mark.parametrize("way", [{}, {"workers": 2}, {"one_pass": True}], ids=str)
 @pytest.mark.parametrize("name", ["prototypical", "maml"])
 def test_terms_on_every_path_give_the_same(name, way):
     terms = [TaskContrast(0.5), SelfDistillation(_learner(name, seed=1))]
@@ -92,8 +97,9 @@ def test_terms_on_every_path_give_the_same(name, way):
     episodes = [Episode(e.task, e.support.to(like), e.query.to(like)) for e in _episodes(4)]
     for term in terms:
         term.double()
-    expected = Gradient(Objective(plain, terms)).backward(episodes)
-    assert Gradient(Objective(other, terms), **way).backward(episodes) == pytest.approx(expected)
+    expected = Gradient(Objective(plain, terms)).backward(episodes, 4)
+    found = Gradient(Objective(other, terms), **way).backward(episodes, 4)
+    assert found == pytest.approx(expected)
     for ours, theirs in zip(other.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-9, rtol=1e-6)
 
@@ -105,12 +111,56 @@ def test_a_run_records_its_terms_and_another_term_is_another_run(tmp_path):
         medshot.train(_learner(), blobs(), out=tmp_path, terms=[TaskContrast(0.2)], **TRAIN)
 
 
-def test_pairs_of_tasks_need_an_even_number_of_them():
+def test_pairs_of_tasks_need_an_even_number_of_them_and_nothing_is_written_before(tmp_path):
+    options = {**TRAIN, "terms": [TaskContrast()], "out": tmp_path / "run"}
     with pytest.raises(ConfigError, match="multiple of 2"):
-        medshot.train(_learner(), blobs(), terms=[TaskContrast()], **{**TRAIN, "meta_batch": 3})
+        medshot.train(_learner(), blobs(), **{**options, "meta_batch": 3})
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan")])
+def test_terms_that_look_at_two_and_at_three_tasks_get_chunks_of_six():
+    three = TaskContrast()
+    three.tasks = 3
+    assert Objective(_learner(), [TaskContrast(), three]).tasks == 6
+
+
+def test_a_term_with_something_to_train_is_refused():
+    term = TaskContrast()
+    term.scale = torch.nn.Parameter(torch.ones(()))
+    with pytest.raises(ConfigError, match="no term is trained"):
+        Objective(_learner(), [term])
+
+
+def test_another_teacher_is_another_run(tmp_path):
+    teach = [SelfDistillation(_learner(seed=seed)) for seed in (1, 2)]
+    medshot.train(_learner(), blobs(), out=tmp_path, terms=teach[:1], **TRAIN)
+    with pytest.raises(ConfigError, match="teacher_weights"):
+        medshot.train(_learner(), blobs(), out=tmp_path, terms=teach[1:], **TRAIN)
+
+
+def test_a_learner_may_be_its_own_teacher_and_stays_trainable():
+    learner = _learner()
+    medshot.train(learner, blobs(), terms=[SelfDistillation(learner)], **TRAIN)
+    assert all(p.requires_grad for p in learner.parameters())
+
+
+def test_a_teacher_of_another_number_of_classes_says_so():
+    torch.manual_seed(0)
+    encoder = medshot.encoder("conv4", channels=1, size=16, width=8)
+    teacher = medshot.build("maml", encoder=encoder, way=5)
+    with pytest.raises(TaskError, match="head of 5 classes"):
+        SelfDistillation(teacher).value(_learner(), _episodes(1))
+
+
+def test_a_run_cites_its_terms_and_a_teacher(tmp_path):
+    terms = [TaskContrast(), SelfDistillation(_learner("maml"))]
+    medshot.train(_learner(), Mixed(_sampler()), val=_sampler(), out=tmp_path, terms=terms, **TRAIN)
+    cited = load_run(tmp_path).about["cite"]
+    for author in ("Wu", "Furlanello", "Finn", "Ni"):
+        assert any(reference.startswith(author) for reference in cited)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_weight_that_cannot_be(weight):
     with pytest.raises(ConfigError, match="above 0"):
         TaskContrast(weight)

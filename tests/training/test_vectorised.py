@@ -7,18 +7,20 @@ import medshot
 from medshot.core.errors import ConfigError
 from medshot.data.sample import EpisodeSampler
 from medshot.learners import learners
-from medshot.training.device import choose_vectorised
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
+from medshot.training.one_pass import choose_one_pass
+from medshot.training.settings import Settings
+from medshot.training.terms import SelfDistillation
 from training.toys import blobs
 
 BOTH = [name for name, kind in learners().items() if kind.vectorises]
 
 
-def _learner(name, **options):
+def _learner(name, norm="group", **options):
     torch.manual_seed(0)
-    encoder = medshot.encoder("conv4", channels=1, size=16, width=8, **options)
-    return medshot.build(name, encoder=encoder).double()
+    encoder = medshot.encoder("conv4", channels=1, size=16, width=8, norm=norm)
+    return medshot.build(name, encoder=encoder, **options).double()
 
 
 def _episodes(ways=(3, 3, 3)):
@@ -31,10 +33,23 @@ def _episodes(ways=(3, 3, 3)):
     return found
 
 
-def _gradient(name, episodes, **way):
-    learner = _learner(name)
-    loss = Gradient(Objective(learner), **way).backward(episodes)
-    return loss, [p.grad for p in learner.parameters()]
+def _gradient(name, episodes, norm, **way):
+    learner = _learner(name, norm=norm)
+    loss = Gradient(Objective(learner), **way).backward(episodes, len(episodes))
+    zero = [torch.zeros_like(p) if p.grad is None else p.grad for p in learner.parameters()]
+    return loss, zero
+
+
+def _settings(**options):
+    numbers = {"way": 3, "shot": 1, "query": 1, "steps": 1, "meta_batch": 1, "lr": 1e-3, "seed": 0}
+    numbers |= {"halve_every": None, "val_every": 1, "val_episodes": 1, "patience": None}
+    usual = {"bf16": False, "channels_last": False, "workers": 1, "vectorise": None, "terms": []}
+    return Settings(**{**numbers, **usual, **options})
+
+
+def _chosen(learner, device="cpu", terms=(), **options):
+    objective = Objective(learner, terms)
+    return choose_one_pass(objective, _settings(**options), torch.device(device))
 
 
 def test_most_learners_have_both_paths():
@@ -42,16 +57,13 @@ def test_most_learners_have_both_paths():
 
 
 @pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("norm", ["group", "transductive"])
 @pytest.mark.parametrize("ways", [(3, 3, 3), (2, 3, 2)], ids=["alike", "of two shapes"])
-def test_loss_and_gradient_are_those_of_the_loop_in_float64(name, ways):
-    loop, one_pass = (
-        _gradient(name, _episodes(ways), vectorised=vectorised) for vectorised in (False, True)
-    )
+def test_loss_and_gradient_are_those_of_the_loop_in_float64(name, norm, ways):
+    loop, one_pass = (_gradient(name, _episodes(ways), norm, one_pass=on) for on in (False, True))
     assert one_pass[0] == pytest.approx(loop[0], rel=1e-6)
     for ours, theirs in zip(one_pass[1], loop[1], strict=True):
-        assert (ours is None) == (theirs is None)
-        if ours is not None:
-            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
 
 
 def test_training_in_one_pass_learns_the_same():
@@ -65,16 +77,27 @@ def test_training_in_one_pass_learns_the_same():
 
 
 def test_the_device_chooses_and_the_user_may():
-    learner, cpu, gpu = _learner("maml"), torch.device("cpu"), torch.device("cuda")
-    assert not choose_vectorised(None, learner, cpu)
-    assert choose_vectorised(None, learner, gpu)
-    assert choose_vectorised(True, learner, cpu)
-    assert not choose_vectorised(False, learner, gpu)
+    learner = _learner("maml")
+    assert not _chosen(learner)
+    assert _chosen(learner, "cuda")
+    assert _chosen(learner, vectorise=True)
+    assert not _chosen(learner, "cuda", vectorise=False)
 
 
-@pytest.mark.parametrize(("name", "norm"), [("svm", "group"), ("prototypical", "batch")])
-def test_what_cannot_go_in_one_pass_says_so_and_is_looped_over_on_a_gpu(name, norm):
-    learner = _learner(name, norm=norm)
-    assert not choose_vectorised(None, learner, torch.device("cuda"))
+@pytest.mark.parametrize(
+    ("learner", "options"),
+    [
+        (_learner("svm"), {}),
+        (_learner("prototypical", norm="batch"), {}),
+        (_learner("maml", remat=True), {}),
+        (_learner("maml"), {"bf16": True}),
+        (_learner("maml"), {"channels_last": True}),
+        (_learner("maml"), {"workers": 2}),
+        (_learner("maml"), {"terms": [SelfDistillation(_learner("ntm"))]}),
+    ],
+    ids=["svm", "batch norm", "remat", "bf16", "channels last", "workers", "teacher"],
+)
+def test_what_cannot_go_in_one_pass_says_so_and_is_looped_over_on_a_gpu(learner, options):
+    assert not _chosen(learner, "cuda", **options)
     with pytest.raises(ConfigError, match="several tasks in one pass"):
-        choose_vectorised(True, learner, torch.device("cpu"))
+        _chosen(learner, vectorise=True, **options)

@@ -57,7 +57,7 @@ def _sources(given: str) -> Iterator[str]:
     if is_run(given):
         run = load_run(given)
         yield from _of_learner(run.learner)
-        yield from _noted(run.about)
+        yield from run.about.get("cite", [])
         yield ADAM
     elif (Path(given) / "predictor.json").exists():
         card = load_predictor(given).known_card()
@@ -77,15 +77,6 @@ def _of_learner(learner: Learner) -> Iterator[str]:
     if isinstance(learner.encoder, Encoder):
         yield type(learner.encoder).source
     yield NORMS.get(str(getattr(learner.encoder, "_recipe", {}).get("options", {}).get("norm")), "")
-
-
-def _noted(about: Any) -> Iterator[str]:
-    """What the record of a run names as the source of something that it used."""
-    if isinstance(about, dict):
-        yield from [about["source"]] if isinstance(about.get("source"), str) else []
-        about = list(about.values())
-    for part in about if isinstance(about, list) else []:
-        yield from _noted(part)
 
 
 def _of_recipe(recipe: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ an option of the Omniglot source and of `EpisodeSampler`.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +54,8 @@ class Mixed:
     drawn anew for each episode, and so is w, from Beta(`alpha`, `alpha`), made at least a half.
     """
 
+    reference: ClassVar[str] = "Ni et al. 2021, arXiv:2010.07092"
+
     source: EpisodeSource
     alpha: float = 2.0
     seed: int = 0
@@ -74,12 +76,7 @@ class Mixed:
 
     def describe(self) -> dict[str, Any]:
         """What the source says, and the mixing."""
-        return {
-            **self.source.describe(),
-            "mixed": self.alpha,
-            "mix_seed": self.seed,
-            "source": "Ni et al. 2021, arXiv:2010.07092",
-        }
+        return {**self.source.describe(), "mixed": self.alpha, "mix_seed": self.seed}
 
 
 def _moved(

@@ -6,7 +6,7 @@ source and i, so that a run that is resumed sees the same again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class Replayed:
     longer be kept must not be in the source any more.
     """
 
+    reference: ClassVar[str] = "Riemer et al. 2019, arXiv:1810.11910"
+
     source: EpisodeSource
     part: float = 0.5
     seed: int = 0
@@ -67,8 +69,4 @@ class Replayed:
     def describe(self) -> dict[str, Any]:
         """What the source says, and the replay."""
         replay = {"replayed": self.part, "replay_seed": self.seed}
-        return {
-            **self.source.describe(),
-            **replay,
-            "source": "Riemer et al. 2019, arXiv:1810.11910",
-        }
+        return {**self.source.describe(), **replay}

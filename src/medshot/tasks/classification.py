@@ -51,4 +51,4 @@ class Classification(Task):
 
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
     """Labels as rows of 0 and 1, on the device and in the type of `like`."""
-    return F.one_hot(y, k).to(like)
+    return torch.eye(k, dtype=like.dtype, device=like.device)[y]

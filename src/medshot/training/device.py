@@ -7,8 +7,6 @@ from torch import nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.training.stateful import stateful_part
 
 
 def choose_device(name: str) -> torch.device:
@@ -27,22 +25,6 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, ImportError) as error:
         raise ConfigError(f"There is no device {name!r} here. Use `auto` or `cpu`.") from error
     return found.device
-
-
-def choose_vectorised(wanted: bool | None, learner: Learner, device: torch.device) -> bool:
-    """Whether the episodes of a step go in one pass: by default on a GPU, where that is possible.
-
-    Raises:
-        ConfigError: it is asked for, and not possible.
-    """
-    why = None
-    if not learner.vectorises:
-        why = f"{type(learner).__name__} has no path for several tasks in one pass"
-    elif part := stateful_part(learner):
-        why = f"{part} changes or draws as it learns, and several tasks in one pass would mix that"
-    if wanted and why:
-        raise ConfigError(f"{why}. Leave `vectorise` out.")
-    return why is None and (device.type == "cuda" if wanted is None else wanted)
 
 
 def place(module: nn.Module, device: torch.device, channels_last: bool) -> None:

@@ -1,6 +1,6 @@
 """One step's gradient, and the loss that judges the learner between steps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 
@@ -9,43 +9,36 @@ from medshot.core.learner import Learner
 from medshot.data.sample import EpisodeSource
 from medshot.training.device import place_episode
 from medshot.training.objective import Objective, autocast
+from medshot.training.one_pass import backward_in_one_pass
 from medshot.training.workers import Workers
 
 
 class Gradient:
     """The gradient of the mean objective over episodes, by the way that suits the machine.
 
-    One chunk of episodes after the other; or, `vectorised`, all in one pass; or by threads, each
-    with a part of the chunks. All three give the same but for rounding.
+    One chunk of episodes after the other; or in `one_pass`; or by threads, each with a part of the
+    chunks. All three give the same but for rounding.
     """
 
     def __init__(
-        self,
-        objective: Objective,
-        *,
-        workers: int = 1,
-        vectorised: bool = False,
-        bf16: bool = False,
+        self, objective: Objective, *, workers: int = 1, one_pass: bool = False, bf16: bool = False
     ) -> None:
-        self.objective, self.vectorised, self.bf16 = objective, vectorised, bf16
+        self.objective, self.one_pass, self.bf16 = objective, one_pass, bf16
         self.crew = Workers(objective, workers) if workers > 1 else None
 
-    def backward(self, episodes: Sequence[Episode]) -> float:
-        """The mean objective over `episodes`; its gradient is left in the parameters."""
+    def backward(self, episodes: Iterable[Episode], count: int) -> float:
+        """The mean objective over `count` episodes; its gradient is left in the parameters."""
         self.objective.learner.train()
         self.objective.learner.zero_grad()
         chunks = self.objective.chunks(episodes)
         if self.crew is not None:
-            return self.crew.backward(chunks, bf16=self.bf16)
-        if self.vectorised:
-            with autocast(episodes, self.bf16):
-                loss = self.objective.mapped(chunks)
-            loss.backward()
-            return loss.item()
+            return self.crew.backward(list(chunks), bf16=self.bf16)
+        if self.one_pass:
+            return backward_in_one_pass(self.objective, list(chunks))
         total = 0.0
         for chunk in chunks:
             with autocast(chunk, self.bf16):
-                loss = self.objective(chunk) / len(chunks)
+                loss = self.objective(chunk) * len(chunk) / count
             loss.backward()
             total += loss.item()
         return total

@@ -7,6 +7,7 @@ optimizer, random state and the best so far are in one file that is replaced who
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,14 +16,15 @@ from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.checks import refuse_baseline
-from medshot.training.device import choose_device, choose_vectorised, place
+from medshot.training.device import choose_device, place
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
+from medshot.training.one_pass import choose_one_pass
 from medshot.training.processes import processes
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.settings import Settings
-from medshot.training.sources import episode_sources, seen
+from medshot.training.sources import episode_sources, references, seen
 from medshot.training.steps import Steps
 from medshot.training.terms import Term
 
@@ -105,12 +107,15 @@ def train(
     )
     objective = Objective(learner, terms)
     place(objective, place_on, channels_last)
-    one_pass = choose_vectorised(vectorise, learner, place_on)
-    gradient = Gradient(objective, workers=workers, vectorised=one_pass, bf16=bf16)
-    described = {"train": taught.describe(), "val": judged.describe()}
+    one_pass = choose_one_pass(objective, settings, place_on)
+    gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
+    described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
     described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
+    if cite := [*references(taught), *objective.references()]:
+        described["cite"] = cite
     with processes(place_on) as together:
+        objective.check(together.share(meta_batch))
         with together.in_turn():  # killed before its first checkpoint, a run begins with the same
             run = open_run(learner, described, None if out is None else Path(out))
             torch.manual_seed(seed)

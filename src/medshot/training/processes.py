@@ -126,7 +126,7 @@ def _heeding_torchrun() -> Iterator[None]:
 
     def end(number: int, frame: object) -> None:
         del number, frame
-        raise _lost("torchrun ended this one")
+        raise _lost("torchrun ended this one, or somebody did")
 
     before = signal.signal(signal.SIGTERM, end)
     try:

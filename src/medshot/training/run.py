@@ -103,13 +103,18 @@ def steps_done(folder: Path) -> int | None:
 
 
 def _origin(about: dict[str, Any], state: Checkpoint) -> str:
-    source = about["train"]
-    parts = source.get("mixture") or source.get("in_turn") or [source]
-    data = ", ".join(sorted({str(part.get("data", "?")) for part in parts}))
+    data = ", ".join(sorted({str(name) for name in _data(about["train"])})) or "?"
     return (
         f"meta-trained on {data} for {state.step} steps, best on meta-validation at step "
         f"{state.best_step}"
     )
+
+
+def _data(source: dict[str, Any]) -> Iterator[str]:
+    """The names of the data sets that a source draws from."""
+    for part in source.get("mixture") or source.get("in_turn") or []:
+        yield from _data(part)
+    yield from [source["data"]] if "data" in source else []
 
 
 def _left_over(folder: Path) -> list[Path]:

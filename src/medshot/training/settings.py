@@ -1,5 +1,6 @@
 """The numbers of a meta-training, in one place: checked, recorded, used."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +42,10 @@ class Settings:
             count = getattr(self, name)
             if count is not None and count < 1:
                 raise ConfigError(f"{name} is {count}, but must be at least 1.")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"lr is {self.lr}, but must be above 0 and finite.")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}, but must be at least 0.")
 
     def record(self) -> dict[str, Any]:
         """All that must be the same for a run to go on; it may go on for more steps."""

@@ -54,13 +54,23 @@ def episode_sources(
 
 def seen(source: EpisodeSource) -> list[dict[str, Any]]:
     """The data sets and classes that a source draws from, so that they are not judged on later."""
-    if several := getattr(source, "sources", None):  # a mixture, or one after the other
-        return [part for inner in several for part in seen(inner)]
-    if isinstance(inner := getattr(source, "source", None), EpisodeSource):  # one around it
-        return seen(inner)
+    if inner := _inside(source):
+        return [part for each in inner for part in seen(each)]
     if not isinstance(source, EpisodeSampler):
         return []
     return [{"hash": source.dataset.hash, "classes": list(source.dataset.labels)}]
+
+
+def references(source: EpisodeSource) -> list[str]:
+    """What to cite for a source, and for those that it is around."""
+    own = getattr(source, "reference", None)
+    return [*([own] if own else []), *(r for each in _inside(source) for r in references(each))]
+
+
+def _inside(source: EpisodeSource) -> list[EpisodeSource]:
+    """The sources that one is around: a mixture, one after the other, an augmentation."""
+    inner = getattr(source, "source", None)
+    return list(getattr(source, "sources", [inner] if isinstance(inner, EpisodeSource) else []))
 
 
 def _datasets(given: Given | None, encoder: nn.Module) -> list[Dataset]:

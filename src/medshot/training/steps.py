@@ -67,8 +67,9 @@ class Steps:
         self.optimizer.param_groups[0]["lr"] = settings.rate(step)
         self.learner.begin_step(step)
         numbers = self.together.indices(step, settings.meta_batch)
-        drawn = [self._placed(self.taught.episode(i)) for i in numbers]
-        loss = self.together.average(self.learner, self.gradient.backward(drawn))
+        drawn = (self._placed(self.taught.episode(i)) for i in numbers)
+        mine = self.gradient.backward(drawn, len(numbers))
+        loss = self.together.average(self.learner, mine)
         refuse_not_finite(loss, step + 1, self.run)
         self.optimizer.step()
         self.state.step += 1

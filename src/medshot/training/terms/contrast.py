@@ -1,5 +1,6 @@
 """Contrast of tasks: parts of one task should teach alike, two tasks should not."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
+from medshot.core.predictor import any_tensor
 from medshot.training.terms.term import Term
 
 
@@ -37,8 +39,8 @@ class TaskContrast(Term):
 
     def __init__(self, weight: float = 0.1) -> None:
         super().__init__()
-        if not weight > 0:
-            raise ConfigError(f"The weight of the contrast is above 0, not {weight}.")
+        if not 0 < weight < math.inf:
+            raise ConfigError(f"The weight of the contrast is above 0 and finite, not {weight}.")
         self.weight = weight
 
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
@@ -53,7 +55,7 @@ class TaskContrast(Term):
 
     def describe(self) -> dict[str, Any]:
         """Its name and weight."""
-        return {"term": "task contrast", "source": self.source, "weight": self.weight}
+        return {"term": "task contrast", "weight": self.weight}
 
 
 def _alike(
@@ -62,9 +64,10 @@ def _alike(
     """How alike two probes are answered by what is learnt from the support, or from all."""
     shown = episode.support + episode.query if whole else episode.support
     output = learner.learn(shown, episode.task)(probes)
-    answers = episode.task.probabilities(output)
-    answers = answers - answers.mean(0)
-    return answers @ answers.T
+    with torch.autocast(output.device.type, enabled=False):  # distances are small
+        answers = episode.task.probabilities(output.to(any_tensor(learner).dtype))
+        answers = answers - answers.mean(0)
+        return answers @ answers.T
 
 
 def _distance(a: Float[Tensor, "n n"], b: Float[Tensor, "n n"]) -> Float[Tensor, ""]:

@@ -1,15 +1,19 @@
 """Self-distillation: a learner that was meta-trained before teaches the next of its kind."""
 
+import copy
+import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
+from medshot.core.parts import recipe
 from medshot.training.terms.term import Term
 
 
@@ -35,9 +39,11 @@ class SelfDistillation(Term):
     def __init__(self, teacher: Learner, *, weight: float = 1.0, temperature: float = 1.0) -> None:
         super().__init__()
         for name, value in (("weight", weight), ("temperature", temperature)):
-            if not value > 0:
-                raise ConfigError(f"The {name} of self-distillation is above 0, not {value}.")
-        self.teacher = teacher.eval().requires_grad_(False)
+            if not 0 < value < math.inf:
+                raise ConfigError(
+                    f"The {name} of self-distillation is above 0 and finite, not {value}."
+                )
+        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.weight, self.temperature = weight, temperature
 
     def check(self, learner: Learner) -> None:
@@ -58,12 +64,13 @@ class SelfDistillation(Term):
         numbers = {"weight": self.weight, "temperature": self.temperature}
         return {
             "term": "self-distillation",
-            "source": self.source,
             **numbers,
-            "teacher": self.teacher.origin,
+            "teacher": recipe(self.teacher),
+            "teacher_weights": _hash(self.teacher),
         }
 
     def _divergence(self, learner: Learner, episode: Episode) -> Float[Tensor, ""]:
+        self.teacher.check(episode.task)
         with torch.no_grad():
             theirs = self._soft(self.teacher, episode)
         ours = self._soft(learner, episode)
@@ -77,3 +84,11 @@ class SelfDistillation(Term):
 
 def _form(learner: Learner) -> tuple[int | None, int | None]:
     return getattr(learner.encoder, "channels", None), getattr(learner.encoder, "size", None)
+
+
+def _hash(module: nn.Module) -> str:
+    """Of all its tensors: two teachers of one kind are not the same."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -12,10 +12,14 @@ from medshot.core.learner import Learner
 
 
 class Term(nn.Module, ABC):
-    """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`."""
+    """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`.
+
+    It has nothing to be trained: what it holds stays as it is.
+    """
 
     tasks: ClassVar[int] = 1  # how many episodes it looks at together
     source: ClassVar[str]  # author, year, identifier
+    vectorises: ClassVar[bool] = True  # `value` works under torch.func.vmap, the learner's part too
 
     def check(self, learner: Learner) -> None:
         """Raise `ConfigError` if it cannot stand beside this learner's loss."""
