@@ -46,8 +46,11 @@ class Row:
 HEADER = f"{'':44s} {'ours, ms':>10s} {'peer, ms':>10s}   {'ratio [quartiles]':23s} target"
 
 
-def options(doc: str | None, *, rounds: int) -> argparse.Namespace:
-    """The options that all benchmarks share; also sets the number of threads."""
+def options(doc: str | None, *, rounds: int, names: tuple[str, ...] = ()) -> argparse.Namespace:
+    """The options that all benchmarks share; also sets the number of threads.
+
+    With `names`, there is --only, which chooses among them.
+    """
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,6 +58,8 @@ def options(doc: str | None, *, rounds: int) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--quick", action="store_true", help="see that it runs; measures little")
     parser.add_argument("--out", type=Path, help="also write the rows there, as JSON")
+    if names:
+        parser.add_argument("--only", nargs="*", choices=names, default=list(names))
     found = parser.parse_args()
     found.rounds = 2 if found.quick else found.rounds
     torch.set_num_threads(found.threads)

@@ -1,9 +1,10 @@
 """Run every benchmark, each in its own process, and write one table.
 
-    python benchmarks/run.py [--threads 2] [--quick]
+    python benchmarks/run.py [--only inner maml] [--threads 2] [--quick]
 
-Prints the table with its conditions and writes benchmarks/results.json (not with --quick). These
-are measurements, not tests: a target that is missed is printed as missed, and the exit code is 0.
+Prints the table with its conditions and writes benchmarks/results.json (not with --quick); with
+--only, the others stay in it as they were. These are measurements, not tests: a target that is
+missed is printed as missed, and the exit code is 0.
 """
 
 import json
@@ -15,18 +16,20 @@ from pathlib import Path
 from measure import HEADER, Row, conditions, options
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("sampler", "prototypical", "maml")
+BENCHMARKS = ("sampler", "prototypical", "maml", "inner")
 
 
 def main() -> None:
-    found = options(__doc__, rounds=0)
+    found = options(__doc__, rounds=0, names=BENCHMARKS)
     arguments = ["--threads", str(found.threads), *(["--quick"] if found.quick else [])]
-    results = {"conditions": conditions(found.threads)}
-    results |= {name: _run(name, arguments) for name in BENCHMARKS}
-    _print(results)
+    measured = {name: _run(name, arguments) for name in found.only}
+    for part in measured.values():
+        part["conditions"] = conditions(found.threads)
+    _print(measured)
     if not found.quick:
-        text = json.dumps(results, indent=1)
-        (HERE / "results.json").write_text(text + "\n", encoding="utf-8")
+        file = HERE / "results.json"
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        file.write_text(json.dumps(before | measured, indent=1) + "\n", encoding="utf-8")
 
 
 def _run(name: str, arguments: list[str]) -> dict:
@@ -39,15 +42,10 @@ def _run(name: str, arguments: list[str]) -> dict:
 
 
 def _print(results: dict) -> None:
-    print("\n".join(f"{key}: {value}" for key, value in results["conditions"].items()))
-    print(f"\n{HEADER}")
-    for name in BENCHMARKS:
-        for found in results[name]["rows"]:
-            print(Row(**found).line())
-    print()
-    for name in BENCHMARKS:
-        if results[name]["notes"]:
-            print(results[name]["notes"])
+    for name, part in results.items():
+        print(f"{name}: {'; '.join(f'{k}: {v}' for k, v in part['conditions'].items())}")
+        print("\n".join([HEADER, *(Row(**row).line() for row in part["rows"])]))
+        print(f"{part['notes']}\n")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ ON_FINN: dict[str, Any] = {
     "way": 5,
     "query": 1,
     "steps": 2000,
+    "rates": 3,
     "training": {"meta_batch": 16},
 }
 # Where a step is dear, more steps of fewer tasks learn more in the same time (docs/log.md).
@@ -73,6 +74,7 @@ class Experiment:
     query: int = 5
     steps: int = 3000
     shift: int = 0  # pixels
+    rates: int = 6  # how many, each half the one before
     training: dict[str, Any] = field(default_factory=dict)
     checked: bool = True
 
@@ -105,7 +107,7 @@ class Experiment:
             shot=rules.shot,
             query=self.query,
             steps=steps,
-            halve_every=max(steps // 6, 1),
+            halve_every=max(steps // self.rates, 1),
             watch=bar,
             **options,
         )

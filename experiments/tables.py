@@ -90,15 +90,18 @@ def hashes_table() -> str:
 
 
 def bench_table(found: dict[str, Any]) -> str:
-    """One row a comparison, under the conditions of the run."""
-    conditions = "; ".join(f"{key}: {value}" for key, value in found["conditions"].items())
-    lines = [conditions, "", "| what | ratio [quartiles over rounds] | target | agreement |"]
-    lines.append("|---|---|---|---|")
+    """One row a comparison, each benchmark under the conditions of its run."""
+    lines = []
     for name, part in found.items():
-        for row in part["rows"] if name != "conditions" else []:
-            lines.append(_bench_line(row))
-    notes = [part["notes"] for name, part in found.items() if name != "conditions"]
-    return "\n".join([*lines, "", *(note for note in notes if note)]) + "\n"
+        conditions = "; ".join(f"{key}: {value}" for key, value in part["conditions"].items())
+        lines += [f"### {name}", "", conditions, ""]
+        lines += [
+            "| what | ratio [quartiles over rounds] | target | agreement |",
+            "|---|---|---|---|",
+        ]
+        lines += [_bench_line(row) for row in part["rows"]]
+        lines += ["", *(["```", part["notes"], "```", ""] if part["notes"] else [])]
+    return "\n".join(lines)
 
 
 def _bench_line(row: dict[str, Any]) -> str:
@@ -110,12 +113,12 @@ def _bench_line(row: dict[str, Any]) -> str:
 
 
 def _collect(source: Path, to: Path) -> dict[str, dict[str, Any]]:
-    found = {}
-    for file in sorted(source.glob("omniglot_*/result.json")):
-        found[file.parent.name] = row = json.loads(file.read_text())
+    """All rows kept under `to`, those of `source` added or put in place of older ones."""
+    for file in source.glob("omniglot_*/result.json"):
         kept = to / "results" / file.parent.name / "result.json"
-        write_text(kept, json.dumps(row, indent=1) + "\n")
-    return found
+        write_text(kept, json.dumps(json.loads(file.read_text()), indent=1) + "\n")
+    files = sorted((to / "results").glob("omniglot_*/result.json"))
+    return {file.parent.name: json.loads(file.read_text()) for file in files}
 
 
 if __name__ == "__main__":
