@@ -88,10 +88,10 @@ def test_the_head_is_the_machine_times_the_scale():
 def test_the_machine_is_not_fitted_in_half_precision():
     ep, learner = toys.episode(Classification(3)), build("svm", encoder=toys.conv4())
     z = learner.encoder(ep.support.x).detach()
-    exact = learner._head(torch.nn.Identity(), z, ep.support.y, 3).weight
+    exact = learner.fit(torch.nn.Identity(), z, ep.support.y, ep.task).weight
     with torch.autocast("cpu", torch.bfloat16):
         assert learner.adapt(ep.support, ep.task).weight.dtype == torch.float32
-        found = learner._head(torch.nn.Identity(), z, ep.support.y, 3).weight
+        found = learner.fit(torch.nn.Identity(), z, ep.support.y, ep.task).weight
     torch.testing.assert_close(found, exact, rtol=0, atol=0)
 
 

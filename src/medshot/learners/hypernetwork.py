@@ -4,15 +4,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.task import Task
 from medshot.inner.rule import Here, Params, State, UpdateRule
 from medshot.inner.unroll import unroll
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import class_means, features
+from medshot.nn.heads import class_means
 from medshot.nn.perceptron import WEIGHTS, Perceptron, perceptron
 from medshot.nn.prototype_head import prototype_head
 from medshot.nn.reading import widened
@@ -20,7 +19,7 @@ from medshot.tasks import Classification, one_hot
 
 
 @register("hypernetwork")
-class Hypernetwork(Learner):
+class Hypernetwork(OnFeatures):
     """Writes a small network for the task and the sizes of its steps, and takes the steps.
 
     Source: Ha, Dai & Le 2016, arXiv:1609.09106 (one network writes the weights of another);
@@ -71,22 +70,10 @@ class Hypernetwork(Learner):
             for p in self.single[2].parameters():
                 p.mul_(0.1)
 
-    def learn(self, support: Examples, task: Task) -> Perceptron:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Perceptron:
         """Write, then step."""
-        return self._learnt(features(self.encoder, support.x, unit=False), support.y, task)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass.
-
-        It is faster, and with norm="batch" the two share their statistics; the value is
-        otherwise that of adapting and then predicting.
-        """
-        support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
-        predictor = self._learnt(z[: len(support)], support.y, episode.task)
-        return episode.task.loss(predictor.answer(z[len(support) :]), query.y)
-
-    def _learnt(self, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task) -> Perceptron:
         with torch.autocast(z.device.type, enabled=False):
             # over it, features have a length of about 1: a rate then fits any encoder
             length = (z.square().sum(1).mean() + 1e-8).sqrt()  # at 0 a root has no slope
@@ -98,7 +85,7 @@ class Hypernetwork(Learner):
 
             end = dict(unroll(start, loss, WrittenRates(rates), steps=self.steps))
             end |= {name: end[name] / length for name in ("hidden", "direct")}
-        return Perceptron(self.encoder, **end)
+        return Perceptron(encoder, **end)
 
     def _written(
         self, z: Float[Tensor, "n f"], length: Float[Tensor, ""], labels: Float[Tensor, "n k"]

@@ -4,20 +4,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.learner import Learner
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
 from medshot.nn.prototype_head import prototype_head
 from medshot.nn.reading import Reader, Reading
 from medshot.nn.set_transformer import SetTransformer
 from medshot.tasks import Classification, one_hot
 
 
-class Reads(Learner):
+class Reads(OnFeatures):
     """A learner whose `reader` reads the support's features with their labels.
 
     With `residual` the answers are added to those of prototypes, squared distances to the class
@@ -44,28 +42,16 @@ class Reads(Learner):
                 f"has {task.n_outputs}. Train with way={task.n_outputs} or more."
             )
 
-    def learn(self, support: Examples, task: Task) -> Reading:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Reading:
         """Read the support."""
-        return self._read(features(self.encoder, support.x, unit=False), support.y, task)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass.
-
-        It is faster, and with norm="batch" the two share their statistics; the value is
-        otherwise that of adapting and then predicting.
-        """
-        support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
-        reading = self._read(z[: len(support)], support.y, episode.task)
-        return episode.task.loss(reading.answer(z[len(support) :]), query.y)
-
-    def _read(self, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task) -> Reading:
         labels = one_hot(y, task.n_outputs, like=z)
         with torch.autocast(z.device.type, enabled=False):
             memory = self.reader.remember(z, labels)
             scale = 0.0 if self.log_scale is None else self.log_scale.exp()
             weight, bias = prototype_head(z, labels, scale)
-        return Reading(self.encoder, self.reader, memory, weight, bias)
+        return Reading(encoder, self.reader, memory, weight, bias)
 
 
 @register("in-context")

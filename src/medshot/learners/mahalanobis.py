@@ -4,21 +4,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.solve import precision_factors
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.gaussians import Gaussians
-from medshot.nn.heads import class_means, features
+from medshot.nn.heads import class_means
 from medshot.tasks import Classification, one_hot
 
 
 @register("mahalanobis")
-class Mahalanobis(Learner):
+class Mahalanobis(OnFeatures):
     """Minus half the squared Mahalanobis distance to each class mean.
 
     Source: Bateni, Goyal, Masrani, Wood & Sigal 2020, arXiv:1912.03432 (Simple CNAPS): the
@@ -60,27 +58,15 @@ class Mahalanobis(Learner):
         self.log_task = nn.Parameter(torch.tensor(float(task_weight)).log())  # a
         self.log_class = nn.Parameter(torch.tensor(float(class_weight)).log())  # b
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Estimate means and covariances."""
-        z = features(self.encoder, support.x, unit=False)
-        return self._head(self.encoder, z, support.y, task.n_outputs)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass."""
-        support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
-        n = len(support)
-        head = self._head(nn.Identity(), z[:n], support.y, episode.task.n_outputs)
-        return episode.task.loss(head(z[n:]), query.y)
-
-    def _head(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], k: int
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Gaussians:
-        labels = one_hot(y, k, like=z)
+        """Estimate means and covariances."""
+        labels = one_hot(y, task.n_outputs, like=z)
         means = class_means(z, labels)
         a, b, prior = self.log_task.exp(), self.log_class.exp(), self.log_prior.exp()
         own = 1 / (b + labels.sum(0) - 1)[:, None]  # k 1: the weight of a class's residual
-        pooled = b * own / (a + len(z) - k)  # and of any residual
+        pooled = b * own / (a + len(z) - task.n_outputs)  # and of any residual
         rows, weights = z - labels @ means, pooled + own * labels.T
         if self.directions is not None:
             rows = torch.cat([rows, self.directions])

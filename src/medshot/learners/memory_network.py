@@ -1,24 +1,21 @@
 """An end-to-end memory network: the support is a set of memories, read in several hops."""
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
 from medshot.nn.memory_hops import Hops
 from medshot.nn.memory_recall import HopsRecall
 from medshot.tasks import Classification, one_hot
 
 
 @register("memory-network")
-class MemoryNetwork(Learner):
+class MemoryNetwork(OnFeatures):
     """Reads all memories, asks again with what it read, and after some hops names the class.
 
     Source: Sukhbaatar, Szlam, Weston & Fergus 2015, arXiv:1503.08895. The paper's symbols: a
@@ -41,6 +38,7 @@ class MemoryNetwork(Learner):
 
     supports = (Classification,)
     source = "Sukhbaatar et al. 2015, arXiv:1503.08895"
+    unit = True
     vectorises = True
 
     def __init__(
@@ -52,17 +50,9 @@ class MemoryNetwork(Learner):
         self.encoder = encoder
         self.memory = Hops(n_features(encoder), width, hops, strength)
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Embed each support image twice, and keep its label."""
-        z = features(self.encoder, support.x, unit=True)
-        labels = one_hot(support.y, task.n_outputs, like=z)
-        return HopsRecall(self.encoder, self.memory, *self.memory.remember(z), labels)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass: the same value, faster."""
-        support, query, k = episode.support, episode.query, episode.task.n_outputs
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=True)
-        seen, asked = z.split([len(support), len(query)])
-        inputs, outputs = self.memory.remember(seen)
-        logits = self.memory.recall(asked, inputs, outputs, one_hot(support.y, k, like=z))
-        return episode.task.loss(logits, query.y)
+        labels = one_hot(y, task.n_outputs, like=z)
+        return HopsRecall(encoder, self.memory, *self.memory.remember(z), labels)

@@ -1,24 +1,21 @@
 """A memory of fast weights, made of loss gradients, and a controller that writes and forgets."""
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
 from medshot.nn.memory_fast import FastMemory
 from medshot.nn.memory_recall import FastRecall
 from medshot.tasks import Classification, one_hot
 
 
 @register("meta-memory")
-class MetaMemory(Learner):
+class MetaMemory(OnFeatures):
     """Slow weights plus fast ones: those of the support images that a query resembles.
 
     Source: Munkhdalai & Yu 2017, arXiv:1703.00837. From it: a representation u with slow weights
@@ -50,6 +47,7 @@ class MetaMemory(Learner):
 
     supports = (Classification,)
     source = "Munkhdalai & Yu 2017, arXiv:1703.00837"
+    unit = True
     order_matters = True
 
     def __init__(
@@ -70,16 +68,9 @@ class MetaMemory(Learner):
                 f"{task.n_outputs}. Train one with way={task.n_outputs} or more."
             )
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Make fast weights of each image's gradients; the controller says what is kept."""
-        z = features(self.encoder, support.x, unit=True)
-        kept = self.memory.write(z, one_hot(support.y, task.n_outputs, like=z))
-        return FastRecall(self.encoder, self.memory, *kept)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass: the same value, faster."""
-        support, query, k = episode.support, episode.query, episode.task.n_outputs
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=True)
-        seen, asked = z.split([len(support), len(query)])
-        kept = self.memory.write(seen, one_hot(support.y, k, like=z))
-        return episode.task.loss(self.memory.recall(asked, *kept), query.y)
+        kept = self.memory.write(z, one_hot(y, task.n_outputs, like=z))
+        return FastRecall(encoder, self.memory, *kept)

@@ -1,24 +1,21 @@
 """A memory-augmented network: it reads the support as a sequence and writes it down."""
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
 from medshot.nn.memory_machine import Machine
 from medshot.nn.memory_recall import MachineRecall
 from medshot.tasks import Classification, one_hot
 
 
 @register("ntm")
-class NTM(Learner):
+class NTM(OnFeatures):
     """An LSTM controller with a memory: found by likeness, written where it was least used.
 
     Source: Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, arXiv:1605.06065 (content
@@ -45,6 +42,7 @@ class NTM(Learner):
 
     supports = (Classification,)
     source = "Santoro et al. 2016, arXiv:1605.06065"
+    unit = True
     order_matters = True
 
     def __init__(
@@ -75,16 +73,9 @@ class NTM(Learner):
                 f"{task.n_outputs}. Train one with way={task.n_outputs} or more."
             )
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Read the support in its order, and write."""
-        z = features(self.encoder, support.x, unit=True)
-        matrix, moment = self.machine.write(z, one_hot(support.y, task.n_outputs, like=z))
-        return MachineRecall(self.encoder, self.machine, matrix, *moment, k=task.n_outputs)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass: the same value, faster."""
-        support, query, k = episode.support, episode.query, episode.task.n_outputs
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=True)
-        seen, asked = z.split([len(support), len(query)])
-        matrix, moment = self.machine.write(seen, one_hot(support.y, k, like=z))
-        return episode.task.loss(self.machine.recall(asked, matrix, *moment)[:, :k], query.y)
+        matrix, moment = self.machine.write(z, one_hot(y, task.n_outputs, like=z))
+        return MachineRecall(encoder, self.machine, matrix, *moment, k=task.n_outputs)

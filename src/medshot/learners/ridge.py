@@ -5,19 +5,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.solve import ridge_weights
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.heads import Linear, features
+from medshot.nn.heads import Linear
 from medshot.tasks import Classification, one_hot
 
 
 @register("ridge")
-class Ridge(Learner):
+class Ridge(OnFeatures):
     """Regresses the classes, as rows of 0 and 1, on the features; learns penalty and scale.
 
     Source: Bertinetto, Henriques, Torr & Vedaldi 2019, arXiv:1805.08136 (R2-D2). The paper's
@@ -43,23 +41,12 @@ class Ridge(Learner):
         self.log_penalty = nn.Parameter(torch.tensor(float(penalty)).log())
         self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Solve for the weights."""
-        z = features(self.encoder, support.x, unit=False)
-        return self._head(self.encoder, z, support.y, task.n_outputs)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass."""
-        support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
-        n = len(support)
-        head = self._head(nn.Identity(), z[:n], support.y, episode.task.n_outputs)
-        return episode.task.loss(head(z[n:]), query.y)
-
-    def _head(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], k: int
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Linear:
+        """Solve for the weights."""
         ones = F.pad(z, (0, 1), value=1.0)
-        solved = ridge_weights(ones, one_hot(y, k, like=z), self.log_penalty.exp() * len(z))
+        labels = one_hot(y, task.n_outputs, like=z)
+        solved = ridge_weights(ones, labels, self.log_penalty.exp() * len(z))
         scaled = self.log_scale.exp() * solved
         return Linear(encoder, scaled[:-1], scaled[-1])

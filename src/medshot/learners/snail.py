@@ -50,11 +50,14 @@ class SNAIL(Reads):
             )
         self.reader, self.length = Snail(n_features(encoder), way, length, width), length
 
-    def _read(self, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task) -> Reading:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Reading:
+        """Put the support in order, and read it."""
         if len(y) >= self.length:
             raise DataError(
                 f"The support has {len(y)} images, and this SNAIL reads at most {self.length} with "
                 f"the query. Train with length={len(y) + 1} or more, or give fewer images."
             )
         order = y.argsort(stable=True)
-        return super()._read(z[order], y[order], task)
+        return super().fit(encoder, z[order], y[order], task)

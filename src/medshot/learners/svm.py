@@ -4,19 +4,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.qp import lifted, simplex_qp
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.heads import Linear, features
+from medshot.nn.heads import Linear
 from medshot.tasks import Classification, one_hot
 
 
 @register("svm")
-class SVM(Learner):
+class SVM(OnFeatures):
     """The multi-class machine of Crammer and Singer on the features; learns a scale.
 
     Source: Lee, Maji, Ravichandran & Soatto 2019, arXiv:1904.03758 (MetaOptNet-SVM); the machine
@@ -39,23 +37,12 @@ class SVM(Learner):
         self.encoder, self.c = encoder, c
         self.scale = nn.Parameter(torch.tensor(float(scale)))
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Solve the dual."""
-        z = features(self.encoder, support.x, unit=False)
-        return self._head(self.encoder, z, support.y, task.n_outputs)
-
-    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass."""
-        support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
-        n = len(support)
-        head = self._head(nn.Identity(), z[:n], support.y, episode.task.n_outputs)
-        return episode.task.loss(head(z[n:]), query.y)
-
-    def _head(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], k: int
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Linear:
-        alpha = dual_of(z.double(), one_hot(y, k, like=z).double(), self.c)
+        """Solve the dual."""
+        labels = one_hot(y, task.n_outputs, like=z)
+        alpha = dual_of(z.double(), labels.double(), self.c)
         with torch.autocast(z.device.type, enabled=False):
             weight = self.scale * (z.double().T @ alpha).to(z)
         return Linear(encoder, weight, torch.zeros_like(weight[0]))

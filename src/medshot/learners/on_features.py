@@ -1,0 +1,43 @@
+"""What learners have in common that learn from features which stay as they are."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.nn.heads import features
+
+
+class OnFeatures(Learner):
+    """Encodes each image once, and learns from the features alone: a subclass writes `fit`."""
+
+    unit: ClassVar[bool] = False  # features divided by their L2 norm
+
+    @abstractmethod
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
+        """The predictor, around `encoder`, that the support's features and labels teach."""
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Encode, then fit."""
+        z = features(self.encoder, support.x, unit=self.unit)
+        return self.fit(self.encoder, z, support.y, task)
+
+    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """The query loss, support and query encoded in one pass.
+
+        It is faster, and with norm="batch" the two share their statistics, as in the code of Snell
+        et al. 2017; the value is otherwise that of adapting and then predicting.
+        """
+        support, query = episode.support, episode.query
+        z = features(self.encoder, torch.cat([support.x, query.x]), unit=self.unit)
+        shown, asked = z.split([len(support), len(query)])
+        predictor = self.fit(nn.Identity(), shown, support.y, episode.task)
+        return episode.task.loss(predictor(asked), query.y)
