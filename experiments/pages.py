@@ -17,6 +17,11 @@ def fill(page: Path, block: str, text: str) -> None:
     write_text(page, filled)
 
 
+def learner_of(experiment: str) -> str:
+    """The name of the learner of experiments/<experiment>.py."""
+    return experiment.removeprefix("omniglot_").replace("_", "-").replace("mamlpp", "maml++")
+
+
 def read_csv(file: Path) -> list[dict[str, str]]:
     """The rows of a CSV with a header."""
     with file.open(encoding="utf-8", newline="") as lines:

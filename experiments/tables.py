@@ -14,7 +14,7 @@ from typing import Any
 
 from medshot.core.files import write_text
 from medshot.evaluation.protocol import VARIABLE, protocols
-from pages import fill
+from pages import fill, learner_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,8 +62,7 @@ def short_table(rows: dict[str, dict[str, Any]]) -> str:
     """One row a learner: published, ours, minutes."""
     lines = ["| learner | published | ours | CPU minutes |", "|---|---|---|---|"]
     for name, row in sorted(rows.items(), key=lambda item: -item[1]["metrics"]["accuracy"]["mean"]):
-        learner = name.removeprefix("omniglot_").replace("_", "-").replace("mamlpp", "maml++")
-        learner += " (transductive)" if row["transductive"] else ""
+        learner = learner_of(name) + (" (transductive)" if row["transductive"] else "")
         lines.append(f"| {learner} | {_published(row)} | {_ours(row)} | {row['cpu_minutes']} |")
     return "\n".join(lines) + "\n"
 
