@@ -17,7 +17,7 @@ from medshot.tasks import Classification, one_hot
 class BaselinePlusPlus(Learner):
     """Gradient descent on one direction a class; a score is the cosine to it, times `scale`.
 
-    Source: Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232, sec. 3.2. Momentum, its
+    Source: Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Momentum, its
     dampening and the decay of the weights are those of the authors' code.
 
     Where we differ: nothing is drawn at random, so that the same support gives the same

@@ -19,7 +19,7 @@ from medshot.tasks import Classification
 class FineTune(Learner):
     """Adam on a copy of the encoder and a new linear head, full support, `steps` steps.
 
-    Source: Chen et al. 2019, arXiv:1904.04232, sec. 3.1 (the baseline), fine-tuning all
+    Source: Chen et al. 2019, arXiv:1904.04232 (the baseline), fine-tuning all
     weights as Guo et al. 2020, arXiv:1912.07200. No augmentation and nothing drawn at random,
     so that the same support gives the same predictor.
     """

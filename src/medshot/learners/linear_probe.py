@@ -19,7 +19,7 @@ from medshot.tasks import Classification
 class LinearProbe(Learner):
     """Logistic regression on L2-normalised features, with weak regularisation.
 
-    Source: Tian et al. 2020, arXiv:2003.11539, sec. 3.2 (a logistic regression on normalised
+    Source: Tian et al. 2020, arXiv:2003.11539 (a logistic regression on normalised
     features). `c` is scikit-learn's inverse penalty. On standardised instead of normalised
     features, or with c = 1, the same baseline is points weaker, and a weak baseline is a false
     result.

@@ -19,7 +19,7 @@ from medshot.tasks import Classification, one_hot
 class MatchingNetwork(Learner):
     """The softmax over a query's cosines with the support, summed over the images of a class.
 
-    Source: Vinyals et al. 2016, arXiv:1606.04080, sec. 2.1, without full context
+    Source: Vinyals et al. 2016, arXiv:1606.04080, without full context
     embeddings (`matching-fce` has them). The paper's symbols: f and g are `encoder`, c the
     cosine, a(x^, x_i) the attention. A class with more images than the others gets more of it.
 
@@ -49,7 +49,7 @@ class MatchingNetwork(Learner):
 class MatchingInContext(Learner):
     """Matching networks whose features depend on the whole support: full context embeddings.
 
-    Source: Vinyals et al. 2016, arXiv:1606.04080, sec. 2.1.2 and the appendix. g reads the
+    Source: Vinyals et al. 2016, arXiv:1606.04080 ("full context embeddings"). g reads the
     support with a bidirectional LSTM, f lets each query attend to it in `processing_steps` steps
     (the paper's K); both are in `medshot.nn.context`. The support is read in the order in which
     it comes. LSTMs are as wide as the encoder's features: 64 of them, not thousands.

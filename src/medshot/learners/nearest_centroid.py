@@ -15,7 +15,7 @@ from medshot.tasks import Classification, one_hot
 class NearestCentroid(Learner):
     """Class means of L2-normalised features, squared Euclidean distance.
 
-    Source: Wang et al. 2019, SimpleShot, arXiv:1911.04623, sec. 3 ("L2N"), without the
+    Source: Wang et al. 2019, SimpleShot, arXiv:1911.04623 ("L2N"), without the
     centring that needs meta-training data. `scale` sharpens the probabilities and changes no
     decision: squared distances between unit vectors lie in [0, 4].
     """

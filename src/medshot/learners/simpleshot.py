@@ -21,7 +21,7 @@ from medshot.tasks import Classification, one_hot
 class SimpleShot(Learner):
     """Class means of features that are centred and L2-normalised, squared Euclidean distance.
 
-    Source: Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623, sec. 3 ("CL2N"). The
+    Source: Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623 ("CL2N"). The
     paper's centre is the mean feature of the base classes: give it as `centre`.
 
     Where we differ: without `centre`, the base classes are not known, and the mean of the support's

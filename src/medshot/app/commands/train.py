@@ -2,8 +2,13 @@
 
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from medshot.data.dataset import Dataset
+    from medshot.training.terms import Term
 
 
 def train(
@@ -59,25 +64,17 @@ def train(
     from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
-    from medshot.training.run import load_run, steps_done
-    from medshot.training.terms import SelfDistillation, TaskContrast, Term
+    from medshot.training.run import steps_done
 
     torch.manual_seed(seed)
     made = named_learner(learner, encoder, set_)
     form = {name: getattr(made.encoder, name) for name in ("channels", "size")}
     with busy(f"reading {len(data)} folder(s)"):
         sets = [load_one(folder, **form) for folder in data]
-    for dataset in sets:
-        counts = ", ".join(f"{label} {n}" for label, n in list(dataset.counts().items())[:12])
-        more = ", ..." if len(dataset.labels) > 12 else ""
-        say(f"{dataset.name}: {len(dataset)} images ({counts}{more})")
-        for note in dataset.notes:
-            say(note, start="    ")
+    _say_what_is_there(sets)
     say("A fifth of the classes, or of the patients (or images), is held out for validation.")
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
-    terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
-    terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
     run = meta_train(
         made,
         sets[0] if len(sets) == 1 else sets,
@@ -96,10 +93,29 @@ def train(
         device=device,
         workers=workers,
         vectorise=vectorise,
-        terms=terms,
+        terms=_terms(contrast, teacher),
         bf16=bf16,
         channels_last=channels_last,
         watch=bar,
     )
     say(f"{out}: {run.learner.origin}")
     tell(f"Next: medshot adapt MY_IMAGES --learner {quote(str(out))} --out MODEL")
+
+
+def _say_what_is_there(sets: "list[Dataset]") -> None:
+    from medshot.app.show import say
+
+    for dataset in sets:
+        counts = ", ".join(f"{label} {n}" for label, n in list(dataset.counts().items())[:12])
+        more = ", ..." if len(dataset.labels) > 12 else ""
+        say(f"{dataset.name}: {len(dataset)} images ({counts}{more})")
+        for note in dataset.notes:
+            say(note, start="    ")
+
+
+def _terms(contrast: float | None, teacher: Path | None) -> "list[Term]":
+    from medshot.training.run import load_run
+    from medshot.training.terms import SelfDistillation, TaskContrast
+
+    terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
+    return terms + ([] if teacher is None else [SelfDistillation(load_run(teacher).learner)])
