@@ -14,7 +14,7 @@ FOMAML = Experiment(
     0.983,
     options={"way": 5, "lr": 0.4, "steps": 3},
     checked=False,
-    **ON_FINN | {"steps": 8000},
+    **ON_FINN | {"steps": 6000},
 )
 
 if __name__ == "__main__":

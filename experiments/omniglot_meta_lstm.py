@@ -12,7 +12,7 @@ META_LSTM = Experiment(
     "meta-lstm",
     None,
     options={"way": 5, "lr": 0.5, "steps": 3},
-    **ON_FINN | FEW_TASKS | {"steps": 800},
+    **ON_FINN | FEW_TASKS | {"steps": 500},
 )
 
 if __name__ == "__main__":

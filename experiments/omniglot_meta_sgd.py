@@ -14,7 +14,7 @@ META_SGD = Experiment(
     0.9953,
     options={"way": 5, "lr": 0.5, "steps": 1},
     checked=False,
-    **ON_FINN | {"steps": 6000},
+    **ON_FINN | {"steps": 4500},
 )
 
 if __name__ == "__main__":
