@@ -40,10 +40,9 @@ EPISODES, STEPS = 200, 600
 METRIC = "balanced accuracy"
 PROBE = "linear-probe/pixels"
 DESCENT = {"steps": 3, "lr": 0.1}
-# What differs from a learner's defaults: few and short steps, distances that do not begin huge.
+# What differs from a learner's defaults: few and short steps.
 # The inner rate is the best of four (0.01 to 0.5) for maml and anil on covid_cxr, 150 steps.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "prototypical": {"distance": "mean-squared"},
     "anil": {"steps": 5, "lr": 0.1},
     "imaml": {"steps": 5, "lr": 0.1},
     "relation": {"width": 32},

@@ -79,9 +79,9 @@ def summary(table: Table) -> str:
         "|---|" + "---|" * (len(SHOTS) + 2),
     ]
     for name in _by_mean(table, sets):
-        means = [f"{100 * _mean(table, name, sets, shot):.1f}" for shot in SHOTS]
-        counts = [_verdicts(table, name, sets, against) for against in (PIXELS, OWN)]
-        lines.append(f"| {_shown(name)} | {' | '.join([*means, *counts])} |")
+        means = [f"{100 * mean(table, name, sets, shot):.1f}" for shot in SHOTS]
+        counts = [verdicts(table, name, sets, against) for against in (PIXELS, OWN)]
+        lines.append(f"| {shown(name)} | {' | '.join([*means, *counts])} |")
     return "\n".join([*lines, "", "![heat-map](results/medical.png)"]) + "\n"
 
 
@@ -102,7 +102,7 @@ def heat_map(table: Table, file: Path) -> None:
         _write_numbers(axis, values, *(_grid(table, names, sets, shot, p) for p in ("low", "high")))
         axis.set_title(f"{shot} image{'s' if shot > 1 else ''} a class", fontsize=9)
         axis.set_xticks(range(len(sets)), sets, rotation=60, ha="right", fontsize=7)
-        axis.set_yticks(range(len(names)), [_shown(n) for n in names], fontsize=7)
+        axis.set_yticks(range(len(names)), [shown(n) for n in names], fontsize=7)
         axis.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("balanced accuracy minus linear probe on raw pixels", fontsize=8)
@@ -125,21 +125,24 @@ def _grid(table: Table, names: list[str], sets: list[str], shot: int, part: str)
 
 def _by_mean(table: Table, sets: list[str]) -> list[str]:
     names = {key[0] for key in table}
-    return sorted(names, key=lambda n: -float(np.nan_to_num(_mean(table, n, sets, 5))))
+    return sorted(names, key=lambda n: -float(np.nan_to_num(mean(table, n, sets, 5))))
 
 
-def _mean(table: Table, name: str, sets: list[str], shot: int) -> float:
+def mean(table: Table, name: str, sets: list[str], shot: int) -> float:
+    """The mean balanced accuracy over `sets`; nan where there is none."""
     nothing = {"mean": np.nan}
     return float(np.nanmean([table.get((name, s, shot, METRIC), nothing)["mean"] for s in sets]))
 
 
-def _verdicts(table: Table, name: str, sets: list[str], against: str) -> str:
+def verdicts(table: Table, name: str, sets: list[str], against: str) -> str:
+    """On how many sets the interval at 5 shots is above 0, holds it, is below."""
     found = [table[key] for s in sets if (key := (name, s, 5, against)) in table]
     better, worse = sum(v["low"] > 0 for v in found), sum(v["high"] < 0 for v in found)
     return f"{better} / {len(found) - better - worse} / {worse}" if found else ""
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """The name in a table: learner, and what it looks at if not at its own encoder."""
     learner, _, encoder = name.partition("/")
     label = learner if encoder == "own" else f"{learner}, {encoder} encoder"
     label = f"{learner}, raw pixels" if encoder == "pixels" else label
