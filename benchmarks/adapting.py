@@ -50,7 +50,7 @@ def _learner(name: str) -> Learner:
 
 
 def _size(name: str, predictor: Predictor) -> str:
-    held = sum(t.nbytes for t in predictor.state_dict().values())
+    held = sum(t.nbytes for t in predictor.freeze().state_dict().values())
     return f"{name}: {held / 1024:.0f} KiB"
 
 

@@ -12,9 +12,9 @@ from omniglot import FEW_TASKS, ON_FINN, Experiment
 IMAML = Experiment(
     "imaml",
     0.9916,
-    options={"way": 5, "lr": 0.1, "steps": 16, "pull": 2.0},
+    options={"way": 5, "lr": 0.5, "steps": 5, "pull": 0.5, "damping": 22.0},
     checked=False,
-    **ON_FINN | FEW_TASKS | {"steps": 2000, "query": 5},
+    **ON_FINN | FEW_TASKS | {"steps": 2500, "query": 5},
 )
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from omniglot import FEW_TASKS, ON_FINN, Experiment
 PROX = Experiment(
     "prox",
     None,
-    options={"way": 5, "lr": 0.1, "test_steps": 20},
+    options={"way": 5, "lr": 0.1, "test_steps": 10},
     **ON_FINN | FEW_TASKS | {"query": 4},
 )
 

@@ -49,3 +49,29 @@ def test_the_derivative_of_the_minimum_by_the_start_is_the_known_matrix():
     for i in range(2):
         row = torch.autograd.grad(found[i], start["p"], retain_graph=True)[0]
         torch.testing.assert_close(row, lemma[i], rtol=1e-7, atol=1e-9)
+
+
+def test_damping_goes_from_the_implicit_to_the_first_order_gradient():
+    start = {"p": torch.randn(2, dtype=torch.float64, requires_grad=True)}
+    end = {"p": torch.randn(2, dtype=torch.float64)}
+    for damping in (0.5, 1e9):
+        how = {"pull": PULL, "solver_steps": 2, "damping": damping}
+        found = implicit(start, end, _quadratic, **how)["p"]
+        row = torch.autograd.grad(found[0], start["p"])[0]
+        damped = torch.linalg.inv(torch.eye(2, dtype=torch.float64) + A / (PULL + damping))
+        torch.testing.assert_close(row, damped[0], rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(row, torch.tensor([1.0, 0.0], dtype=torch.float64))
+
+
+def test_damping_keeps_a_system_positive_that_curves_down():
+    saddle = torch.tensor([[-3.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    start = {"p": torch.ones(2, dtype=torch.float64, requires_grad=True)}
+    end = {"p": torch.ones(2, dtype=torch.float64)}
+
+    def slope(damping):
+        loss = lambda p: p["p"] @ saddle @ p["p"] / 2  # noqa: E731
+        how = {"pull": PULL, "solver_steps": 2, "damping": damping}
+        found = implicit(start, end, loss, **how)["p"].sum()
+        return torch.autograd.grad(found, start["p"])[0][0].item()
+
+    assert slope(0.0) < 0 < slope(10.0)

@@ -31,7 +31,9 @@ def implicit(
 
     Source: Rajeswaran et al. 2019, arXiv:1909.04630, lemma 1: at the minimum the derivative is
     (I + H / pull)^-1, with H the Hessian of `loss`. Backwards, `solver_steps` of conjugate
-    gradients solve (I + H / pull + damping I) v = g. No step of the descent is stored.
+    gradients solve (I + H / (pull + damping)) v = g. No step of the descent is stored. Where the
+    loss curves down by more than `pull`, the undamped system is not positive and its solution says
+    nothing; more damping comes nearer to the first-order gradient.
     """
     context = loss, list(start), [p.detach() for p in end.values()], pull, solver_steps, damping
     values: Sequence[Tensor] = _Implicit.apply(context, *start.values())  # pyright: ignore
@@ -56,7 +58,7 @@ class _Implicit(torch.autograd.Function):
             hv = torch.autograd.grad(
                 slope, end, _like(v, end), retain_graph=True, materialize_grads=True
             )
-            return (1 + damping) * v + _flat(hv) / pull
+            return v + _flat(hv) / (pull + damping)
 
         return None, *_like(conjugate_gradients(product, _flat(g), solver_steps), end)
 

@@ -13,7 +13,7 @@ from medshot.inner.rule import Params
 from medshot.learners.maml import Adapted
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
+from medshot.nn.features import features
 from medshot.nn.prototype_head import prototype_head
 from medshot.tasks import Classification, one_hot
 

@@ -10,7 +10,7 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.context import QueryContext, SupportContext
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
+from medshot.nn.features import features
 from medshot.nn.matching import Matching
 from medshot.tasks import Classification, one_hot
 

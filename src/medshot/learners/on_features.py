@@ -11,7 +11,7 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.nn.heads import features
+from medshot.nn.features import features
 
 
 class OnFeatures(Learner):

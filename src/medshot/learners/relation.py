@@ -12,7 +12,8 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import class_means, features
+from medshot.nn.features import features
+from medshot.nn.heads import class_means
 from medshot.nn.relation import Related, Relation
 from medshot.tasks import Classification, one_hot
 

@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features
+from medshot.nn.features import features
 from medshot.nn.siamese import Verifier, log_odds
 from medshot.tasks import Classification, one_hot
 

@@ -13,7 +13,8 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.centred import CentredPrototypes, directions
-from medshot.nn.heads import class_means, features
+from medshot.nn.features import features
+from medshot.nn.heads import class_means
 from medshot.tasks import Classification, one_hot
 
 

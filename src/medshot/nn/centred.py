@@ -6,12 +6,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features, squared_distances
+from medshot.nn.features import Head
+from medshot.nn.heads import squared_distances
 
 
 @part("predictor", "centred-prototypes")
-class CentredPrototypes(Predictor):
+class CentredPrototypes(Head):
     """Minus the squared distance of the direction from `centre` to one prototype a class."""
 
     centre: Tensor
@@ -25,16 +25,11 @@ class CentredPrototypes(Predictor):
         prototypes: Float[Tensor, "k f"],
         scale: Float[Tensor, ""],
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("centre", centre)
-        self.register_buffer("prototypes", prototypes)
-        self.register_buffer("scale", scale)
+        super().__init__(encoder, centre=centre, prototypes=prototypes, scale=scale)
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Minus the scaled squared distance to each class."""
-        z = directions(features(self.encoder, x, unit=False), self.centre)
+        z = directions(z, self.centre)
         return -self.scale * squared_distances(z, self.prototypes)
 
 

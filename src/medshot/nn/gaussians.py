@@ -5,12 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 
 @part("predictor", "gaussians")
-class Gaussians(Predictor):
+class Gaussians(Head):
     """Minus half the squared Mahalanobis distance to the mean of each class.
 
     The precision of class c is diag(`precisions[c]`) - F'F, F = `factors[c]`.
@@ -27,16 +26,10 @@ class Gaussians(Predictor):
         precisions: Float[Tensor, "k f"],
         factors: Float[Tensor, "k r f"],
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("means", means)
-        self.register_buffer("precisions", precisions)
-        self.register_buffer("factors", factors)
+        super().__init__(encoder, means=means, precisions=precisions, factors=factors)
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """A logit a class."""
-        z = features(self.encoder, x, unit=False)
         with torch.autocast(z.device.type, enabled=False):
             return -0.5 * mahalanobis(z, self.means, self.precisions, self.factors)
 

@@ -4,23 +4,15 @@ Each is a predictor whose adapted tensors are buffers; nothing here knows suppor
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-
-
-def features(encoder: nn.Module, x: Tensor, unit: bool) -> Float[Tensor, "n f"]:
-    """Features of `x`, never in half precision; with `unit`, each divided by its L2 norm."""
-    z = encoder(x)
-    z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
-    return F.normalize(z, dim=1) if unit else z
+from medshot.nn.features import Head
 
 
 @part("predictor", "linear")
-class Linear(Predictor):
+class Linear(Head):
     """`features @ weight + bias`."""
 
     weight: Tensor
@@ -33,19 +25,15 @@ class Linear(Predictor):
         bias: Float[Tensor, "k"],
         unit: bool = False,
     ) -> None:
-        super().__init__()
-        self.encoder, self.unit = encoder, unit
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
+        super().__init__(encoder, unit=unit, weight=weight, bias=bias)
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """A logit a class."""
-        return features(self.encoder, x, self.unit) @ self.weight + self.bias
+        return z @ self.weight + self.bias
 
 
 @part("predictor", "prototypes")
-class Prototypes(Predictor):
+class Prototypes(Head):
     """Minus the squared Euclidean distance (its `root`) to one prototype a class, times `scale`."""
 
     prototypes: Tensor
@@ -59,15 +47,11 @@ class Prototypes(Predictor):
         unit: bool = False,
         root: bool = False,
     ) -> None:
-        super().__init__()
-        self.encoder, self.unit, self.root = encoder, unit, root
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("prototypes", prototypes)
-        self.register_buffer("scale", scale)
+        super().__init__(encoder, unit=unit, prototypes=prototypes, scale=scale)
+        self.root = root
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Minus the scaled distance to each class."""
-        z = features(self.encoder, x, self.unit)
         return -self.scale * distances(z, self.prototypes, self.root)
 
 

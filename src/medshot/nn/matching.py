@@ -6,13 +6,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
 from medshot.nn.context import QueryContext
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 
 @part("predictor", "matching")
-class Matching(Predictor):
+class Matching(Head):
     """The logarithm of the attention that goes to each class: a softmax gives the shares back.
 
     Attention is the softmax of the cosines with the `known` features, times `scale`. With
@@ -31,16 +30,11 @@ class Matching(Predictor):
         scale: Float[Tensor, ""],
         context: QueryContext | None = None,
     ) -> None:
-        super().__init__()
-        self.encoder, self.context = encoder, context
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("known", known)
-        self.register_buffer("labels", labels)
-        self.register_buffer("scale", scale)
+        super().__init__(encoder, known=known, labels=labels, scale=scale)
+        self.context = context
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """The log-probability of each class."""
-        z = features(self.encoder, x, unit=False)
         if self.context is not None:
             z = self.context(z, self.known)
         return log_attention(z, self.known, self.labels, self.scale)

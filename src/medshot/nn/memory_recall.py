@@ -4,11 +4,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 
-class Recall(Predictor):
+class Recall(Head):
     """Whatever `memory.recall` answers to an image's features from what was `written`.
 
     Nothing is written by an image that is asked about: one alone gets the answer that it gets
@@ -16,15 +15,11 @@ class Recall(Predictor):
     """
 
     def __init__(self, encoder: nn.Module, memory: nn.Module, **written: Tensor) -> None:
-        super().__init__()
-        self.encoder, self.memory, self._written = encoder, memory, list(written)
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        for name, tensor in written.items():
-            self.register_buffer(name, tensor)
+        super().__init__(encoder, unit=True, **written)
+        self.memory, self._written = memory, list(written)
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """A logit a class."""
-        z = features(self.encoder, x, unit=True)
         return self.memory.recall(z, *(getattr(self, name) for name in self._written))  # type: ignore[operator]
 
 
@@ -48,9 +43,9 @@ class MachineRecall(Recall):
         )
         self.k = k
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """A logit a class: the codes that no class of the task has are left out."""
-        return super().forward(x)[:, : self.k]
+        return super().answer(z)[:, : self.k]
 
 
 @part("predictor", "hops-recall")

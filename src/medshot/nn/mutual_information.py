@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from medshot.core.parts import part
 from medshot.core.predictor import Predictor
-from medshot.nn.heads import class_means, features, squared_distances
+from medshot.nn.features import features
+from medshot.nn.heads import class_means, squared_distances
 
 
 @part("predictor", "mutual-information")

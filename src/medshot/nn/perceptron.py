@@ -7,14 +7,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 WEIGHTS = ("hidden", "hidden_bias", "out", "direct", "bias")
 
 
 @part("predictor", "perceptron")
-class Perceptron(Predictor):
+class Perceptron(Head):
     """`perceptron` of an encoder's features, its weights adapted."""
 
     def __init__(
@@ -26,18 +25,11 @@ class Perceptron(Predictor):
         direct: Float[Tensor, "f k"],
         bias: Float[Tensor, "k"],
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        for name, value in zip(WEIGHTS, (hidden, hidden_bias, out, direct, bias), strict=True):
-            self.register_buffer(name, value)
-
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
-        return self.answer(features(self.encoder, x, unit=False))
+        values = hidden, hidden_bias, out, direct, bias
+        super().__init__(encoder, **dict(zip(WEIGHTS, values, strict=True)))
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """The same from features."""
+        """A logit a class."""
         return perceptron({name: getattr(self, name) for name in WEIGHTS}, z)
 
 

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 
 class Reader(nn.Module, ABC):
@@ -27,7 +26,7 @@ class Reader(nn.Module, ABC):
 
 
 @part("predictor", "reading")
-class Reading(Predictor):
+class Reading(Head):
     """What `reader` answers from `memory`, plus a linear head: `features @ weight + bias`."""
 
     reader: Reader
@@ -43,19 +42,11 @@ class Reading(Predictor):
         weight: Float[Tensor, "f k"],
         bias: Float[Tensor, "k"],
     ) -> None:
-        super().__init__()
-        self.encoder, self.reader = encoder, reader
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("memory", memory)
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
-
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
-        return self.answer(features(self.encoder, x, unit=False))
+        super().__init__(encoder, memory=memory, weight=weight, bias=bias)
+        self.reader = reader
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """The same from features."""
+        """A logit a class."""
         with torch.autocast(z.device.type, enabled=False):
             read = self.reader.answer(z, self.memory)[:, : len(self.bias)]
             return read + z @ self.weight + self.bias

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from medshot.core.errors import unknown
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 from medshot.nn.norm import norm
 
 NORMS = ("batch", "group", "none")
@@ -71,7 +70,7 @@ class Relation(nn.Module):
 
 
 @part("predictor", "relation")
-class Related(Predictor):
+class Related(Head):
     """The log-odds that an image belongs with each class, by a learnt comparison.
 
     A softmax over them gives each class its part of the odds r / (1 - r): the most probable is
@@ -83,14 +82,12 @@ class Related(Predictor):
     def __init__(
         self, encoder: nn.Module, centres: Float[Tensor, "k f"], relation: Relation
     ) -> None:
-        super().__init__()
-        self.encoder, self.relation = encoder, relation
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("centres", centres)
+        super().__init__(encoder, centres=centres)
+        self.relation = relation
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """The log-odds of each class."""
-        return self.relation(features(self.encoder, x, unit=False), self.centres)
+        return self.relation(z, self.centres)
 
 
 def _cosines(z: Tensor, centres: Tensor) -> Tensor:

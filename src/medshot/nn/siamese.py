@@ -5,12 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.parts import part
-from medshot.core.predictor import Predictor
-from medshot.nn.heads import features
+from medshot.nn.features import Head
 
 
 @part("predictor", "siamese")
-class Verifier(Predictor):
+class Verifier(Head):
     """A class's score is the mean log-odds that the image belongs with one of its `known` ones."""
 
     known: Tensor
@@ -26,17 +25,10 @@ class Verifier(Predictor):
         weight: Float[Tensor, "f"],
         bias: Float[Tensor, ""],
     ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.transductive = bool(getattr(encoder, "transductive", False))
-        self.register_buffer("known", known)
-        self.register_buffer("labels", labels)
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
+        super().__init__(encoder, known=known, labels=labels, weight=weight, bias=bias)
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """The mean log-odds a class."""
-        z = features(self.encoder, x, unit=False)
         with torch.autocast(z.device.type, enabled=False):
             odds = log_odds(z[:, None] - self.known, self.weight, self.bias)  # n m
             return odds @ self.labels / self.labels.sum(0)

@@ -1,0 +1,56 @@
+"""Features of images, or of every site of an image, and the predictors that answer from them.
+
+Most encoders give an image one row of features, `n f`. One that keeps the grid gives a row to each
+site of it (a pixel, a voxel), `n f *s`: then a site is what an image is elsewhere.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from medshot.core.predictor import Predictor
+
+
+class Head(Predictor, ABC):
+    """Answers from the features of images or sites: a subclass writes `answer`.
+
+    What was `fitted` is kept as buffers. With `unit`, features are divided by their L2 norm.
+    """
+
+    def __init__(self, encoder: nn.Module, *, unit: bool = False, **fitted: Tensor) -> None:
+        super().__init__()
+        self.encoder, self.unit = encoder, unit
+        self.transductive = bool(getattr(encoder, "transductive", False))
+        for name, tensor in fitted.items():
+            self.register_buffer(name, tensor)
+
+    @abstractmethod
+    def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+        """A score a class, from features."""
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
+        """A score a class for every image, or for each of its sites."""
+        z = features(self.encoder, x, unit=self.unit)
+        return on_grid(self.answer(sites(z)), z)
+
+
+def features(encoder: nn.Module, x: Tensor, unit: bool) -> Float[Tensor, "n f *t"]:
+    """Features of `x`, never in half precision; with `unit`, each divided by its L2 norm."""
+    z = encoder(x)
+    z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+    return F.normalize(z, dim=1) if unit else z
+
+
+def sites(z: Shaped[Tensor, "n f *t"]) -> Shaped[Tensor, "m f"]:
+    """The rows of all sites of all images, one below the other; images alone stay as they are."""
+    return z.movedim(1, -1).flatten(0, -2)
+
+
+def on_grid(
+    rows: Shaped[Tensor, "m k"], like: Shaped[Tensor, "n f *t"]
+) -> Shaped[Tensor, "n k *t"]:
+    """The inverse of `sites`: rows laid out on the grid of `like`."""
+    return rows.unflatten(0, (len(like), *like.shape[2:])).movedim(-1, 1)
