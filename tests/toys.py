@@ -1,5 +1,7 @@
 """Few-shot problems and encoders that take milliseconds."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,7 @@ from medshot.core.predictor import Card, Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
-from medshot.nn import Conv4
+from medshot.nn import Conv4, Encoder, UNet
 from medshot.tasks import Classification
 
 SIZE = 16
@@ -33,7 +35,46 @@ def _top_rows(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epi
     return Episode(task, Examples(x[:cut], y[:cut]), Examples(x[cut:], y[cut:]))
 
 
-TOYS = {"classification": _top_rows}
+def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """A class is a random brightness of the first channel; seven others are noise, as is a part
+    of the first. Classes are in patches of 4 x 4 pixels; of each, one pixel a support image is
+    labelled.
+
+    What there is to meta-learn is, again, where to look.
+    """
+    k, n, patches = task.n_outputs, shots + queries, (SIZE // 4) ** 2
+    values = 3 * torch.randn(k, generator=rng)
+    order = torch.stack([torch.randperm(patches, generator=rng) for _ in range(n)])
+    y = (order % k).view(n, 1, SIZE // 4, SIZE // 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    x = 3 * torch.randn(n, 8, SIZE, SIZE, generator=rng)
+    x[:, :1] = values[y] + x[:, :1] / 6
+    few = torch.full((n, SIZE, SIZE), -1)
+    for c in range(k):
+        corner = (order == c).int().argmax(1)  # the patch of that class that is drawn first
+        row, column = corner // (SIZE // 4) * 4, corner % (SIZE // 4) * 4
+        few[torch.arange(n), row, column] = c
+    return Episode(task, Examples(x[:shots], few[:shots]), Examples(x[shots:], y[shots:, 0]))
+
+
+TOYS = {"classification": _top_rows, "segmentation": _patches}
+
+
+def encoder(task: Task) -> Encoder:
+    """A small network for tasks of that kind."""
+    small = {"size": SIZE, "width": 8, "depth": 2}
+    return conv4() if task.kind == "classification" else UNet(channels=8, **small).eval()
+
+
+def matrix(task: Task) -> nn.Module:
+    """An encoder for tasks of that kind that trains fast: one matrix."""
+    return Projection() if task.kind == "classification" else SiteProjection()
+
+
+def without(examples: Examples, label: int) -> Examples:
+    """All but what is of one class: those images, or those sites, say nothing any more."""
+    if examples.y.ndim == 1:
+        return examples[examples.y != label]
+    return replace(examples, y=examples.y.masked_fill(examples.y == label, -1))
 
 
 class Projection(nn.Sequential):
@@ -41,6 +82,14 @@ class Projection(nn.Sequential):
 
     def __init__(self, inputs: int = SIZE * SIZE, outputs: int = 32) -> None:
         super().__init__(nn.Flatten(), nn.Linear(inputs, outputs))
+        self.n_features = outputs
+
+
+class SiteProjection(nn.Conv2d):
+    """The channels of each pixel, times a matrix: the grid is kept."""
+
+    def __init__(self, inputs: int = 8, outputs: int = 16) -> None:
+        super().__init__(inputs, outputs, 1)
         self.n_features = outputs
 
 

@@ -19,13 +19,13 @@ TRAINABLE = [pair for pair in PAIRS if learners()[pair.values[0][0]].trainable]
 
 @pytest.fixture(params=PAIRS)
 def case(request: pytest.FixtureRequest) -> tuple[Learner, Episode]:
-    """A learner on a small Conv4, and an episode of a task that it supports."""
+    """A learner on a small network, and an episode of a task that it supports."""
     name, task = request.param
-    return build(name, encoder=toys.conv4()), toys.episode(task)
+    return build(name, encoder=toys.encoder(task)), toys.episode(task)
 
 
 @pytest.fixture(params=TRAINABLE)
 def trainable(request: pytest.FixtureRequest) -> tuple[Learner, Episode]:
     """The same for the learners that can be meta-trained, on a matrix that trains fast."""
     name, task = request.param
-    return build(name, encoder=toys.Projection()), toys.episode(task)
+    return build(name, encoder=toys.matrix(task)), toys.episode(task)

@@ -42,6 +42,10 @@ class Task(ABC):
         """The differentiable score: lower is better, the mean over examples."""
 
     @abstractmethod
+    def decode(self, output: Tensor) -> Tensor:
+        """The answer, in the form of a target."""
+
+    @abstractmethod
     def probabilities(self, output: Tensor) -> Tensor:
         """The outputs as probabilities, in the same shape."""
 

@@ -2,20 +2,19 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.tasks import Classification, one_hot
 
 
 @register("baseline++")
-class BaselinePlusPlus(Learner):
+class BaselinePlusPlus(OnFeatures):
     """Gradient descent on one direction a class; a score is the cosine to it, times `scale`.
 
     Source: Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Momentum, its
@@ -30,6 +29,7 @@ class BaselinePlusPlus(Learner):
 
     supports = (Classification,)
     source = "Chen et al. 2019, arXiv:1904.04232"
+    unit = True
     trainable = False
     exact = False
 
@@ -40,10 +40,12 @@ class BaselinePlusPlus(Learner):
         self.encoder, self.scale, self.lr, self.steps = encoder, scale, lr, steps
 
     @torch.no_grad()
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Descend on the support's loss."""
-        z = features(self.encoder, support.x, unit=True)
-        start = class_means(z, one_hot(support.y, task.n_outputs, like=z))
+        z = z.detach()
+        start = class_means(z, one_hot(y, task.n_outputs, like=z))
         with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):
             weight = nn.Parameter(start)
             optimizer = torch.optim.SGD(
@@ -51,7 +53,7 @@ class BaselinePlusPlus(Learner):
             )
             for _ in range(self.steps):
                 optimizer.zero_grad()
-                task.loss(self.scale * z @ F.normalize(weight, dim=1).T, support.y).backward()
+                task.loss(self.scale * z @ F.normalize(weight, dim=1).T, y).backward()
                 optimizer.step()
         directions = self.scale * F.normalize(weight.detach(), dim=1).T  # f k
-        return Linear(self.encoder, directions, torch.zeros_like(directions[0]), unit=True)
+        return Linear(encoder, directions, torch.zeros_like(directions[0]), unit=True)

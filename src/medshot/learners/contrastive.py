@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
+from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
@@ -18,7 +18,7 @@ from medshot.tasks import Classification, one_hot
 
 
 @register("contrastive")
-class Contrastive(Learner):
+class Contrastive(OnFeatures):
     """Meta-trained by the supervised contrastive loss; adapts by the mean direction of a class.
 
     Source: Khosla et al. 2020, arXiv:2004.11362, for the loss (L_out^sup, the sum over positives
@@ -39,6 +39,7 @@ class Contrastive(Learner):
 
     supports = (Classification,)
     source = "Khosla et al. 2020, arXiv:2004.11362"
+    unit = True
     vectorises = True
 
     def __init__(self, encoder: nn.Module, *, temperature: float = 0.1) -> None:
@@ -48,12 +49,13 @@ class Contrastive(Learner):
         self.encoder = encoder
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Average the directions of each class."""
-        z = features(self.encoder, support.x, unit=True)
-        centres = class_means(z, one_hot(support.y, task.n_outputs, like=z))
+        centres = class_means(z, one_hot(y, task.n_outputs, like=z))
         weight = nn.functional.normalize(centres, dim=1).T / self.log_temperature.exp()  # f k
-        return Linear(self.encoder, weight, torch.zeros_like(weight[0]), unit=True)
+        return Linear(encoder, weight, torch.zeros_like(weight[0]), unit=True)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The supervised contrastive loss over all images of the episode."""

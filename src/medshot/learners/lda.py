@@ -1,22 +1,20 @@
 """Linear discriminant analysis with a shrunk covariance."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.solve import ledoit_wolf_shrinkage, shrunk_discriminant
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.tasks import Classification, one_hot
 
 
 @register("lda")
-class LDA(Learner):
+class LDA(OnFeatures):
     """Gaussian classes with one covariance, shrunk towards a sphere.
 
     Source: Friedman 1989, J. Am. Stat. Assoc. 84, 165-175 (regularised discriminant analysis),
@@ -31,6 +29,7 @@ class LDA(Learner):
 
     supports = (Classification,)
     source = "Friedman 1989; Ledoit & Wolf 2004"
+    unit = True
     trainable = False
 
     def __init__(self, encoder: nn.Module, *, shrinkage: float | None = None) -> None:
@@ -39,10 +38,11 @@ class LDA(Learner):
             raise ConfigError(f"shrinkage is above 0 and at most 1, or None: not {shrinkage}.")
         self.encoder, self.shrinkage = encoder, shrinkage
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Solve for the discriminants."""
-        z = features(self.encoder, support.x, unit=True)
-        labels = one_hot(support.y, task.n_outputs, like=z)
+        labels = one_hot(y, task.n_outputs, like=z)
         means = class_means(z, labels)
         residuals = z - labels @ means
         if len(z) > task.n_outputs and bool((residuals.detach().abs() > 1e-6).any()):
@@ -50,7 +50,7 @@ class LDA(Learner):
         else:
             weight = means.T * 10.0  # a sphere of variance 0.1, as sharp as nearest-centroid
         bias = -0.5 * (means.T * weight).sum(0)
-        return Linear(self.encoder, weight, bias, unit=True)
+        return Linear(encoder, weight, bias, unit=True)
 
     def _shrinkage(self, residuals: Float[Tensor, "n f"]) -> Float[Tensor, ""]:
         if self.shrinkage is not None:

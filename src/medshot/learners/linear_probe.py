@@ -2,22 +2,21 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
-from torch import nn
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.features import features
 from medshot.nn.heads import Linear
 from medshot.tasks import Classification
 
 
 @register("linear-probe")
-class LinearProbe(Learner):
+class LinearProbe(OnFeatures):
     """Logistic regression on L2-normalised features, with weak regularisation.
 
     Source: Tian et al. 2020, arXiv:2003.11539 (a logistic regression on normalised
@@ -28,6 +27,7 @@ class LinearProbe(Learner):
 
     supports = (Classification,)
     source = "Tian et al. 2020, arXiv:2003.11539"
+    unit = True
     trainable = False
     exact = False
 
@@ -38,17 +38,18 @@ class LinearProbe(Learner):
         self.encoder, self.c = encoder, c
 
     @torch.no_grad()
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Fit on the support, to convergence."""
-        z = features(self.encoder, support.x, unit=True)
-        wide = z.cpu().double().numpy()
+        wide = z.detach().cpu().double().numpy()
         # The penalised solution lies in the span of the support: few images, few coordinates.
         basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
         fitted = LogisticRegression(C=self.c, max_iter=2000)
-        fitted.fit(wide @ basis.T, support.y.cpu().numpy())
+        fitted.fit(wide @ basis.T, y.cpu().numpy())
         weight, bias = basis.T @ fitted.coef_.T, fitted.intercept_
         if task.n_outputs == 2:  # one column for two classes: the odds of the second
             weight, bias = np.hstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         return Linear(
-            self.encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
+            encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
         )

@@ -1,22 +1,21 @@
 """Matching networks: a query attends to the support, and its class is where attention goes."""
 
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.context import QueryContext, SupportContext
 from medshot.nn.encoder import n_features
-from medshot.nn.features import features
 from medshot.nn.matching import Matching
 from medshot.tasks import Classification, one_hot
 
 
 @register("matching")
-class MatchingNetwork(Learner):
+class MatchingNetwork(OnFeatures):
     """The softmax over a query's cosines with the support, summed over the images of a class.
 
     Source: Vinyals et al. 2016, arXiv:1606.04080, without full context
@@ -38,15 +37,16 @@ class MatchingNetwork(Learner):
         super().__init__()
         self.encoder, self.scale = encoder, scale
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Keep the support's features: there is nothing to fit."""
-        z = features(self.encoder, support.x, unit=False)
-        labels = one_hot(support.y, task.n_outputs, like=z)
-        return Matching(self.encoder, z, labels, z.new_tensor(self.scale))
+        labels = one_hot(y, task.n_outputs, like=z)
+        return Matching(encoder, z, labels, z.new_tensor(self.scale))
 
 
 @register("matching-fce")
-class MatchingInContext(Learner):
+class MatchingInContext(OnFeatures):
     """Matching networks whose features depend on the whole support: full context embeddings.
 
     Source: Vinyals et al. 2016, arXiv:1606.04080 ("full context embeddings"). g reads the
@@ -74,8 +74,10 @@ class MatchingInContext(Learner):
         self.of_support = SupportContext(n_features(encoder))
         self.of_query = QueryContext(n_features(encoder), processing_steps)
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Read the support, once."""
-        z = self.of_support(features(self.encoder, support.x, unit=False))
-        labels = one_hot(support.y, task.n_outputs, like=z)
-        return Matching(self.encoder, z, labels, z.new_tensor(self.scale), self.of_query)
+        known = self.of_support(z)
+        labels = one_hot(y, task.n_outputs, like=z)
+        return Matching(encoder, known, labels, z.new_tensor(self.scale), self.of_query)

@@ -1,19 +1,18 @@
 """Nearest centroid: the simplest thing to do with features."""
 
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.features import features
 from medshot.nn.heads import Prototypes, class_means
 from medshot.tasks import Classification, one_hot
 
 
 @register("nearest-centroid")
-class NearestCentroid(Learner):
+class NearestCentroid(OnFeatures):
     """Class means of L2-normalised features, squared Euclidean distance.
 
     Source: Wang et al. 2019, SimpleShot, arXiv:1911.04623 ("L2N"), without the
@@ -23,14 +22,16 @@ class NearestCentroid(Learner):
 
     supports = (Classification,)
     source = "Wang et al. 2019, arXiv:1911.04623"
+    unit = True
     trainable = False
 
     def __init__(self, encoder: nn.Module, *, scale: float = 10.0) -> None:
         super().__init__()
         self.encoder, self.scale = encoder, scale
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Average each class."""
-        z = features(self.encoder, support.x, unit=True)
-        centres = class_means(z, one_hot(support.y, task.n_outputs, like=z))
-        return Prototypes(self.encoder, centres, z.new_tensor(self.scale), unit=True)
+        centres = class_means(z, one_hot(y, task.n_outputs, like=z))
+        return Prototypes(encoder, centres, z.new_tensor(self.scale), unit=True)

@@ -2,14 +2,14 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
+from medshot.core.episode import Episode
 from medshot.core.errors import unknown
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.features import features
@@ -21,7 +21,7 @@ COMBINATIONS = ("mean", "sum")
 
 
 @register("relation")
-class RelationNetwork(Learner):
+class RelationNetwork(OnFeatures):
     """A small network scores each pair of a query and a class, between 0 and 1.
 
     Source: Sung et al. 2018, arXiv:1711.06025. The paper's symbols: f is `encoder`, g `relation`,
@@ -58,11 +58,12 @@ class RelationNetwork(Learner):
         self.encoder, self.combine = encoder, combine
         self.relation = Relation(shape, width, hidden, norm, cosine)
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Combine the images of each class."""
-        z = features(self.encoder, support.x, unit=False)
-        labels = one_hot(support.y, task.n_outputs, like=z)
-        return Related(self.encoder, self._combined(z, labels), self.relation)
+        labels = one_hot(y, task.n_outputs, like=z)
+        return Related(encoder, self._combined(z, labels), self.relation)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The squared error of the scores; support and query are encoded in one pass."""

@@ -11,7 +11,7 @@ from medshot.inner.solve import ridge_weights
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear
-from medshot.tasks import Classification, one_hot
+from medshot.tasks import Classification, Segmentation, one_hot
 
 
 @register("ridge")
@@ -29,7 +29,7 @@ class Ridge(OnFeatures):
     them above 0.
     """
 
-    supports = (Classification,)
+    supports = (Classification, Segmentation)
     source = "Bertinetto et al. 2019, arXiv:1805.08136"
     vectorises = True
 

@@ -2,13 +2,13 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.learner import Learner
+from medshot.core.episode import Episode
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.features import features
@@ -17,7 +17,7 @@ from medshot.tasks import Classification, one_hot
 
 
 @register("siamese")
-class Siamese(Learner):
+class Siamese(OnFeatures):
     """Trained to verify pairs; a query's class is the one whose images it most likely joins.
 
     Source: Koch, Zemel & Salakhutdinov 2015, "Siamese neural networks for one-shot image
@@ -46,11 +46,12 @@ class Siamese(Learner):
         self.weight = nn.Parameter(torch.full((f,), -20.0 / f))
         self.bias = nn.Parameter(torch.tensor(8.0))
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Keep the support's features: there is nothing to fit."""
-        z = features(self.encoder, support.x, unit=False)
-        labels = one_hot(support.y, task.n_outputs, like=z)
-        return Verifier(self.encoder, z, labels, self.weight, self.bias)
+        labels = one_hot(y, task.n_outputs, like=z)
+        return Verifier(encoder, z, labels, self.weight, self.bias)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The cross-entropy over pairs, half of its weight on those of one class."""

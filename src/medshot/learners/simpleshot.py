@@ -3,23 +3,21 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.centred import CentredPrototypes, directions
-from medshot.nn.features import features
 from medshot.nn.heads import class_means
 from medshot.tasks import Classification, one_hot
 
 
 @register("simpleshot")
-class SimpleShot(Learner):
+class SimpleShot(OnFeatures):
     """Class means of features that are centred and L2-normalised, squared Euclidean distance.
 
     Source: Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623 ("CL2N"). The
@@ -42,13 +40,14 @@ class SimpleShot(Learner):
         self.encoder, self.scale = encoder, scale
         self.centre = None if centre is None else torch.tensor(centre, dtype=torch.float64)
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Average the directions of each class."""
-        z = features(self.encoder, support.x, unit=False)
-        labels = one_hot(support.y, task.n_outputs, like=z)
+        labels = one_hot(y, task.n_outputs, like=z)
         centre = self._centre(z, labels)
         prototypes = class_means(directions(z, centre), labels)
-        return CentredPrototypes(self.encoder, centre, prototypes, z.new_tensor(self.scale))
+        return CentredPrototypes(encoder, centre, prototypes, z.new_tensor(self.scale))
 
     def _centre(self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Float[Tensor, "f"]:
         if self.centre is None:

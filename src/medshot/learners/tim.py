@@ -1,19 +1,18 @@
 """Transductive information maximisation: all queries are answered together."""
 
-from torch import nn
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.features import features
 from medshot.nn.mutual_information import MutualInformation
 from medshot.tasks import Classification, one_hot
 
 
 @register("tim")
-class TIM(Learner):
+class TIM(OnFeatures):
     """Class means, moved so that the mutual information of queries and answers is largest.
 
     Source: Boudiaf, Ziko, Rony, Dolz, Piantanida & Ben Ayed 2020, arXiv:2008.11297, by the
@@ -28,6 +27,7 @@ class TIM(Learner):
 
     supports = (Classification,)
     source = "Boudiaf et al. 2020, arXiv:2008.11297"
+    unit = True
     trainable = False
     exact = False
     transductive = True
@@ -45,9 +45,10 @@ class TIM(Learner):
         self.encoder, self.steps = encoder, steps
         self.sharpness, self.fidelity, self.confidence = sharpness, fidelity, confidence
 
-    def learn(self, support: Examples, task: Task) -> Predictor:
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         """Keep the support: the rest happens where the queries are."""
-        z = features(self.encoder, support.x, unit=True)
-        labels = one_hot(support.y, task.n_outputs, like=z)
+        labels = one_hot(y, task.n_outputs, like=z)
         numbers = self.sharpness, self.fidelity, self.confidence, self.steps
-        return MutualInformation(self.encoder, z, labels, *numbers)
+        return MutualInformation(encoder, z, labels, *numbers)

@@ -8,9 +8,10 @@ from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from medshot.core.errors import ShapeError
 from medshot.core.predictor import Predictor
 
 
@@ -54,3 +55,28 @@ def on_grid(
 ) -> Shaped[Tensor, "n k *t"]:
     """The inverse of `sites`: rows laid out on the grid of `like`."""
     return rows.unflatten(0, (len(like), *like.shape[2:])).movedim(-1, 1)
+
+
+def labelled_sites(
+    z: Float[Tensor, "n f *t"], y: Int[Tensor, "n *t"]
+) -> tuple[Float[Tensor, "m f"], Int[Tensor, "m"]]:
+    """Rows of features with a label each; sites that nobody has labelled (-1) are left out.
+
+    Raises:
+        ShapeError: the features are on another grid than the labels.
+    """
+    if z.shape[2:] != y.shape[1:]:
+        raise ShapeError(
+            f"The encoder gives features on a grid of {_sides(z.shape[2:])}, and the labels are on "
+            f"one of {_sides(y.shape[1:])}. For masks, take an encoder that keeps the grid "
+            '(encoder="unet"); for labels of whole images, one that does not ("conv4").'
+        )
+    if z.ndim == 2:
+        return z, y
+    rows, labels = sites(z), y.flatten()
+    known = labels >= 0
+    return rows[known], labels[known]
+
+
+def _sides(shape: torch.Size) -> str:
+    return " x ".join(map(str, shape)) or "one site"

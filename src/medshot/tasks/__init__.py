@@ -2,3 +2,4 @@
 
 from medshot.tasks.classification import Classification as Classification
 from medshot.tasks.classification import one_hot as one_hot
+from medshot.tasks.segmentation import Segmentation as Segmentation

@@ -48,6 +48,10 @@ class Classification(Task):
         """Softmax."""
         return output.softmax(1)
 
+    def decode(self, output: Float[Tensor, "n k"]) -> Int[Tensor, "n"]:
+        """The most probable class."""
+        return output.argmax(1)
+
 
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
     """Labels as rows of 0 and 1, on the device and in the type of `like`."""

@@ -1,0 +1,82 @@
+"""One label a pixel (or voxel), out of k."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from medshot.core.errors import DataError
+from medshot.core.task import Task
+
+UNLABELLED = -1  # a site that says nothing, and is not judged
+
+
+class Segmentation(Task):
+    """Which of `n_outputs` classes every site of an image belongs to; by custom 0 is background.
+
+    Targets are 0 ... k-1 on the grid of the image, -1 where nobody has labelled.
+    """
+
+    kind = "segmentation"
+
+    def check(self, target: Shaped[Tensor, "n ..."]) -> None:
+        """Every class needs a site somewhere in the support; there are at least two classes."""
+        if target.ndim < 3 or target.is_floating_point():
+            raise DataError(
+                "A target is a mask with a class number a pixel (int64 of shape n h w, or n z h w "
+                f"for volumes), not {target.dtype} of shape {tuple(target.shape)}."
+            )
+        if self.n_outputs < 2:
+            raise DataError(
+                "The masks hold only one class, so there is nothing to tell apart. Mark what you "
+                "look for with 1, and all else with 0."
+            )
+        outside = target[(target < UNLABELLED) | (target >= self.n_outputs)]
+        if len(outside):
+            raise DataError(
+                f"A mask holds {int(outside[0])}, which is outside 0 ... {self.n_outputs - 1} "
+                f"(and {UNLABELLED} for not labelled)."
+            )
+        seen = torch.bincount(target[target >= 0].flatten(), minlength=self.n_outputs)
+        if (seen == 0).any():
+            absent = (seen == 0).nonzero().flatten().tolist()
+            raise DataError(
+                f"Class number(s) {absent} are in no mask of the support. Add an image that shows "
+                "them, or leave these classes out."
+            )
+
+    def loss(
+        self, output: Float[Tensor, "n k *s"], target: Int[Tensor, "n *s"]
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy over the labelled sites plus one less the soft Dice score.
+
+        Source: the sum is that of Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z. The
+        Dice score is of each class over all images together, and then the mean over classes.
+        """
+        known = target != UNLABELLED
+        entropy = F.cross_entropy(output, target, ignore_index=UNLABELLED)
+        return entropy + 1 - soft_dice(self.probabilities(output), target, known)
+
+    def probabilities(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
+        """Softmax over classes, at every site."""
+        return output.softmax(1)
+
+    def decode(self, output: Float[Tensor, "n k *s"]) -> Int[Tensor, "n *s"]:
+        """The most probable class of every site."""
+        return output.argmax(1)
+
+
+def soft_dice(
+    probabilities: Float[Tensor, "n k *s"], target: Int[Tensor, "n *s"], known: Tensor
+) -> Float[Tensor, ""]:
+    """2 sum p t / (sum p + sum t) of each class, over the known sites; the mean over classes.
+
+    One is added above and below: a class that is nowhere and is not claimed counts as right.
+    """
+    k = probabilities.shape[1]
+    truth = torch.stack([target == c for c in range(k)], 1).to(probabilities)
+    mask = known[:, None].to(probabilities)
+    over = [d for d in range(probabilities.ndim) if d != 1]
+    both = (probabilities * truth * mask).sum(over)
+    either = (probabilities * mask).sum(over) + (truth * mask).sum(over)
+    return ((2 * both + 1) / (either + 1)).mean()
