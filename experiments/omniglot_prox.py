@@ -12,7 +12,7 @@ PROX = Experiment(
     "prox",
     None,
     options={"way": 5, "lr": 0.1, "test_steps": 10},
-    **ON_FINN | FEW_TASKS | {"query": 4},
+    **ON_FINN | FEW_TASKS | {"query": 4, "steps": 1500},
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ REPTILE = Experiment(
     0.9768,
     options={"way": 5, "lr": 0.003, "steps": 10, "test_steps": 20},
     checked=False,
-    **ON_FINN | FEW_TASKS | {"query": 4},
+    **ON_FINN | FEW_TASKS | {"query": 4, "steps": 1500},
 )
 
 if __name__ == "__main__":
