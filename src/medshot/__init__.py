@@ -8,16 +8,19 @@ if TYPE_CHECKING:
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.parts import part
-    from medshot.core.predictor import Prediction, Predictor
+    from medshot.core.prediction import MaskPrediction, Prediction
+    from medshot.core.predictor import Predictor
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
     from medshot.data.dataset import Dataset
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
+    from medshot.data.sample_masks import MaskEpisodes
     from medshot.data.split import split_classes, split_patients
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
+    from medshot.tasks.segmentation import Segmentation
     from medshot.training.loop import train
     from medshot.training.run import Run, load_run
 
@@ -30,10 +33,13 @@ _HOME = {
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
     "Learner": "medshot.core.learner",
+    "MaskEpisodes": "medshot.data.sample_masks",
+    "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
-    "Prediction": "medshot.core.predictor",
+    "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
     "Run": "medshot.training.run",
+    "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
@@ -55,10 +61,13 @@ __all__ = [
     "EpisodeSampler",
     "Examples",
     "Learner",
+    "MaskEpisodes",
+    "MaskPrediction",
     "MedshotError",
     "Prediction",
     "Predictor",
     "Run",
+    "Segmentation",
     "Task",
     "build",
     "encoder",

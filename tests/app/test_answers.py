@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medshot.app.answers import Answers, harmless, path_cell
-from medshot.core.predictor import Prediction
+from medshot.core.prediction import Prediction
 
 
 def test_one_row_an_image() -> None:

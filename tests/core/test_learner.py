@@ -5,7 +5,7 @@ import torch
 
 import medshot
 from medshot.core.episode import Examples
-from medshot.core.learner import eval_mode
+from medshot.core.predictor import eval_mode
 from medshot.tasks import Classification
 
 

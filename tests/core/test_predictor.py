@@ -6,7 +6,7 @@ from PIL import Image
 
 import toys
 from medshot.core.errors import DataError, SaveError
-from medshot.core.predictor import Prediction
+from medshot.core.prediction import Prediction
 from medshot.learners import build
 from medshot.nn.heads import Linear
 

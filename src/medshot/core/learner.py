@@ -8,8 +8,6 @@ tensors are functions of them, so a query loss back-propagates into the learner 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.core.parts import recipe
-from medshot.core.predictor import Card, Predictor, any_tensor
+from medshot.core.predictor import Card, Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 
 
@@ -104,15 +102,3 @@ class Learner(nn.Module, ABC):
             )
         with eval_mode(self):  # batch norm would note the support's statistics while training
             return self.learn(support, task)
-
-
-@contextmanager
-def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Within the block `module` is in eval mode; after it, each part is as it was."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True

@@ -5,7 +5,8 @@ registered as buffers, so `.to(device)` and `state_dict()` work.
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -26,6 +27,10 @@ class Preprocessing(Protocol):
         """One image, in [0, 1]. Raises `DataError` naming the file."""
         ...
 
+    def grid(self, path: Path) -> tuple[int, ...]:
+        """The height and width of the image in the file."""
+        ...
+
 
 @dataclass(frozen=True)
 class Card:
@@ -36,20 +41,6 @@ class Card:
     preprocessing: Preprocessing
     data: dict[str, Any]  # name, images a class, patients, hash, licence notes
     learner: dict[str, Any] = field(default_factory=dict)  # recipe and where its weights are from
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image: a label, and a probability in [0, 1] for every class."""
-
-    path: str
-    label: str
-    probabilities: dict[str, float]
-
-    @property
-    def confidence(self) -> float:
-        """The probability of the label given."""
-        return self.probabilities[self.label]
 
 
 class Predictor(nn.Module):
@@ -82,7 +73,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
-        """A `Prediction` for one path, a list of them for several.
+        """A `Prediction` (for masks a `MaskPrediction`) for one path, a list of them for several.
 
         Raises:
             DataError: a file cannot be read as an image.
@@ -92,12 +83,8 @@ class Predictor(nn.Module):
             return [self.predict(path) for path in images]
         card = self.known_card()
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
-        training = self.training
-        values = card.task.probabilities(self.eval()(x[None]))[0].tolist()
-        self.train(training)
-        best = max(range(len(values)), key=values.__getitem__)
-        odds = dict(zip(card.labels, values, strict=True))
-        return Prediction(str(images), card.labels[best], odds)
+        with eval_mode(self):
+            return card.task.answer(self(x[None])[0], Path(images), card)
 
     def save(self, folder: str | Path) -> Path:
         """Write the frozen predictor to a new folder. See `medshot.core.store`."""
@@ -113,6 +100,18 @@ class Predictor(nn.Module):
                 "loaded folder, `learner.adapt(medshot.load(...))`, or give it a `Card`."
             )
         return self.card
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Within the block `module` is in eval mode; after it, each part is as it was."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 def any_tensor(module: nn.Module) -> Tensor:

@@ -6,13 +6,17 @@ not a data set and not an episode.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from medshot.core.discover import import_files
 from medshot.core.errors import unknown
+
+if TYPE_CHECKING:
+    from medshot.core.predictor import Card
 
 TASKS: dict[str, type["Task"]] = {}
 
@@ -44,6 +48,10 @@ class Task(ABC):
     @abstractmethod
     def decode(self, output: Tensor) -> Tensor:
         """The answer, in the form of a target."""
+
+    @abstractmethod
+    def answer(self, output: Tensor, path: Path, card: "Card") -> Any:
+        """The answer for the image in `path`, whose output this is, as a user gets it."""
 
     @abstractmethod
     def probabilities(self, output: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError
 from medshot.core.predictor import Card
+from medshot.core.task import Task
 from medshot.data.preprocess import ImagePreprocessing, unit
 from medshot.data.table import Row
 from medshot.tasks import Classification
@@ -88,15 +89,18 @@ class Dataset:
         if self.rows:
             x = torch.from_numpy(np.stack([form.pixels(row.path) for row in self.rows]))
         else:
-            x = _resized(self.x, channels, size)
+            x = resized(self.x, channels, size)
         return replace(self, x=x, preprocessing=form)
 
     def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
         """All images as a support set for `encoder`, and what must travel with a predictor."""
         channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
         fitted = self.at(channels, size) if channels and size else self
-        task = Classification(len(self.labels))
-        return fitted.examples(), Card(task, self.labels, fitted.preprocessing, self.about())
+        return fitted.examples(), Card(self.task(), self.labels, fitted.preprocessing, self.about())
+
+    def task(self) -> Task:
+        """What the targets mean: one label an image."""
+        return Classification(len(self.labels))
 
     def about(self) -> dict[str, Any]:
         """What a result says of its data."""
@@ -110,7 +114,8 @@ class Dataset:
         }
 
 
-def _resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
+def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
+    """Pixels in another form, where there are no files to read again."""
     if x.shape[1] == 3 and channels == 1:
         weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
         x = (x * weight).sum(1, keepdim=True).round().byte()

@@ -16,30 +16,30 @@ FORMS = (
 )
 
 
-def read_manifest(folder: Path) -> list[Row]:
+def read_manifest(folder: Path, target: str = "label") -> list[Row]:
     """The images of `folder`, in the order of the table or of their names.
 
     Raises:
         DataError: neither form, a column missing, no image, a row twice, one class only.
     """
-    rows, findings = survey(folder)
+    rows, findings = survey(folder, target)
     for finding in findings:
         if finding.severity == "error":
             raise finding.error()
     return rows
 
 
-def survey(folder: Path) -> tuple[list[Row], list[Finding]]:
+def survey(folder: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
     """The images of `folder` that can be used, and all that is wrong with how they are listed."""
     if not folder.is_dir():
         return [], [refusal(folder, "there is no such folder", FORMS)]
     table = folder / TABLE
-    rows, findings = read_table(table) if table.is_file() else _scan(folder)
+    rows, findings = read_table(table, target) if table.is_file() else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
         findings.append(refusal(folder, f"it holds no images ({', '.join(SUFFIXES)})", FORMS))
     classes = sorted({row.label for row in rows})
-    if len(classes) == 1:
+    if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
         findings.append(refusal(folder, what, "Add a second one (for example `normal`)."))
     return rows, findings

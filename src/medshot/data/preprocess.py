@@ -12,7 +12,7 @@ from torch import Tensor
 
 from medshot.core.errors import unknown
 from medshot.core.parts import part
-from medshot.data.read import read_image
+from medshot.data.read import read_image, stored
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
 
@@ -52,6 +52,11 @@ class ImagePreprocessing:
     def read(self, path: Path) -> Float[Tensor, "d s s"]:
         """One file in [0, 1]."""
         return unit(torch.from_numpy(self.pixels(path).copy()))
+
+    def grid(self, path: Path) -> tuple[int, int]:
+        """The height and width of the image in the file."""
+        height, width = stored(path).shape[:2]
+        return height, width
 
 
 def unit(x: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:

@@ -37,7 +37,7 @@ def decode(path: Path) -> Shaped[ndarray, "h w c"]:
     Raises:
         DataError: as `read_image`.
     """
-    pixels = _open(path)
+    pixels = stored(path)
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
@@ -66,7 +66,12 @@ def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
     return (255 * ((values - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
 
 
-def _open(path: Path) -> Shaped[ndarray, "..."]:
+def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
+    """The values of `path`, upright; with `palette`, the numbers in it and not their colours.
+
+    Raises:
+        DataError: missing, truncated, no image, several pages.
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         what = f"files of this kind are not read, {', '.join(SUFFIXES)} are"
@@ -75,7 +80,7 @@ def _open(path: Path) -> Shaped[ndarray, "..."]:
         what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
         raise _bad(path, what, "Correct the path, or leave it out of the list.")
     try:
-        return _pixels_of(path, suffix)
+        return _pixels_of(path, suffix, palette)
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
@@ -86,7 +91,7 @@ def _open(path: Path) -> Shaped[ndarray, "..."]:
         raise _bad(path, f"it is damaged or truncated ({error})") from error
 
 
-def _pixels_of(path: Path, suffix: str) -> Shaped[ndarray, "..."]:
+def _pixels_of(path: Path, suffix: str, palette: bool) -> Shaped[ndarray, "..."]:
     formats = ("PNG", "JPEG")  # no other: some of Pillow's readers start programs
     if suffix in (".tif", ".tiff"):
         pixels = decode_tiff(path)
@@ -99,12 +104,12 @@ def _pixels_of(path: Path, suffix: str) -> Shaped[ndarray, "..."]:
         frames = getattr(image, "n_frames", 1)
         if image.format == "PNG" and frames > 1:
             raise _bad(path, f"it holds {frames} pages", ONE)
-        return _upright(image)
+        return _upright(image, palette)
 
 
-def _upright(image: Image.Image) -> Shaped[ndarray, "..."]:
+def _upright(image: Image.Image, palette: bool) -> Shaped[ndarray, "..."]:
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("P", "PA"):
+    if not palette and upright.mode in ("P", "PA"):
         upright = upright.convert("RGBA")
     if upright.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         upright = upright.convert("RGB")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medshot.data.finding import Finding, refusal
 
-NOT_DONE = "Segmentation is not done yet, classification is: add a column label."
+MASKS = "For masks there is `medshot.load(folder)` in Python; for labels, add a column label."
 AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
     "are for decimals, LibreOffice asks for the separator)."
@@ -25,10 +25,23 @@ class Row:
     patient: str = ""
     split: str = ""
     line: int = 0  # in labels.csv; 0 for class folders
+    mask: Path | None = None
 
 
-def read_table(table: Path) -> tuple[list[Row], list[Finding]]:
-    """The rows that can be used, and what is wrong with the others."""
+def columns_of(table: Path) -> list[str]:
+    """The names in the first line; none where it cannot be read."""
+    try:
+        first = table.read_bytes().decode("utf-8-sig").partition("\n")[0]
+        return [name.strip() for name in next(csv.reader([first]), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
+    """The rows that can be used, and what is wrong with the others.
+
+    `target` is the column that must be there beside `path`: label, or mask.
+    """
     try:
         raw = table.read_bytes()
         text = raw.decode("utf-8-sig")
@@ -40,11 +53,11 @@ def read_table(table: Path) -> tuple[list[Row], list[Finding]]:
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
-        wrong = _columns(columns, table)
+        wrong = _columns(columns, table, target)
         if wrong:
             return [], [*findings, wrong]
         for values in reader:
-            row, found = _row(values, table, reader.line_num)
+            row, found = _row(values, table, reader.line_num, target)
             findings += found
             rows += [row] if row else []
     except csv.Error as error:
@@ -68,8 +81,8 @@ def _form(raw: bytes, table: Path) -> list[Finding]:
     return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read all the same.")]
 
 
-def _columns(columns: list[str], table: Path) -> Finding | None:
-    absent = {"path", "label"} - set(columns)
+def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
+    absent = {"path", target} - set(columns)
     if not absent:
         return None
     if len(columns) == 1:
@@ -77,25 +90,29 @@ def _columns(columns: list[str], table: Path) -> Finding | None:
             if sign in columns[0]:
                 return refusal(table, f"its columns are separated by {name}, not commas", AS_CSV)
     if absent == {"label"} and "mask" in columns:
-        return refusal(table, "it has masks, not labels", NOT_DONE)
+        return refusal(table, "it has masks, not labels", MASKS)
     return refusal(
         table,
         f"it has no column {' or '.join(sorted(absent))} (it has: {', '.join(columns) or 'none'})",
-        "Its first line should be: path,label,patient",
+        f"Its first line should be: path,{target},patient",
     )
 
 
-def _row(values: dict[str, str], table: Path, line: int) -> tuple[Row | None, list[Finding]]:
+def _row(
+    values: dict[str, str], table: Path, line: int, target: str
+) -> tuple[Row | None, list[Finding]]:
     found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
-    if not found["path"] or not found["label"]:
-        empty = " and ".join(name for name in ("path", "label") if not found[name])
-        return None, [refusal(table, f"{empty} is empty", "Fill it in or remove the line.", line)]
-    path = table.parent / found["path"]
-    if Path(found["path"]).is_absolute() or not inside(path, table.parent):
-        return None, [outside(table, found["path"], line)]
+    if empty := [name for name in ("path", target) if not found[name]]:
+        what = f"{' and '.join(empty)} is empty"
+        return None, [refusal(table, what, "Fill it in or remove the line.", line)]
+    for name in {"path", target} - {"label"}:
+        if Path(found[name]).is_absolute() or not inside(table.parent / found[name], table.parent):
+            return None, [outside(table, found[name], line)]
     guesses = [value for name, value in found.items() if name.endswith("_guess")]
     patient = found.get("patient", "") or next(iter(guesses), "")
-    row = Row(path, found["label"], patient, found.get("split", ""), line)
+    path, mask = table.parent / found["path"], found.get("mask", "")
+    split, label = found.get("split", ""), found.get("label", "")
+    row = Row(path, label, patient, split, line, table.parent / mask if mask else None)
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []

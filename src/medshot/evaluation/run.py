@@ -13,7 +13,8 @@ from torch import nn
 
 from medshot.core.episode import Episode
 from medshot.core.errors import LeakError
-from medshot.core.learner import Learner, eval_mode
+from medshot.core.learner import Learner
+from medshot.core.predictor import eval_mode
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler

@@ -7,7 +7,8 @@ from torch.func import functional_call
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner, eval_mode
+from medshot.core.learner import Learner
+from medshot.core.predictor import eval_mode
 from medshot.core.task import Task
 from medshot.inner.rule import Params
 from medshot.learners.maml import Adapted

@@ -1,11 +1,15 @@
 """One label an image, out of k."""
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from medshot.core.errors import DataError
+from medshot.core.prediction import Prediction
+from medshot.core.predictor import Card
 from medshot.core.task import Task
 
 
@@ -47,6 +51,12 @@ class Classification(Task):
     def probabilities(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Softmax."""
         return output.softmax(1)
+
+    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
+        """The most probable label, and what all of them have."""
+        values = self.probabilities(output[None])[0].tolist()
+        best = max(range(len(values)), key=values.__getitem__)
+        return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
 
     def decode(self, output: Float[Tensor, "n k"]) -> Int[Tensor, "n"]:
         """The most probable class."""

@@ -1,11 +1,15 @@
 """One label a pixel (or voxel), out of k."""
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from medshot.core.errors import DataError
+from medshot.core.prediction import MaskPrediction
+from medshot.core.predictor import Card
 from medshot.core.task import Task
 
 UNLABELLED = -1  # a site that says nothing, and is not judged
@@ -60,6 +64,14 @@ class Segmentation(Task):
     def probabilities(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Softmax over classes, at every site."""
         return output.softmax(1)
+
+    def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> MaskPrediction:
+        """The most probable class of every pixel of the file, scores being spread to its grid."""
+        scores = self.probabilities(output[None])
+        grid = card.preprocessing.grid(path)
+        spread = F.interpolate(scores, grid, mode="bilinear", antialias=True)
+        mask = self.decode(spread)[0].byte().cpu().numpy()
+        return MaskPrediction(str(path), mask, card.labels)
 
     def decode(self, output: Float[Tensor, "n k *s"]) -> Int[Tensor, "n *s"]:
         """The most probable class of every site."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import typer
 
@@ -43,7 +44,9 @@ def adapt(
     refuse_transductive(made)
     with new_folder(out) as staging:
         with busy(f"reading {folder}"):
-            form = {name: getattr(made.encoder, name, None) for name in ("channels", "size")}
+            form: dict[str, Any] = {
+                name: getattr(made.encoder, name, None) for name in ("channels", "size")
+            }
             dataset = load_one(folder, **form)
         with one_thread(), busy("adapting, and judging it on patients left out"):
             seen = load_run(learner).about["seen"] if is_run(learner) else ()

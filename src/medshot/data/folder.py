@@ -1,0 +1,116 @@
+"""One folder of images in memory: with a label each, or with a mask each."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from medshot.core.errors import DataError
+from medshot.data.dataset import Dataset
+from medshot.data.duplicates import duplicates
+from medshot.data.finding import finding_of
+from medshot.data.manifest import read_manifest
+from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.segmented import Segmented, read_pair
+from medshot.data.sources import omniglot
+from medshot.data.table import Row
+
+Result = TypeVar("Result")
+
+
+def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
+    """The images of `folder` with a label each."""
+    if omniglot.recognises(folder):
+        return omniglot.load(folder, channels=channels or 1, size=size or 28)
+    form = ImagePreprocessing(channels=channels or 3, size=size or 64)
+    rows = read_manifest(folder)
+    with ThreadPoolExecutor() as pool:
+        read = list(pool.map(lambda row: _read(row, form), rows))
+    digests = [digest for _, digest in read]
+    refuse_two_labels(rows, digests)
+    labels = tuple(sorted({row.label for row in rows}))
+    return Dataset(
+        x=torch.from_numpy(np.stack([pixels for pixels, _ in read])),
+        y=torch.tensor([labels.index(row.label) for row in rows]),
+        labels=labels,
+        preprocessing=form,
+        **_about(folder, rows, digests),
+    )
+
+
+def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
+    """The images of `folder` with a mask each."""
+    form = ImagePreprocessing(channels=channels or 3, size=size or 128)
+    rows = read_manifest(folder, target="mask")
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(lambda row: _named(row, lambda: read_pair(row, form)), rows))
+    y = torch.from_numpy(np.stack([mask for _, mask in pairs]))
+    digests = [_digest(row.path) + (_digest(row.mask) if row.mask else "") for row in rows]
+    k = int(y.max()) + 1
+    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    return Segmented(
+        x=torch.from_numpy(np.stack([pixels for pixels, _ in pairs])),
+        y=y,
+        labels=labels,
+        preprocessing=form,
+        **_about(folder, rows, digests),
+    )
+
+
+def _about(folder: Path, rows: Sequence[Row], digests: Sequence[str]) -> dict[str, Any]:
+    patients = sorted({row.patient for row in rows if row.patient})
+    number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
+    return {
+        "name": folder.resolve().name,
+        "groups": torch.tensor([number[row.patient] for row in rows]),
+        "hash": _hash(rows, digests, folder),
+        "split": tuple(row.split for row in rows),
+        "rows": tuple(rows),
+        "licence": _licence(folder),
+        "notes": () if patients else ("No patient ids: scores may be optimistic.",),
+    }
+
+
+def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
+    """Raise `DataError` if one and the same file content carries two labels."""
+    for finding in duplicates(rows, digests):
+        if finding.severity == "error":
+            raise finding.error()
+
+
+def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, str]:
+    return _named(row, lambda: form.pixels(row.path)), _digest(row.path)
+
+
+def _named(row: Row, read: Callable[[], Result]) -> Result:
+    """What `read` gives; its errors name the line of the table."""
+    try:
+        return read()
+    except DataError as error:
+        raise finding_of(error, row.path, row.line or None).error() from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hash(rows: Sequence[Row], digests: Sequence[str], folder: Path) -> str:
+    lines = sorted(
+        f"{row.path.relative_to(folder).as_posix()}\t{row.label}\t{row.patient}\t{digest}"
+        for row, digest in zip(rows, digests, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _licence(folder: Path) -> str:
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return "not stated"
+    text = readme.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^#+\s*Licen[cs]e\s*\n+(.+?)(?=\n#|\Z)", text, re.M | re.S | re.I)
+    return " ".join(found[1].split())[:300] if found else "not stated"

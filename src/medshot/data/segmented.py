@@ -1,0 +1,75 @@
+"""Images with masks in memory: a class number a pixel."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from medshot.core.episode import Examples
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset, resized
+from medshot.data.finding import refusal
+from medshot.data.masks import fit_mask, read_mask
+from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.read import read_image
+from medshot.data.table import Row
+from medshot.tasks import Segmentation
+
+AGAIN = "Export both from the same image, or leave the row out."
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented(Dataset):
+    """Images and, on the same grid, the class of every pixel: `labels[0]` is background."""
+
+    y: UInt8[Tensor, "n h w"]
+
+    def counts(self) -> dict[str, int]:
+        """On how many images each class is seen."""
+        seen = [int((self.y == c).flatten(1).any(1).sum()) for c in range(len(self.labels))]
+        return dict(zip(self.labels, seen, strict=True))
+
+    def examples(self, index: Tensor | slice = slice(None)) -> Examples:
+        """The images at `index` in [0, 1], with their masks and patients."""
+        found = super().examples(index)
+        return replace(found, y=found.y.long())
+
+    def at(self, channels: int, size: int) -> "Segmented":
+        """The same images and masks in another form: from the files where there are any."""
+        if (channels, size) == (self.preprocessing.channels, self.preprocessing.size):
+            return self
+        form = replace(self.preprocessing, channels=channels, size=size)
+        if self.rows:
+            pairs = [read_pair(row, form) for row in self.rows]
+            x, y = (torch.from_numpy(np.stack(side)) for side in zip(*pairs, strict=True))
+        else:
+            x = resized(self.x, channels, size)
+            y = F.interpolate(self.y[:, None].float(), (size, size), mode="nearest-exact")
+            y = y[:, 0].byte()
+        return replace(self, x=x, y=y, preprocessing=form)
+
+    def task(self) -> Task:
+        """Segmentation into as many classes."""
+        return Segmentation(len(self.labels))
+
+
+def read_pair(
+    row: Row, form: ImagePreprocessing
+) -> tuple[UInt8[ndarray, "d s s"], UInt8[ndarray, "s s"]]:
+    """The pixels and the mask of one row, in that form.
+
+    Raises:
+        DataError: one cannot be read, there is no mask, or it is of another size than the image.
+    """
+    if row.mask is None:
+        raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
+    pixels, mask = read_image(row.path), read_mask(row.mask)
+    if mask.shape != pixels.shape[:2]:
+        sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
+        what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
+        raise refusal(row.mask, what, AGAIN, row.line or None).error()
+    return form.fit(pixels), fit_mask(mask, form.size)

@@ -1,0 +1,102 @@
+"""Folders of images with masks: what is loaded, in which form, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import medshot
+from medshot.core.errors import DataError
+from medshot.data.segmented import Segmented
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images of 12 x 10 pixels, a bright square marked on each; two patients."""
+    rng = np.random.default_rng(0)
+    lines = ["path,mask,patient"]
+    for i in range(4):
+        pixels = rng.integers(0, 100, (12, 10, 3), dtype=np.uint8)
+        mask = np.zeros((12, 10), dtype=np.uint8)
+        mask[2 + i : 6 + i, 3:8] = 1
+        pixels[mask > 0] += 120
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        Image.fromarray(mask * 255).save(tmp_path / f"{i}_mask.png")
+        lines.append(f"{i}.png,{i}_mask.png,p{i % 2}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_a_column_of_masks_makes_it_segmentation(folder):
+    found = medshot.load(folder, size=16)
+    assert isinstance(found, Segmented)
+    assert (tuple(found.x.shape), tuple(found.y.shape)) == ((4, 3, 16, 16), (4, 16, 16))
+    assert found.labels == ("background", "foreground")
+    assert found.counts() == {"background": 4, "foreground": 4}
+    assert found.groups.tolist() == [0, 1, 0, 1]
+    assert found.task() == medshot.Segmentation(2)
+    examples = found.examples(torch.tensor([2]))
+    assert examples.y.dtype == torch.int64
+    bright = examples.x[0].mean(0)
+    assert bright[examples.y[0] == 1].mean() > bright[examples.y[0] == 0].mean() + 0.3
+
+
+def test_another_form_is_read_from_the_files_and_without_files_resized(folder):
+    found = medshot.load(folder, size=16)
+    assert found.at(3, 16) is found
+    other = found.at(1, 32)
+    assert (tuple(other.x.shape), tuple(other.y.shape)) == ((4, 1, 32, 32), (4, 32, 32))
+    torch.testing.assert_close(other.y, medshot.load(folder, channels=1, size=32).y)
+    bare = Segmented(**{**vars(found), "rows": ()}).at(3, 32)
+    assert (bare.y == found.y.repeat_interleave(2, 1).repeat_interleave(2, 2)).all()
+
+
+def test_with_labels_too_one_says_what_is_meant(folder):
+    table = folder / "labels.csv"
+    lines = table.read_text().splitlines()
+    table.write_text(
+        "\n".join([lines[0] + ",label", *(f"{x},{i % 2}" for i, x in enumerate(lines[1:]))])
+    )
+    assert medshot.load(folder).y.ndim == 1
+    assert medshot.load(folder, task="segmentation").y.ndim == 3
+    with pytest.raises(medshot.MedshotError, match="segmentatio"):
+        medshot.load(folder, task="segmentaton")
+
+
+def test_a_mask_of_another_size_is_refused_with_both_sizes(folder):
+    Image.fromarray(np.zeros((5, 10), dtype=np.uint8)).save(folder / "1_mask.png")
+    with pytest.raises(DataError, match=r"1_mask\.png .*line 3.*5 x 10 pixels.*1\.png has 12 x 10"):
+        medshot.load(folder)
+
+
+def test_masks_that_mark_nothing_cannot_teach(folder):
+    for i in range(4):
+        Image.fromarray(np.zeros((12, 10), dtype=np.uint8)).save(folder / f"{i}_mask.png")
+    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
+    with pytest.raises(DataError, match="only one class"):
+        learner.adapt(medshot.load(folder))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [("", "mask is empty"), ("../x.png", "outside of the folder")]
+)
+def test_a_row_without_a_mask_in_the_folder_is_refused(folder, cell, said):
+    table = folder / "labels.csv"
+    table.write_text(table.read_text().replace("2_mask.png", cell))
+    with pytest.raises(DataError, match=f"line 4.*{said}"):
+        medshot.load(folder)
+
+
+def test_adapt_save_load_predict_on_the_grid_of_the_file(folder, tmp_path):
+    data = medshot.load(folder)
+    encoder = medshot.encoder("unet", size=32, width=8, depth=1)
+    predictor = medshot.build("prototypical", encoder=encoder).adapt(data)
+    predictor.save(tmp_path / "model")
+    found = medshot.load_predictor(tmp_path / "model").predict(folder / "1.png")
+    assert isinstance(found, medshot.MaskPrediction)
+    x = predictor.known_card().preprocessing.read(folder / "1.png")
+    odds = predictor(x[None]).softmax(1)
+    spread = torch.nn.functional.interpolate(odds, (12, 10), mode="bilinear", antialias=True)
+    np.testing.assert_array_equal(found.mask, spread[0].argmax(0).numpy())
+    assert 0 < found.shares()["foreground"] < 1
+    assert found.shares()["foreground"] == pytest.approx((found.mask > 0).mean())
