@@ -49,7 +49,10 @@ def _lines(table: Table, omniglot: dict[str, str], times: dict[str, str]) -> lis
         cells = [f"**{shown(name)}**" if name == PROBE else shown(name)]
         cells += [f"{100 * mean(table, name, sets, shot):.1f}" for shot in SHOTS]
         cells += [verdicts(table, name, sets, against) for against in (PIXELS, OWN)]
-        cells += [omniglot.get(learner, "") if trained else "", times.get(learner, "1x")]
+        cells += [
+            omniglot.get(learner, "") if trained else "",
+            "1x" if learner == "linear-probe" else times[learner],
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

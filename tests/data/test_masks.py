@@ -1,5 +1,8 @@
 """Masks: which files hold class numbers, and what is refused."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -77,3 +80,48 @@ def test_on_another_grid_no_new_number_appears():
     np.testing.assert_array_equal(
         fit_mask(NUMBERS.repeat(3, 0)[:3, :3], 6)[::2, ::2], [[0, 1, 2]] * 3
     )
+
+
+def test_a_jpeg_is_refused_because_it_changes_numbers(tmp_path):
+    Image.fromarray(NUMBERS).save(tmp_path / "mask.jpg")
+    with pytest.raises(DataError, match="JPEG, which changes numbers"):
+        read_mask(tmp_path / "mask.jpg")
+
+
+def test_what_is_drawn_in_the_opacity_alone_is_refused(path):
+    pixels = np.zeros((2, 3, 4), dtype=np.uint8)
+    pixels[0, 0, 3] = 255
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError, match="transparent"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_of_few_bits_is_read_by_its_numbers(path, bits):
+    rows = b"".join(b"\0" + bytes([_packed(row, bits)]) for row in NUMBERS[:, : 8 // bits].tolist())
+    height, width = NUMBERS[:, : 8 // bits].shape
+    path.write_bytes(_png(width, height, bits, rows))
+    np.testing.assert_array_equal(read_mask(path), NUMBERS[:, : 8 // bits])
+
+
+def test_black_and_white_of_16_bits_is_zero_and_one(path):
+    Image.fromarray((NUMBERS > 0).astype(np.uint16) * 65535).save(path)
+    np.testing.assert_array_equal(read_mask(path), NUMBERS > 0)
+
+
+def _packed(row: list[int], bits: int) -> int:
+    value = 0
+    for number in row:
+        value = value << bits | number
+    return value << (8 - bits * len(row))
+
+
+def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -6,8 +6,10 @@ import torch
 from PIL import Image
 
 import medshot
-from medshot.core.errors import DataError
+from medshot.core.errors import ConfigError, DataError, TaskError
+from medshot.data.augment import Shifted
 from medshot.data.segmented import Segmented
+from medshot.evaluation.run import evaluate
 
 
 @pytest.fixture
@@ -100,3 +102,69 @@ def test_adapt_save_load_predict_on_the_grid_of_the_file(folder, tmp_path):
     np.testing.assert_array_equal(found.mask, spread[0].argmax(0).numpy())
     assert 0 < found.shares()["foreground"] < 1
     assert found.shares()["foreground"] == pytest.approx((found.mask > 0).mean())
+
+
+def test_a_small_mark_is_a_class_also_where_a_small_form_loses_it(folder):
+    path = folder / "0_mask.png"
+    mask = np.array(Image.open(path)) // 255
+    mask[0, 1] = 2
+    for i in range(4):
+        Image.fromarray(mask).save(folder / f"{i}_mask.png")
+    found = medshot.load(folder, size=4)
+    assert found.labels == ("background", "1", "2")
+    assert found.counts()["2"] == 0
+    with pytest.raises(DataError, match=r"2 are in no mask at this size"):
+        medshot.MaskEpisodes(found, shot=1)
+    assert medshot.MaskEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
+
+
+def test_one_image_with_two_masks_is_refused(folder):
+    (folder / "3.png").write_bytes((folder / "0.png").read_bytes())
+    with pytest.raises(DataError, match=r"3\.png .*same image as .*0\.png, with another mask"):
+        medshot.load(folder)
+
+
+def test_a_row_twice_is_refused(folder):
+    table = folder / "labels.csv"
+    table.write_text(table.read_text() + "0.png,1_mask.png,p0\n")
+    with pytest.raises(DataError, match="with a mask each"):
+        medshot.load(folder)
+
+
+def test_masks_are_split_by_patient_and_not_by_class(folder):
+    data = medshot.load(folder, size=16)
+    first, second = medshot.split_patients(data, 0.5)
+    assert not set(first.groups.tolist()) & set(second.groups.tolist())
+    assert len(first) + len(second) == 4
+    with pytest.raises(DataError, match="by patient, not by class"):
+        medshot.split_classes(data)
+
+
+def test_what_is_for_labels_refuses_masks_in_words(folder):
+    data = medshot.load(folder, size=16)
+    episodes = medshot.MaskEpisodes(data, shot=1)
+    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
+    with pytest.raises(DataError, match="MaskEpisodes"):
+        medshot.EpisodeSampler(data, way=2, shot=1, query=1)
+    with pytest.raises(TaskError, match="not scored here yet"):
+        evaluate(learner, episodes, episodes=1)
+    with pytest.raises(TaskError, match="masks would stay"):
+        Shifted(episodes, 2).episode(0)
+    with pytest.raises(TaskError, match="take encoder='unet'"):
+        medshot.build("ridge", encoder=medshot.encoder("conv4", size=16)).adapt(data)
+
+
+def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
+    data = medshot.load(folder, size=16)
+    one, two = medshot.split_patients(data, 0.5)
+    sources = [medshot.MaskEpisodes(part, shot=1, query=None) for part in (one, two)]
+    encoder = medshot.encoder("unet", size=16, width=8, depth=1)
+    learner = medshot.build("prototypical", encoder=encoder, distance="mean-squared")
+    with pytest.raises(DataError, match="could not be drawn"):
+        medshot.train(learner, sources[0], val=sources[1], steps=1)  # one patient each
+    both = medshot.MaskEpisodes(data, shot=1)
+    run = medshot.train(learner, both, val=both, steps=8, val_every=4, val_episodes=2)
+    assert run.about["seen"][0]["hash"] == data.hash
+    assert run.history[-1]["val_loss"] < 2
+    with pytest.raises(ConfigError, match="tasks in one pass"):
+        medshot.train(learner, both, val=both, steps=1, vectorise=True)

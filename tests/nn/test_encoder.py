@@ -17,7 +17,8 @@ def test_every_encoder_gives_the_features_that_it_says(name, scaling):
     module = encoder(name, channels=1, size=toys.SIZE, scaling=scaling)
     assert not module.training
     features = module(toys.images(3))
-    assert features.shape[:2] == (3, n_features(module))
+    grid = (toys.SIZE, toys.SIZE) if module.keeps_grid else ()
+    assert features.shape == (3, n_features(module), *grid)
     assert features.isfinite().all()
     assert type(module).source
 

@@ -91,6 +91,14 @@ class Learner(nn.Module, ABC):
                 f"{type(self).__name__} does {able}, not {task.kind}. "
                 "`medshot learners` lists what does."
             )
+        keeps = getattr(self.encoder, "keeps_grid", task.on_grid)
+        if keeps != task.on_grid:
+            given = "every pixel" if keeps else "the image as a whole"
+            other = "unet" if task.on_grid else "conv4"
+            raise TaskError(
+                f"{type(self.encoder).__name__} gives features of {given}, which is not what "
+                f"{task.kind} asks for: take encoder={other!r}."
+            )
 
     def _checked(self, support: Examples, task: Task) -> Predictor:
         self.check(task)

@@ -23,7 +23,7 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """A class number for every pixel of the image as it is in its file; `labels` names them."""
+    """A class number for every pixel of the image in its file, upright; `labels` names them."""
 
     path: str
     mask: UInt8[ndarray, "h w"]

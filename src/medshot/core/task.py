@@ -31,6 +31,7 @@ class Task(ABC):
 
     n_outputs: int
     kind: ClassVar[str]
+    on_grid: ClassVar[bool] = False  # True: a target for every site of an image
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -44,10 +45,6 @@ class Task(ABC):
     @abstractmethod
     def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The differentiable score: lower is better, the mean over examples."""
-
-    @abstractmethod
-    def decode(self, output: Tensor) -> Tensor:
-        """The answer, in the form of a target."""
 
     @abstractmethod
     def answer(self, output: Tensor, path: Path, card: "Card") -> Any:

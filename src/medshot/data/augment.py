@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, TaskError
 from medshot.data.sample import EpisodeSource
 
 
@@ -34,7 +34,7 @@ class Shifted:
 
     def episode(self, i: int) -> Episode:
         """Episode `i`, its images moved."""
-        found, rng = self.source.episode(i), np.random.default_rng([self.seed, i, 2])
+        found, rng = _labelled(self.source.episode(i)), np.random.default_rng([self.seed, i, 2])
         parts = (found.support, found.query)
         support, query = (replace(e, x=_moved(e.x, self.pixels, rng)) for e in parts)
         return replace(found, support=support, query=query)
@@ -66,7 +66,7 @@ class Mixed:
 
     def episode(self, i: int) -> Episode:
         """Episode `i`, its classes blended."""
-        found, rng = self.source.episode(i), np.random.default_rng([self.seed, i, 3])
+        found, rng = _labelled(self.source.episode(i)), np.random.default_rng([self.seed, i, 3])
         way = found.task.n_outputs
         partner = (torch.arange(way) + int(rng.integers(1, way))) % way
         w = rng.beta(self.alpha, self.alpha)
@@ -77,6 +77,12 @@ class Mixed:
     def describe(self) -> dict[str, Any]:
         """What the source says, and the mixing."""
         return {**self.source.describe(), "mixed": self.alpha, "mix_seed": self.seed}
+
+
+def _labelled(episode: Episode) -> Episode:
+    if episode.task.on_grid:
+        raise TaskError("Images are augmented here and masks would stay: give episodes of labels.")
+    return episode
 
 
 def _moved(

@@ -13,8 +13,9 @@ import torch
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.duplicates import duplicates
-from medshot.data.finding import finding_of
+from medshot.data.finding import finding_of, refusal
 from medshot.data.manifest import read_manifest
+from medshot.data.masks import fit_mask
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.segmented import Segmented, read_pair
 from medshot.data.sources import omniglot
@@ -48,14 +49,13 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     rows = read_manifest(folder, target="mask")
     with ThreadPoolExecutor() as pool:
-        pairs = list(pool.map(lambda row: _named(row, lambda: read_pair(row, form)), rows))
-    y = torch.from_numpy(np.stack([mask for _, mask in pairs]))
-    digests = [_digest(row.path) + (_digest(row.mask) if row.mask else "") for row in rows]
-    k = int(y.max()) + 1
+        read = list(pool.map(lambda row: _read_masked(row, form), rows))
+    digests = _digests_with_masks(rows)
+    k = max(highest for _, _, highest in read) + 1
     labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
     return Segmented(
-        x=torch.from_numpy(np.stack([pixels for pixels, _ in pairs])),
-        y=y,
+        x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
+        y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
         **_about(folder, rows, digests),
@@ -85,6 +85,26 @@ def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, str]:
     return _named(row, lambda: form.pixels(row.path)), _digest(row.path)
+
+
+def _read_masked(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
+    """Pixels, mask, and the highest number in the file: a small form may lose a small mark."""
+    pixels, mask = _named(row, lambda: read_pair(row))
+    return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())
+
+
+def _digests_with_masks(rows: Sequence[Row]) -> list[str]:
+    """The content of each image and of its mask; one image with two masks is refused."""
+    masks: dict[str, tuple[Row, str]] = {}
+    digests = []
+    for row in rows:
+        image, mask = _digest(row.path), _digest(row.mask) if row.mask else ""
+        other, same = masks.setdefault(image, (row, mask))
+        if mask != same:
+            what = f"it is the same image as {other.path}, with another mask"
+            raise refusal(row.path, what, "Keep one of them.", row.line or None).error()
+        digests.append(image + mask)
+    return digests
 
 
 def _named(row: Row, read: Callable[[], Result]) -> Result:

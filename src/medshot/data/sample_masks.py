@@ -1,6 +1,5 @@
 """Episodes of images with masks, by index, as `medshot.data.sample` has them for labels."""
 
-import copy
 import hashlib
 from typing import Any
 
@@ -20,10 +19,11 @@ RETRIES = 50
 class MaskEpisodes:
     """`shot` support and `query` query images, masks of all classes, no patient in both.
 
-    Every class is seen on some support image. `query=None` asks about all images that are left.
+    Every class is seen on some support image, which may depend on the size of the images.
+    `query=None` asks about all that are left.
 
     Raises:
-        DataError: too few images, or no support shows every class.
+        DataError: a class is on no image; in `draw`: too few images or patients.
     """
 
     def __init__(
@@ -34,16 +34,21 @@ class MaskEpisodes:
         self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
         self._groups = own_groups(dataset.groups).numpy()
         self._shows = _shows(dataset)
+        if absent := [label for label, n in dataset.counts().items() if n == 0]:
+            raise DataError(
+                f"{dataset.name}: class(es) {', '.join(absent)} are in no mask at this size. Load "
+                "it larger, or leave these classes out."
+            )
 
     def draw(self, i: int) -> tuple[Int[ndarray, "s"], Int[ndarray, "q"]]:
         """The positions of the support and of the query images of episode `i`."""
         rng = np.random.default_rng([self.seed, i])
         for _ in range(RETRIES):
             order = rng.permutation(len(self.dataset))
-            support = order[: self.shot]
+            support = self._support(order)
             left = order[~np.isin(self._groups[order], self._groups[support])]
             asked = left if self.query is None else left[: self.query]
-            if self._shows[support].any(0).all() and len(asked) >= (self.query or 1):
+            if len(support) == self.shot and len(asked) >= (self.query or 1):
                 return support, asked
         raise DataError(
             f"{self.dataset.name}: {self.shot} support image(s) on which every class is seen, and "
@@ -51,20 +56,29 @@ class MaskEpisodes:
             "more support, fewer queries, or leave out rare classes."
         )
 
+    def _support(self, order: Int[ndarray, "n"]) -> Int[ndarray, "s"]:
+        """For each class that is not seen yet, the rarest first, the next image that shows it."""
+        chosen: list[int] = []
+        for c in self._shows.sum(0).argsort(kind="stable"):
+            if not self._shows[chosen, c].any():
+                chosen.append(int(order[self._shows[order, c]][0]))
+        others = [int(i) for i in order if i not in chosen]
+        return np.array(chosen + others[: max(0, self.shot - len(chosen))])
+
     def episode(self, i: int) -> Episode:
         """Episode `i`, with its images."""
         support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
         return Episode(self.dataset.task(), support, query)
 
     def at(self, channels: int, size: int) -> "MaskEpisodes":
-        """The same episodes, their images and masks in another form."""
-        other = copy.copy(self)
-        other.dataset = self.dataset.at(channels, size)
-        return other
+        """Such episodes of the same data in another form."""
+        fitted = self.dataset.at(channels, size)
+        return MaskEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
 
     def describe(self) -> dict[str, Any]:
         """Everything that, with the data, determines the episodes."""
         about = {"data": self.dataset.name, "hash": self.dataset.hash, "masks": True}
+        about["size"] = self.dataset.preprocessing.size
         return about | {"shot": self.shot, "query": self.query, "seed": self.seed}
 
     def fingerprint(self, episodes: int) -> str:

@@ -1,5 +1,6 @@
 """Images with masks in memory: a class number a pixel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,11 +11,11 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.episode import Examples
+from medshot.core.errors import DataError
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset, resized
 from medshot.data.finding import refusal
 from medshot.data.masks import fit_mask, read_mask
-from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.read import read_image
 from medshot.data.table import Row
 from medshot.tasks import Segmentation
@@ -44,23 +45,26 @@ class Segmented(Dataset):
             return self
         form = replace(self.preprocessing, channels=channels, size=size)
         if self.rows:
-            pairs = [read_pair(row, form) for row in self.rows]
-            x, y = (torch.from_numpy(np.stack(side)) for side in zip(*pairs, strict=True))
+            pairs = [read_pair(row) for row in self.rows]
+            x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
+            y = torch.from_numpy(np.stack([fit_mask(mask, size) for _, mask in pairs]))
         else:
             x = resized(self.x, channels, size)
             y = F.interpolate(self.y[:, None].float(), (size, size), mode="nearest-exact")
             y = y[:, 0].byte()
         return replace(self, x=x, y=y, preprocessing=form)
 
+    def only(self, classes: Sequence[int]) -> "Segmented":
+        """Refused: what is left of an image without some of its classes?"""
+        raise DataError(f"{self.name} has masks: it can be split by patient, not by class.")
+
     def task(self) -> Task:
         """Segmentation into as many classes."""
         return Segmentation(len(self.labels))
 
 
-def read_pair(
-    row: Row, form: ImagePreprocessing
-) -> tuple[UInt8[ndarray, "d s s"], UInt8[ndarray, "s s"]]:
-    """The pixels and the mask of one row, in that form.
+def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
+    """The pixels and the mask of one row, as they are in their files.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
@@ -72,4 +76,4 @@ def read_pair(
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
         raise refusal(row.mask, what, AGAIN, row.line or None).error()
-    return form.fit(pixels), fit_mask(mask, form.size)
+    return pixels, mask

@@ -23,7 +23,7 @@ def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Ten
             f"{dataset.name} has too few patients or images for {folds} parts. Ask for fewer "
             "parts, or add some."
         )
-    return grouped_folds(dataset.y, dataset.groups, folds, seed)
+    return grouped_folds(_strata(dataset), dataset.groups, folds, seed)
 
 
 def grouped_folds(
@@ -108,8 +108,13 @@ def refuse_shared_patients(first: Dataset, second: Dataset) -> None:
 
 
 def _most_folds(dataset: Dataset) -> int:
-    largest = int(dataset.y.bincount().max())
+    largest = int(_strata(dataset).bincount().max())
     return min(largest, len(own_groups(dataset.groups).unique()))
+
+
+def _strata(dataset: Dataset) -> Int[Tensor, "n"]:
+    """What is to be spread evenly: classes; images with masks are all of one kind."""
+    return dataset.y if dataset.y.ndim == 1 else torch.zeros_like(dataset.groups)
 
 
 def _check_share(share: float) -> None:

@@ -110,9 +110,10 @@ def _row(
             return None, [outside(table, found[name], line)]
     guesses = [value for name, value in found.items() if name.endswith("_guess")]
     patient = found.get("patient", "") or next(iter(guesses), "")
-    path, mask = table.parent / found["path"], found.get("mask", "")
+    path = table.parent / found["path"]
+    mask = table.parent / found["mask"] if target == "mask" else None
     split, label = found.get("split", ""), found.get("label", "")
-    row = Row(path, label, patient, split, line, table.parent / mask if mask else None)
+    row = Row(path, label, patient, split, line, mask)
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []
@@ -140,6 +141,7 @@ def _twice(rows: list[Row], table: Path) -> list[Finding]:
 def _same(path: Path, rows: list[Row], table: Path) -> Finding:
     said = sorted({row.label for row in rows})
     labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
+    labels = "with a mask each" if rows[0].mask else labels
     lines = ", ".join(str(row.line) for row in rows)
     return refusal(
         table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line

@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import nn
 
 from medshot.core.episode import Episode
-from medshot.core.errors import LeakError
+from medshot.core.errors import LeakError, TaskError
 from medshot.core.learner import Learner
 from medshot.core.predictor import eval_mode
 from medshot.core.store import versions
@@ -117,6 +117,8 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(learner: Learner, episode: Episode) -> tuple[ndarray, ndarray]:
     learner.check(episode.task)
+    if episode.task.on_grid:
+        raise TaskError("Masks are not scored here yet: compare `predictor(x).argmax(1)` with y.")
     like = next(learner.parameters(), torch.zeros(()))
     support, query = episode.support.to(like), episode.query.to(like)
     output = learner.learn(support, episode.task)(query.x)

@@ -14,7 +14,7 @@ SCALINGS = ("centre", "invert", "standard", "unit")
 
 
 class Encoder(nn.Module):
-    """Maps images `n c h w` in [0, 1] to features `n f`.
+    """Maps images `n c h w` in [0, 1] to features `n f`, or `n f h w` if it `keeps_grid`.
 
     The scaling of intensities is the encoder's first step, so that it travels with the
     weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
@@ -25,6 +25,7 @@ class Encoder(nn.Module):
     size: int
     n_features: int
     transductive: bool = False
+    keeps_grid: ClassVar[bool] = False  # True: features `n f h w`, a row for every pixel
     source: ClassVar[str] = ""
 
     def __init__(self, channels: int, size: int, scaling: str) -> None:

@@ -24,6 +24,7 @@ class UNet(Encoder):
     """
 
     source = "Ronneberger et al. 2015, arXiv:1505.04597"
+    keeps_grid = True
 
     def __init__(
         self,

@@ -58,10 +58,6 @@ class Classification(Task):
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
 
-    def decode(self, output: Float[Tensor, "n k"]) -> Int[Tensor, "n"]:
-        """The most probable class."""
-        return output.argmax(1)
-
 
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
     """Labels as rows of 0 and 1, on the device and in the type of `like`."""

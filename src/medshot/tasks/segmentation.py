@@ -22,10 +22,11 @@ class Segmentation(Task):
     """
 
     kind = "segmentation"
+    on_grid = True
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a site somewhere in the support; there are at least two classes."""
-        if target.ndim < 3 or target.is_floating_point():
+        if target.ndim < 3 or target.dtype != torch.int64:
             raise DataError(
                 "A target is a mask with a class number a pixel (int64 of shape n h w, or n z h w "
                 f"for volumes), not {target.dtype} of shape {tuple(target.shape)}."
@@ -58,8 +59,9 @@ class Segmentation(Task):
         Dice score is of each class over all images together, and then the mean over classes.
         """
         known = target != UNLABELLED
-        entropy = F.cross_entropy(output, target, ignore_index=UNLABELLED)
-        return entropy + 1 - soft_dice(self.probabilities(output), target, known)
+        entropies = F.cross_entropy(output, target, ignore_index=UNLABELLED, reduction="sum")
+        dice = soft_dice(self.probabilities(output), target, known)
+        return entropies / known.sum().clamp(min=1) + 1 - dice
 
     def probabilities(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Softmax over classes, at every site."""

@@ -105,9 +105,11 @@ def train(
         device=place_on,
         encoder=learner.encoder,
     )
+    task = taught.episode(0).task
+    learner.check(task)
     objective = Objective(learner, terms)
     place(objective, place_on, channels_last)
-    one_pass = choose_one_pass(objective, settings, place_on)
+    one_pass = choose_one_pass(objective, settings, place_on, task)
     gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
     described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
     described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}

@@ -10,6 +10,7 @@ from torch import nn
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler, EpisodeSource, Mixture
+from medshot.data.sample_masks import MaskEpisodes
 from medshot.data.split import split_classes, split_patients
 
 Given = Dataset | Sequence[Dataset] | EpisodeSource
@@ -56,7 +57,7 @@ def seen(source: EpisodeSource) -> list[dict[str, Any]]:
     """The data sets and classes that a source draws from, so that they are not judged on later."""
     if inner := _inside(source):
         return [part for each in inner for part in seen(each)]
-    if not isinstance(source, EpisodeSampler):
+    if not isinstance(source, EpisodeSampler | MaskEpisodes):
         return []
     return [{"hash": source.dataset.hash, "classes": list(source.dataset.labels)}]
 

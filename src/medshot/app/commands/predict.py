@@ -22,13 +22,18 @@ def predict(
     """
     from medshot.app.answers import Answers
     from medshot.app.show import errors, plain, progress, tell
-    from medshot.core.errors import DataError
+    from medshot.core.errors import DataError, TaskError
     from medshot.core.files import refuse_taken, write_text
     from medshot.core.store import load_predictor
     from medshot.data.find import find_images
 
     refuse_taken(out)
     predictor = load_predictor(model)
+    if predictor.known_card().task.on_grid:
+        raise TaskError(
+            f"{model} answers with masks, which this command does not write yet: "
+            "`medshot.load_predictor(MODEL).predict(IMAGE).mask` in Python."
+        )
     files = find_images(images)
     answers = Answers(predictor.known_card().labels)
     for i in progress("predict", range(len(files))):

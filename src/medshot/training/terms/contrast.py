@@ -66,7 +66,7 @@ def _alike(
     output = learner.learn(shown, episode.task)(probes)
     with torch.autocast(output.device.type, enabled=False):  # distances are small
         answers = episode.task.probabilities(output.to(any_tensor(learner).dtype))
-        answers = answers - answers.mean(0)
+        answers = (answers - answers.mean(0)).flatten(1)
         return answers @ answers.T
 
 
