@@ -49,9 +49,7 @@ def _settings(**options):
 
 def _chosen(learner, device="cpu", terms=(), **options):
     objective = Objective(learner, terms)
-    return choose_one_pass(
-        objective, _settings(**options), torch.device(device), medshot.Classification(3)
-    )
+    return choose_one_pass(objective, _settings(**options), torch.device(device))
 
 
 def test_most_learners_have_both_paths():

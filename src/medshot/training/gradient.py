@@ -16,7 +16,8 @@ from medshot.training.workers import Workers
 class Gradient:
     """The gradient of the mean objective over episodes, by the way that suits the machine.
 
-    One chunk of episodes after the other; or in `one_pass`; or by threads, each with a part of the
+    One chunk of episodes after the other; or in `one_pass`, but where there are masks, whose
+    labelled pixels are of no one number; or by threads, each with a part of the
     chunks. All three give the same but for rounding.
     """
 
@@ -34,7 +35,9 @@ class Gradient:
         if self.crew is not None:
             return self.crew.backward(list(chunks), bf16=self.bf16)
         if self.one_pass:
-            return backward_in_one_pass(self.objective, list(chunks))
+            chunks = list(chunks)
+            if not any(episode.task.on_grid for chunk in chunks for episode in chunk):
+                return backward_in_one_pass(self.objective, chunks)
         total = 0.0
         for chunk in chunks:
             with autocast(chunk, self.bf16):

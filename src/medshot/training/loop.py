@@ -66,7 +66,8 @@ def train(
     5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
     goes on from there. On a CPU, `workers` threads share out the episodes of a step;
     under torchrun, so do its processes. `vectorise` takes all episodes of a step in one pass, by
-    default on a GPU and where the learner can. `terms` are added to the learner's meta-loss.
+    default on a GPU and where the learner can; tasks with masks go one by one all the same.
+    `terms` are added to the learner's meta-loss.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
@@ -105,11 +106,9 @@ def train(
         device=place_on,
         encoder=learner.encoder,
     )
-    task = taught.episode(0).task
-    learner.check(task)
     objective = Objective(learner, terms)
     place(objective, place_on, channels_last)
-    one_pass = choose_one_pass(objective, settings, place_on, task)
+    one_pass = choose_one_pass(objective, settings, place_on)
     gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
     described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
     described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}

@@ -10,7 +10,6 @@ from torch.func import functional_call, grad_and_value, vmap
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.task import Task
 from medshot.core.vectorise import vectorising
 from medshot.training.objective import Chunk, Objective
 from medshot.training.settings import Settings
@@ -18,15 +17,13 @@ from medshot.training.stateful import stateful_part
 from medshot.training.terms.term import Term
 
 
-def choose_one_pass(
-    objective: Objective, settings: Settings, device: torch.device, task: Task
-) -> bool:
+def choose_one_pass(objective: Objective, settings: Settings, device: torch.device) -> bool:
     """Whether the tasks of a step go in one pass: by default on a GPU, where that is possible.
 
     Raises:
         ConfigError: it is asked for, and not possible.
     """
-    why = _why_not(objective, settings, task)
+    why = _why_not(objective, settings)
     if settings.vectorise and why:
         raise ConfigError(f"{why}. Leave `vectorise` out, or that.")
     wanted = device.type == "cuda" if settings.vectorise is None else settings.vectorise
@@ -67,9 +64,7 @@ def _pass(
     return {n: g.detach() for n, g in grads.items()}, values.sum().item()
 
 
-def _why_not(objective: Objective, settings: Settings, task: Task) -> str | None:
-    if task.on_grid:
-        return "Masks leave out what is not labelled, and tasks in one pass are of one shape"
+def _why_not(objective: Objective, settings: Settings) -> str | None:
     for part in objective.modules():
         if isinstance(part, Learner | Term) and not part.vectorises:
             return f"{type(part).__name__} has no path for several tasks in one pass"

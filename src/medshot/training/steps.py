@@ -84,4 +84,5 @@ class Steps:
         return row
 
     def _placed(self, episode: Episode) -> Episode:
+        self.learner.check(episode.task)
         return place_episode(episode, self.device, self.settings.channels_last)
