@@ -58,7 +58,7 @@ def on_grid(
 
 
 def labelled_sites(
-    z: Float[Tensor, "n f *t"], y: Int[Tensor, "n *t"]
+    z: Float[Tensor, "n f *t"], y: Int[Tensor, "n *grid"]
 ) -> tuple[Float[Tensor, "m f"], Int[Tensor, "m"]]:
     """Rows of features with a label each; sites that nobody has labelled (-1) are left out.
 

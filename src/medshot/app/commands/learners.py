@@ -28,7 +28,7 @@ def learners(
     for name, cls in registry.learners().items():
         kinds = {"baseline": not cls.trainable, "transductive": cls.transductive}
         kind = "".join(f"\n({name})" for name, is_so in kinds.items() if is_so)
-        tasks = ", ".join(task.kind for task in cls.supports)
+        tasks = "\n".join(task.kind for task in cls.supports)
         lines = [cls.source, registry.file_of(cls), *([options_text(cls)] if options else [])]
         table.add_row(name + kind, tasks, "\n".join(line for line in lines if line))
     console.print(table)
