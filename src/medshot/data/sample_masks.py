@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from numpy import ndarray
 
 from medshot.core.episode import Episode
@@ -33,7 +33,7 @@ class MaskEpisodes:
             raise ConfigError("shot and query are at least 1.")
         self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
         self._groups = own_groups(dataset.groups).numpy()
-        self._shows = _shows(dataset)
+        self._shows = dataset.shows().numpy()
         if absent := [label for label, n in dataset.counts().items() if n == 0]:
             raise DataError(
                 f"{dataset.name}: class(es) {', '.join(absent)} are in no mask at this size. Load "
@@ -88,9 +88,3 @@ class MaskEpisodes:
             for part in self.draw(i):
                 digest.update(part.astype("<i8").tobytes())
         return digest.hexdigest()[:16]
-
-
-def _shows(dataset: Segmented) -> Bool[ndarray, "n k"]:
-    """Which class is seen on which image."""
-    seen = [(dataset.y == c).flatten(1).any(1) for c in range(len(dataset.labels))]
-    return torch.stack(seen, 1).numpy()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -31,8 +31,12 @@ class Segmented(Dataset):
 
     def counts(self) -> dict[str, int]:
         """On how many images each class is seen."""
-        seen = [int((self.y == c).flatten(1).any(1).sum()) for c in range(len(self.labels))]
-        return dict(zip(self.labels, seen, strict=True))
+        return dict(zip(self.labels, self.shows().sum(0).tolist(), strict=True))
+
+    def shows(self) -> Bool[Tensor, "n k"]:
+        """Which class is seen on which image, in this form."""
+        seen = [(self.y == c).flatten(1).any(1) for c in range(len(self.labels))]
+        return torch.stack(seen, 1)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their masks and patients."""
