@@ -7,14 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 META_SGD = Experiment(
     "meta-sgd",
     0.9953,
     options={"way": 5, "lr": 0.5, "steps": 1},
     checked=False,
-    **ON_FINN | {"steps": 4500},
+    **ON_FINN | FEW_TASKS | {"steps": 12000, "query": 5},
 )
 
 if __name__ == "__main__":
