@@ -7,14 +7,14 @@ checked against the paper's text. Rates are for the mean over the
 support. Batch norm takes the statistics of the batch at hand: the result is transductive.
 """
 
-from omniglot import ON_FINN, Experiment
+from omniglot import FEW_TASKS, ON_FINN, Experiment
 
 FOMAML = Experiment(
     "fomaml",
     0.983,
     options={"way": 5, "lr": 0.4, "steps": 3},
     checked=False,
-    **ON_FINN | {"steps": 6000},
+    **ON_FINN | FEW_TASKS | {"steps": 8000, "query": 5},
 )
 
 if __name__ == "__main__":

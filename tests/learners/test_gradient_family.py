@@ -81,7 +81,7 @@ def test_where_annealing_stands_is_saved_with_the_weights():
 
 
 def test_reptiles_gradient_is_the_way_back_from_the_adapted_weights():
-    learner = _maml_like("reptile").double().train()
+    learner = _maml_like("reptile", batches=2).double().train()
     like = torch.zeros((), dtype=torch.float64)
     ep = type(EP)(EP.task, EP.support.to(like), EP.query.to(like))
     start = {
@@ -90,10 +90,10 @@ def test_reptiles_gradient_is_the_way_back_from_the_adapted_weights():
     }
     optimizer = torch.optim.Adam(start.values(), lr=0.2, betas=(0.0, 0.999))
     before = {n: p.detach().clone() for n, p in start.items()}
-    for _ in range(2):
+    x, y = torch.cat([ep.support.x, ep.query.x]), torch.cat([ep.support.y, ep.query.y])
+    for batch in (slice(0, None, 2), slice(1, None, 2)):
         optimizer.zero_grad()
-        x, y = torch.cat([ep.support.x, ep.query.x]), torch.cat([ep.support.y, ep.query.y])
-        cross_entropy(output(learner.encoder, start, x), y).backward()
+        cross_entropy(output(learner.encoder, start, x[batch]), y[batch]).backward()
         optimizer.step()
     learner.meta_loss(ep).backward()
     way = before["encoder.1.weight"] - start["encoder.1.weight"].detach()
@@ -156,8 +156,13 @@ def test_settings_alone_can_be_learnt():
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong"), [("imaml", {"pull": 0.0}), ("meta-gradient", {"lr": 0.0})]
+    ("name", "wrong", "said"),
+    [
+        ("imaml", {"pull": 0.0}, "above 0"),
+        ("meta-gradient", {"lr": 0.0}, "above 0"),
+        ("reptile", {"batches": 0}, "at least one"),
+    ],
 )
-def test_what_cannot_be_learnt_is_refused(name, wrong):
-    with pytest.raises(ConfigError, match="above 0"):
+def test_what_cannot_be_learnt_is_refused(name, wrong, said):
+    with pytest.raises(ConfigError, match=said):
         build(name, encoder=toys.Projection(), **wrong)

@@ -23,7 +23,7 @@ class MinibatchProx(Reptile):
     Reptile.
 
     Where we differ: `steps` of gradient descent stand for the solution of the proximal problem,
-    as in the authors' experiments; the outer optimizer and the examples are as in Reptile.
+    as in the authors' experiments; the outer optimizer and the batches are as in Reptile.
     """
 
     source = "Zhou et al. 2019, NeurIPS"
@@ -37,8 +37,11 @@ class MinibatchProx(Reptile):
         steps: int = 10,
         test_steps: int | None = None,
         pull: float = 0.5,
+        batches: int = 5,
     ) -> None:
-        super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
+        super().__init__(
+            encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, batches=batches
+        )
         self.rule, self.pull = SGD(lr), pull
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
