@@ -1,6 +1,8 @@
 """The result of experiments/around.py as tables in docs/results.md, and kept beside it.
 
     python experiments/around_tables.py [--from runs/around] [--to docs]
+
+Without --from, the tables are made again from the result that is kept.
 """
 
 import argparse
