@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from medshot.app import show
-from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.report import Estimate, MetricRow, MetricsTable
 from medshot.evaluation.run import Result
+from medshot.tasks.accuracy import METRICS
 
 Terminal = Callable[[int], io.StringIO]
 

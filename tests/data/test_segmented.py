@@ -9,6 +9,7 @@ import medshot
 from medshot.core.errors import DataError, TaskError
 from medshot.data.augment import Shifted
 from medshot.data.segmented import Segmented
+from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.run import evaluate
 
 
@@ -143,15 +144,24 @@ def test_masks_are_split_by_patient_and_not_by_class(folder):
 def test_what_is_for_labels_refuses_masks_in_words(folder):
     data = medshot.load(folder, size=16)
     episodes = medshot.MaskEpisodes(data, shot=1)
-    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
     with pytest.raises(DataError, match="MaskEpisodes"):
         medshot.EpisodeSampler(data, way=2, shot=1, query=1)
-    with pytest.raises(TaskError, match="not scored here yet"):
-        evaluate(learner, episodes, episodes=1)
     with pytest.raises(TaskError, match="masks would stay"):
         Shifted(episodes, 2).episode(0)
     with pytest.raises(TaskError, match="take encoder='unet'"):
         medshot.build("ridge", encoder=medshot.encoder("conv4", size=16)).adapt(data)
+
+
+def test_masks_are_scored_by_their_overlap_in_the_form_of_the_encoder(folder):
+    data = medshot.load(folder, size=32)
+    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
+    found = evaluate(learner, medshot.MaskEpisodes(data, shot=1, query=2), episodes=3)
+    assert found.leading == "Dice"
+    assert found.scores["Dice"].shape == (3,)
+    assert (found.scores["IoU"] <= found.scores["Dice"]).all()
+    judged = cross_validate(learner, data)
+    assert judged.probabilities.shape == (4, 2, 16, 16)
+    assert judged.interval("Dice").low <= judged.interval("Dice").mean
 
 
 def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
@@ -168,6 +178,6 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     assert run.history[-1]["val_loss"] < 2
     again = medshot.train(learner, both, val=both, steps=1, vectorise=True)
     assert again.history[-1]["val_loss"] < 2
-    wrong = medshot.build("maml", encoder=encoder)
+    wrong = medshot.build("matching", encoder=encoder)
     with pytest.raises(TaskError, match="does classification, not segmentation"):
         medshot.train(wrong, both, val=both, steps=1)

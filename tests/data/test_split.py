@@ -43,7 +43,12 @@ def test_unknown_patients_are_each_their_own() -> None:
     rest, held = split_patients(data, 0.2)
     assert held.counts() == {"class0": 10, "class1": 10}
     assert own_groups(torch.tensor([-1, 3, -1, 0])).tolist() == [4, 3, 5, 0]
-    assert fewest_groups(torch.tensor([0, 0, 1, 1]), torch.tensor([2, 2, -1, -1])) == 1
+    assert (
+        fewest_groups(
+            torch.tensor([0, 0, 1, 1])[:, None] == torch.arange(2), torch.tensor([2, 2, -1, -1])
+        )
+        == 1
+    )
     again = split_patients(data, 0.2)
     assert torch.equal(rest.x, again[0].x)
     assert not torch.equal(rest.x, split_patients(data, 0.2, seed=1)[0].x)

@@ -18,9 +18,9 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import own_groups, patient_folds
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate, folds_of
-from medshot.evaluation.metrics import METRICS
 from medshot.learners.registry import build
 from medshot.tasks import Classification
+from medshot.tasks.accuracy import METRICS
 
 
 class Watched(Learner):
@@ -174,7 +174,7 @@ def test_folds_hold_whatever_the_patients_have(seed: int) -> None:
     y = torch.from_numpy(rng.integers(0, k, n)).long()
     y[:k] = torch.arange(k)
     groups = torch.from_numpy(rng.integers(-1, int(rng.integers(2, n)), n)).long()
-    pairs = folds_of(y, groups)
+    pairs = folds_of(y[:, None] == torch.arange(k), groups)
     for rest, held in pairs:
         assert set(y[rest].tolist()) == set(y.tolist())
         own = own_groups(groups)
@@ -189,4 +189,4 @@ def _answers(rng: np.random.Generator, patients: int) -> OutOfFold:
     y = np.repeat([0, 1], 2 * patients)
     groups = np.repeat(np.arange(2 * patients), 2)
     second = np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1)
-    return OutOfFold(np.stack([1 - second, second], 1), y, groups, 5)
+    return OutOfFold(np.stack([1 - second, second], 1), y, groups, 5, Classification(2), y)

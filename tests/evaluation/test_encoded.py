@@ -10,8 +10,8 @@ import toys
 from medshot.data.sample import EpisodeSampler
 from medshot.evaluation import run
 from medshot.evaluation.encoded import can_be_encoded, encode, encoded, without_encoder
-from medshot.evaluation.metrics import METRICS
 from medshot.learners.registry import build
+from medshot.tasks.accuracy import METRICS
 
 FIXED = ("prototypical", "linear-probe", "lda", "nearest-centroid")
 

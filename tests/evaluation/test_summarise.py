@@ -9,7 +9,6 @@ import torch
 
 import toys
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.run import Result
 from medshot.evaluation.summarise import (
     confusion_of,
@@ -20,6 +19,8 @@ from medshot.evaluation.summarise import (
     reliability_of,
     support_of,
 )
+from medshot.tasks import Classification
+from medshot.tasks.accuracy import METRICS
 
 ODDS = np.array([[0.9, 0.1], [0.35, 0.65], [0.2, 0.8], [0.55, 0.45]])
 Y = np.array([0, 0, 1, 1])
@@ -73,7 +74,7 @@ def test_the_support_shows_the_first_images_of_each_class() -> None:
 
 
 def test_the_table_of_folds_says_what_was_left_out() -> None:
-    found = OutOfFold(ODDS, Y, np.arange(4), 2)
+    found = OutOfFold(ODDS, Y, np.arange(4), 2, Classification(2), Y)
     table, differences = from_folds({"mine": found, "base": found}, "image")
     assert table.methods == ("mine", "base")
     assert table.unit == "image"
@@ -90,7 +91,7 @@ def test_the_table_of_episodes_has_paired_differences() -> None:
     base = {metric: rng.random(50) for metric in METRICS}
     better = {metric: values + 0.1 for metric, values in base.items()}
     results = {n: Result(n, s, {}, False) for n, s in (("mine", better), ("base", base))}
-    table, differences = from_episodes(results, way=5)
+    table, differences = from_episodes(results, Classification(5))
     assert table.unit == "episode"
     assert {row.chance for row in table.rows} == {0.2, 0.5}
     assert differences[0].estimate.mean == pytest.approx(0.1)
@@ -99,7 +100,7 @@ def test_the_table_of_episodes_has_paired_differences() -> None:
 
 def test_one_episode_has_no_interval_and_says_why() -> None:
     results = {"mine": Result("mine", {m: np.array([0.5]) for m in METRICS}, {}, False)}
-    estimate = from_episodes(results, way=2)[0].rows[0].estimates[0]
+    estimate = from_episodes(results, Classification(2))[0].rows[0].estimates[0]
     assert estimate.mean == 0.5
     assert math.isnan(estimate.low)
     assert estimate.reason

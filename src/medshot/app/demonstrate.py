@@ -29,6 +29,7 @@ from medshot.evaluation.summarise import (
 )
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
+from medshot.tasks import Classification
 from medshot.training.loop import train
 from medshot.training.progress import bar
 
@@ -155,7 +156,7 @@ def _report(
     card = predictor.known_card()
     odds = card.task.probabilities(predictor(queries.examples().x).double()).numpy()
     y = queries.y.numpy()
-    table, differences = from_episodes(judged, WAY)
+    table, differences = from_episodes(judged, Classification(WAY))
     episodes = first.episodes
     return Report(
         title="Demonstration on phantoms",

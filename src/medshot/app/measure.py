@@ -97,7 +97,7 @@ def _check(plan: Plan, given: str, learner: Learner) -> None:
 
 def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[str, Any]:
     first, *others = results.values()
-    metric = "balanced accuracy"
+    metric = first.leading
     record = {
         "protocol": plan.name,
         **plan.about,

@@ -11,7 +11,6 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.report import MetricsTable
 from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
@@ -44,23 +43,24 @@ def plain(text: str) -> str:
 
 def results_table(results: Mapping[str, Result], title: str) -> Table:
     """Metrics in percent with intervals, a learner a row, and the paired difference to it."""
+    first, *_ = results.values()
     table = Table(
         title=title,
-        caption="difference: balanced accuracy of the first learner minus that of this one, paired",
+        caption=f"difference: {first.leading} of the first learner minus that of this one, paired",
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
     table.add_column("learner", overflow="fold", min_width=16)
-    for metric in METRICS:
+    for metric in first.scores:
         table.add_column(metric.replace(" ", "\n") + " %", justify="right", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
-    first = next(iter(results))
     for name, result in results.items():
-        cells = [f"{100 * i.mean:.2f} ± {100 * i.half:.2f}" for i in map(result.interval, METRICS)]
+        found = [result.interval(metric) for metric in first.scores]
+        cells = [f"{100 * i.mean:.2f} ± {100 * i.half:.2f}" for i in found]
         label = f"{name} (transductive)" if result.transductive else name
-        table.add_row(label, *cells, "" if name == first else _difference(results[first], result))
+        table.add_row(label, *cells, "" if result is first else _difference(first, result))
     return table
 
 
@@ -90,6 +90,5 @@ def busy(what: str) -> Iterator[None]:
 
 
 def _difference(first: Result, second: Result) -> str:
-    metric = "balanced accuracy"
-    found = paired(first.scores[metric], second.scores[metric])
+    found = paired(first.scores[first.leading], second.scores[first.leading])
     return f"{100 * found.mean:+.2f} ± {100 * found.half:.2f}"

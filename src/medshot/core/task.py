@@ -5,11 +5,13 @@ not a data set and not an episode.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.discover import import_files
@@ -18,6 +20,7 @@ from medshot.core.errors import unknown
 if TYPE_CHECKING:
     from medshot.core.predictor import Card
 
+Metric = Callable[..., float]  # of a task's evidence: higher is better, in [0, 1]
 TASKS: dict[str, type["Task"]] = {}
 
 
@@ -32,6 +35,8 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
+    metrics: ClassVar[Mapping[str, Metric]]
+    leading: ClassVar[str]  # the metric by which methods are compared
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -53,6 +58,18 @@ class Task(ABC):
     @abstractmethod
     def probabilities(self, output: Tensor) -> Tensor:
         """The outputs as probabilities, in the same shape."""
+
+    def evidence(self, probabilities: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+        """What the metrics read, a row an image: by default probabilities and targets themselves.
+
+        A task with many sites an image gives counts, so that images can be drawn again cheaply.
+        """
+        return probabilities, target
+
+    def chance(self, metric: str) -> float | None:
+        """What `metric` is for somebody who guesses, where that is known."""
+        del metric
+        return None
 
 
 def task_of(kind: str, n_outputs: int) -> Task:

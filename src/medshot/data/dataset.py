@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Int, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
@@ -51,6 +51,10 @@ class Dataset:
         """Images a class."""
         found = torch.bincount(self.y, minlength=len(self.labels)).tolist()
         return dict(zip(self.labels, found, strict=True))
+
+    def shows(self) -> Bool[Tensor, "n k"]:
+        """Which class is on which image."""
+        return self.y[:, None] == torch.arange(len(self.labels))
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their labels and patients."""

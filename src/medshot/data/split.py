@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
@@ -23,7 +23,7 @@ def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Ten
             f"{dataset.name} has too few patients or images for {folds} parts. Ask for fewer "
             "parts, or add some."
         )
-    return grouped_folds(_strata(dataset), dataset.groups, folds, seed)
+    return grouped_folds(rarest(dataset.shows()), dataset.groups, folds, seed)
 
 
 def grouped_folds(
@@ -49,10 +49,16 @@ def own_groups(groups: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
     return own
 
 
-def fewest_groups(y: Int[Tensor, "n"], groups: Int[Tensor, "n"]) -> int:
+def fewest_groups(shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"]) -> int:
     """Of how many groups the class with the fewest has examples."""
     own = own_groups(groups)
-    return min(len(own[y == c].unique()) for c in y.unique())
+    return min(len(own[images].unique()) for images in shows.T)
+
+
+def rarest(shows: Bool[Tensor, "n k"]) -> Int[Tensor, "n"]:
+    """The class of each image that is on the fewest: what is to be spread evenly."""
+    counts = shows.sum(0).expand(len(shows), -1)
+    return torch.where(shows, counts, len(shows) + 1).argmin(1)
 
 
 def split_patients(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -108,13 +114,8 @@ def refuse_shared_patients(first: Dataset, second: Dataset) -> None:
 
 
 def _most_folds(dataset: Dataset) -> int:
-    largest = int(_strata(dataset).bincount().max())
+    largest = int(rarest(dataset.shows()).bincount().max())
     return min(largest, len(own_groups(dataset.groups).unique()))
-
-
-def _strata(dataset: Dataset) -> Int[Tensor, "n"]:
-    """What is to be spread evenly: classes; images with masks are all of one kind."""
-    return dataset.y if dataset.y.ndim == 1 else torch.zeros_like(dataset.groups)
 
 
 def _check_share(share: float) -> None:

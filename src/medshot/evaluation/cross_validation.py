@@ -10,15 +10,15 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.learner import Learner
+from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import fewest_groups, grouped_folds, own_groups
-from medshot.evaluation.metrics import METRICS
+from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
 from medshot.evaluation.statistics import Interval
 
 FOLDS = 5
@@ -30,20 +30,27 @@ AGAIN = 10  # other shuffles, where one leaves a class out of a rest
 class OutOfFold:
     """The answer for every image by a predictor that did not learn from its patient."""
 
-    probabilities: Float[ndarray, "n k"]
-    y: Int[ndarray, "n"]
+    probabilities: Float[ndarray, "n k *s"]
+    y: Int[ndarray, "n *s"]
     groups: Int[ndarray, "n"]
     folds: int
+    task: Task
+    strata: Int[ndarray, "n"]  # the class of each image, the rarest where it shows several
 
     def interval(self, metric: str) -> Interval:
         """A metric over all images, with a bootstrap interval over patients."""
-        value = METRICS[metric](self.probabilities, self.y)
+        value = self.task.metrics[metric](*self.evidence)
         return self._around(value, self._drawn[metric])
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
         """The paired difference to another learner on the same folds: the same patients drawn."""
         value = self.interval(metric).mean - other.interval(metric).mean
         return self._around(value, self._drawn[metric] - other._drawn[metric])
+
+    @cached_property
+    def evidence(self) -> tuple[ndarray, ...]:
+        """What the metrics read, a row an image."""
+        return self.task.evidence(self.probabilities, self.y)
 
     def _around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
         """The central 95 % of `drawn`, widened where needed to hold the value itself."""
@@ -54,16 +61,17 @@ class OutOfFold:
     @cached_property
     def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
         """Every metric over draws of patients, with replacement."""
-        drawn = [(self.probabilities[index], self.y[index]) for index in self._draws()]
+        drawn = [[rows[index] for rows in self.evidence] for index in self._draws()]
         return {
-            metric: np.array([score(p, y) for p, y in drawn]) for metric, score in METRICS.items()
+            metric: np.array([score(*rows) for rows in drawn])
+            for metric, score in self.task.metrics.items()
         }
 
     def _draws(self) -> Iterator[Int[ndarray, "m"]]:
         """Images of patients drawn again, within the class of their first one: none is lost."""
         everyone = np.arange(len(self.y))
         members = [everyone[self.groups == g] for g in np.unique(self.groups)]
-        first = np.array([self.y[m[0]] for m in members])
+        first = np.array([self.strata[m[0]] for m in members])
         strata = [np.flatnonzero(first == c) for c in np.unique(first)]
         rng = np.random.default_rng(0)
         for _ in range(DRAWS):
@@ -80,33 +88,36 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     encoder = learner.encoder
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
-    folds = folds_of(fitted.y, fitted.groups, seed)
+    shows = fitted.shows()
+    folds = folds_of(shows, fitted.groups, seed)
     if not folds:
         raise _too_few(fitted)
-    found = np.zeros((len(fitted), len(fitted.labels)))
+    task = fitted.task()
+    found = np.zeros((len(fitted), task.n_outputs, *fitted.y.shape[1:]))
     for rest, held in folds:
-        support, card = fitted.subset(rest).support(encoder)
+        support = fitted.subset(rest).support(encoder)[0]
         with torch.no_grad():
-            output = learner.adapt(support, card.task)(fitted.examples(held).x)
-        found[held.numpy()] = card.task.probabilities(output.double()).numpy()
-    return OutOfFold(found, fitted.y.numpy(), own_groups(fitted.groups).numpy(), len(folds))
+            output = learner.adapt(support, task)(fitted.examples(held).x)
+        found[held.numpy()] = task.probabilities(output.double()).numpy()
+    y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
+    return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())
 
 
 def folds_of(
-    y: Int[Tensor, "n"], groups: Int[Tensor, "n"], seed: int = 0
+    shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"], seed: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
     """(rest, fold) by patient, every class in every rest: 5, or fewer, or none that are such."""
-    for folds in range(min(FOLDS, fewest_groups(y, groups)), 1, -1):
+    for folds in range(min(FOLDS, fewest_groups(shows, groups)), 1, -1):
         for again in range(AGAIN):
-            pairs = grouped_folds(y, groups, folds, seed + again)
-            if all(len(held) and len(y[rest].unique()) == len(y.unique()) for rest, held in pairs):
+            pairs = grouped_folds(rarest(shows), groups, folds, seed + again)
+            if all(len(held) and shows[rest].any(0).all() for rest, held in pairs):
                 return pairs
     return []
 
 
 def _too_few(dataset: Dataset) -> DataError:
-    own, classes = own_groups(dataset.groups), enumerate(dataset.labels)
-    single = [repr(label) for c, label in classes if len(own[dataset.y == c].unique()) < 2]
+    own, images = own_groups(dataset.groups), zip(dataset.labels, dataset.shows().T, strict=True)
+    single = [repr(label) for label, those in images if len(own[those].unique()) < 2]
     unit = "patient" if dataset.has_patients else "image"
     return DataError(
         f"{dataset.name}: {', '.join(single) or 'a class'} has too few {unit}s to leave one out "

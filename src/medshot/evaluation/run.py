@@ -12,14 +12,14 @@ from numpy import ndarray
 from torch import nn
 
 from medshot.core.episode import Episode
-from medshot.core.errors import LeakError, TaskError
+from medshot.core.errors import LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import eval_mode
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
+from medshot.data.sample_masks import MaskEpisodes
 from medshot.evaluation.encoded import can_be_encoded, encoded
-from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.statistics import Interval, mean_interval
 
 
@@ -48,6 +48,7 @@ class Result:
     scores: dict[str, Float[ndarray, "n"]]
     episodes: dict[str, Any]  # how they were drawn, how many, their hash
     transductive: bool
+    leading: str = "balanced accuracy"  # the metric by which methods are compared
 
     def interval(self, metric: str) -> Interval:
         """The mean over episodes with its 95 % interval."""
@@ -77,21 +78,24 @@ def evaluate(
     Raises:
         TaskError: the learner does not do tasks of that kind, or of that many classes.
     """
-    found: dict[str, list[float]] = {metric: [] for metric in METRICS}
+    found: dict[str, list[float]] = {}
+    leading = Result.leading
     with eval_mode(learner):
         ready, fitted = learner, _fitted(learner.encoder, source)
         if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
             ready, fitted = encoded(learner, fitted)
         for i in tick(range(episodes)):
-            probabilities, y = _answer(ready, fitted.episode(i))
-            for metric, score in METRICS.items():
-                found[metric].append(score(probabilities, y))
+            episode = fitted.episode(i)
+            leading = episode.task.leading
+            for metric, score in _scores(ready, episode).items():
+                found.setdefault(metric, []).append(score)
     listed = {"count": episodes, "fingerprint": source.fingerprint(episodes)}
     return Result(
         name or type(learner).__name__,
         {metric: np.array(values) for metric, values in found.items()},
         {**source.describe(), **listed},
         learner.transductive or bool(getattr(learner.encoder, "transductive", False)),
+        leading,
     )
 
 
@@ -115,18 +119,19 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _answer(learner: Learner, episode: Episode) -> tuple[ndarray, ndarray]:
-    learner.check(episode.task)
-    if episode.task.on_grid:
-        raise TaskError("Masks are not scored here yet: compare `predictor(x).argmax(1)` with y.")
+def _scores(learner: Learner, episode: Episode) -> dict[str, float]:
+    task = episode.task
+    learner.check(task)
     like = next(learner.parameters(), torch.zeros(()))
     support, query = episode.support.to(like), episode.query.to(like)
-    output = learner.learn(support, episode.task)(query.x)
-    return episode.task.probabilities(output.double()).cpu().numpy(), query.y.cpu().numpy()
+    output = learner.learn(support, task)(query.x)
+    probabilities = task.probabilities(output.double()).cpu().numpy()
+    evidence = task.evidence(probabilities, query.y.cpu().numpy())
+    return {metric: score(*evidence) for metric, score in task.metrics.items()}
 
 
 def _fitted(encoder: nn.Module, source: NumberedEpisodes) -> NumberedEpisodes:
     channels, size = getattr(encoder, "channels", None), getattr(encoder, "size", None)
-    if isinstance(source, EpisodeSampler) and channels and size:
+    if isinstance(source, EpisodeSampler | MaskEpisodes) and channels and size:
         return source.at(channels, size)
     return source

@@ -1,6 +1,6 @@
 """From scores and predictions to what a report says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,15 +10,13 @@ from numpy import ndarray
 
 from medshot.core.predictor import Card
 from medshot.core.store import versions
+from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import DRAWS, OutOfFold
-from medshot.evaluation.metrics import METRICS
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import Interval, paired
 
-LEADING = "balanced accuracy"
-ORDER = (LEADING, *(metric for metric in METRICS if metric != LEADING))
 SHOWN_A_CLASS = 8
 SHOWN_EXAMPLES = 12
 BINS = 5
@@ -51,30 +49,22 @@ def from_folds(
 
     `unit` is what was left out whole: "patient", or "image" where no patient is known.
     """
-    first, *others = found
-    chance = 1 / found[first].probabilities.shape[1]
-    rows = [_row(metric, [f.interval(metric) for f in found.values()], chance) for metric in ORDER]
+    first, *others = found.values()
     how = f"bootstrap over {unit}s, {DRAWS} draws"
-    table = r.MetricsTable(tuple(found), tuple(rows), unit, how)
-    differences = [
-        r.Difference(LEADING, o, _estimate(found[first].minus(found[o], LEADING))) for o in others
-    ]
-    return table, tuple(differences)
+    table = _table(first.task, found, unit, how)
+    leading = first.task.leading
+    minus = [_estimate(first.minus(other, leading)) for other in others]
+    return table, _differences(leading, found, minus)
 
 
 def from_episodes(
-    results: Mapping[str, Result], way: int
+    results: Mapping[str, Result], task: Task
 ) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
     """The table and the paired differences of methods on the same episodes, the learner first."""
-    first, *others = results
-    rows = [_row(m, [o.interval(m) for o in results.values()], 1 / way) for m in ORDER]
-    table = r.MetricsTable(tuple(results), tuple(rows), "episode", "1.96 standard errors")
-    mine = results[first].scores[LEADING]
-    differences = [
-        r.Difference(LEADING, o, _estimate(paired(mine, results[o].scores[LEADING])))
-        for o in others
-    ]
-    return table, tuple(differences)
+    table = _table(task, results, "episode", "1.96 standard errors")
+    first, *others = (result.scores[task.leading] for result in results.values())
+    minus = [_estimate(paired(first, other)) for other in others]
+    return table, _differences(task.leading, results, minus)
 
 
 def examples_of(
@@ -138,9 +128,23 @@ def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Pro
     )
 
 
-def _row(metric: str, intervals: Sequence[Interval], chance: float) -> r.MetricRow:
-    at_chance = 0.5 if "AUROC" in metric else chance
-    return r.MetricRow(metric, tuple(_estimate(i) for i in intervals), at_chance)
+def _table(
+    task: Task, found: Mapping[str, OutOfFold | Result], unit: str, how: str
+) -> r.MetricsTable:
+    """A method a column, a metric a row, the one that counts most first."""
+    metrics = sorted(task.metrics, key=task.leading.__ne__)
+    rows = [
+        r.MetricRow(m, tuple(_estimate(f.interval(m)) for f in found.values()), task.chance(m))
+        for m in metrics
+    ]
+    return r.MetricsTable(tuple(found), tuple(rows), unit, how)
+
+
+def _differences(
+    metric: str, names: Iterable[str], minus: Sequence[r.Estimate]
+) -> tuple[r.Difference, ...]:
+    _, *others = names
+    return tuple(r.Difference(metric, o, m) for o, m in zip(others, minus, strict=True))
 
 
 def _estimate(interval: Interval) -> r.Estimate:

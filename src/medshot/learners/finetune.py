@@ -12,7 +12,7 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification
+from medshot.tasks import Classification, Segmentation
 
 
 @register("finetune")
@@ -21,10 +21,11 @@ class FineTune(Learner):
 
     Source: Chen et al. 2019, arXiv:1904.04232 (the baseline), fine-tuning all
     weights as Guo et al. 2020, arXiv:1912.07200. No augmentation and nothing drawn at random,
-    so that the same support gives the same predictor.
+    so that the same support gives the same predictor. On an untrained U-Net and with a few hundred
+    steps this is the network that one would train from scratch.
     """
 
-    supports = (Classification,)
+    supports = (Classification, Segmentation)
     source = "Chen et al. 2019, arXiv:1904.04232"
     trainable = False
     adapts_encoder = True
@@ -39,11 +40,12 @@ class FineTune(Learner):
         body = copy.deepcopy(self.encoder).eval()
         weight, bias = zero_head(n_features(body), task.n_outputs, like=support.x)
         moving = [*body.parameters(), weight, bias]
+        predictor = Linear(body, weight, bias)
         with torch.enable_grad():
             optimizer = torch.optim.Adam([p.requires_grad_() for p in moving], lr=self.lr)
             for _ in range(self.steps):
                 optimizer.zero_grad()
-                loss = task.loss(body(support.x) @ weight + bias, support.y)
+                loss = task.loss(predictor(support.x), support.y)
                 loss.backward()
                 optimizer.step()
-        return Linear(body.requires_grad_(False), weight.detach(), bias.detach())
+        return predictor.freeze()

@@ -18,8 +18,9 @@ from medshot.inner.step import Loss
 from medshot.inner.unroll import path
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
+from medshot.nn.features import on_grid, sites
 from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification
+from medshot.tasks import Classification, Segmentation
 
 
 @register("maml")
@@ -39,7 +40,7 @@ class MAML(Learner):
     `steps` (see `medshot.inner.remat`).
     """
 
-    supports = (Classification,)
+    supports = (Classification, Segmentation)
     source = "Finn et al. 2017, arXiv:1703.03400"
     vectorises = True
     adapts_encoder = True
@@ -150,8 +151,8 @@ class Adapted(Predictor):
         """The adapted parameters by name."""
         return {n: cast(Tensor, getattr(self, f"adapted_{i}")) for i, n in enumerate(self._names)}
 
-    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
+        """A logit a class, for every image or for each of its sites."""
         return output(self.encoder, self.params, x)
 
     def freeze(self) -> Linear:
@@ -167,8 +168,8 @@ class Adapted(Predictor):
         return cast(Linear, head.eval().requires_grad_(False))
 
 
-def output(encoder: nn.Module, params: Mapping[str, Tensor], x: Tensor) -> Float[Tensor, "n k"]:
+def output(encoder: nn.Module, params: Mapping[str, Tensor], x: Tensor) -> Float[Tensor, "n k *t"]:
     """`head(encoder(x))` with `params` in place of their own."""
     body = {n.removeprefix("encoder."): p for n, p in params.items() if n.startswith("encoder.")}
     z = functional_call(encoder, body, (x,)).to(params["head.weight"].dtype)
-    return z @ params["head.weight"] + params["head.bias"]
+    return on_grid(sites(z) @ params["head.weight"] + params["head.bias"], z)

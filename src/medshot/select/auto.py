@@ -13,8 +13,8 @@ from medshot.core.task import Task
 from medshot.data.split import own_groups
 from medshot.evaluation.cross_validation import folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.evaluation.metrics import balanced_accuracy, macro_auroc
 from medshot.tasks import Classification
+from medshot.tasks.accuracy import balanced_accuracy, macro_auroc
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -50,7 +50,8 @@ class Auto(Learner):
         """The candidate that does best."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
         some = _some(support, task)
-        folds = folds_of(some.y.cpu(), _groups(some))
+        shows = some.y.cpu()[:, None] == torch.arange(task.n_outputs)
+        folds = folds_of(shows, _groups(some))
         if not folds or len(candidates) == 1:
             return candidates[0]
         features = _Features(some.x)

@@ -11,12 +11,15 @@ from medshot.core.errors import DataError
 from medshot.core.prediction import Prediction
 from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.tasks.accuracy import METRICS
 
 
 class Classification(Task):
     """Which of `n_outputs` classes an image belongs to; targets are 0 ... k-1."""
 
     kind = "classification"
+    metrics = METRICS
+    leading = "balanced accuracy"
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every class needs an example, and there must be at least two classes."""
@@ -57,6 +60,10 @@ class Classification(Task):
         values = self.probabilities(output[None])[0].tolist()
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
+
+    def chance(self, metric: str) -> float:
+        """One in k; of two images, the right one comes first half of the time."""
+        return 0.5 if "AUROC" in metric else 1 / self.n_outputs
 
 
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:

@@ -5,12 +5,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import MaskPrediction
 from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.tasks.overlap import METRICS, overlaps
 
 UNLABELLED = -1  # a site that says nothing, and is not judged
 
@@ -23,6 +25,8 @@ class Segmentation(Task):
 
     kind = "segmentation"
     on_grid = True
+    metrics = METRICS
+    leading = "Dice"
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a site somewhere in the support; there are at least two classes."""
@@ -74,6 +78,11 @@ class Segmentation(Task):
         spread = F.interpolate(scores, grid, mode="bilinear", antialias=True)
         mask = self.decode(spread)[0].byte().cpu().numpy()
         return MaskPrediction(str(path), mask, card.labels)
+
+    def evidence(self, probabilities: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+        """Counts of sites, a row an image: agreed, claimed, true (see `medshot.tasks.overlap`)."""
+        claim = probabilities.argmax(1).reshape(len(target), -1)
+        return overlaps(claim, target.reshape(len(target), -1), self.n_outputs)
 
     def decode(self, output: Float[Tensor, "n k *s"]) -> Int[Tensor, "n *s"]:
         """The most probable class of every site."""

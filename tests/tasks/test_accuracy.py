@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 
-from medshot.evaluation.metrics import METRICS, accuracy, balanced_accuracy, macro_auroc
+from medshot.tasks.accuracy import METRICS, accuracy, balanced_accuracy, macro_auroc
 
 
 def _case(k: int, seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
-"""How good the answers to one query set are. Higher is better, all are in [0, 1]."""
+"""How good labels for whole images are. Higher is better, all are in [0, 1]."""
 
-from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
@@ -8,7 +7,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from scipy.stats import rankdata
 
-Metric = Callable[[Float[ndarray, "n k"], Int[ndarray, "n"]], float]
+from medshot.core.task import Metric
 
 
 def accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:

@@ -1,0 +1,42 @@
+"""Overlap of masks, against counts made by hand and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, jaccard_score
+
+from medshot.tasks.overlap import by_image, dice, intersection_over_union, overlaps
+
+TRUTH = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 2, 2]])
+CLAIM = np.array([[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 2, 0]])
+
+
+def test_a_class_that_is_nowhere_is_left_out_of_the_mean() -> None:
+    counts = overlaps(CLAIM, TRUTH, 3)
+    assert by_image(*counts)[[0, 2]] == pytest.approx([0.5, (1 + 2 / 3) / 2])
+    assert np.isnan(by_image(*counts)[1])
+    assert dice(*counts) == pytest.approx((0.5 + 5 / 6) / 2)
+    assert intersection_over_union(*counts) == pytest.approx((1 / 3 + (1 + 1 / 2) / 2) / 2)
+
+
+def test_a_class_claimed_where_it_is_not_has_overlap_zero() -> None:
+    assert dice(*overlaps(np.array([[1, 0]]), np.array([[0, 0]]), 2)) == 0
+
+
+def test_sites_that_nobody_has_labelled_are_not_judged() -> None:
+    counts = overlaps(np.array([[1, 1, 0]]), np.array([[1, -1, 0]]), 2)
+    assert dice(*counts) == 1
+
+
+def test_without_anything_to_judge_there_is_no_score() -> None:
+    assert np.isnan(dice(*overlaps(np.zeros((2, 4), int), np.zeros((2, 4), int), 2)))
+
+
+def test_it_is_what_scikit_learn_says() -> None:
+    rng = np.random.default_rng(0)
+    truth, claim = rng.integers(0, 3, (2, 1, 60))
+    counts = overlaps(claim, truth, 3)
+    options = {"labels": [1, 2], "average": "macro"}
+    assert dice(*counts) == pytest.approx(f1_score(truth[0], claim[0], **options))
+    assert intersection_over_union(*counts) == pytest.approx(
+        jaccard_score(truth[0], claim[0], **options)
+    )
