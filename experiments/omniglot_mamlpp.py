@@ -14,7 +14,7 @@ MAMLPP = Experiment(
     0.9947,
     options={"way": 5, "lr": 0.5, "steps": 3},
     checked=False,
-    **ON_FINN | FEW_TASKS | {"steps": 5000},
+    **ON_FINN | FEW_TASKS | {"steps": 5000, "query": 5},
 )
 
 if __name__ == "__main__":
