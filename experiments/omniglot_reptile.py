@@ -13,7 +13,7 @@ from omniglot import FEW_TASKS, ON_FINN, Experiment
 REPTILE = Experiment(
     "reptile",
     0.9768,
-    options={"way": 5, "lr": 0.01, "steps": 5, "test_steps": 20},
+    options={"way": 5, "lr": 0.4, "steps": 5, "test_steps": 10},
     checked=False,
     **ON_FINN | FEW_TASKS | {"query": 9, "steps": 5000},
 )

@@ -81,7 +81,7 @@ def test_where_annealing_stands_is_saved_with_the_weights():
 
 
 def test_reptiles_gradient_is_the_way_back_from_the_adapted_weights():
-    learner = _maml_like("reptile", batches=2).double().train()
+    learner = _maml_like("reptile", batches=2, optimizer="adam").double().train()
     like = torch.zeros((), dtype=torch.float64)
     ep = type(EP)(EP.task, EP.support.to(like), EP.query.to(like))
     start = {
@@ -161,6 +161,7 @@ def test_settings_alone_can_be_learnt():
         ("imaml", {"pull": 0.0}, "above 0"),
         ("meta-gradient", {"lr": 0.0}, "above 0"),
         ("reptile", {"batches": 0}, "at least one"),
+        ("reptile", {"optimizer": "none"}, "Known: adam, sgd"),
     ],
 )
 def test_what_cannot_be_learnt_is_refused(name, wrong, said):

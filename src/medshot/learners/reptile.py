@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError
-from medshot.inner.rule import Adam, Params
+from medshot.core.errors import ConfigError, unknown
+from medshot.inner.rule import SGD, Adam, Params
 from medshot.inner.step import Loss
 from medshot.inner.unroll import unroll
 from medshot.learners.maml import MAML
 from medshot.learners.registry import register
+
+OPTIMIZERS = {"sgd": SGD, "adam": lambda lr: Adam(lr, beta1=0.0)}
 
 
 @register("reptile")
@@ -23,14 +25,16 @@ class Reptile(MAML):
     Source: Nichol, Achiam & Schulman 2018, arXiv:1803.02999, algorithm 1. The paper's symbols:
     phi is `encoder` and the head, W the adapted weights. phi <- phi + epsilon (W - phi) is one
     step of descent on half their squared distance, W held still; so that is `meta_loss`, and the
-    training loop needs no special case. Inner steps by Adam with beta1 = 0, as in the paper.
+    training loop needs no special case. Inner steps by SGD, or by Adam with beta1 = 0.
     Meta-training knows no query: the images of an episode, all together, are cut into `batches`,
     and each inner step takes the next. That they differ is what Reptile learns from: what helps on
     one batch shall help on the next (the paper's section on its leading terms). With one batch for
     all steps it hardly learns to generalise.
 
     Where we differ: the loop's outer optimizer takes the difference as its gradient, where the
-    paper takes it as it is. Batches are taken in turn, not drawn. The meta-loss is no measure of
+    paper takes it as it is. Batches are taken in turn, not drawn. Adam begins anew with each task,
+    so that its first step is as long where the gradient is nothing as where it is large; the
+    authors' code keeps its second moments from task to task. The meta-loss is no measure of
     how good the start is; meta-validation takes the query loss after adapting on the whole
     support, as for every learner.
     """
@@ -44,15 +48,18 @@ class Reptile(MAML):
         encoder: nn.Module,
         *,
         way: int | None = None,
-        lr: float = 0.001,
+        lr: float = 0.03,
         steps: int = 10,
         test_steps: int | None = None,
         batches: int = 5,
+        optimizer: str = "sgd",
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
         if batches < 1:
             raise ConfigError(f"batches={batches}: at least one, please.")
-        self.rule, self.batches = Adam(lr, beta1=0.0), batches
+        if optimizer not in OPTIMIZERS:
+            raise unknown(optimizer, OPTIMIZERS, kind="inner optimizer")
+        self.rule, self.batches = OPTIMIZERS[optimizer](lr), batches
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Half the squared distance between the start and where training from it ends."""
