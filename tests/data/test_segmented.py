@@ -119,10 +119,11 @@ def test_a_small_mark_is_a_class_also_where_a_small_form_loses_it(folder):
     assert medshot.MaskEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
 
 
-def test_one_image_with_two_masks_is_refused(folder):
+def test_of_one_image_with_two_masks_the_first_is_kept_and_a_note_says_so(folder):
     (folder / "3.png").write_bytes((folder / "0.png").read_bytes())
-    with pytest.raises(DataError, match=r"3\.png .*same image as .*0\.png, with another mask"):
-        medshot.load(folder)
+    found = medshot.load(folder)
+    assert len(found) == 3
+    assert "3.png is the same image as 0.png, with another mask: left out." in found.notes
 
 
 def test_a_row_twice_is_refused(folder):

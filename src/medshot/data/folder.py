@@ -13,7 +13,7 @@ import torch
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.duplicates import duplicates
-from medshot.data.finding import finding_of, refusal
+from medshot.data.finding import finding_of
 from medshot.data.manifest import read_manifest
 from medshot.data.masks import fit_mask
 from medshot.data.preprocess import ImagePreprocessing
@@ -47,10 +47,11 @@ def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
 def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
     """The images of `folder` with a mask each."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    rows = read_manifest(folder, target="mask")
+    listed = read_manifest(folder, target="mask")
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda row: _read_masked(row, form), rows))
-    digests = _digests_with_masks(rows)
+        everything = list(pool.map(lambda row: _read_masked(row, form), listed))
+    kept, digests, twice = _once(listed)
+    rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
     k = max(highest for _, _, highest in read) + 1
     labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
     return Segmented(
@@ -58,11 +59,13 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
         y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
-        **_about(folder, rows, digests),
+        **_about(folder, rows, digests, notes=twice),
     )
 
 
-def _about(folder: Path, rows: Sequence[Row], digests: Sequence[str]) -> dict[str, Any]:
+def _about(
+    folder: Path, rows: Sequence[Row], digests: Sequence[str], notes: tuple[str, ...] = ()
+) -> dict[str, Any]:
     patients = sorted({row.patient for row in rows if row.patient})
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
     return {
@@ -72,7 +75,7 @@ def _about(folder: Path, rows: Sequence[Row], digests: Sequence[str]) -> dict[st
         "split": tuple(row.split for row in rows),
         "rows": tuple(rows),
         "licence": _licence(folder),
-        "notes": () if patients else ("No patient ids: scores may be optimistic.",),
+        "notes": notes if patients else ("No patient ids: scores may be optimistic.", *notes),
     }
 
 
@@ -93,18 +96,24 @@ def _read_masked(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.nda
     return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())
 
 
-def _digests_with_masks(rows: Sequence[Row]) -> list[str]:
-    """The content of each image and of its mask; one image with two masks is refused."""
-    masks: dict[str, tuple[Row, str]] = {}
-    digests = []
-    for row in rows:
+def _once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
+    """Where the images are that are not there already, their contents, and what was left out.
+
+    One image with two masks (of two readers, say) would be in both support and query.
+    """
+    first: dict[str, tuple[int, str]] = {}
+    notes = []
+    for i, row in enumerate(rows):
         image, mask = _digest(row.path), _digest(row.mask) if row.mask else ""
-        other, same = masks.setdefault(image, (row, mask))
-        if mask != same:
-            what = f"it is the same image as {other.path}, with another mask"
-            raise refusal(row.path, what, "Keep one of them.", row.line or None).error()
-        digests.append(image + mask)
-    return digests
+        other, same = first.setdefault(image, (i, mask))
+        if other != i:
+            but = "" if mask == same else ", with another mask"
+            notes.append(
+                f"{row.path.name} is the same image as {rows[other].path.name}{but}: left out."
+            )
+    kept, masks = zip(*first.values(), strict=True)
+    digests = [image + mask for image, mask in zip(first, masks, strict=True)]
+    return list(kept), digests, tuple(notes)
 
 
 def _named(row: Row, read: Callable[[], Result]) -> Result:

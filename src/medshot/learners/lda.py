@@ -10,7 +10,7 @@ from medshot.inner.solve import ledoit_wolf_shrinkage, shrunk_discriminant
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear, class_means
-from medshot.tasks import Classification, Segmentation, one_hot
+from medshot.tasks import Classification, one_hot
 
 
 @register("lda")
@@ -27,7 +27,7 @@ class LDA(OnFeatures):
     the nearest centroid.
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification,)
     source = "Friedman 1989; Ledoit & Wolf 2004"
     unit = True
     trainable = False

@@ -14,7 +14,7 @@ from medshot.learners.registry import register
 from medshot.nn.heads import Linear
 from medshot.tasks import Classification, Segmentation
 
-MOST = 20000  # rows to learn from
+MOST = 4000  # rows to learn from
 
 
 @register("linear-probe")
