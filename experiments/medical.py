@@ -44,7 +44,7 @@ DESCENT = {"steps": 3, "lr": 0.1}
 # The inner rate is the best of four (0.01 to 0.5) for maml and anil on covid_cxr, 150 steps.
 OPTIONS: dict[str, dict[str, Any]] = {
     "anil": {"steps": 5, "lr": 0.1},
-    "imaml": {"steps": 5, "lr": 0.1},
+    **dict.fromkeys(("imaml", "reptile", "prox"), {"steps": 5, "lr": 0.1}),
     "relation": {"width": 32},
     **dict.fromkeys(("maml", "fomaml", "meta-sgd", "maml++", "meta-gradient"), DESCENT),
     **dict.fromkeys(("lstm-optimizer", "mlp-optimizer", "meta-lstm"), DESCENT),
