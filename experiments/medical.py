@@ -43,8 +43,7 @@ DESCENT = {"steps": 3, "lr": 0.1}
 # What differs from a learner's defaults: few and short steps.
 # The inner rate is the best of four (0.01 to 0.5) for maml and anil on covid_cxr, 150 steps.
 OPTIONS: dict[str, dict[str, Any]] = {
-    "anil": {"steps": 5, "lr": 0.1},
-    **dict.fromkeys(("imaml", "reptile", "prox"), {"steps": 5, "lr": 0.1}),
+    **dict.fromkeys(("anil", "imaml", "reptile", "prox"), DESCENT | {"steps": 5}),
     "relation": {"width": 32},
     **dict.fromkeys(("maml", "fomaml", "meta-sgd", "maml++", "meta-gradient"), DESCENT),
     **dict.fromkeys(("lstm-optimizer", "mlp-optimizer", "meta-lstm"), DESCENT),

@@ -100,8 +100,8 @@ def test_patients_are_left_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     real = auto.folds_of
 
-    def spy(y: Tensor, groups: Tensor) -> list[tuple[Tensor, Tensor]]:
-        seen.extend(real(y, groups))
+    def spy(shows: Tensor, groups: Tensor, most: int) -> list[tuple[Tensor, Tensor]]:
+        seen.extend(real(shows, groups, most=most))
         return seen
 
     monkeypatch.setattr(auto, "folds_of", spy)

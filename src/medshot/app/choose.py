@@ -14,9 +14,10 @@ from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.select import Auto
+from medshot.tasks import Classification, Segmentation
 from medshot.training.run import is_run, load_run
 
-ENCODER = "conv4"
+ENCODER = {Classification.kind: "conv4", Segmentation.kind: "unet"}
 OF = "encoder."  # what an option of the encoder begins with
 WORDS = {"None": None, "True": True, "False": False}  # as `learners --options` says
 HEADS = ("linear-probe", "lda", "nearest-centroid")
@@ -39,14 +40,20 @@ def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) ->
         raise _impossible(error, name) from error
 
 
-def run_or_learner(given: str, encoder: str | None, options: Sequence[str], **form: Any) -> Learner:
-    """The meta-trained learner of a run's folder, or a named one, untrained."""
+def run_or_learner(
+    given: str,
+    encoder: str | None,
+    options: Sequence[str],
+    kind: str = Classification.kind,
+    **form: Any,
+) -> Learner:
+    """The meta-trained learner of a run's folder, or a named one, for tasks of `kind`."""
     if is_run(given):
         if options or encoder:
             raise ConfigError("A run has its encoder and options: leave --encoder and --set out.")
         return load_run(given).learner
     if given in learners() or given.replace("-", "_") in missing():
-        return named_learner(given, encoder or ENCODER, options, **form)
+        return named_learner(given, encoder or ENCODER[kind], options, **form)
     if Path(given).exists():
         raise ConfigError(
             f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "
@@ -55,15 +62,34 @@ def run_or_learner(given: str, encoder: str | None, options: Sequence[str], **fo
     raise unknown(given, learners(), kind="learner, and no folder of a run,")
 
 
-def automatic(encoder: str | None = None, options: Sequence[str] = ()) -> Auto:
-    """What `--learner auto` chooses from: three heads on an untrained encoder and on pixels."""
+def automatic(
+    encoder: str | None = None, options: Sequence[str] = (), kind: str = Classification.kind
+) -> Auto:
+    """What `--learner auto` chooses from.
+
+    Three heads on an untrained encoder and on pixels; for masks, a linear probe on filters and a
+    U-Net that is trained from scratch.
+    """
     if encoder or options:
         raise ConfigError(
             "auto chooses the encoder and the options: leave --encoder and --set out, or name a "
             "learner, --learner linear-probe for one."
         )
+    if kind == Segmentation.kind:
+        probe = build("linear-probe", encoder=build_encoder("filters"))
+        unet = build_encoder("unet", width=8, depth=3)
+        return Auto(
+            [probe, build("finetune", encoder=unet, lr=0.01, steps=100, batch=8)], folds=2
+        ).eval()
     encoders = (build_encoder("conv4", width=32, halve="stride"), build_encoder("pixels", reduce=2))
     return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
+
+
+def simplest_encoder(kind: str, **form: Any) -> Encoder:
+    """What the baseline beside everything looks at: pixels; for masks, filters around each."""
+    if kind == Segmentation.kind:
+        return build_encoder("filters", **form)
+    return build_encoder("pixels", **form)
 
 
 def refuse_transductive(learner: Learner) -> None:

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.app.choose import describe
+from medshot.app.choose import describe, simplest_encoder
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
-from medshot.data.load import load_one
+from medshot.data.episodes import episodes_of
+from medshot.data.load import kind_of, load_one
 from medshot.data.sample import EpisodeSampler
+from medshot.data.sample_masks import MaskEpisodes
 from medshot.evaluation.protocol import protocol as named_protocol
 from medshot.evaluation.run import Result, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired
 from medshot.learners.registry import build
-from medshot.nn.encoder import encoder as build_encoder
 from medshot.training.run import is_run, load_run
 
 
@@ -26,7 +27,7 @@ class Plan:
     """Which episodes, how many, under what name, and in what form the protocol wants images."""
 
     name: str
-    sampler: EpisodeSampler
+    sampler: EpisodeSampler | MaskEpisodes
     episodes: int
     form: dict[str, Any]
     about: dict[str, Any]
@@ -42,6 +43,7 @@ def planned(
     protocol: str | None,
     data: Sequence[Path],
     *,
+    task: str | None = None,
     way: int | None = None,
     shot: int = 5,
     query: int = 10,
@@ -55,14 +57,15 @@ def planned(
             sampler = rules.sampler(rules.dataset())
         return Plan(rules.name, sampler, rules.episodes, form, {"source": rules.source, **form})
     with busy(f"reading {data[0]}"):
-        dataset = load_one(data[0])
+        dataset = load_one(data[0], task=kind_of(data[0], task))
     ways = way or len(dataset.labels)
-    sampler = EpisodeSampler(dataset, way=ways, shot=shot, query=query, seed=seed)
-    return Plan(f"{dataset.name} {ways}-way {shot}-shot", sampler, episodes, {}, {})
+    sampler = episodes_of(dataset, way=ways, shot=shot, query=query, seed=seed)
+    name = f"{shot}-shot" if dataset.task().on_grid else f"{ways}-way {shot}-shot"
+    return Plan(f"{dataset.name} {name}", sampler, episodes, {}, {})
 
 
 def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, linear probes on its encoder and on pixels.
+    """The learner and, on the same episodes, linear probes on its encoder and on pixels (filters).
 
     `given` is what was typed for the learner: of a run, what it learnt from is refused.
     """
@@ -70,7 +73,8 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
     probe = build("linear-probe", encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
-    pixels = build("linear-probe", encoder=build_encoder("pixels", **form))
+    kind = plan.sampler.dataset.task().kind
+    pixels = build("linear-probe", encoder=simplest_encoder(kind, **form))
     results: dict[str, Result] = {}
     for each in (first, probe, pixels):
         name = describe(each)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from medshot.app.choose import describe
+from medshot.app.choose import describe, simplest_encoder
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
@@ -23,14 +23,14 @@ from medshot.evaluation.summarise import (
     reliability_of,
     support_of,
 )
+from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
-from medshot.nn.encoder import encoder
 from medshot.select import Auto
 
 AUTO = "auto"
 FEW = 30
 NO_DOUBT = (
-    "The predictor gives a label to every image, also to one that belongs to none of the classes, "
+    "The predictor gives an answer to every image, also to one that shows none of the classes, "
     "and its probabilities are not calibrated."
 )
 
@@ -54,10 +54,10 @@ def adapted(
     card = predictor.known_card()
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
-        support=support_of(dataset),
+        support=support_of_masks(dataset) if card.task.on_grid else support_of(dataset),
         warnings=(*warnings, NO_DOUBT),
         provenance=provenance_of(card, _options(learner, chosen), command),
-        **(_measured(dataset, judged) if judged else {}),
+        **(_measured(dataset, judged, learner) if judged else {}),
     )
     summary = summary_sentence(report) + _choice(learner, chosen)
     return predictor, replace(report, summary=summary)
@@ -72,11 +72,14 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
-    """The learner and the baseline (a linear probe on raw pixels), out of fold."""
-    channels, size = dataset.preprocessing.channels, dataset.preprocessing.size
-    reduce = 2 if size % 2 == 0 else 1
-    pixels = encoder("pixels", channels=channels, size=size, reduce=reduce)
-    probe = build("linear-probe", encoder=pixels)
+    """The learner and the baseline (a linear probe on raw pixels or on filters), out of fold."""
+    form: dict[str, Any] = {
+        name: getattr(dataset.preprocessing, name) for name in ("channels", "size")
+    }
+    task = dataset.task()
+    if not task.on_grid:
+        form["reduce"] = 2 if form["size"] % 2 == 0 else 1
+    probe = build("linear-probe", encoder=simplest_encoder(task.kind, **form))
     name = AUTO if isinstance(learner, Auto) else describe(learner)
     found = {name: cross_validate(learner, dataset)}
     if describe(probe) != name:
@@ -101,22 +104,38 @@ def _choice(learner: Learner, chosen: Learner) -> str:
     )
 
 
-def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
+def _measured(dataset: Dataset, judged: dict[str, OutOfFold], learner: Learner) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
+    shown = _masks if first.task.on_grid else _labels
+    return {"metrics": table, "differences": differences, **shown(dataset, first, learner)}
+
+
+def _labels(dataset: Dataset, first: OutOfFold, learner: Learner) -> dict[str, Any]:
+    del learner
     return {
-        "metrics": table,
-        "differences": differences,
         "confusion": confusion_of(dataset.labels, first.probabilities, first.y),
         "reliability": reliability_of(first.probabilities, first.y),
         "examples": examples_of(dataset, first.probabilities),
-        "examples_note": (
-            "Each image was predicted by a predictor that had not seen "
-            f"{'its patient' if dataset.has_patients else 'it'} "
-            f"({first.folds}-fold cross-validation). Half of those shown are wrong ones where "
-            "there are as many: look at the table for how often that happens."
-        ),
+        "examples_note": _unseen(dataset, first) + " Half of those shown are wrong ones where "
+        "there are as many: look at the table for how often that happens.",
     }
+
+
+def _masks(dataset: Dataset, first: OutOfFold, learner: Learner) -> dict[str, Any]:
+    answered = dataset.at(learner.encoder.channels, first.y.shape[-1])  # type: ignore[arg-type]
+    return {
+        "masks": mask_examples(answered, first),
+        "examples_note": _unseen(dataset, first) + " The worst come first, then some others: look "
+        "at the table for how well it does in all. Class numbers have colours: 1 orange, 2 blue, "
+        "3 green.",
+    }
+
+
+def _unseen(dataset: Dataset, first: OutOfFold) -> str:
+    left_out = "its patient" if dataset.has_patients else "it"
+    how = f"({first.folds}-fold cross-validation)"
+    return f"Each image was predicted by a predictor that had not seen {left_out} {how}."
 
 
 def _warnings(dataset: Dataset) -> list[str]:

@@ -35,13 +35,17 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
-    metrics: ClassVar[Mapping[str, Metric]]
-    leading: ClassVar[str]  # the metric by which methods are compared
+    metrics: ClassVar[Mapping[str, Metric]]  # the first is what methods are compared by
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "kind" in cls.__dict__:
             TASKS[cls.kind] = cls
+
+    @property
+    def leading(self) -> str:
+        """The metric by which methods are compared."""
+        return next(iter(self.metrics))
 
     @abstractmethod
     def check(self, target: Tensor) -> None:

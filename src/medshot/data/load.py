@@ -53,7 +53,7 @@ def load(
     """
     if not folders:
         raise DataError("Name at least one folder: medshot.load('my_images').")
-    kinds = [task or _kind(Path(folder)) for folder in folders]
+    kinds = [kind_of(Path(folder), task) for folder in folders]
     loaded = [load_one(Path(f), channels, size, k) for f, k in zip(folders, kinds, strict=True)]
     return loaded[0] if len(loaded) == 1 else loaded
 
@@ -65,13 +65,15 @@ def load_one(
     task: str = Classification.kind,
 ) -> Dataset:
     """The data set in one folder."""
-    if task not in READERS:
-        raise unknown(task, READERS, kind="task that a folder can be loaded for")
     return READERS[task](folder, channels, size)
 
 
-def _kind(folder: Path) -> str:
-    """What the columns of labels.csv say."""
+def kind_of(folder: Path, task: str | None = None) -> str:
+    """The kind of task that was asked for, or else what the columns of labels.csv say."""
+    if task:
+        if task not in READERS:
+            raise unknown(task, READERS, kind="task that a folder can be loaded for")
+        return task
     columns = columns_of(folder / TABLE)
     masks = "mask" in columns and "label" not in columns
     return Segmentation.kind if masks else Classification.kind

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -33,15 +33,10 @@ class Segmented(Dataset):
         """On how many images each class is seen."""
         return dict(zip(self.labels, self.shows().sum(0).tolist(), strict=True))
 
-    def shows(self) -> Bool[Tensor, "n k"]:
-        """Which class is seen on which image, in this form."""
-        seen = [(self.y == c).flatten(1).any(1) for c in range(len(self.labels))]
-        return torch.stack(seen, 1)
-
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their masks and patients."""
         found = super().examples(index)
-        return replace(found, y=found.y.long())
+        return replace(found, y=found.y.long().to(found.x.device))
 
     def at(self, channels: int, size: int) -> "Segmented":
         """The same images and masks in another form: from the files where there are any."""

@@ -104,10 +104,10 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
 
 
 def folds_of(
-    shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"], seed: int = 0
+    shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"], seed: int = 0, most: int = FOLDS
 ) -> list[tuple[Tensor, Tensor]]:
-    """(rest, fold) by patient, every class in every rest: 5, or fewer, or none that are such."""
-    for folds in range(min(FOLDS, fewest_groups(shows, groups)), 1, -1):
+    """(rest, fold) by patient, every class in every rest: at most `most`, or none that are such."""
+    for folds in range(min(most, fewest_groups(shows, groups)), 1, -1):
         for again in range(AGAIN):
             pairs = grouped_folds(rarest(shows), groups, folds, seed + again)
             if all(len(held) and shows[rest].any(0).all() for rest, held in pairs):

@@ -48,7 +48,11 @@ class Result:
     scores: dict[str, Float[ndarray, "n"]]
     episodes: dict[str, Any]  # how they were drawn, how many, their hash
     transductive: bool
-    leading: str = "balanced accuracy"  # the metric by which methods are compared
+
+    @property
+    def leading(self) -> str:
+        """The metric by which methods are compared: the first."""
+        return next(iter(self.scores))
 
     def interval(self, metric: str) -> Interval:
         """The mean over episodes with its 95 % interval."""
@@ -79,14 +83,12 @@ def evaluate(
         TaskError: the learner does not do tasks of that kind, or of that many classes.
     """
     found: dict[str, list[float]] = {}
-    leading = Result.leading
     with eval_mode(learner):
         ready, fitted = learner, _fitted(learner.encoder, source)
         if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
             ready, fitted = encoded(learner, fitted)
         for i in tick(range(episodes)):
             episode = fitted.episode(i)
-            leading = episode.task.leading
             for metric, score in _scores(ready, episode).items():
                 found.setdefault(metric, []).append(score)
     listed = {"count": episodes, "fingerprint": source.fingerprint(episodes)}
@@ -95,7 +97,6 @@ def evaluate(
         {metric: np.array(values) for metric, values in found.items()},
         {**source.describe(), **listed},
         learner.transductive or bool(getattr(learner.encoder, "transductive", False)),
-        leading,
     )
 
 

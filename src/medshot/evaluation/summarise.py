@@ -34,8 +34,8 @@ def support_of(dataset: Dataset) -> r.Support:
         r.SupportImage(
             dataset.x[i].numpy(),
             dataset.labels[dataset.y[i]],
-            _patient(dataset, i),
-            _name(dataset, i),
+            patient_of(dataset, i),
+            name_of(dataset, i),
         )
         for i in shown
     )
@@ -83,8 +83,8 @@ def examples_of(
             dataset.labels[y[i]],
             dataset.labels[answer[i]],
             float(probabilities[i].max()),
-            _patient(dataset, i),
-            _name(dataset, i),
+            patient_of(dataset, i),
+            name_of(dataset, i),
         )
         for i in chosen
     )
@@ -132,10 +132,9 @@ def _table(
     task: Task, found: Mapping[str, OutOfFold | Result], unit: str, how: str
 ) -> r.MetricsTable:
     """A method a column, a metric a row, the one that counts most first."""
-    metrics = sorted(task.metrics, key=task.leading.__ne__)
     rows = [
         r.MetricRow(m, tuple(_estimate(f.interval(m)) for f in found.values()), task.chance(m))
-        for m in metrics
+        for m in task.metrics
     ]
     return r.MetricsTable(tuple(found), tuple(rows), unit, how)
 
@@ -151,11 +150,13 @@ def _estimate(interval: Interval) -> r.Estimate:
     return r.Estimate(interval.mean, interval.low, interval.high, interval.n, "too few images")
 
 
-def _patient(dataset: Dataset, i: int) -> str | None:
+def patient_of(dataset: Dataset, i: int) -> str | None:
+    """Whom image `i` is from, where that is known."""
     if dataset.rows and dataset.rows[i].patient:
         return dataset.rows[i].patient
     return str(int(dataset.groups[i])) if dataset.groups[i] >= 0 else None
 
 
-def _name(dataset: Dataset, i: int) -> str:
+def name_of(dataset: Dataset, i: int) -> str:
+    """What image `i` is called."""
     return dataset.rows[i].path.name if dataset.rows else f"image {i}"

@@ -21,7 +21,8 @@ class FineTune(Learner):
 
     Source: Chen et al. 2019, arXiv:1904.04232 (the baseline), fine-tuning all
     weights as Guo et al. 2020, arXiv:1912.07200. No augmentation and nothing drawn at random,
-    so that the same support gives the same predictor. On an untrained U-Net and with a few hundred
+    so that the same support gives the same predictor; with `batch`, each step takes at most so
+    many images, in turn. On an untrained U-Net and with a few hundred
     steps this is the network that one would train from scratch.
     """
 
@@ -31,9 +32,11 @@ class FineTune(Learner):
     adapts_encoder = True
     exact = False
 
-    def __init__(self, encoder: nn.Module, *, lr: float = 1e-3, steps: int = 50) -> None:
+    def __init__(
+        self, encoder: nn.Module, *, lr: float = 1e-3, steps: int = 50, batch: int | None = None
+    ) -> None:
         super().__init__()
-        self.encoder, self.lr, self.steps = encoder, lr, steps
+        self.encoder, self.lr, self.steps, self.batch = encoder, lr, steps, batch
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Descend on the support's loss."""
@@ -43,9 +46,11 @@ class FineTune(Learner):
         predictor = Linear(body, weight, bias)
         with torch.enable_grad():
             optimizer = torch.optim.Adam([p.requires_grad_() for p in moving], lr=self.lr)
-            for _ in range(self.steps):
+            parts = -(-len(support) // (self.batch or len(support)))
+            for step in range(self.steps):
+                shown = support[step % parts :: parts]
                 optimizer.zero_grad()
-                loss = task.loss(predictor(support.x), support.y)
+                loss = task.loss(predictor(shown.x), shown.y)
                 loss.backward()
                 optimizer.step()
         return predictor.freeze()

@@ -10,11 +10,11 @@ from medshot.core.learner import Learner
 from medshot.core.parts import part
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.data.split import own_groups
-from medshot.evaluation.cross_validation import folds_of
+from medshot.data.dataset import shown
+from medshot.data.split import own_groups, rarest
+from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import Classification
-from medshot.tasks.accuracy import balanced_accuracy, macro_auroc
+from medshot.tasks import Classification, Segmentation
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -24,20 +24,22 @@ class Auto(Learner):
     """Of several learners, the one that predicts the support's own folds best.
 
     Source: model selection by cross-validation (Stone 1974, J. R. Stat. Soc. B 36, 111-147),
-    by balanced accuracy, then macro AUROC, then the order given. It is a learner like any
+    by the first metric of the task, then the next, then the order given. It is a learner like any
     other: judging it by an outer cross-validation repeats the choice in every fold, so that the
     choice does not flatter the score. Where a class has one patient only nothing can be left
-    out, and the first candidate is taken. Of a large support a part is enough to choose by.
+    out, and the first candidate is taken. Of a large support a part is enough to choose by. Fewer
+    `folds` choose faster.
     """
 
-    supports = (Classification,)
+    supports = (Classification, Segmentation)
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
     adapts_encoder = True  # which encoder is used is chosen anew for each support
 
-    def __init__(self, candidates: Sequence[Learner]) -> None:
+    def __init__(self, candidates: Sequence[Learner], folds: int = FOLDS) -> None:
         super().__init__()
+        self.folds = folds
         self.candidates = nn.ModuleList(candidates)
         self.encoder = candidates[0].encoder
 
@@ -50,8 +52,8 @@ class Auto(Learner):
         """The candidate that does best."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
         some = _some(support, task)
-        shows = some.y.cpu()[:, None] == torch.arange(task.n_outputs)
-        folds = folds_of(shows, _groups(some))
+        shows = shown(some.y.cpu(), task.n_outputs)
+        folds = folds_of(shows, _groups(some), most=self.folds)
         if not folds or len(candidates) == 1:
             return candidates[0]
         features = _Features(some.x)
@@ -81,7 +83,7 @@ def _some(support: Examples, task: Task) -> Examples:
     """`support`, or about `MOST` of its images, whole patients, as many a class where possible."""
     if len(support.y) <= MOST:
         return support
-    y, own = support.y.cpu(), own_groups(_groups(support))
+    y, own = rarest(shown(support.y.cpu(), task.n_outputs)), own_groups(_groups(support))
     order = torch.randperm(int(own.max()) + 1, generator=torch.Generator().manual_seed(0))[own]
     kept = torch.zeros(len(y), dtype=torch.bool)
     for c in range(task.n_outputs):
@@ -93,16 +95,16 @@ def _some(support: Examples, task: Task) -> Examples:
 
 def _groups(support: Examples) -> Tensor:
     known = support.groups
-    return torch.full_like(support.y, -1).cpu() if known is None else known.cpu()
+    return torch.full((len(support),), -1) if known is None else known.cpu()
 
 
 def _score(
     learner: Learner, x: Tensor, y: Tensor, task: Task, folds: list[tuple[Tensor, Tensor]]
-) -> tuple[float, float]:
-    """Balanced accuracy and macro AUROC of the out-of-fold answers."""
-    found = torch.zeros(len(x), task.n_outputs, dtype=torch.float64)
+) -> tuple[float, ...]:
+    """All metrics of the out-of-fold answers."""
+    found = torch.zeros(len(x), task.n_outputs, *y.shape[1:], dtype=torch.float64)
     for rest, held in folds:
         predictor = learner.learn(Examples(x[rest], y[rest]), task)
         found[held] = task.probabilities(predictor(x[held]).double()).cpu()
-    truth = y.cpu().numpy()
-    return balanced_accuracy(found.numpy(), truth), macro_auroc(found.numpy(), truth)
+    evidence = task.evidence(found.numpy(), y.cpu().numpy())
+    return tuple(score(*evidence) for score in task.metrics.values())

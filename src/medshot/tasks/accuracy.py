@@ -39,5 +39,5 @@ def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
 
 
 METRICS: MappingProxyType[str, Metric] = MappingProxyType(
-    {"accuracy": accuracy, "balanced accuracy": balanced_accuracy, "macro AUROC": macro_auroc}
+    {"balanced accuracy": balanced_accuracy, "macro AUROC": macro_auroc, "accuracy": accuracy}
 )

@@ -19,7 +19,6 @@ class Classification(Task):
 
     kind = "classification"
     metrics = METRICS
-    leading = "balanced accuracy"
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every class needs an example, and there must be at least two classes."""

@@ -26,7 +26,6 @@ class Segmentation(Task):
     kind = "segmentation"
     on_grid = True
     metrics = METRICS
-    leading = "Dice"
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a site somewhere in the support; there are at least two classes."""

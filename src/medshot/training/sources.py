@@ -9,6 +9,7 @@ from torch import nn
 
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import episodes_of
 from medshot.data.sample import EpisodeSampler, EpisodeSource, Mixture
 from medshot.data.sample_masks import MaskEpisodes
 from medshot.data.split import split_classes, split_patients
@@ -92,7 +93,7 @@ def _sampled(
     datasets: Sequence[Dataset], *, way: int, shot: int, query: int, seed: int, device: torch.device
 ) -> EpisodeSource:
     samplers = [
-        EpisodeSampler(
+        episodes_of(
             dataset.to(device), way=_ways(dataset, way, datasets), shot=shot, query=query, seed=seed
         )
         for dataset in datasets

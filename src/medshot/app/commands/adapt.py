@@ -8,16 +8,25 @@ import typer
 
 
 def adapt(
-    folder: Path = typer.Argument(help="One sub-folder a class, or labels.csv with path,label."),
+    folder: Path = typer.Argument(
+        help="One sub-folder a class, or labels.csv with path,label or path,mask."
+    ),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
-    encoder: str | None = typer.Option(None, help="For a learner by name.", show_default="conv4"),
+    task: str | None = typer.Option(
+        None, help="classification or segmentation.", show_default="as labels.csv says"
+    ),
+    encoder: str | None = typer.Option(
+        None, help="For a learner by name.", show_default="conv4, for masks unet"
+    ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
     `auto` tries three simple learners on two encoders and keeps what predicts your own images
-    best, patient by patient. A run of `medshot train` brings what it learnt from other data.
+    best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
+    classifier of pixels and a U-Net, which takes minutes. A run of `medshot train` brings what it
+    learnt from other data.
 
     Examples:
 
@@ -34,25 +43,29 @@ def adapt(
     from medshot.app.show import busy, console, say, scores_table, tell
     from medshot.app.threads import one_thread
     from medshot.core.learner import Learner
-    from medshot.data.load import load_one
+    from medshot.data.load import kind_of, load_one
     from medshot.evaluation.report import write_report
     from medshot.training.run import is_run, load_run
 
     torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
     by_auto = learner == "auto"
-    made: Learner = automatic(encoder, set_) if by_auto else run_or_learner(learner, encoder, set_)
+    kind = kind_of(folder, task)
+    made: Learner = (
+        automatic(encoder, set_, kind) if by_auto else run_or_learner(learner, encoder, set_, kind)
+    )
     refuse_transductive(made)
     with new_folder(out) as staging:
         with busy(f"reading {folder}"):
             form: dict[str, Any] = {
                 name: getattr(made.encoder, name, None) for name in ("channels", "size")
             }
-            dataset = load_one(folder, **form)
+            dataset = load_one(folder, **form, task=kind)
         with one_thread(), busy("adapting, and judging it on patients left out"):
             seen = load_run(learner).about["seen"] if is_run(learner) else ()
             predictor, report = adapted(made, dataset, typed(), seen)
         predictor.save(staging)
         write_report(report, staging / "report.html")
+    answers = "answers.csv" if report.confusion else "answers"
     say(report.summary)
     for warning in report.warnings:
         say(warning, start="  - ")
@@ -61,4 +74,4 @@ def adapt(
     tell()
     tell(f"Predictor:  {out}")
     tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out answers.csv")
+    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {answers}")

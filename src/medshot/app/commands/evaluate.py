@@ -24,10 +24,15 @@ def evaluate(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
     ),
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
+    task: str | None = typer.Option(
+        None, help="classification or segmentation.", show_default="as labels.csv says"
+    ),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the result."
     ),
-    encoder: str | None = typer.Option(None, help="For a learner by name.", show_default="conv4"),
+    encoder: str | None = typer.Option(
+        None, help="For a learner by name.", show_default="conv4, for masks unet"
+    ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(
         None, help="With --data: classes an episode.", show_default="all"
@@ -46,8 +51,8 @@ def evaluate(
     """Measure a learner over many episodes, beside the linear probe, paired.
 
     The number of images, classes and episodes is the protocol's, or as given with --data. The
-    baseline has the same encoder, and once more the raw pixels. Data that a run has learnt from
-    are refused.
+    baseline has the same encoder, and once more the raw pixels (for masks, filters around each).
+    Data that a run has learnt from are refused.
 
     Examples:
 
@@ -63,9 +68,12 @@ def evaluate(
     from medshot.app.threads import one_thread
     from medshot.core.errors import ConfigError
     from medshot.core.files import refuse_taken, write_text
+    from medshot.data.load import kind_of
+    from medshot.tasks import Classification
 
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
+    kind = kind_of(data[0], task) if data else Classification.kind
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
     if protocol and given:  # silently not used, they would mislead
@@ -74,8 +82,8 @@ def evaluate(
     if json_file:
         refuse_taken(json_file)
     torch.manual_seed(seed)
-    made = run_or_learner(learner, encoder, set_, **form_of(protocol))
-    plan = planned(protocol, data, seed=seed, **given)
+    made = run_or_learner(learner, encoder, set_, kind, **form_of(protocol))
+    plan = planned(protocol, data, task=kind, seed=seed, **given)
     with one_thread():
         results, record = measured(plan, learner, made)
     fingerprint = next(iter(results.values())).episodes["fingerprint"]

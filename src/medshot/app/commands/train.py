@@ -15,7 +15,12 @@ def train(
     learner: str = typer.Argument(help="A name from `medshot learners`."),
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
-    encoder: str = typer.Option("conv4", help="The encoder: conv4 or pixels."),
+    task: str | None = typer.Option(
+        None, help="classification or segmentation.", show_default="as labels.csv says"
+    ),
+    encoder: str | None = typer.Option(
+        None, help="The encoder, a name.", show_default="conv4, for masks unet"
+    ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
     ),
@@ -59,18 +64,23 @@ def train(
     """
     import torch
 
-    from medshot.app.choose import named_learner
+    from medshot.app.choose import ENCODER, named_learner
     from medshot.app.show import busy, say, tell
-    from medshot.data.load import load_one
+    from medshot.core.errors import ConfigError
+    from medshot.data.load import kind_of, load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
 
     torch.manual_seed(seed)
-    made = named_learner(learner, encoder, set_)
+    kinds = {kind_of(folder, task) for folder in data}
+    if len(kinds) > 1:
+        raise ConfigError(f"The folders hold tasks of several kinds: {', '.join(sorted(kinds))}.")
+    kind = kinds.pop()
+    made = named_learner(learner, encoder or ENCODER[kind], set_)
     form = {name: getattr(made.encoder, name) for name in ("channels", "size")}
     with busy(f"reading {len(data)} folder(s)"):
-        sets = [load_one(folder, **form) for folder in data]
+        sets = [load_one(folder, **form, task=kind) for folder in data]
     _say_what_is_there(sets)
     say("A fifth of the classes, or of the patients (or images), is held out for validation.")
     if (done := steps_done(out)) is not None:

@@ -1,6 +1,8 @@
 """One self-contained HTML page that says what was learnt and how well it does."""
 
 from medshot.evaluation.report.content import (
+    MaskExample,
+    Pixels,
     Prediction,
     Protocol,
     Provenance,
@@ -23,8 +25,10 @@ __all__ = [
     "Confusion",
     "Difference",
     "Estimate",
+    "MaskExample",
     "MetricRow",
     "MetricsTable",
+    "Pixels",
     "Prediction",
     "Protocol",
     "Provenance",

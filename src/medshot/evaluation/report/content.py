@@ -60,6 +60,19 @@ class Prediction:
         return self.truth == self.predicted
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskExample:
+    """One test image ``c h w`` uint8, with the true mask and the answer drawn on it."""
+
+    pixels: Pixels
+    truth: Pixels
+    answer: Pixels
+    score: float
+    """The Dice score; NaN where nothing is marked in either."""
+    patient: str | None = None
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """How the scores were measured; query is the number of test images of each class."""
@@ -102,6 +115,7 @@ class Report:
     confusion: Confusion | None = None
     reliability: Reliability | None = None
     examples: tuple[Prediction, ...] = ()
+    masks: tuple[MaskExample, ...] = ()
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""
     protocol: Protocol | None = None

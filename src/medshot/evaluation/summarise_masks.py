@@ -1,0 +1,58 @@
+"""From masks to what a report shows of them."""
+
+import numpy as np
+from jaxtyping import Integer
+from numpy import ndarray
+
+from medshot.data.dataset import Dataset
+from medshot.data.outline import outlined
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.summarise import name_of, patient_of
+from medshot.tasks.overlap import by_image
+
+SHOWN_SUPPORT = 12
+SHOWN_WORST = 3
+SHOWN_OTHERS = 3
+
+
+def support_of_masks(dataset: Dataset) -> r.Support:
+    """The first images with what is marked on them, and how many there are."""
+    known = dataset.groups[dataset.groups >= 0].unique()
+    images = tuple(
+        r.SupportImage(
+            _drawn(dataset, i, dataset.y[i].numpy()),
+            "With their masks",
+            patient_of(dataset, i),
+            name_of(dataset, i),
+        )
+        for i in range(min(SHOWN_SUPPORT, len(dataset)))
+    )
+    return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
+
+
+def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.MaskExample, ...]:
+    """The worst answers first, then some of the others, drawn at random.
+
+    `dataset` is in the form that was answered.
+    """
+    scores = by_image(*found.evidence)
+    order = np.argsort(scores, kind="stable")  # nothing to judge comes last
+    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
+    chosen = [int(i) for i in (*order[:SHOWN_WORST], *rest)]
+    answers = found.probabilities.argmax(1)
+    return tuple(
+        r.MaskExample(
+            dataset.x[i].numpy(),
+            _drawn(dataset, i, dataset.y[i].numpy()),
+            _drawn(dataset, i, answers[i]),
+            float(scores[i]),
+            patient_of(dataset, i),
+            name_of(dataset, i),
+        )
+        for i in chosen
+    )
+
+
+def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "h w"]) -> r.Pixels:
+    return outlined(dataset.x[i].numpy(), mask.astype(np.int64))

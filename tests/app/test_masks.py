@@ -1,0 +1,129 @@
+"""Masks through the commands: a folder with masks in, masks for new images out."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.conftest import Medshot
+from app.toys import table
+from medshot.app import choose
+from medshot.app.mask_answers import MaskAnswers
+from medshot.core.prediction import MaskPrediction
+from medshot.core.store import load_predictor
+from medshot.data.masks import read_mask
+from medshot.learners.finetune import FineTune
+
+LABELS = ("background", "lesion")
+SMALL = ("--encoder", "filters", "--set", "encoder.size=32")
+
+
+def marked(at: Path, n: int, *, masks: bool = True, seed: int = 0) -> Path:
+    """`n` pictures of 30 x 24 pixels of two patients a pair, a bright disc marked on each."""
+    rng = np.random.default_rng(seed)
+    at.mkdir(parents=True)
+    rows = ["path,mask,patient"]
+    for i in range(n):
+        y, x = np.mgrid[:30, :24]
+        disc = (y - rng.integers(9, 21)) ** 2 + (x - rng.integers(8, 16)) ** 2 < 36
+        pixels = rng.integers(0, 90, (30, 24)) + 150 * disc
+        Image.fromarray(pixels.astype(np.uint8)).save(at / f"{i}.png")
+        if masks:
+            (at / "masks").mkdir(exist_ok=True)
+            Image.fromarray(disc.astype(np.uint8)).save(at / "masks" / f"{i}.png")
+            rows.append(f"{i}.png,masks/{i}.png,p{i // 2}")
+    if masks:
+        (at / "labels.csv").write_text("\n".join(rows) + "\n")
+    return at
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return marked(tmp_path_factory.mktemp("cells") / "set", 8)
+
+
+@pytest.fixture
+def model(medshot: Medshot, cells: Path, tmp_path: Path) -> Path:
+    done = medshot("adapt", cells, "--out", tmp_path / "model", "--learner", "linear-probe", *SMALL)
+    assert done.status == 0, done.err
+    assert "Dice" in done.out
+    return tmp_path / "model"
+
+
+def test_adapt_finds_the_masks_and_reports_on_them(model: Path) -> None:
+    page = (model / "report.html").read_text()
+    assert "Example masks" in page
+    assert "Dice" in page
+    assert "onfusion matrix" not in page
+
+
+def test_predict_writes_masks_on_the_grid_of_the_files(
+    medshot: Medshot, model: Path, tmp_path: Path
+) -> None:
+    new = marked(tmp_path / "new", 3, masks=False, seed=1)
+    (new / "broken.png").write_bytes(b"no image")
+    done = medshot("predict", model, new, "--out", tmp_path / "answers")
+    assert done.status == 1
+    assert "3 of 4 images predicted" in done.out
+    assert "broken.png" in done.err
+    rows = table(tmp_path / "answers" / "answers.csv")
+    assert [row["mask"] for row in rows] == ["0.png", "1.png", "2.png", ""]
+    found = read_mask(tmp_path / "answers" / "0.png")
+    assert found.shape == (30, 24)
+    assert np.array_equal(found, load_predictor(model).predict(new / "0.png").mask)
+    shares = [float(rows[0][f"share({label})"]) for label in ("background", "foreground")]
+    assert shares == pytest.approx([(found == 0).mean(), (found == 1).mean()], abs=1e-6)
+    again = medshot("predict", model, new, "--out", tmp_path / "answers")
+    assert again.refused("answers")
+
+
+def test_two_images_of_one_name_get_two_masks(tmp_path: Path) -> None:
+    answers = MaskAnswers(tmp_path / "out", LABELS)
+    for folder in "ab":
+        answers.add(MaskPrediction(f"{folder}/x.png", np.zeros((2, 2), np.uint8), LABELS))
+    answers.add(MaskPrediction("c/X.tif", np.ones((2, 2), np.uint8), LABELS))
+    answers.close()
+    names = [row["mask"] for row in table(tmp_path / "out" / "answers.csv")]
+    assert names == ["x.png", "x_2.png", "X_3.png"]
+    assert read_mask(tmp_path / "out" / "X_3.png").tolist() == [[1, 1], [1, 1]]
+
+
+def test_auto_chooses_for_masks(
+    medshot: Medshot, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = choose.build("linear-probe", encoder=choose.build_encoder("filters", scales=[1.0]))
+    monkeypatch.setattr(FineTune, "learn", lambda _, support, task: fast.learn(support, task))
+    done = medshot("adapt", cells, "--out", tmp_path / "model")
+    assert done.status == 0, done.err
+    assert "of 2 candidates, auto chose" in " ".join(done.out.split())
+
+
+def test_evaluate_and_train_take_masks(medshot: Medshot, cells: Path, tmp_path: Path) -> None:
+    small = ("--set", "encoder.size=16", "--set", "encoder.width=4", "--set", "encoder.depth=1")
+    brief = ("--shot=1", "--query=1")
+    many = marked(tmp_path / "many", 20)
+    done = medshot(
+        *("train", "prototypical", "--data", many, "--out", tmp_path / "run", *small, *brief),
+        *("--steps=2", "--val-episodes=2"),
+    )
+    assert done.status == 0, done.err
+    file = tmp_path / "result.json"
+    fresh = marked(tmp_path / "fresh", 6, seed=3)
+    done = medshot(
+        *("evaluate", tmp_path / "run", "--data", fresh, *brief, "--episodes=2", "--json", file)
+    )
+    assert done.status == 0, done.err
+    assert "linear-probe on filters" in done.out
+    found = json.loads(file.read_text())
+    assert set(found["metrics"]) == {"Dice", "IoU"}
+    assert len(found["baselines"]) == 2
+
+
+def test_what_does_no_masks_says_so(medshot: Medshot, cells: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "model")
+    assert medshot("adapt", cells, *out, "--learner", "svm", *SMALL).refused("segmentation")
+    assert medshot("adapt", cells, *out, "--task", "singing").refused("singing", "segmentation")
+    done = medshot("adapt", cells, *out, "--learner", "ridge", "--encoder", "conv4")
+    assert done.refused("image as a whole")
