@@ -12,7 +12,7 @@ META_GRADIENT = Experiment(
     "meta-gradient",
     None,
     options={"way": 5, "lr": 0.5, "steps": 3},
-    **ON_FINN | FEW_TASKS | {"steps": 2500},
+    **ON_FINN | FEW_TASKS | {"steps": 4000, "query": 5},
 )
 
 if __name__ == "__main__":
