@@ -79,13 +79,22 @@ def test_predict_writes_masks_on_the_grid_of_the_files(
     assert again.refused("answers")
 
 
+def test_the_masks_of_a_labelled_folder_are_not_answered(
+    medshot: Medshot, model: Path, cells: Path, tmp_path: Path
+) -> None:
+    done = medshot("predict", model, cells, "--out", tmp_path / "answers")
+    assert "8 of 8 images predicted" in done.out
+
+
 def test_two_images_of_one_name_get_two_masks(tmp_path: Path) -> None:
     answers = MaskAnswers(tmp_path / "out", LABELS)
     for folder in "ab":
         answers.add(MaskPrediction(f"{folder}/x.png", np.zeros((2, 2), np.uint8), LABELS))
     answers.add(MaskPrediction("c/X.tif", np.ones((2, 2), np.uint8), LABELS))
+    answers.add(MaskPrediction("y" * 251 + ".png", np.zeros((2, 2), np.uint8), LABELS))
     answers.close()
-    names = [row["mask"] for row in table(tmp_path / "out" / "answers.csv")]
+    *names, long = [row["mask"] for row in table(tmp_path / "out" / "answers.csv")]
+    assert (tmp_path / "out" / long).exists()
     assert names == ["x.png", "x_2.png", "X_3.png"]
     assert read_mask(tmp_path / "out" / "X_3.png").tolist() == [[1, 1], [1, 1]]
 
@@ -127,3 +136,4 @@ def test_what_does_no_masks_says_so(medshot: Medshot, cells: Path, tmp_path: Pat
     assert medshot("adapt", cells, *out, "--task", "singing").refused("singing", "segmentation")
     done = medshot("adapt", cells, *out, "--learner", "ridge", "--encoder", "conv4")
     assert done.refused("image as a whole")
+    assert medshot("evaluate", "ridge", "--data", cells, "--way=2").refused("--way is for labels")

@@ -53,7 +53,7 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(DataError, match="2 are in no mask"):
         MaskEpisodes(_data(shows=[]), shot=2)
     with pytest.raises(DataError, match="could not be drawn"):
-        MaskEpisodes(_data(), shot=4, query=5).draw(0)
+        MaskEpisodes(_data(), shot=4, query=5)
     with pytest.raises(ConfigError):
         MaskEpisodes(_data(), shot=0)
 

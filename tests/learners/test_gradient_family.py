@@ -91,7 +91,8 @@ def test_reptiles_gradient_is_the_way_back_from_the_adapted_weights():
     optimizer = torch.optim.Adam(start.values(), lr=0.2, betas=(0.0, 0.999))
     before = {n: p.detach().clone() for n, p in start.items()}
     x, y = torch.cat([ep.support.x, ep.query.x]), torch.cat([ep.support.y, ep.query.y])
-    for batch in (slice(0, None, 2), slice(1, None, 2)):
+    by_class = y.argsort(stable=True)
+    for batch in (by_class[::2], by_class[1::2]):
         optimizer.zero_grad()
         cross_entropy(output(learner.encoder, start, x[batch]), y[batch]).backward()
         optimizer.step()
@@ -99,6 +100,19 @@ def test_reptiles_gradient_is_the_way_back_from_the_adapted_weights():
     way = before["encoder.1.weight"] - start["encoder.1.weight"].detach()
     # the roots differ where a gradient is of the size of epsilon
     torch.testing.assert_close(learner.encoder[1].weight.grad, way, rtol=1e-4, atol=1e-4)
+
+
+def test_the_batches_of_reptile_hold_all_classes_whatever_the_order_of_an_episode():
+    learner = _maml_like("reptile", batches=3).double().train()
+    ep = toys.episode(Classification(3), shots=3)
+    by_class = ep.support.y.argsort(stable=True)
+    turned = by_class.view(3, 3).T.flatten()  # one of each class, again and again
+    losses = []
+    for order in (by_class, turned):
+        like = torch.zeros((), dtype=torch.float64)
+        support, query = ep.support[order].to(like), ep.query.to(like)
+        losses.append(learner.meta_loss(type(ep)(ep.task, support, query)))
+    torch.testing.assert_close(*losses)
 
 
 def test_without_a_pull_the_proximal_end_is_that_of_descent_and_with_it_nearer():

@@ -6,9 +6,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import toys
+from medshot.core.episode import Examples
 from medshot.learners import build
 from medshot.nn import Pixels
-from medshot.tasks import Classification
+from medshot.nn import encoder as build_encoder
+from medshot.tasks import Classification, Segmentation
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -28,3 +30,18 @@ def test_probabilities_are_those_of_scikit_learn(k, c):
 def _unit(z: torch.Tensor) -> np.ndarray:
     features = z.numpy()
     return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("n", [62, 125])
+def test_many_sites_are_thinned_without_losing_a_class(n):
+    """Whatever the width of the images: a step of so many sites would stay in one column."""
+    y = torch.zeros(n, 32, 32, dtype=torch.long)
+    y[:, 8:20, 8:20] = 1
+    y[0, 30, 30] = 2
+    x = torch.zeros(n, 1, 32, 32) + 0.1 * torch.rand(n, 1, 32, 32)
+    x += 0.4 * (y[:, None] == 1) + 0.8 * (y[:, None] == 2)
+    encoder = build_encoder("filters", channels=1, size=32, scales=[1.0])
+    probe = build("linear-probe", encoder=encoder)
+    found = probe.adapt(Examples(x, y), Segmentation(3))(x)
+    assert found.shape == (n, 3, 32, 32)
+    assert (found.argmax(1) == y).float().mean() > 0.95

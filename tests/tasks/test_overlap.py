@@ -10,12 +10,11 @@ TRUTH = np.array([[0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 2, 2]])
 CLAIM = np.array([[0, 1, 1, 0], [0, 0, 0, 0], [0, 1, 2, 0]])
 
 
-def test_a_class_that_is_nowhere_is_left_out_of_the_mean() -> None:
+def test_a_class_that_is_nowhere_is_left_out_of_the_mean_of_its_image() -> None:
     counts = overlaps(CLAIM, TRUTH, 3)
-    assert by_image(*counts)[[0, 2]] == pytest.approx([0.5, (1 + 2 / 3) / 2])
-    assert np.isnan(by_image(*counts)[1])
-    assert dice(*counts) == pytest.approx((0.5 + 5 / 6) / 2)
-    assert intersection_over_union(*counts) == pytest.approx((1 / 3 + (1 + 1 / 2) / 2) / 2)
+    assert by_image(*counts) == pytest.approx([0.5, 1, (1 + 2 / 3) / 2])
+    assert dice(*counts) == pytest.approx((0.5 + 1 + 5 / 6) / 3)
+    assert intersection_over_union(*counts) == pytest.approx((1 / 3 + 1 + (1 + 1 / 2) / 2) / 3)
 
 
 def test_a_class_claimed_where_it_is_not_has_overlap_zero() -> None:
@@ -27,8 +26,8 @@ def test_sites_that_nobody_has_labelled_are_not_judged() -> None:
     assert dice(*counts) == 1
 
 
-def test_without_anything_to_judge_there_is_no_score() -> None:
-    assert np.isnan(dice(*overlaps(np.zeros((2, 4), int), np.zeros((2, 4), int), 2)))
+def test_to_claim_nothing_where_nothing_is_marked_is_right() -> None:
+    assert dice(*overlaps(np.zeros((2, 4), int), np.zeros((2, 4), int), 2)) == 1
 
 
 def test_it_is_what_scikit_learn_says() -> None:

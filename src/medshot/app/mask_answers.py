@@ -13,13 +13,15 @@ from medshot.core.prediction import MaskPrediction
 from medshot.data.outline import colours
 
 TABLE = "answers.csv"
+LONGEST = 100  # characters of an image's name that its mask keeps
 
 
 class MaskAnswers:
     """Masks in `folder` as they come, and a row an image: path, mask, the share of each class.
 
     A mask is a PNG with a palette: a class number a pixel, as `medshot.load` reads it, in colours
-    for who looks at it. It is called as its image; where two are called so, the second gets a `_2`.
+    for who looks at it. It is called as its image, in UTF-8; where two are called so, the second
+    gets a `_2`.
     """
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
@@ -32,7 +34,7 @@ class MaskAnswers:
 
     def add(self, found: MaskPrediction) -> None:
         """The mask of one image."""
-        name = self._name(Path(found.path).stem)
+        name = self._name(path_cell(Path(found.path).stem)[:LONGEST])
         picture = Image.fromarray(found.mask).convert("P")
         picture.putpalette(colours(self._n).tobytes())
         picture.save(self.folder / name)

@@ -143,7 +143,7 @@ def _warnings(dataset: Dataset) -> list[str]:
     found = []
     if len(dataset) < FEW:
         found.append(f"Only {len(dataset)} images: the intervals are wide, and so is the truth.")
-    if max(counts.values()) > 3 * min(counts.values()):
+    if not dataset.task().on_grid and max(counts.values()) > 3 * min(counts.values()):
         found.append("The classes are very unequal: look at balanced accuracy, not at accuracy.")
     return found
 

@@ -107,11 +107,11 @@ def model_card(about: dict[str, Any]) -> str:
 Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
 Licence of the data: {notes}
 
-A label is given for every image, also for one that belongs to none of the classes: nothing here
+An answer is given for every image, also for one that shows none of the classes: nothing here
 says "I do not know". How well it does on images like yours is in the report made beside it, if
 any; probabilities are not calibrated.
 
-    medshot predict THIS_FOLDER IMAGE --out FILE.csv
+    medshot predict THIS_FOLDER IMAGES --out ANSWERS
 
 Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["versions"].items())}.
 """

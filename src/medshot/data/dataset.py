@@ -58,7 +58,11 @@ class Dataset:
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their labels and patients."""
-        x = self.x[index] if isinstance(index, slice) else self.x.index_select(0, index)
+        x = (
+            self.x[index]
+            if isinstance(index, slice)
+            else self.x.index_select(0, index.to(self.x.device))
+        )
         return Examples(unit(x), self.y[index], self.groups[index])
 
     def subset(self, index: Tensor) -> "Dataset":

@@ -23,6 +23,8 @@ from medshot.data.table import Row
 
 Result = TypeVar("Result")
 
+SAID = 3  # images that are there twice, by name
+
 
 def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a label each."""
@@ -102,18 +104,19 @@ def _once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
     One image with two masks (of two readers, say) would be in both support and query.
     """
     first: dict[str, tuple[int, str]] = {}
-    notes = []
+    twice = []
     for i, row in enumerate(rows):
         image, mask = _digest(row.path), _digest(row.mask) if row.mask else ""
         other, same = first.setdefault(image, (i, mask))
         if other != i:
             but = "" if mask == same else ", with another mask"
-            notes.append(
-                f"{row.path.name} is the same image as {rows[other].path.name}{but}: left out."
-            )
+            twice.append(f"{row.path.name} is the same image as {rows[other].path.name}{but}")
     kept, masks = zip(*first.values(), strict=True)
     digests = [image + mask for image, mask in zip(first, masks, strict=True)]
-    return list(kept), digests, tuple(notes)
+    if not twice:
+        return list(kept), digests, ()
+    more = f"; and {len(twice) - SAID} others" if len(twice) > SAID else ""
+    return list(kept), digests, (f"{'; '.join(twice[:SAID])}{more}: left out.",)
 
 
 def _named(row: Row, read: Callable[[], Result]) -> Result:

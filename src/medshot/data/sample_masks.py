@@ -23,7 +23,7 @@ class MaskEpisodes:
     `query=None` asks about all that are left.
 
     Raises:
-        DataError: a class is on no image; in `draw`: too few images or patients.
+        DataError: a class is on no image, or too few images or patients.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class MaskEpisodes:
                 f"{dataset.name}: class(es) {', '.join(absent)} are in no mask at this size. Load "
                 "it larger, or leave these classes out."
             )
+        self.draw(0)  # what cannot be drawn is said before any work
 
     def draw(self, i: int) -> tuple[Int[ndarray, "s"], Int[ndarray, "q"]]:
         """The positions of the support and of the query images of episode `i`."""

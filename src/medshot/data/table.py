@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medshot.data.finding import Finding, refusal
 
-MASKS = "For masks there is `medshot.load(folder)` in Python; for labels, add a column label."
+MASKS = "For masks say `--task segmentation` (`data check` is for labels); or add a column label."
 AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
     "are for decimals, LibreOffice asks for the separator)."
@@ -33,6 +33,15 @@ def columns_of(table: Path) -> list[str]:
     try:
         first = table.read_bytes().decode("utf-8-sig").partition("\n")[0]
         return [name.strip() for name in next(csv.reader([first]), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def cells(table: Path, column: str) -> list[str]:
+    """What stands in one column; nothing where the table cannot be read or has no such column."""
+    try:
+        rows = csv.DictReader(io.StringIO(table.read_bytes().decode("utf-8-sig")))
+        return [value for row in rows if (value := (row.get(column) or "").strip())]
     except (OSError, UnicodeDecodeError, csv.Error):
         return []
 

@@ -68,11 +68,12 @@ class OutOfFold:
         }
 
     def _draws(self) -> Iterator[Int[ndarray, "m"]]:
-        """Images of patients drawn again, within the class of their first one: none is lost."""
+        """Images of patients drawn again, within the rarest class that they have: none is lost."""
         everyone = np.arange(len(self.y))
         members = [everyone[self.groups == g] for g in np.unique(self.groups)]
-        first = np.array([self.strata[m[0]] for m in members])
-        strata = [np.flatnonzero(first == c) for c in np.unique(first)]
+        images = np.bincount(self.strata)
+        rarest = np.array([min(self.strata[m], key=lambda c: (images[c], c)) for m in members])
+        strata = [np.flatnonzero(rarest == c) for c in np.unique(rarest)]
         rng = np.random.default_rng(0)
         for _ in range(DRAWS):
             chosen = [s[rng.integers(0, len(s), len(s))] for s in strata]

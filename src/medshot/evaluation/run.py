@@ -84,7 +84,8 @@ def evaluate(
     """
     found: dict[str, list[float]] = {}
     with eval_mode(learner):
-        ready, fitted = learner, _fitted(learner.encoder, source)
+        ready, source = learner, _fitted(learner.encoder, source)
+        fitted = source
         if isinstance(fitted, EpisodeSampler) and can_be_encoded(learner, fitted):
             ready, fitted = encoded(learner, fitted)
         for i in tick(range(episodes)):

@@ -37,7 +37,7 @@ def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.
     `dataset` is in the form that was answered.
     """
     scores = by_image(*found.evidence)
-    order = np.argsort(scores, kind="stable")  # nothing to judge comes last
+    order = np.argsort(scores, kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
     chosen = [int(i) for i in (*order[:SHOWN_WORST], *rest)]
     answers = found.probabilities.argmax(1)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
@@ -36,6 +37,8 @@ class FineTune(Learner):
         self, encoder: nn.Module, *, lr: float = 1e-3, steps: int = 50, batch: int | None = None
     ) -> None:
         super().__init__()
+        if batch is not None and batch < 1:
+            raise ConfigError(f"batch={batch}: at least one image a step, please.")
         self.encoder, self.lr, self.steps, self.batch = encoder, lr, steps, batch
 
     def learn(self, support: Examples, task: Task) -> Predictor:

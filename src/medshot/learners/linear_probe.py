@@ -14,7 +14,7 @@ from medshot.learners.registry import register
 from medshot.nn.heads import Linear
 from medshot.tasks import Classification, Segmentation
 
-MOST = 4000  # rows to learn from
+MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
 
 
 @register("linear-probe")
@@ -24,7 +24,8 @@ class LinearProbe(OnFeatures):
     Source: Tian et al. 2020, arXiv:2003.11539 (a logistic regression on normalised
     features). `c` is scikit-learn's inverse penalty. On standardised instead of normalised
     features, or with c = 1, the same baseline is points weaker, and a weak baseline is a false
-    result. Of more than `MOST` sites of masks it takes every so-manieth: neighbours say the same.
+    result. Of more than `MOST` sites of masks it takes so many, drawn once and for all: neighbours
+    say the same.
     """
 
     supports = (Classification, Segmentation)
@@ -44,8 +45,10 @@ class LinearProbe(OnFeatures):
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
         """Fit on the support, to convergence."""
-        every = -(-len(z) // MOST)
-        wide, y = z.detach()[::every].cpu().double().numpy(), y[::every]
+        if task.on_grid:
+            some = _some(y.cpu(), task.n_outputs).to(y.device)
+            z, y = z[some], y[some]
+        wide = z.detach().cpu().double().numpy()
         # The penalised solution lies in the span of the support: few images, few coordinates.
         basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
         fitted = LogisticRegression(C=self.c, max_iter=2000)
@@ -56,3 +59,13 @@ class LinearProbe(OnFeatures):
         return Linear(
             encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
         )
+
+
+def _some(y: Int[Tensor, "n"], k: int) -> Int[Tensor, "m"]:
+    """Where about `MOST` of these labels are, every class in its share, a rare one in more."""
+    if len(y) <= MOST:
+        return torch.arange(len(y))
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
+    members = [order[y[order] == c] for c in range(k)]
+    kept = [m[: max(LEAST, MOST * len(m) // len(y))] for m in members]
+    return torch.cat(kept).sort().values

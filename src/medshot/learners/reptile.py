@@ -65,6 +65,8 @@ class Reptile(MAML):
         """Half the squared distance between the start and where training from it ends."""
         everything = episode.support + episode.query
         start = self.start(everything.x, episode.task)
+        if everything.y.ndim == 1:  # each class is spread over the batches
+            everything = everything[everything.y.argsort(stable=True)]
         batches = min(self.batches, len(everything))
         parts = [everything[first::batches] for first in range(batches)]
         with torch.no_grad():

@@ -3,7 +3,8 @@
 They read counts of sites, a row an image and a column a class: those where claim and truth agree,
 those claimed, those true. Class 0, the background, is not judged: on most images it is nearly all.
 A class that is neither on an image nor claimed there says nothing, and is left out of the mean; one
-that is claimed where it is not has overlap 0.
+that is claimed where it is not has overlap 0. An image on which nothing is marked and nothing
+claimed is right: 1.
 """
 
 from types import MappingProxyType
@@ -22,12 +23,12 @@ def dice(both: Counts, claimed: Counts, true: Counts) -> float:
 
     Source: Dice 1945, Ecology 26, 297-302.
     """
-    return _mean(_share(2 * both, claimed + true))
+    return float(by_image(both, claimed, true).mean())
 
 
 def intersection_over_union(both: Counts, claimed: Counts, true: Counts) -> float:
     """|A and B| / |A or B|, in the same order: Jaccard 1912, New Phytologist 11, 37-50."""
-    return _mean(_share(both, claimed + true - both))
+    return float(_mean_of_classes(_share(both, claimed + true - both)).mean())
 
 
 def overlaps(
@@ -43,23 +44,19 @@ def overlaps(
 
 
 def by_image(both: Counts, claimed: Counts, true: Counts) -> Float[ndarray, "n"]:
-    """The Dice score of each image, NaN where there is nothing to judge."""
-    shares = _share(2 * both, claimed + true)[:, 1:]
-    judged = np.isfinite(shares).sum(1)
-    total = np.nansum(shares, 1)
-    return np.divide(total, judged, out=np.full(len(total), np.nan), where=judged > 0)
+    """The Dice score of each image."""
+    return _mean_of_classes(_share(2 * both, claimed + true))
 
 
 def _share(part: Counts, whole: Counts) -> Float[ndarray, "n k"]:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def _mean(shares: Float[ndarray, "n k"]) -> float:
-    """Over classes but the background, then over images."""
+def _mean_of_classes(shares: Float[ndarray, "n k"]) -> Float[ndarray, "n"]:
+    """The mean of an image over its classes but background; 1 where there are none."""
     judged = np.isfinite(shares[:, 1:])
     total, count = np.where(judged, shares[:, 1:], 0).sum(1), judged.sum(1)
-    shown = count > 0
-    return float((total[shown] / count[shown]).mean()) if shown.any() else float("nan")
+    return np.divide(total, count, out=np.ones(len(total)), where=count > 0)
 
 
 METRICS: MappingProxyType[str, Metric] = MappingProxyType(

@@ -84,7 +84,7 @@ def _datasets(given: Given | None, encoder: nn.Module) -> list[Dataset]:
 
 
 def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:
-    if len(dataset.labels) >= ENOUGH_CLASSES * way:
+    if not dataset.task().on_grid and len(dataset.labels) >= ENOUGH_CLASSES * way:
         return split_classes(dataset, 0.2, seed)
     return split_patients(dataset, 0.2, seed)
 

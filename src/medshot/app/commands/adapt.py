@@ -65,7 +65,7 @@ def adapt(
             predictor, report = adapted(made, dataset, typed(), seen)
         predictor.save(staging)
         write_report(report, staging / "report.html")
-    answers = "answers.csv" if report.confusion else "answers"
+    answers = "answers" if predictor.known_card().task.on_grid else "answers.csv"
     say(report.summary)
     for warning in report.warnings:
         say(warning, start="  - ")

@@ -38,10 +38,10 @@ def evaluate(
         None, help="With --data: classes an episode.", show_default="all"
     ),
     shot: int | None = typer.Option(
-        None, help="With --data: support images a class.", show_default="5"
+        None, help="With --data: support images a class (masks: in all).", show_default="5"
     ),
     query: int | None = typer.Option(
-        None, help="With --data: query images a class.", show_default="10"
+        None, help="With --data: query images a class (masks: in all).", show_default="10"
     ),
     episodes: int | None = typer.Option(
         None, min=1, help="With --data: how many episodes.", show_default="600"
@@ -74,6 +74,10 @@ def evaluate(
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
     kind = kind_of(data[0], task) if data else Classification.kind
+    if way is not None and kind != Classification.kind:
+        raise ConfigError("--way is for labels: with masks, every episode has all classes.")
+    if protocol and task:
+        raise ConfigError(f"The protocol {protocol} fixes the kind of task: leave --task out.")
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
     if protocol and given:  # silently not used, they would mislead

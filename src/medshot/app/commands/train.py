@@ -25,8 +25,8 @@ def train(
         [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
     ),
     way: int = typer.Option(5, help="Classes an episode (a set with fewer gives all it has)."),
-    shot: int = typer.Option(5, help="Support images a class."),
-    query: int = typer.Option(5, help="Query images a class."),
+    shot: int = typer.Option(5, help="Support images a class (with masks, in all)."),
+    query: int = typer.Option(5, help="Query images a class (with masks, in all)."),
     steps: int = typer.Option(1000, help="Meta-training steps."),
     meta_batch: int = typer.Option(1, help="Episodes a step."),
     lr: float = typer.Option(1e-3, help="Rate of Adam."),

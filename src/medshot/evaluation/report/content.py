@@ -68,7 +68,7 @@ class MaskExample:
     truth: Pixels
     answer: Pixels
     score: float
-    """The Dice score; NaN where nothing is marked in either."""
+    """The Dice score."""
     patient: str | None = None
     name: str = ""
 
