@@ -57,7 +57,7 @@ def adapted(
         support=support_of_masks(dataset) if card.task.on_grid else support_of(dataset),
         warnings=(*warnings, NO_DOUBT),
         provenance=provenance_of(card, _options(learner, chosen), command),
-        **(_measured(dataset, judged, learner) if judged else {}),
+        **(_measured(dataset, judged) if judged else {}),
     )
     summary = summary_sentence(report) + _choice(learner, chosen)
     return predictor, replace(report, summary=summary)
@@ -104,15 +104,14 @@ def _choice(learner: Learner, chosen: Learner) -> str:
     )
 
 
-def _measured(dataset: Dataset, judged: dict[str, OutOfFold], learner: Learner) -> dict[str, Any]:
+def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
     shown = _masks if first.task.on_grid else _labels
-    return {"metrics": table, "differences": differences, **shown(dataset, first, learner)}
+    return {"metrics": table, "differences": differences, **shown(dataset, first)}
 
 
-def _labels(dataset: Dataset, first: OutOfFold, learner: Learner) -> dict[str, Any]:
-    del learner
+def _labels(dataset: Dataset, first: OutOfFold) -> dict[str, Any]:
     return {
         "confusion": confusion_of(dataset.labels, first.probabilities, first.y),
         "reliability": reliability_of(first.probabilities, first.y),
@@ -122,8 +121,8 @@ def _labels(dataset: Dataset, first: OutOfFold, learner: Learner) -> dict[str, A
     }
 
 
-def _masks(dataset: Dataset, first: OutOfFold, learner: Learner) -> dict[str, Any]:
-    answered = dataset.at(learner.encoder.channels, first.y.shape[-1])  # type: ignore[arg-type]
+def _masks(dataset: Dataset, first: OutOfFold) -> dict[str, Any]:
+    answered = dataset.at(dataset.preprocessing.channels, first.y.shape[-1])
     return {
         "masks": mask_examples(answered, first),
         "examples_note": _unseen(dataset, first) + " The worst come first, then some others: look "

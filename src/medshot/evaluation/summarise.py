@@ -29,15 +29,16 @@ def support_of(dataset: Dataset) -> r.Support:
         for c in range(len(dataset.labels))
         for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
     ]
+    pictures = [(i, dataset.x[i].numpy(), dataset.labels[dataset.y[i]]) for i in shown]
+    return support_showing(dataset, pictures)
+
+
+def support_showing(dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]]) -> r.Support:
+    """How much there is of `dataset`, and these pictures: of which image, and under what heading."""
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
-        r.SupportImage(
-            dataset.x[i].numpy(),
-            dataset.labels[dataset.y[i]],
-            patient_of(dataset, i),
-            name_of(dataset, i),
-        )
-        for i in shown
+        r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
+        for i, pixels, heading in pictures
     )
     return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
 

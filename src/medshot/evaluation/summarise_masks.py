@@ -8,7 +8,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.outline import outlined
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import name_of, patient_of
+from medshot.evaluation.summarise import name_of, patient_of, support_showing
 from medshot.tasks.overlap import by_image
 
 SHOWN_SUPPORT = 12
@@ -18,17 +18,9 @@ SHOWN_OTHERS = 3
 
 def support_of_masks(dataset: Dataset) -> r.Support:
     """The first images with what is marked on them, and how many there are."""
-    known = dataset.groups[dataset.groups >= 0].unique()
-    images = tuple(
-        r.SupportImage(
-            _drawn(dataset, i, dataset.y[i].numpy()),
-            "With their masks",
-            patient_of(dataset, i),
-            name_of(dataset, i),
-        )
-        for i in range(min(SHOWN_SUPPORT, len(dataset)))
-    )
-    return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
+    shown = range(min(SHOWN_SUPPORT, len(dataset)))
+    pictures = [(i, _drawn(dataset, i, dataset.y[i].numpy()), "With their masks") for i in shown]
+    return support_showing(dataset, pictures)
 
 
 def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.MaskExample, ...]:

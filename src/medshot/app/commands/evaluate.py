@@ -66,23 +66,11 @@ def evaluate(
     from medshot.app.measure import form_of, measured, planned
     from medshot.app.show import console, plain, results_table, tell
     from medshot.app.threads import one_thread
-    from medshot.core.errors import ConfigError
     from medshot.core.files import refuse_taken, write_text
-    from medshot.data.load import kind_of
-    from medshot.tasks import Classification
 
-    if bool(protocol) == bool(data) or len(data) > 1:
-        raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
-    kind = kind_of(data[0], task) if data else Classification.kind
-    if way is not None and kind != Classification.kind:
-        raise ConfigError("--way is for labels: with masks, every episode has all classes.")
-    if protocol and task:
-        raise ConfigError(f"The protocol {protocol} fixes the kind of task: leave --task out.")
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
-    if protocol and given:  # silently not used, they would mislead
-        fixed = ", ".join(f"--{name}" for name in given)
-        raise ConfigError(f"The protocol {protocol} fixes its numbers: leave {fixed} out.")
+    kind = _kind(protocol, data, task, given)
     if json_file:
         refuse_taken(json_file)
     torch.manual_seed(seed)
@@ -96,3 +84,22 @@ def evaluate(
     if json_file:
         write_text(json_file, json.dumps(record, indent=2, allow_nan=False) + "\n")
         tell(f"Written: {json_file}")
+
+
+def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:
+    """The kind of task; refuses options that would silently not be used, and mislead."""
+    from medshot.core.errors import ConfigError
+    from medshot.data.load import kind_of
+    from medshot.tasks import Classification
+
+    if bool(protocol) == bool(data) or len(data) > 1:
+        raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
+    fixed = [f"--{name}" for name in (*given, *(["task"] if task else []))]
+    if protocol and fixed:
+        raise ConfigError(
+            f"The protocol {protocol} fixes its numbers: leave {', '.join(fixed)} out."
+        )
+    kind = kind_of(data[0], task) if data else Classification.kind
+    if "way" in given and kind != Classification.kind:
+        raise ConfigError("--way is for labels: with masks, every episode has all classes.")
+    return kind
