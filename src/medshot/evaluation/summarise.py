@@ -34,7 +34,7 @@ def support_of(dataset: Dataset) -> r.Support:
 
 
 def support_showing(dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]]) -> r.Support:
-    """How much there is of `dataset`, and these pictures: of which image, and under what heading."""
+    """How much there is of `dataset`, and these pictures: of which image, under what heading."""
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
         r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
