@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from medshot.data.dataset import Dataset
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
-    from medshot.data.sample_masks import MaskEpisodes
+    from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
@@ -32,8 +32,8 @@ _HOME = {
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
+    "ImageEpisodes": "medshot.data.sample_images",
     "Learner": "medshot.core.learner",
-    "MaskEpisodes": "medshot.data.sample_masks",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
     "Prediction": "medshot.core.prediction",
@@ -60,8 +60,8 @@ __all__ = [
     "Episode",
     "EpisodeSampler",
     "Examples",
+    "ImageEpisodes",
     "Learner",
-    "MaskEpisodes",
     "MaskPrediction",
     "MedshotError",
     "Prediction",

@@ -3,7 +3,7 @@
 import pytest
 
 from medshot.core.errors import ConfigError
-from medshot.core.task import TASKS, task_of
+from medshot.core.task import TASKS, is_share, task_of
 from medshot.tasks import Classification
 
 
@@ -19,3 +19,8 @@ def test_an_unknown_kind_gets_a_suggestion():
 
 def test_every_kind_is_under_its_own_name():
     assert all(cls.kind == kind for kind, cls in TASKS.items())
+
+
+def test_a_metric_with_a_unit_is_no_share():
+    assert is_share("Dice")
+    assert not is_share("PSNR (dB)")

@@ -114,9 +114,9 @@ def test_a_small_mark_is_a_class_also_where_a_small_form_loses_it(folder):
     found = medshot.load(folder, size=4)
     assert found.labels == ("background", "1", "2")
     assert found.counts()["2"] == 0
-    with pytest.raises(DataError, match=r"2 are in no mask at this size"):
-        medshot.MaskEpisodes(found, shot=1)
-    assert medshot.MaskEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
+    with pytest.raises(DataError, match=r"2 are on no image, or too small"):
+        medshot.ImageEpisodes(found, shot=1)
+    assert medshot.ImageEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
 
 
 def test_of_one_image_with_two_masks_the_first_is_kept_and_a_note_says_so(folder):
@@ -144,8 +144,8 @@ def test_masks_are_split_by_patient_and_not_by_class(folder):
 
 def test_what_is_for_labels_refuses_masks_in_words(folder):
     data = medshot.load(folder, size=16)
-    episodes = medshot.MaskEpisodes(data, shot=1)
-    with pytest.raises(DataError, match="MaskEpisodes"):
+    episodes = medshot.ImageEpisodes(data, shot=1)
+    with pytest.raises(DataError, match="ImageEpisodes"):
         medshot.EpisodeSampler(data, way=2, shot=1, query=1)
     with pytest.raises(TaskError, match="masks would stay"):
         Shifted(episodes, 2).episode(0)
@@ -156,13 +156,13 @@ def test_what_is_for_labels_refuses_masks_in_words(folder):
 def test_masks_are_scored_by_their_overlap_in_the_form_of_the_encoder(folder):
     data = medshot.load(folder, size=32)
     learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
-    found = evaluate(learner, medshot.MaskEpisodes(data, shot=1, query=2), episodes=3)
+    found = evaluate(learner, medshot.ImageEpisodes(data, shot=1, query=2), episodes=3)
     assert found.leading == "Dice"
     assert found.episodes["size"] == 16  # what is drawn may depend on it
     assert found.scores["Dice"].shape == (3,)
     assert (found.scores["IoU"] <= found.scores["Dice"]).all()
     judged = cross_validate(learner, data)
-    assert judged.probabilities.shape == (4, 2, 16, 16)
+    assert judged.decoded.shape == (4, 2, 16, 16)
     assert judged.interval("Dice").low <= judged.interval("Dice").mean
 
 
@@ -173,7 +173,7 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     learner = medshot.build("prototypical", encoder=encoder, distance="mean-squared")
     with pytest.raises(DataError, match="could not be drawn"):
         medshot.train(learner, one, val=two, shot=1, query=1, steps=1)  # one patient each
-    both = medshot.MaskEpisodes(data, shot=1)
+    both = medshot.ImageEpisodes(data, shot=1)
     run = medshot.train(learner, both, val=both, steps=8, val_every=4, val_episodes=2)
     assert run.about["seen"][0]["hash"] == data.hash
     assert run.history[-1]["val_loss"] < 2

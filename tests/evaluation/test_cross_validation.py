@@ -99,14 +99,14 @@ def test_it_agrees_with_a_slow_loop() -> None:
         for i in held.tolist():
             predictor = learner.adapt(dataset.examples(rest), Classification(3))
             odds = predictor(dataset.examples(slice(i, i + 1)).x).double().softmax(1)[0]
-            assert found.probabilities[i] == pytest.approx(odds.detach().numpy(), abs=1e-6)
+            assert found.decoded[i] == pytest.approx(odds.detach().numpy(), abs=1e-6)
     assert found.folds == len(folds)
 
 
 def test_it_is_deterministic() -> None:
     learner = build("linear-probe", encoder=toys.conv4())
     first, second = (cross_validate(learner, _separable()) for _ in range(2))
-    assert np.array_equal(first.probabilities, second.probabilities)
+    assert np.array_equal(first.decoded, second.decoded)
     for metric in METRICS:
         assert first.interval(metric) == second.interval(metric)
 
@@ -118,7 +118,7 @@ def test_intervals_hold_the_value_and_are_wider_for_fewer_patients(seed: int) ->
     for metric, score in METRICS.items():
         for found in (few, many):
             interval = found.interval(metric)
-            assert interval.mean == score(found.probabilities, found.y)
+            assert interval.mean == score(found.decoded, found.y)
             assert interval.low <= interval.mean <= interval.high
         assert many.interval(metric).half < few.interval(metric).half
     assert few.interval("accuracy").n == 10
@@ -134,7 +134,7 @@ def test_the_interval_is_that_of_a_slow_bootstrap() -> None:
             patients = np.unique(found.groups[found.y == c])
             for patient in rng.choice(patients, len(patients)):
                 index += np.flatnonzero(found.groups == patient).tolist()
-        values.append(METRICS["accuracy"](found.probabilities[index], found.y[index]))
+        values.append(METRICS["accuracy"](found.decoded[index], found.y[index]))
     low, high = np.percentile(values, (2.5, 97.5))
     interval = found.interval("accuracy")
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.03)

@@ -27,7 +27,7 @@ def test_probabilities_are_attention_summed_over_labels_and_need_no_equal_classe
         for share, y in zip(attention, support.y, strict=True):
             slow[y] += share
         torch.testing.assert_close(output[i].exp(), slow, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(ep.task.probabilities(output)[i], slow, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(ep.task.decode(output)[i], slow, atol=1e-5, rtol=1e-4)
 
 
 def test_the_loss_is_minus_the_logarithm_of_the_attention_to_the_right_class():

@@ -60,7 +60,7 @@ def divination() -> Iterator[Task]:
         def check(self, target):
             pytest.fail("to be refused before the targets are looked at")
 
-        loss = probabilities = answer = check
+        loss = decode = answer = check
 
     yield Divination(3)
     del TASKS["divination"]

@@ -43,7 +43,7 @@ def test_loss_is_the_mean_of_minus_log_probability():
         for row, t in zip(output.tolist(), target.tolist(), strict=True)
     )
     assert task.loss(output, target).item() == pytest.approx(slow / 5, rel=1e-5)
-    probabilities = task.probabilities(output)
+    probabilities = task.decode(output)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(5))
     picked = probabilities[torch.arange(5), target]
     torch.testing.assert_close(-picked.log().mean(), task.loss(output, target))

@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medshot.app.kinds import kind_called
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import PARTS, names, options_of
+from medshot.data.folders.kinds import USUAL
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.select import Auto
-from medshot.tasks import Classification, Segmentation
 from medshot.training.run import is_run, load_run
 
-ENCODER = {Classification.kind: "conv4", Segmentation.kind: "unet"}
 OF = "encoder."  # what an option of the encoder begins with
 WORDS = {"None": None, "True": True, "False": False}  # as `learners --options` says
-HEADS = ("linear-probe", "lda", "nearest-centroid")
 
 
 def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) -> Learner:
@@ -44,7 +43,7 @@ def run_or_learner(
     given: str,
     encoder: str | None,
     options: Sequence[str],
-    kind: str = Classification.kind,
+    kind: str = USUAL,
     **form: Any,
 ) -> Learner:
     """The meta-trained learner of a run's folder, or a named one, for tasks of `kind`."""
@@ -53,7 +52,7 @@ def run_or_learner(
             raise ConfigError("A run has its encoder and options: leave --encoder and --set out.")
         return load_run(given).learner
     if given in learners() or given.replace("-", "_") in missing():
-        return named_learner(given, encoder or ENCODER[kind], options, **form)
+        return named_learner(given, encoder or kind_called(kind).encoder, options, **form)
     if Path(given).exists():
         raise ConfigError(
             f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "
@@ -62,34 +61,14 @@ def run_or_learner(
     raise unknown(given, learners(), kind="learner, and no folder of a run,")
 
 
-def automatic(
-    encoder: str | None = None, options: Sequence[str] = (), kind: str = Classification.kind
-) -> Auto:
-    """What `--learner auto` chooses from.
-
-    Three heads on an untrained encoder and on pixels; for masks, a linear probe on filters and a
-    U-Net that is trained from scratch.
-    """
+def automatic(encoder: str | None = None, options: Sequence[str] = (), kind: str = USUAL) -> Auto:
+    """What `--learner auto` chooses from, for tasks of `kind`."""
     if encoder or options:
         raise ConfigError(
             "auto chooses the encoder and the options: leave --encoder and --set out, or name a "
             "learner, --learner linear-probe for one."
         )
-    if kind == Segmentation.kind:
-        probe = build("linear-probe", encoder=build_encoder("filters"))
-        unet = build_encoder("unet", width=8, depth=3)
-        return Auto(
-            [probe, build("finetune", encoder=unet, lr=0.01, steps=100, batch=8)], folds=2
-        ).eval()
-    encoders = (build_encoder("conv4", width=32, halve="stride"), build_encoder("pixels", reduce=2))
-    return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
-
-
-def simplest_encoder(kind: str, **form: Any) -> Encoder:
-    """What the baseline beside everything looks at: pixels; for masks, filters around each."""
-    if kind == Segmentation.kind:
-        return build_encoder("filters", **form)
-    return build_encoder("pixels", **form)
+    return kind_called(kind).candidates()
 
 
 def refuse_transductive(learner: Learner) -> None:

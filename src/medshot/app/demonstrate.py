@@ -154,7 +154,7 @@ def _report(
 ) -> Report:
     first = next(iter(judged.values()))
     card = predictor.known_card()
-    odds = card.task.probabilities(predictor(queries.examples().x).double()).numpy()
+    odds = card.task.decode(predictor(queries.examples().x).double()).numpy()
     y = queries.y.numpy()
     table, differences = from_episodes(judged, Classification(WAY))
     episodes = first.episodes

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.app.choose import describe, simplest_encoder
+from medshot.app.choose import describe
+from medshot.app.kinds import kind_called
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
-from medshot.data.episodes import episodes_of
-from medshot.data.load import kind_of, load_one
-from medshot.data.sample import EpisodeSampler
-from medshot.data.sample_masks import MaskEpisodes
+from medshot.data.dataset import DrawnEpisodes
+from medshot.data.folders.kinds import kind_of
+from medshot.data.load import load_one
 from medshot.evaluation.protocol import protocol as named_protocol
 from medshot.evaluation.run import Result, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired
@@ -27,7 +27,7 @@ class Plan:
     """Which episodes, how many, under what name, and in what form the protocol wants images."""
 
     name: str
-    sampler: EpisodeSampler | MaskEpisodes
+    sampler: DrawnEpisodes
     episodes: int
     form: dict[str, Any]
     about: dict[str, Any]
@@ -59,8 +59,8 @@ def planned(
     with busy(f"reading {data[0]}"):
         dataset = load_one(data[0], task=kind_of(data[0], task))
     ways = way or len(dataset.labels)
-    sampler = episodes_of(dataset, way=ways, shot=shot, query=query, seed=seed)
-    name = f"{shot}-shot" if dataset.task().on_grid else f"{ways}-way {shot}-shot"
+    sampler = dataset.episodes(way=ways, shot=shot, query=query, seed=seed)
+    name = f"{shot}-shot" if not dataset.by_class else f"{ways}-way {shot}-shot"
     return Plan(f"{dataset.name} {name}", sampler, episodes, {}, {})
 
 
@@ -73,8 +73,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
     probe = build("linear-probe", encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
-    kind = plan.sampler.dataset.task().kind
-    pixels = build("linear-probe", encoder=simplest_encoder(kind, **form))
+    pixels = kind_called(plan.sampler.dataset.task().kind).baseline(**form)
     results: dict[str, Result] = {}
     for each in (first, probe, pixels):
         name = describe(each)

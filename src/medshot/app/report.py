@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from medshot.app.choose import describe, simplest_encoder
+from medshot.app.choose import describe
+from medshot.app.kinds import kind_called
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
@@ -15,16 +16,7 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence
 from medshot.evaluation.run import refuse_seen
-from medshot.evaluation.summarise import (
-    confusion_of,
-    examples_of,
-    from_folds,
-    provenance_of,
-    reliability_of,
-    support_of,
-)
-from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
-from medshot.learners.registry import build
+from medshot.evaluation.summarise import from_folds, provenance_of
 from medshot.select import Auto
 
 AUTO = "auto"
@@ -54,7 +46,7 @@ def adapted(
     card = predictor.known_card()
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
-        support=support_of_masks(dataset) if card.task.on_grid else support_of(dataset),
+        support=kind_called(card.task.kind).support(dataset),
         warnings=(*warnings, NO_DOUBT),
         provenance=provenance_of(card, _options(learner, chosen), command),
         **(_measured(dataset, judged) if judged else {}),
@@ -73,13 +65,8 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
     """The learner and the baseline (a linear probe on raw pixels or on filters), out of fold."""
-    form: dict[str, Any] = {
-        name: getattr(dataset.preprocessing, name) for name in ("channels", "size")
-    }
-    task = dataset.task()
-    if not task.on_grid:
-        form["reduce"] = 2 if form["size"] % 2 == 0 else 1
-    probe = build("linear-probe", encoder=simplest_encoder(task.kind, **form))
+    form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
+    probe = kind_called(dataset.task().kind).baseline(**form)
     name = AUTO if isinstance(learner, Auto) else describe(learner)
     found = {name: cross_validate(learner, dataset)}
     if describe(probe) != name:
@@ -107,28 +94,8 @@ def _choice(learner: Learner, chosen: Learner) -> str:
 def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
-    shown = _masks if first.task.on_grid else _labels
-    return {"metrics": table, "differences": differences, **shown(dataset, first)}
-
-
-def _labels(dataset: Dataset, first: OutOfFold) -> dict[str, Any]:
-    return {
-        "confusion": confusion_of(dataset.labels, first.probabilities, first.y),
-        "reliability": reliability_of(first.probabilities, first.y),
-        "examples": examples_of(dataset, first.probabilities),
-        "examples_note": _unseen(dataset, first) + " Half of those shown are wrong ones where "
-        "there are as many: look at the table for how often that happens.",
-    }
-
-
-def _masks(dataset: Dataset, first: OutOfFold) -> dict[str, Any]:
-    answered = dataset.at(dataset.preprocessing.channels, first.y.shape[-1])
-    return {
-        "masks": mask_examples(answered, first),
-        "examples_note": _unseen(dataset, first) + " The worst come first, then some others: look "
-        "at the table for how well it does in all. Class numbers have colours: 1 orange, 2 blue, "
-        "3 green.",
-    }
+    shown = kind_called(first.task.kind).shown(dataset, first, _unseen(dataset, first))
+    return {"metrics": table, "differences": differences, **shown}
 
 
 def _unseen(dataset: Dataset, first: OutOfFold) -> str:
@@ -138,13 +105,9 @@ def _unseen(dataset: Dataset, first: OutOfFold) -> str:
 
 
 def _warnings(dataset: Dataset) -> list[str]:
-    counts = dataset.counts()
-    found = []
-    if len(dataset) < FEW:
-        found.append(f"Only {len(dataset)} images: the intervals are wide, and so is the truth.")
-    if not dataset.task().on_grid and max(counts.values()) > 3 * min(counts.values()):
-        found.append("The classes are very unequal: look at balanced accuracy, not at accuracy.")
-    return found
+    few = f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
+    found = [few] if len(dataset) < FEW else []
+    return [*found, *kind_called(dataset.task().kind).warnings(dataset)]
 
 
 def _options(learner: Learner, chosen: Learner) -> dict[str, str]:

@@ -11,10 +11,11 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from medshot.core.task import is_share
 from medshot.evaluation.report import MetricsTable
 from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
-from medshot.evaluation.statistics import paired
+from medshot.evaluation.statistics import Interval, paired
 
 FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, the first speaks for all
 console = Console(highlight=False, markup=False, emoji=False, quiet=not FIRST)
@@ -42,7 +43,7 @@ def plain(text: str) -> str:
 
 
 def results_table(results: Mapping[str, Result], title: str) -> Table:
-    """Metrics in percent with intervals, a learner a row, and the paired difference to it."""
+    """Metrics with intervals (shares in percent), a learner a row, the paired difference beside."""
     first, *_ = results.values()
     table = Table(
         title=title,
@@ -54,11 +55,12 @@ def results_table(results: Mapping[str, Result], title: str) -> Table:
     )
     table.add_column("learner", overflow="fold", min_width=16)
     for metric in first.scores:
-        table.add_column(metric.replace(" ", "\n") + " %", justify="right", no_wrap=True)
+        unit = " %" if is_share(metric) else ""
+        table.add_column(metric.replace(" ", "\n") + unit, justify="right", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
     for name, result in results.items():
         found = [result.interval(metric) for metric in first.scores]
-        cells = [f"{100 * i.mean:.2f} ± {100 * i.half:.2f}" for i in found]
+        cells = [_cell(metric, i) for metric, i in zip(first.scores, found, strict=True)]
         label = f"{name} (transductive)" if result.transductive else name
         table.add_row(label, *cells, "" if result is first else _difference(first, result))
     return table
@@ -91,4 +93,9 @@ def busy(what: str) -> Iterator[None]:
 
 def _difference(first: Result, second: Result) -> str:
     found = paired(first.scores[first.leading], second.scores[first.leading])
-    return f"{100 * found.mean:+.2f} ± {100 * found.half:.2f}"
+    return _cell(first.leading, found, "+")
+
+
+def _cell(metric: str, found: Interval, sign: str = "") -> str:
+    by = 100 if is_share(metric) else 1
+    return f"{by * found.mean:{sign}.2f} ± {by * found.half:.2f}"

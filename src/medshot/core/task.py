@@ -20,7 +20,7 @@ from medshot.core.errors import unknown
 if TYPE_CHECKING:
     from medshot.core.predictor import Card
 
-Metric = Callable[..., float]  # of a task's evidence: higher is better, in [0, 1]
+Metric = Callable[..., float]  # of a task's evidence
 TASKS: dict[str, type["Task"]] = {}
 
 
@@ -35,7 +35,7 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
-    metrics: ClassVar[Mapping[str, Metric]]  # the first is what methods are compared by
+    metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -60,20 +60,25 @@ class Task(ABC):
         """The answer for the image in `path`, whose output this is, as a user gets it."""
 
     @abstractmethod
-    def probabilities(self, output: Tensor) -> Tensor:
-        """The outputs as probabilities, in the same shape."""
+    def decode(self, output: Tensor) -> Tensor:
+        """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
 
-    def evidence(self, probabilities: ndarray, target: ndarray) -> tuple[ndarray, ...]:
-        """What the metrics read, a row an image: by default probabilities and targets themselves.
+    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+        """What the metrics read, a row an image: by default the decoded outputs and the targets.
 
         A task with many sites an image gives counts, so that images can be drawn again cheaply.
         """
-        return probabilities, target
+        return decoded, target
 
     def chance(self, metric: str) -> float | None:
         """What `metric` is for somebody who guesses, where that is known."""
         del metric
         return None
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share in [0, 1]: if not, its name ends with its unit, `PSNR (dB)`."""
+    return not metric.endswith(")")
 
 
 def task_of(kind: str, n_outputs: int) -> Task:

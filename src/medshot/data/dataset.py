@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
+from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ShapeError
 from medshot.core.predictor import Card
 from medshot.core.task import Task
@@ -38,6 +38,7 @@ class Dataset:
     rows: tuple[Row, ...] = ()  # the files, where there are any
     licence: str = "not stated"
     notes: tuple[str, ...] = field(default=())  # doubts that a report must repeat
+    by_class: ClassVar[bool] = True  # an episode has so many images a class; False: so many in all
 
     def __len__(self) -> int:
         return len(self.y)
@@ -110,6 +111,17 @@ class Dataset:
         """What the targets mean: one label an image."""
         return Classification(len(self.labels))
 
+    def episodes(self, *, way: int, shot: int, query: int, seed: int = 0) -> "DrawnEpisodes":
+        """Episodes of `shot` and `query` images for each of `way` classes, or in all."""
+        # The samplers draw from this class, so they know it.
+        if not self.by_class:
+            from medshot.data.sample_images import ImageEpisodes  # noqa: PLC0415
+
+            return ImageEpisodes(self, shot=shot, query=query, seed=seed)
+        from medshot.data.sample import EpisodeSampler  # noqa: PLC0415
+
+        return EpisodeSampler(self, way=way, shot=shot, query=query, seed=seed)
+
     def about(self) -> dict[str, Any]:
         """What a result says of its data."""
         known = self.groups[self.groups >= 0].unique()
@@ -120,6 +132,29 @@ class Dataset:
             "hash": self.hash,
             "licence": self.licence,
         }
+
+
+@runtime_checkable
+class DrawnEpisodes(Protocol):
+    """Endless numbered episodes that are drawn from one data set."""
+
+    dataset: Dataset
+
+    def episode(self, i: int) -> Episode:
+        """Episode number `i`."""
+        ...
+
+    def at(self, channels: int, size: int) -> "DrawnEpisodes":
+        """Such episodes of the same data in another form."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that, with the data, determines the episodes."""
+        ...
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of the first `episodes` of them."""
+        ...
 
 
 def shown(y: Shaped[Tensor, "n *s"], k: int) -> Bool[Tensor, "n k"]:

@@ -3,14 +3,9 @@
 from pathlib import Path
 from typing import overload
 
-from medshot.core.errors import DataError, unknown
+from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
-from medshot.data.finding import TABLE
-from medshot.data.folder import labelled, masked
-from medshot.data.table import columns_of
-from medshot.tasks import Classification, Segmentation
-
-READERS = {Classification.kind: labelled, Segmentation.kind: masked}
+from medshot.data.folders.kinds import USUAL, kind_of, reader_of
 
 
 @overload
@@ -62,18 +57,7 @@ def load_one(
     folder: Path,
     channels: int | None = None,
     size: int | None = None,
-    task: str = Classification.kind,
+    task: str = USUAL,
 ) -> Dataset:
     """The data set in one folder."""
-    return READERS[task](folder, channels, size)
-
-
-def kind_of(folder: Path, task: str | None = None) -> str:
-    """The kind of task that was asked for, or else what the columns of labels.csv say."""
-    if task:
-        if task not in READERS:
-            raise unknown(task, READERS, kind="task that a folder can be loaded for")
-        return task
-    columns = columns_of(folder / TABLE)
-    masks = "mask" in columns and "label" not in columns
-    return Segmentation.kind if masks else Classification.kind
+    return reader_of(task)(folder, channels, size)

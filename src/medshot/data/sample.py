@@ -161,8 +161,10 @@ class EpisodeSampler:
     def _check(self) -> None:
         counts = self.dataset.counts()
         asked = 1 if self.query is None else self.query
-        if self.dataset.y.ndim != 1:
-            raise DataError(f"{self.dataset.name} has masks, not labels: take `MaskEpisodes`.")
+        if not self.dataset.by_class:
+            raise DataError(
+                f"{self.dataset.name} has no labels of whole images: take `ImageEpisodes`."
+            )
         if self.way < 2 or self.low < 1 or self.high < self.low or asked < 1:
             raise ConfigError("way is at least 2, shot and query at least 1.")
         if len(counts) < self.way:

@@ -28,6 +28,7 @@ class Segmented(Dataset):
     """Images and, on the same grid, the class of every pixel: `labels[0]` is background."""
 
     y: UInt8[Tensor, "n h w"]
+    by_class = False
 
     def counts(self) -> dict[str, int]:
         """On how many images each class is seen."""

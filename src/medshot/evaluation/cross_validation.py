@@ -30,7 +30,7 @@ AGAIN = 10  # other shuffles, where one leaves a class out of a rest
 class OutOfFold:
     """The answer for every image by a predictor that did not learn from its patient."""
 
-    probabilities: Float[ndarray, "n k *s"]
+    decoded: Float[ndarray, "n k *s"]
     y: Int[ndarray, "n *s"]
     groups: Int[ndarray, "n"]
     folds: int
@@ -50,7 +50,7 @@ class OutOfFold:
     @cached_property
     def evidence(self) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image."""
-        return self.task.evidence(self.probabilities, self.y)
+        return self.task.evidence(self.decoded, self.y)
 
     def _around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
         """The central 95 % of `drawn`, widened where needed to hold the value itself."""
@@ -99,7 +99,7 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
         support = fitted.subset(rest).support(encoder)[0]
         with torch.no_grad():
             output = learner.adapt(support, task)(fitted.examples(held).x)
-        found[held.numpy()] = task.probabilities(output.double()).numpy()
+        found[held.numpy()] = task.decode(output.double()).numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
     return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())
 

@@ -16,9 +16,8 @@ from medshot.core.errors import LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import eval_mode
 from medshot.core.store import versions
-from medshot.data.dataset import Dataset
+from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.sample import EpisodeSampler
-from medshot.data.sample_masks import MaskEpisodes
 from medshot.evaluation.encoded import can_be_encoded, encoded
 from medshot.evaluation.statistics import Interval, mean_interval
 
@@ -127,13 +126,13 @@ def _scores(learner: Learner, episode: Episode) -> dict[str, float]:
     like = next(learner.parameters(), torch.zeros(()))
     support, query = episode.support.to(like), episode.query.to(like)
     output = learner.learn(support, task)(query.x)
-    probabilities = task.probabilities(output.double()).cpu().numpy()
-    evidence = task.evidence(probabilities, query.y.cpu().numpy())
+    decoded = task.decode(output.double()).cpu().numpy()
+    evidence = task.evidence(decoded, query.y.cpu().numpy())
     return {metric: score(*evidence) for metric, score in task.metrics.items()}
 
 
 def _fitted(encoder: nn.Module, source: NumberedEpisodes) -> NumberedEpisodes:
     channels, size = getattr(encoder, "channels", None), getattr(encoder, "size", None)
-    if isinstance(source, EpisodeSampler | MaskEpisodes) and channels and size:
+    if isinstance(source, DrawnEpisodes) and channels and size:
         return source.at(channels, size)
     return source

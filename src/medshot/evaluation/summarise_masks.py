@@ -32,7 +32,7 @@ def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.
     order = np.argsort(scores, kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
     chosen = [int(i) for i in (*order[:SHOWN_WORST], *rest)]
-    answers = found.probabilities.argmax(1)
+    answers = found.decoded.argmax(1)
     return tuple(
         r.MaskExample(
             dataset.x[i].numpy(),

@@ -105,6 +105,6 @@ def _score(
     found = torch.zeros(len(x), task.n_outputs, *y.shape[1:], dtype=torch.float64)
     for rest, held in folds:
         predictor = learner.learn(Examples(x[rest], y[rest]), task)
-        found[held] = task.probabilities(predictor(x[held]).double()).cpu()
+        found[held] = task.decode(predictor(x[held]).double()).cpu()
     evidence = task.evidence(found.numpy(), y.cpu().numpy())
     return tuple(score(*evidence) for score in task.metrics.values())

@@ -50,13 +50,13 @@ class Classification(Task):
         """Cross-entropy, the mean over images."""
         return F.cross_entropy(output, target)
 
-    def probabilities(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+    def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Softmax."""
         return output.softmax(1)
 
     def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
         """The most probable label, and what all of them have."""
-        values = self.probabilities(output[None])[0].tolist()
+        values = self.decode(output[None])[0].tolist()
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
 

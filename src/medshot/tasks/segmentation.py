@@ -63,29 +63,25 @@ class Segmentation(Task):
         """
         known = target != UNLABELLED
         entropies = F.cross_entropy(output, target, ignore_index=UNLABELLED, reduction="sum")
-        dice = soft_dice(self.probabilities(output), target, known)
+        dice = soft_dice(self.decode(output), target, known)
         return entropies / known.sum().clamp(min=1) + 1 - dice
 
-    def probabilities(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
+    def decode(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Softmax over classes, at every site."""
         return output.softmax(1)
 
     def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> MaskPrediction:
         """The most probable class of every pixel of the file, scores being spread to its grid."""
-        scores = self.probabilities(output[None])
+        scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
         spread = F.interpolate(scores, grid, mode="bilinear", antialias=True)
-        mask = self.decode(spread)[0].byte().cpu().numpy()
+        mask = spread.argmax(1)[0].byte().cpu().numpy()
         return MaskPrediction(str(path), mask, card.labels)
 
-    def evidence(self, probabilities: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Counts of sites, a row an image: agreed, claimed, true (see `medshot.tasks.overlap`)."""
-        claim = probabilities.argmax(1).reshape(len(target), -1)
+        claim = decoded.argmax(1).reshape(len(target), -1)
         return overlaps(claim, target.reshape(len(target), -1), self.n_outputs)
-
-    def decode(self, output: Float[Tensor, "n k *s"]) -> Int[Tensor, "n *s"]:
-        """The most probable class of every site."""
-        return output.argmax(1)
 
 
 def soft_dice(

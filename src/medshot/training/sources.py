@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from medshot.core.errors import DataError
-from medshot.data.dataset import Dataset
-from medshot.data.episodes import episodes_of
-from medshot.data.sample import EpisodeSampler, EpisodeSource, Mixture
-from medshot.data.sample_masks import MaskEpisodes
+from medshot.data.dataset import Dataset, DrawnEpisodes
+from medshot.data.sample import EpisodeSource, Mixture
 from medshot.data.split import split_classes, split_patients
 
 Given = Dataset | Sequence[Dataset] | EpisodeSource
@@ -58,7 +56,7 @@ def seen(source: EpisodeSource) -> list[dict[str, Any]]:
     """The data sets and classes that a source draws from, so that they are not judged on later."""
     if inner := _inside(source):
         return [part for each in inner for part in seen(each)]
-    if not isinstance(source, EpisodeSampler | MaskEpisodes):
+    if not isinstance(source, DrawnEpisodes):
         return []
     return [{"hash": source.dataset.hash, "classes": list(source.dataset.labels)}]
 
@@ -84,7 +82,7 @@ def _datasets(given: Given | None, encoder: nn.Module) -> list[Dataset]:
 
 
 def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:
-    if not dataset.task().on_grid and len(dataset.labels) >= ENOUGH_CLASSES * way:
+    if dataset.by_class and len(dataset.labels) >= ENOUGH_CLASSES * way:
         return split_classes(dataset, 0.2, seed)
     return split_patients(dataset, 0.2, seed)
 
@@ -93,8 +91,8 @@ def _sampled(
     datasets: Sequence[Dataset], *, way: int, shot: int, query: int, seed: int, device: torch.device
 ) -> EpisodeSource:
     samplers = [
-        episodes_of(
-            dataset.to(device), way=_ways(dataset, way, datasets), shot=shot, query=query, seed=seed
+        dataset.to(device).episodes(
+            way=_ways(dataset, way, datasets), shot=shot, query=query, seed=seed
         )
         for dataset in datasets
     ]

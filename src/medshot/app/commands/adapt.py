@@ -39,11 +39,13 @@ def adapt(
     from medshot.app.argv import typed
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner
     from medshot.app.folder import new_folder
+    from medshot.app.kinds import kind_called
     from medshot.app.report import adapted
     from medshot.app.show import busy, console, say, scores_table, tell
     from medshot.app.threads import one_thread
     from medshot.core.learner import Learner
-    from medshot.data.load import kind_of, load_one
+    from medshot.data.folders.kinds import kind_of
+    from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
     from medshot.training.run import is_run, load_run
 
@@ -65,7 +67,6 @@ def adapt(
             predictor, report = adapted(made, dataset, typed(), seen)
         predictor.save(staging)
         write_report(report, staging / "report.html")
-    answers = "answers" if predictor.known_card().task.on_grid else "answers.csv"
     say(report.summary)
     for warning in report.warnings:
         say(warning, start="  - ")
@@ -74,4 +75,4 @@ def adapt(
     tell()
     tell(f"Predictor:  {out}")
     tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {answers}")
+    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {kind_called(kind).out}")

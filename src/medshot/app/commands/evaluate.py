@@ -89,8 +89,7 @@ def evaluate(
 def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:
     """The kind of task; refuses options that would silently not be used, and mislead."""
     from medshot.core.errors import ConfigError
-    from medshot.data.load import kind_of
-    from medshot.tasks import Classification
+    from medshot.data.folders.kinds import USUAL, kind_of
 
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
@@ -99,7 +98,7 @@ def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[
         raise ConfigError(
             f"The protocol {protocol} fixes its numbers: leave {', '.join(fixed)} out."
         )
-    kind = kind_of(data[0], task) if data else Classification.kind
-    if "way" in given and kind != Classification.kind:
+    kind = kind_of(data[0], task) if data else USUAL
+    if "way" in given and kind != USUAL:
         raise ConfigError("--way is for labels: with masks, every episode has all classes.")
     return kind

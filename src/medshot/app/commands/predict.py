@@ -25,12 +25,10 @@ def predict(
 
         medshot predict my_model new_images/ --out answers.csv
     """
-    from medshot.app.answers import Answers
-    from medshot.app.folder import new_folder
-    from medshot.app.mask_answers import MaskAnswers
+    from medshot.app.kinds import kind_called
     from medshot.app.show import errors, plain, progress, tell
     from medshot.core.errors import DataError
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.data.find import find_images
 
@@ -39,24 +37,14 @@ def predict(
     card = predictor.known_card()
     files = find_images(images)
 
-    def fill(answers: Answers | MaskAnswers) -> int:
+    with kind_called(card.task.kind).answers(out, card) as answers:
         for i in progress("predict", range(len(files))):
             try:
                 answers.add(predictor.predict(files[i]))
             except DataError as error:
                 errors.print(plain(f"medshot: {error}"))
                 answers.add_unread(files[i])
-        return answers.unread
-
-    if card.task.on_grid:
-        with new_folder(out) as staging:
-            masks = MaskAnswers(staging, card.labels)
-            unread = fill(masks)
-            masks.close()
-    else:
-        answers = Answers(card.labels)
-        unread = fill(answers)
-        write_text(out, answers.text())
+    unread = answers.unread
     tell(f"{out}: {len(files) - unread} of {len(files)} images predicted")
     if unread:
         raise typer.Exit(1)

@@ -64,10 +64,12 @@ def train(
     """
     import torch
 
-    from medshot.app.choose import ENCODER, named_learner
+    from medshot.app.choose import named_learner
+    from medshot.app.kinds import kind_called
     from medshot.app.show import busy, say, tell
     from medshot.core.errors import ConfigError
-    from medshot.data.load import kind_of, load_one
+    from medshot.data.folders.kinds import kind_of
+    from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
@@ -77,7 +79,7 @@ def train(
     if len(kinds) > 1:
         raise ConfigError(f"The folders hold tasks of several kinds: {', '.join(sorted(kinds))}.")
     kind = kinds.pop()
-    made = named_learner(learner, encoder or ENCODER[kind], set_)
+    made = named_learner(learner, encoder or kind_called(kind).encoder, set_)
     form = {name: getattr(made.encoder, name) for name in ("channels", "size")}
     with busy(f"reading {len(data)} folder(s)"):
         sets = [load_one(folder, **form, task=kind) for folder in data]

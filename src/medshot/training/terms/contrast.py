@@ -65,7 +65,7 @@ def _alike(
     shown = episode.support + episode.query if whole else episode.support
     output = learner.learn(shown, episode.task)(probes)
     with torch.autocast(output.device.type, enabled=False):  # distances are small
-        answers = episode.task.probabilities(output.to(any_tensor(learner).dtype))
+        answers = episode.task.decode(output.to(any_tensor(learner).dtype))
         answers = (answers - answers.mean(0)).flatten(1)
         return answers @ answers.T
 

@@ -1,4 +1,4 @@
-"""Episodes of images with masks, by index, as `medshot.data.sample` has them for labels."""
+"""Episodes of so many images in all, by index: for masks and all that is no label."""
 
 import hashlib
 from typing import Any
@@ -10,16 +10,16 @@ from numpy import ndarray
 
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError, DataError
-from medshot.data.segmented import Segmented
+from medshot.data.dataset import Dataset
 from medshot.data.split import own_groups
 
 RETRIES = 50
 
 
-class MaskEpisodes:
-    """`shot` support and `query` query images, masks of all classes, no patient in both.
+class ImageEpisodes:
+    """`shot` support and `query` query images, no patient in both.
 
-    Every class is seen on some support image, which may depend on the size of the images.
+    Every class is seen on some support image; with masks that may depend on the size of the images.
     `query=None` asks about all that are left.
 
     Raises:
@@ -27,7 +27,7 @@ class MaskEpisodes:
     """
 
     def __init__(
-        self, dataset: Segmented, *, shot: int, query: int | None = 1, seed: int = 0
+        self, dataset: Dataset, *, shot: int, query: int | None = 1, seed: int = 0
     ) -> None:
         if shot < 1 or (query is not None and query < 1):
             raise ConfigError("shot and query are at least 1.")
@@ -36,8 +36,8 @@ class MaskEpisodes:
         self._shows = dataset.shows().numpy()
         if absent := [label for label, n in dataset.counts().items() if n == 0]:
             raise DataError(
-                f"{dataset.name}: class(es) {', '.join(absent)} are in no mask at this size. Load "
-                "it larger, or leave these classes out."
+                f"{dataset.name}: class(es) {', '.join(absent)} are on no image, or too small "
+                "at this size. Load it larger, or leave these classes out."
             )
         self.draw(0)  # what cannot be drawn is said before any work
 
@@ -71,16 +71,16 @@ class MaskEpisodes:
         support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
         return Episode(self.dataset.task(), support, query)
 
-    def at(self, channels: int, size: int) -> "MaskEpisodes":
+    def at(self, channels: int, size: int) -> "ImageEpisodes":
         """Such episodes of the same data in another form."""
         fitted = self.dataset.at(channels, size)
-        return MaskEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
+        return ImageEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
 
     def describe(self) -> dict[str, Any]:
         """Everything that, with the data, determines the episodes."""
-        about = {"data": self.dataset.name, "hash": self.dataset.hash, "masks": True}
-        about["size"] = self.dataset.preprocessing.size
-        return about | {"shot": self.shot, "query": self.query, "seed": self.seed}
+        size = self.dataset.preprocessing.size
+        about = {"data": self.dataset.name, "hash": self.dataset.hash, "unit": "image"}
+        return about | {"size": size, "shot": self.shot, "query": self.query, "seed": self.seed}
 
     def fingerprint(self, episodes: int) -> str:
         """A hash of the first `episodes` draws: equal lists, equal hash."""

@@ -1,0 +1,66 @@
+"""Labels of whole images: confusion, reliability, examples; answers as a table."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medshot.app.answers import Answers
+from medshot.app.kinds.kind import Kind
+from medshot.core.files import write_text
+from medshot.core.learner import Learner
+from medshot.core.predictor import Card
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.summarise import confusion_of, examples_of, reliability_of, support_of
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.select import Auto
+
+HEADS = ("linear-probe", "lda", "nearest-centroid")
+UNEQUAL = 3  # times as many images in the largest class as in the smallest
+
+
+class OfLabels(Kind):
+    """One label an image."""
+
+    name = "classification"
+    encoder = "conv4"
+
+    def candidates(self) -> Auto:
+        """Three heads on an untrained encoder and on pixels."""
+        encoders = encoder("conv4", width=32, halve="stride"), encoder("pixels", reduce=2)
+        return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
+
+    def baseline(self, *, channels: int, size: int) -> Learner:
+        """A linear probe on raw pixels."""
+        return build("linear-probe", encoder=encoder("pixels", channels=channels, size=size))
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images of each class."""
+        return support_of(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Confusion, reliability, and examples of which half are wrong."""
+        return {
+            "confusion": confusion_of(dataset.labels, found.decoded, found.y),
+            "reliability": reliability_of(found.decoded, found.y),
+            "examples": examples_of(dataset, found.decoded),
+            "examples_note": f"{unseen} Half of those shown are wrong ones where there are as "
+            "many: look at the table for how often that happens.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[Answers]:
+        """A table with a probability a class."""
+        found = Answers(card.labels)
+        yield found
+        write_text(out, found.text())
+
+    def warnings(self, dataset: Dataset) -> Sequence[str]:
+        """Unequal classes make accuracy look good."""
+        counts = dataset.counts().values()
+        if max(counts) <= UNEQUAL * min(counts):
+            return ()
+        return ("The classes are very unequal: look at balanced accuracy, not at accuracy.",)

@@ -1,0 +1,77 @@
+"""What the commands need to know of a kind of task, and nothing else does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from medshot.core.discover import import_files
+from medshot.core.errors import unknown
+from medshot.core.learner import Learner
+from medshot.core.predictor import Card
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.select import Auto
+
+KINDS: dict[str, "Kind"] = {}
+
+
+class Answers(Protocol):
+    """Takes the answers for image after image, and knows how many could not be given."""
+
+    unread: int
+
+    def add(self, found: Any) -> None:
+        """The answer for one image."""
+        ...
+
+    def add_unread(self, path: Path) -> None:
+        """For a file that could not be read."""
+        ...
+
+
+class Kind(ABC):
+    """How the commands meet one kind of task; a subclass is found by the `name` it has."""
+
+    name: ClassVar[str]  # of the task, as `--task` takes it
+    encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
+    out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        KINDS[cls.name] = cls()
+
+    @abstractmethod
+    def candidates(self) -> Auto:
+        """What `--learner auto` chooses from."""
+
+    @abstractmethod
+    def baseline(self, *, channels: int, size: int) -> Learner:
+        """The simple learner beside everything, on images of such a form."""
+
+    @abstractmethod
+    def support(self, dataset: Dataset) -> r.Support:
+        """What was learnt from, as the report shows it."""
+
+    @abstractmethod
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Further fields of the report; `unseen` says how the answers were got."""
+
+    @abstractmethod
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
+        """Where `predict` writes to: `out` is there, whole, once the block has ended well."""
+
+    def warnings(self, dataset: Dataset) -> Sequence[str]:
+        """Doubts about such data that a report must say."""
+        del dataset
+        return ()
+
+
+def kind_called(name: str) -> Kind:
+    """The kind of task called `name`."""
+    import_files("medshot.app.kinds")
+    if name not in KINDS:
+        raise unknown(name, KINDS, kind="task")
+    return KINDS[name]

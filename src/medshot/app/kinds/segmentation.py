@@ -1,0 +1,59 @@
+"""Masks: outlines in the report; answers as a folder of masks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medshot.app.folder import new_folder
+from medshot.app.kinds.kind import Kind
+from medshot.app.mask_answers import MaskAnswers
+from medshot.core.learner import Learner
+from medshot.core.predictor import Card
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.select import Auto
+
+
+class OfMasks(Kind):
+    """A class number for every pixel."""
+
+    name = "segmentation"
+    encoder = "unet"
+    out = "answers"
+
+    def candidates(self) -> Auto:
+        """A linear probe on filters, and a U-Net that is trained from scratch."""
+        probe = build("linear-probe", encoder=encoder("filters"))
+        unet = encoder("unet", width=8, depth=3)
+        trained = build("finetune", encoder=unet, lr=0.01, steps=100, batch=8)
+        return Auto([probe, trained], folds=2).eval()
+
+    def baseline(self, *, channels: int, size: int) -> Learner:
+        """A linear probe on filters around each pixel."""
+        return build("linear-probe", encoder=encoder("filters", channels=channels, size=size))
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images with what is marked on them."""
+        return support_of_masks(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Images with outlines, the worst first."""
+        answered = dataset.at(dataset.preprocessing.channels, found.y.shape[-1])
+        return {
+            "masks": mask_examples(answered, found),
+            "examples_note": f"{unseen} The worst come first, then some others: look at the table "
+            "for how well it does in all. Class numbers have colours: 1 orange, 2 blue, 3 green.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[MaskAnswers]:
+        """A PNG an image, and a table beside them."""
+        with new_folder(out) as staging:
+            found = MaskAnswers(staging, card.labels)
+            yield found
+            found.close()

@@ -1,0 +1,69 @@
+"""Which kinds of targets a folder can hold, and how each is told from the others and read.
+
+    @reads("segmentation", where=has_masks)
+    def masked(folder: Path, channels: int | None, size: int | None) -> Segmented: ...
+
+A new kind is one file in this folder.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medshot.core.discover import import_files
+from medshot.core.errors import DataError, unknown
+from medshot.data.dataset import Dataset
+
+Reader = Callable[[Path, int | None, int | None], Dataset]
+FOLDERS: dict[str, "FolderKind"] = {}
+USUAL = "classification"  # where no other kind is recognised
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """Reads a folder in a form (channels, size; None: as is usual), and knows such a folder."""
+
+    read: Reader
+    recognises: Callable[[Path], bool]
+
+
+def reads(kind: str, *, where: Callable[[Path], bool]) -> Callable[[Reader], Reader]:
+    """Make a function the reader of folders for tasks of `kind`, found by itself `where` true."""
+
+    def add(read: Reader) -> Reader:
+        FOLDERS[kind] = FolderKind(read, where)
+        return read
+
+    return add
+
+
+def reader_of(kind: str) -> Reader:
+    """How folders for tasks of `kind` are read."""
+    return _known(kind).read
+
+
+def kind_of(folder: Path, task: str | None = None) -> str:
+    """The kind of task that was asked for, or else what the folder's tables say.
+
+    Raises:
+        ConfigError: no folder can be loaded for `task`.
+        DataError: the folder could be of several kinds.
+    """
+    if task:
+        _known(task)
+        return task
+    import_files("medshot.data.folders")
+    found = sorted(kind for kind, known in FOLDERS.items() if known.recognises(folder))
+    if len(found) > 1:
+        raise DataError(
+            f"{folder} could be for {' or '.join(found)}. Say which: --task {found[0]} (in Python "
+            f"task={found[0]!r})."
+        )
+    return found[0] if found else USUAL
+
+
+def _known(kind: str) -> FolderKind:
+    import_files("medshot.data.folders")
+    if kind not in FOLDERS:
+        raise unknown(kind, FOLDERS, kind="task that a folder can be loaded for")
+    return FOLDERS[kind]
