@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
     from medshot.data.dataset import Dataset
+    from medshot.data.formats.door import read_mask_volume, read_volume
+    from medshot.data.formats.volume import Volume
+    from medshot.data.formats.write import write_nifti_mask
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
@@ -41,16 +44,20 @@ _HOME = {
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
+    "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
     "part": "medshot.core.parts",
+    "read_mask_volume": "medshot.data.formats.door",
+    "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
+    "write_nifti_mask": "medshot.data.formats.write",
 }
 
 __all__ = [
@@ -69,16 +76,20 @@ __all__ = [
     "Run",
     "Segmentation",
     "Task",
+    "Volume",
     "build",
     "encoder",
     "load",
     "load_predictor",
     "load_run",
     "part",
+    "read_mask_volume",
+    "read_volume",
     "register",
     "split_classes",
     "split_patients",
     "train",
+    "write_nifti_mask",
 ]
 
 

@@ -1,0 +1,51 @@
+"""Masks back to files, on the grid of the image that they were made for."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8, UInt16
+from numpy import ndarray
+
+from medshot.core.errors import DataError
+from medshot.core.files import refuse_taken
+from medshot.data.formats.door import HIGHEST
+from medshot.data.formats.nifti import write_nifti
+from medshot.data.formats.volume import Volume
+
+
+def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | Path) -> None:
+    """Write class numbers as NIfTI, voxel for voxel on the grid of `like` as its file has it.
+
+    Raises:
+        DataError: the mask is of another size than `like`, or holds no class numbers, or the name
+            ends in neither .nii nor .nii.gz.
+        SaveError: something is there already, or it cannot be written.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise DataError(f"{path} is no name for a NIfTI file. End it in .nii or .nii.gz.")
+    refuse_taken(path)
+    write_nifti(stored_mask(mask, like), like, path)
+
+
+def stored_mask(
+    mask: Integer[ndarray, "z h w"], like: Volume
+) -> UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"]:
+    """A mask in the order of the file of `like`, in the smallest type.
+
+    Raises:
+        DataError: as `write_nifti_mask`.
+    """
+    if mask.shape != like.values.shape:
+        sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, like.values.shape)]
+        raise DataError(
+            f"The mask has {sizes[0]} voxels, and {like.source} has {sizes[1]} (z, y, x). Predict "
+            "on the volume itself, or resample the mask to its grid."
+        )
+    if mask.min() < 0 or mask.max() > HIGHEST:
+        raise DataError(
+            f"The mask for {like.source} holds values from {mask.min()} to {mask.max()}. Class "
+            f"numbers are from 0 to {HIGHEST}."
+        )
+    kind = np.uint8 if mask.max() < 256 else np.uint16
+    return np.ascontiguousarray(like.grid.turn_back(mask), dtype=kind)
