@@ -73,7 +73,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
     probe = build("linear-probe", encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
-    pixels = kind_called(plan.sampler.dataset.task().kind).baseline(**form)
+    pixels = kind_called(plan.sampler.dataset.kind).baseline(**form)
     results: dict[str, Result] = {}
     for each in (first, probe, pixels):
         name = describe(each)

@@ -23,13 +23,13 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """A class number for every pixel of the image in its file, upright; `labels` names them."""
+    """A class number for every site of an image (upright) or a volume; `labels` names them."""
 
     path: str
-    mask: UInt8[ndarray, "h w"]
+    mask: UInt8[ndarray, "*s"]
     labels: tuple[str, ...]
 
     def shares(self) -> dict[str, float]:
-        """The part of the image that each class has."""
+        """The part of all sites that each class has."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.labels))
         return dict(zip(self.labels, (counts / self.mask.size).tolist(), strict=True))

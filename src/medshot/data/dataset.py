@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ShapeError
-from medshot.core.predictor import Card
+from medshot.core.predictor import Card, kind_in
 from medshot.core.task import Task
 from medshot.data.preprocess import ImagePreprocessing, unit
 from medshot.data.table import Row
@@ -106,6 +106,11 @@ class Dataset:
         channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
         fitted = self.at(channels, size) if channels and size else self
         return fitted.examples(), Card(self.task(), self.labels, fitted.preprocessing, self.about())
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, for volumes with a `-3d`."""
+        return kind_in(self.task(), self.preprocessing)
 
     def task(self) -> Task:
         """What the targets mean: one label an image."""

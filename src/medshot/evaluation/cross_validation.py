@@ -98,7 +98,7 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     for rest, held in folds:
         support = fitted.subset(rest).support(encoder)[0]
         with torch.no_grad():
-            output = learner.adapt(support, task)(fitted.examples(held).x)
+            output = learner.adapt(support, task).answer_all(fitted.examples(held).x)
         found[held.numpy()] = task.decode(output.double()).numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
     return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())

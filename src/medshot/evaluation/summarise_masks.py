@@ -35,7 +35,7 @@ def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.
     answers = found.decoded.argmax(1)
     return tuple(
         r.MaskExample(
-            dataset.x[i].numpy(),
+            _flat(dataset, i)[0],
             _drawn(dataset, i, dataset.y[i].numpy()),
             _drawn(dataset, i, answers[i]),
             float(scores[i]),
@@ -46,5 +46,13 @@ def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.
     )
 
 
-def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "h w"]) -> r.Pixels:
-    return outlined(dataset.x[i].numpy(), mask.astype(np.int64))
+def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "*s"]) -> r.Pixels:
+    pixels, cut = _flat(dataset, i)
+    return outlined(pixels, mask[cut].astype(np.int64))
+
+
+def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
+    """What can be shown of image `i`, and where it is: of a volume, the slice with most marked."""
+    pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
+    cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
+    return pixels[(slice(None), *cut)], cut

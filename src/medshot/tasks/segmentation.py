@@ -70,11 +70,14 @@ class Segmentation(Task):
         """Softmax over classes, at every site."""
         return output.softmax(1)
 
-    def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> MaskPrediction:
-        """The most probable class of every pixel of the file, scores being spread to its grid."""
+    def answer(self, output: Float[Tensor, "k *s"], path: Path, card: Card) -> MaskPrediction:
+        """The most probable class of every site of the file, scores being spread to its grid."""
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
-        spread = F.interpolate(scores, grid, mode="bilinear", antialias=True)
+        flat = card.preprocessing.dims == 2
+        spread = F.interpolate(
+            scores, grid, mode="bilinear" if flat else "trilinear", antialias=flat
+        )
         mask = spread.argmax(1)[0].byte().cpu().numpy()
         return MaskPrediction(str(path), mask, card.labels)
 

@@ -48,8 +48,8 @@ class Kind(ABC):
         """What `--learner auto` chooses from."""
 
     @abstractmethod
-    def baseline(self, *, channels: int, size: int) -> Learner:
-        """The simple learner beside everything, on images of such a form."""
+    def baseline(self, **form: Any) -> Learner:
+        """The simple learner beside everything, on images of such a form (channels, size)."""
 
     @abstractmethod
     def support(self, dataset: Dataset) -> r.Support:
