@@ -1,5 +1,9 @@
 """In-context segmentation: a network reads images with masks and answers, and nothing is fitted."""
 
+import copy
+from collections.abc import Iterator
+
+import torch
 from torch import nn
 
 from medshot.core.episode import Examples
@@ -12,6 +16,8 @@ from medshot.nn.dense_context import DenseReader, DenseReading
 from medshot.nn.encoder import n_features
 from medshot.nn.features import features
 from medshot.tasks import Segmentation
+
+BATCH = 4  # images on each side of a step
 
 
 @register("in-context-masks")
@@ -26,6 +32,9 @@ class InContextMasks(Learner):
     is a pass over the whole support again. Here one encoder sees every image by itself. Of the
     support a linear map and one key a patch are kept (see `DenseReader`), and a query costs its
     own pass and one attention. All classes of a task are answered at once, and compete.
+
+    With `steps`, a copy of the network first practises on the support: so many steps of Adam, in
+    each of which it reads some of the images and is asked about others.
     """
 
     supports = (Segmentation,)
@@ -37,19 +46,48 @@ class InContextMasks(Learner):
         *,
         patch: int = 8,
         width: int = 32,
-        heads: int = 4,
+        heads: int = 2,
         hidden: int = 16,
+        steps: int = 0,
+        lr: float = 0.003,
     ) -> None:
         super().__init__()
-        options = {"patch": patch, "width": width, "heads": heads, "hidden": hidden}
-        if min(options.values()) < 1:
-            said = ", ".join(f"{name}={value}" for name, value in options.items())
-            raise ConfigError(f"{said}: each is at least 1.")
-        self.encoder = encoder
-        self.reader = DenseReader(n_features(encoder), **options)
+        sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden}
+        if min(sizes.values()) < 1 or steps < 0:
+            said = ", ".join(f"{name}={value}" for name, value in sizes.items())
+            raise ConfigError(f"{said}: each is at least 1, and steps={steps} at least 0.")
+        self.encoder, self.steps, self.lr = encoder, steps, lr
+        self.reader = DenseReader(n_features(encoder), **sizes)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Read the support once."""
+        """Read the support once; with `steps`, practise before."""
+        practised = self._practised(support, task) if self.steps and len(support) > 1 else None
+        return self._read(support, task) if practised is None else practised
+
+    def _read(self, support: Examples, task: Task) -> Predictor:
         z = features(self.encoder, support.x, unit=False)
         memory = self.reader.remember(z, support.y, task.n_outputs)
         return DenseReading(self.encoder, self.reader, *memory)
+
+    def _practised(self, support: Examples, task: Task) -> Predictor:
+        """What a copy of this learner reads, having practised."""
+        other = copy.deepcopy(self).requires_grad_(True)
+        with torch.enable_grad():
+            optimizer = torch.optim.Adam(other.parameters(), lr=self.lr)
+            for shown, asked in _halves(support, task.n_outputs, self.steps):
+                optimizer.zero_grad()
+                task.loss(other._read(shown, task)(asked.x), asked.y).backward()
+                optimizer.step()
+        with torch.no_grad():
+            return other._read(support, task).freeze()
+
+
+def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, Examples]]:
+    """Some images to read and some to answer, drawn once and for all; all classes are read."""
+    rng = torch.Generator().manual_seed(0)
+    half = min(BATCH, len(support) // 2)
+    for _ in range(steps):
+        order = torch.randperm(len(support), generator=rng).to(support.y.device)
+        shown, asked = support[order[:half]], support[order[half : half + BATCH]]
+        if all((shown.y == c).any() for c in range(k)):
+            yield shown, asked
