@@ -1,6 +1,5 @@
 """The real sets with masks that segmentation is measured on, as data sets in memory."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,17 @@ from medshot.data.masks import fit_mask
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.read import read_image, stored
 from medshot.data.segmented import Segmented
+from medshot.evaluation.protocol import data_root
 
 SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")
 SIZE = 128
 
 
 def real_set(name: str) -> Dataset:
-    """One of `SETS`, whole: 3 x 128 x 128."""
-    folder = Path(os.environ["MEDSHOT_DATA"]) / f"seg_{name}"
+    """One of `SETS`, whole: 3 x 128 x 128; or the volumes of the hippocampus as they are."""
+    if name == "hippocampus":
+        return load_one(data_root() / "seg3d_hippocampus", task="segmentation-3d")
+    folder = data_root() / f"seg_{name}"
     if name == "nuclei_dsb2018":
         return _nuclei(folder)
     return load_one(folder, 3, SIZE, "segmentation")
