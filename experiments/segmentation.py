@@ -129,7 +129,7 @@ def _cell(learner: Learner, data: Any, shot: int, name: str) -> dict[str, Any]:
     """Every episode's Dice, their mean with its interval, and the processor's seconds."""
     source: Any = ImageEpisodes(data, shot=shot, query=ASKED.get(name, 12), seed=5)
     if data.x.ndim == 5 and learner.encoder.dims == 2:
-        learner, source = by_slices(learner), source
+        learner = by_slices(learner)
     started = time.process_time()
     found = evaluate(learner, source, episodes=EPISODES)
     seconds = (time.process_time() - started) / EPISODES
