@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from medshot.data.phantoms.scenes.family import between
+from medshot.data.phantoms.scenes.families.family import between
 
 NOISES = ("even", "photons", "speckle", "rician")
 

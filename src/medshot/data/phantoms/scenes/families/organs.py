@@ -6,7 +6,7 @@ import numpy as np
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas, Ellipsoid, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, some
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, some
 
 OUTSIDE, BODY, OTHER, FIRST = 0, 1, 2, 3
 
@@ -46,6 +46,8 @@ class Organs(Family):
         plan = np.random.default_rng(self.seed)
         canvas.bend(rng, self.bent, 3)
         shift = 0.5 * self.move * rng.standard_normal(canvas.axes)
+        # A ball fills less of a cube than a disc of a square.
+        larger = min(1.0, self.body) * (1.0 if canvas.axes == 2 else 1.4)
         trunk = ellipsoid(plan, shift, self.body, 1.25)
         canvas.paint(*canvas.inside(trunk), BODY)
         if self.mixed:
@@ -56,7 +58,7 @@ class Organs(Family):
                 continue
             away = self.move * rng.standard_normal(canvas.axes)
             centre = (place + away + shift) * min(1.0, self.body)
-            size = radius * float(np.exp(0.12 * rng.standard_normal())) * min(1.0, self.body)
+            size = radius * float(np.exp(0.12 * rng.standard_normal())) * larger
             body = ellipsoid(plan, centre, size, long)
             self._organ(canvas, body, i)
 

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid, turn
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 
 INSIDE, FILLED, WALL, LARGE, CORE, SMALL = range(6)
 

@@ -11,21 +11,21 @@ MOST = 40  # branches that grow at once
 
 def grow(
     rng: np.random.Generator,
-    root: Float[ndarray, "d"],
-    aim: Float[ndarray, "d"],
+    roots: Float[ndarray, "r d"],
+    aims: Float[ndarray, "r d"],
     *,
     radius: float,
     taper: float,
     branching: float,
     winding: float,
 ) -> tuple[Float[ndarray, "m 2 d"], Float[ndarray, "m"]]:
-    """The pieces of a tree (from where to where) and their radii.
+    """The pieces of a tree from each root (from where to where) and their radii.
 
     Each branch winds at random; at each step it divides with the odds `branching`, the two being
     `taper` to 1 times as thick. It ends outside the picture or where it is a twelfth of the root.
     """
-    ends, ways = root[None].astype(float), _unit(aim[None])
-    radii = np.array([radius])
+    ends, ways = roots.astype(float), _unit(aims)
+    radii = np.full(len(roots), radius)
     pieces, widths = [], []
     for _ in range(STEPS):
         ways = _unit(ways + winding * rng.standard_normal(ways.shape))
@@ -33,7 +33,7 @@ def grow(
         pieces.append(np.stack([ends, following], 1))
         widths.append(radii)
         divide = rng.random(len(radii)) < branching
-        aside = _unit(ways[divide] + 0.7 * rng.standard_normal((int(divide.sum()), len(root))))
+        aside = _unit(ways[divide] + 0.7 * rng.standard_normal((int(divide.sum()), roots.shape[1])))
         thinner = radii[divide] * rng.uniform(taper - 0.2, taper, int(divide.sum()))
         radii = np.concatenate([radii * np.where(divide, taper + 0.1, 0.995), thinner])
         ends = np.concatenate([following, following[divide]])

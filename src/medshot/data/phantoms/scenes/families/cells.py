@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between, some
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between, some
 
 GROUND, STROMA, DEBRIS, FIRST = 0, 1, 2, 3
 MOST = 90

@@ -6,7 +6,7 @@ import numpy as np
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas, Ellipsoid, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 
 FAR, THING, STRAY, SITE, SITE_TOO, SPOT, RIM, LESION, CORE, BLANK = range(10)
 
@@ -70,7 +70,9 @@ class Lesions(Family):
             canvas.all(lines & (canvas.tissue < RIM), BLANK)
 
     def _lesion(self, canvas: Canvas, rng: np.random.Generator, centre: np.ndarray) -> None:
-        size = self.radius * float(np.exp(rng.uniform(-0.4, 0.25)))
+        # A ball fills less of a cube than a disc of a square.
+        radius = self.radius * (1.0 if canvas.axes == 2 else 1.5)
+        size = radius * float(np.exp(rng.uniform(-0.4, 0.25)))
         body = ellipsoid(rng, centre, size, float(rng.uniform(1.0, 1.8)))
         onto = (SITE, SITE_TOO, SPOT, RIM)
         shade, inner = float(rng.standard_normal()), 0
