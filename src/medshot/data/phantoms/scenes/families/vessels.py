@@ -21,9 +21,9 @@ class Vessels(Family):
 
     def __init__(self, rng: np.random.Generator, classes: int) -> None:
         self.radius = between(rng, 0.015, 0.08)
-        self.taper = float(rng.uniform(0.6, 0.85))
-        self.branching = float(rng.uniform(0.05, 0.17))
-        self.winding = float(rng.uniform(0.08, 0.35))
+        self.taper = float(rng.uniform(0.55, 0.8))
+        self.branching = float(rng.uniform(0.05, 0.15))
+        self.winding = float(rng.uniform(0.12, 0.4))
         self.central = bool(rng.random() < 0.5)
         self.roots = int(rng.integers(1, 8 if self.central and self.radius < 0.04 else 5))
         self.two = classes > 1 or rng.random() < 0.25
