@@ -3,8 +3,8 @@
     python experiments/phantom_sheet.py [--to docs] [--seed 4]
 
 Writes <to>/results/phantoms.png: a row a family, two tasks side by side, of each three images with
-the outlines of their masks under them; and <to>/results/phantom_volumes.png,
-the slice of each volume on which most is marked.
+the outlines of their masks under them; and <to>/results/phantom_volumes.png, the
+slice of each volume on which most is marked.
 """
 
 import argparse

@@ -24,6 +24,9 @@ def test_what_must_be_seen_apart_is_apart_and_the_alike_are_alike(family: str) -
             if tissue.like is not None:
                 assert np.array_equal(tones[i], tones[tissue.like])
                 assert looks.fine[i] == looks.fine[tissue.like]
+            if tissue.near is not None:
+                others = np.abs(tones - tones[i]).mean(1)
+                assert 0 < others[tissue.near] < others.max()
 
 
 def test_styles_have_their_odds() -> None:

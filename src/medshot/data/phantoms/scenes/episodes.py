@@ -53,7 +53,7 @@ class PhantomMasks:
         """Episode `i`: drawn, and cut into support and query."""
         task = self.task(i)
         x, y, patients = (torch.from_numpy(p) for p in task.images(self.shot + self.query))
-        x = resized(x, self.channels, self.size)
+        x = x if self.channels == 3 else resized(x, self.channels, self.size)
         examples = Examples(unit(x), y.long(), patients)
         asked = Segmentation(len(task.labels))
         return Episode(asked, examples[: self.shot], examples[self.shot :])

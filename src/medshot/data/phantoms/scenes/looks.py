@@ -12,6 +12,7 @@ from medshot.data.phantoms.scenes.families.family import Family, between
 from medshot.data.phantoms.scenes.tones import palette
 
 TRIES = 30
+NEAR = 0.25  # of a contrast, between tissues that nearly look alike
 FAINT = 0.35  # of the tasks, with less contrast than others
 
 
@@ -74,6 +75,9 @@ def draw_looks(rng: np.random.Generator, family: Family, style: str) -> Looks:
     if rng.random() < FAINT:
         share = float(rng.uniform(0.35, 0.9))
         best, widest = best.mean(0) + share * (best - best.mean(0)), share * widest
+    for i, tissue in enumerate(family.tissues):
+        if tissue.near is not None:
+            best[i] = best[tissue.near] + NEAR * (best[i] - best[tissue.near])
     # Grain that is as strong as the contrast would hide what is to be found.
     coarse = _grain(rng, len(like), 0.8 * widest)
     fine = _grain(rng, len(like), 0.3)

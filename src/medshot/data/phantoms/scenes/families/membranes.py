@@ -51,7 +51,7 @@ class Membranes(Family):
         if self.filled:
             canvas.all(owner < self.filled, FILLED)
         for _ in range(self.large):
-            radius = size * float(rng.uniform(0.2, 0.5))
+            radius = max(0.05, size * float(rng.uniform(0.2, 0.5)))
             body = ellipsoid(
                 rng, rng.uniform(-0.9, 0.9, canvas.axes), radius, float(rng.uniform(1.0, 2.0))
             )

@@ -12,7 +12,7 @@ OUTSIDE, BODY, OTHER, FIRST = 0, 1, 2, 3
 
 
 class Organs(Family):
-    """Ellipsoids at places of their own in a body; the first has two parts, of nearly one look."""
+    """Ellipsoids at places of their own in a body; the first may have two parts, nearly alike."""
 
     styles: ClassVar = {"grey": 0.85, "photo": 0.15}
 
@@ -28,10 +28,12 @@ class Organs(Family):
         organs = [Tissue(f"organ {i + 1}") for i in range(self.organs)]
         if rng.random() < 0.3:  # told from the first by its place alone
             organs[2] = Tissue("organ 3", like=FIRST)
+        if self.parts:
+            organs[1] = Tissue("organ 2", near=FIRST)
         outside = Tissue("outside", dark=bool(rng.random() < 0.6))
         self.tissues = (outside, Tissue("body"), Tissue("other tissue"), *organs)
         places = range(FIRST, FIRST + self.organs)
-        self.apart = (*((BODY, organ) for organ in places), (FIRST, FIRST + 1), (OUTSIDE, BODY))
+        self.apart = (*((BODY, organ) for organ in places), (OUTSIDE, BODY))
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
         """The two parts of the first organ, or any organs."""

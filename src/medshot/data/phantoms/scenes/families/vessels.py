@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.data.phantoms.fields import noise
-from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid
+from medshot.data.phantoms.scenes.canvas import Canvas, coordinates, ellipsoid
 from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 from medshot.data.phantoms.scenes.families.tubes import grow, stamp
 
@@ -68,8 +68,7 @@ class Vessels(Family):
         for kind in (VESSEL, OTHER) if self.two else (VESSEL,):
             self._trees(canvas, rng, kind, root if self.central else None)
         if self.round:
-            reach = np.sqrt((canvas.at**2).sum(0))
-            canvas.all(reach > 0.95, OUTSIDE)
+            canvas.all((coordinates(canvas.shape) ** 2).sum(0) > 0.95**2, OUTSIDE)
 
     def _trees(
         self,
