@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medshot.data.phantoms.scenes.camera import NOISES, Camera, draw_camera, spread
+from medshot.data.phantoms.scenes.camera import NOISES, Camera, draw_camera, response
 
 SHARP = Camera(blur=1e-6, keep=1.0, noise="even", level=0.05, smooth=False)
 
@@ -15,13 +15,13 @@ def test_the_matrix_blurs_as_a_gaussian() -> None:
 
     line = np.zeros(128)
     line[64] = 1.0
-    blurred = spread(128, 2.0, 1.0) @ line
+    blurred = response(128, 2.0, 1.0) @ line
     assert blurred == pytest.approx(ndimage.gaussian_filter1d(line, 2.0, truncate=8), abs=1e-5)
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.7, 0.4])
 def test_even_pictures_stay_and_a_ramp_stays_a_ramp(keep: float) -> None:
-    matrix = spread(96, 1.0, keep)
+    matrix = response(96, 1.0, keep)
     assert np.allclose(matrix.sum(1), 1.0, atol=1e-5)
     ramp = np.arange(96.0)
     assert np.allclose((matrix @ ramp)[10:-10], ramp[10:-10], atol=0.6)
@@ -29,7 +29,7 @@ def test_even_pictures_stay_and_a_ramp_stays_a_ramp(keep: float) -> None:
 
 def test_thinning_removes_detail() -> None:
     stripes = np.tile([0.0, 1.0], 48)
-    kept = {keep: (spread(96, 1e-6, keep) @ stripes).std() for keep in (1.0, 0.8, 0.4)}
+    kept = {keep: (response(96, 1e-6, keep) @ stripes).std() for keep in (1.0, 0.8, 0.4)}
     assert kept[0.4] < kept[0.8] < kept[1.0] == pytest.approx(0.5)
 
 

@@ -40,7 +40,7 @@ class Looks:
         """The picture that a perfect camera would take, in [0, 1]."""
         tones = self.tones + self.vary * patient.standard_normal(self.tones.shape)
         tones = tones[list(self.like)].astype(np.float32)
-        brightest = float(tones.mean(1).max())
+        brightest = max(0.05, float(tones.mean(1).max()))
         gain = min(float(np.exp(self.exposure * patient.standard_normal())), 1.05 / brightest)
         power = np.float32(np.exp(0.5 * self.exposure * patient.standard_normal()))
         tissue, shape = canvas.tissue, canvas.shape

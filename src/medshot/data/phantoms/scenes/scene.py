@@ -22,8 +22,8 @@ TRIES = 100
 class Scenes:
     """Images as recorded, and `clean`: what is there before blur, thinning and noise.
 
-    `things` numbers what is marked, 0 where nothing is: a cell, an organ, a tree of vessels, all
-    walls of an image.
+    `things` numbers what is marked, 0 where nothing is: a cell, an organ, all vessels of a kind,
+    all walls.
     """
 
     pixels: UInt8[ndarray, "n c *s"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medshot.data.phantoms.scenes.canvas import Canvas
+from medshot.data.phantoms.scenes.canvas import Canvas, turn
 from medshot.data.phantoms.scenes.families import FAMILIES, KINDS
 from medshot.data.phantoms.scenes.tones import _STYLES
 
@@ -57,6 +57,25 @@ def test_walls_close_cells() -> None:
     canvas = Canvas((128, 128))
     made.draw(canvas, rng)
     assert 15 < ndimage.label(canvas.tissue != 2)[1] < 70
+
+
+def test_walls_lie_between_the_two_nearest_seeds() -> None:
+    """Against all distances to all seeds, drawn again from the same stream."""
+    made, canvas = KINDS["membranes"](np.random.default_rng(1), 1), Canvas((40, 40))
+    made.across, made.stretch, made.uneven = 5.0, 1.0, 0.3
+    first, second, _ = made._nearest(canvas, np.random.default_rng(2))
+
+    rng = np.random.default_rng(2)
+    place = np.tensordot((turn(rng, 2) * 2.5).astype(np.float32), canvas.at, 1)
+    low = np.floor(place).reshape(2, -1)
+    start, stop = low.min(1).astype(int) - 1, low.max(1).astype(int) + 1
+    extent = tuple(stop - start + 1)
+    seeds = 0.5 + 0.3 * rng.uniform(-1, 1, (2, *extent)) + np.indices(extent)
+    seeds += start[:, None, None]
+    away = place.reshape(2, -1, 1) - seeds.reshape(2, 1, -1)
+    ordered = np.sort(np.sqrt((away**2).sum(0)), 1)
+    assert np.allclose(first.ravel(), ordered[:, 0], atol=1e-4)
+    assert np.mean(np.abs(second.ravel() - ordered[:, 1]) < 1e-4) > 0.99
 
 
 def test_anatomy_is_the_task_s() -> None:
