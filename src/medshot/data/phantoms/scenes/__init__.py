@@ -5,3 +5,4 @@ from medshot.data.phantoms.scenes.families import FAMILIES as FAMILIES
 from medshot.data.phantoms.scenes.scene import Scenes as Scenes
 from medshot.data.phantoms.scenes.task import SceneTask as SceneTask
 from medshot.data.phantoms.scenes.task import VolumeTask as VolumeTask
+from medshot.data.phantoms.scenes.volumes import PhantomVolumes as PhantomVolumes
