@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 from numpy import ndarray
 
-from medshot.data.phantoms.scenes.family import between
+from medshot.data.phantoms.scenes.families.family import between
 
 NOISES = ("even", "photons", "speckle", "rician")
 
@@ -26,7 +26,7 @@ class Camera:
         self, clean: Float32[ndarray, "c *s"], rng: np.random.Generator
     ) -> Float32[ndarray, "c *s"]:
         """The clean picture blurred, at its resolution, with new noise; not yet clipped."""
-        picture = self._spread(clean)
+        picture = self._blurred(clean)
         level = np.float32(self.level * rng.uniform(0.7, 1.3))
         grain = self._grain(rng, clean.shape)
         if self.noise == "speckle":
@@ -37,16 +37,16 @@ class Camera:
             return np.hypot(picture + level * grain, level * self._grain(rng, clean.shape))
         return picture + level * grain
 
-    def _spread(self, picture: Float32[ndarray, "c *s"]) -> Float32[ndarray, "c *s"]:
+    def _blurred(self, picture: Float32[ndarray, "c *s"]) -> Float32[ndarray, "c *s"]:
         for size in picture.shape[1:]:  # each turn takes the first axis of space and puts it last
-            picture = np.tensordot(picture, spread(size, self.blur, self.keep), axes=(1, 1))
+            picture = np.tensordot(picture, response(size, self.blur, self.keep), axes=(1, 1))
         return picture
 
     def _grain(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float32[ndarray, "c *s"]:
         grain = rng.standard_normal(shape, dtype=np.float32)
         if not self.smooth:
             return grain
-        grain = self._spread(grain)
+        grain = self._blurred(grain)
         return grain / (grain.std() + 1e-6)
 
 
@@ -62,7 +62,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 @lru_cache(maxsize=64)
-def spread(size: int, blur: float, keep: float) -> Float32[ndarray, "s s"]:
+def response(size: int, blur: float, keep: float) -> Float32[ndarray, "s s"]:
     """The matrix that blurs a line of `size` pixels, thins it to a share, and fills it again."""
     at = np.arange(size)
     sigma = max(blur * size / 128, 1e-3)

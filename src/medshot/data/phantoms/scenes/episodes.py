@@ -11,7 +11,7 @@ import torch
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import unknown
 from medshot.data.dataset import resized
-from medshot.data.phantoms.scenes.task import SceneTask, check_kind
+from medshot.data.phantoms.scenes.task import Phantom, SceneTask, check_kind
 from medshot.data.phantoms.task import at_least
 from medshot.data.preprocess import unit
 from medshot.tasks import Segmentation
@@ -44,16 +44,19 @@ class PhantomMasks:
         check_kind(self.classes, self.family)
         self.task(0)  # what cannot be drawn is said before any work
 
-    def task(self, i: int) -> SceneTask:
+    def task(self, i: int) -> Phantom:
         """The task of episode `i`."""
-        seed = int(np.random.default_rng([self.seed, i]).integers(2**62))
-        return SceneTask(seed, self.size, self.classes, self.family)
+        return SceneTask(self.task_seed(i), self.size, self.classes, self.family)
+
+    def task_seed(self, i: int) -> int:
+        """The seed of the task of episode `i`."""
+        return int(np.random.default_rng([self.seed, i]).integers(2**62))
 
     def episode(self, i: int) -> Episode:
         """Episode `i`: drawn, and cut into support and query."""
         task = self.task(i)
         x, y, patients = (torch.from_numpy(p) for p in task.images(self.shot + self.query))
-        x = resized(x, self.channels, self.size)
+        x = x if x.shape[1] == self.channels else resized(x, self.channels, self.size)
         examples = Examples(unit(x), y.long(), patients)
         asked = Segmentation(len(task.labels))
         return Episode(asked, examples[: self.shot], examples[self.shot :])

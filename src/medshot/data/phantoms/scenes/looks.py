@@ -8,10 +8,11 @@ from numpy import ndarray
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas
-from medshot.data.phantoms.scenes.family import Family, between
+from medshot.data.phantoms.scenes.families.family import Family, between
 from medshot.data.phantoms.scenes.tones import palette
 
 TRIES = 30
+NEAR = 0.25  # of a contrast, between tissues that nearly look alike
 FAINT = 0.35  # of the tasks, with less contrast than others
 
 
@@ -39,7 +40,7 @@ class Looks:
         """The picture that a perfect camera would take, in [0, 1]."""
         tones = self.tones + self.vary * patient.standard_normal(self.tones.shape)
         tones = tones[list(self.like)].astype(np.float32)
-        brightest = float(tones.mean(1).max())
+        brightest = max(0.05, float(tones.mean(1).max()))
         gain = min(float(np.exp(self.exposure * patient.standard_normal())), 1.05 / brightest)
         power = np.float32(np.exp(0.5 * self.exposure * patient.standard_normal()))
         tissue, shape = canvas.tissue, canvas.shape
@@ -52,16 +53,21 @@ class Looks:
         return np.clip(picture, 0.0, 1.0) ** power
 
 
-def draw_looks(rng: np.random.Generator, family: Family) -> tuple[str, Looks]:
-    """The looks of one task: those of several draws in which tissues are apart, or nearly."""
+def draw_style(rng: np.random.Generator, family: Family) -> str:
+    """The name of a palette that suits the family, or, rarely, any colours."""
     style = str(rng.choice(list(family.styles), p=list(family.styles.values())))
-    style = "any" if rng.random() < 0.08 else style
+    return "any" if rng.random() < 0.08 else style
+
+
+def draw_looks(rng: np.random.Generator, family: Family, style: str) -> Looks:
+    """The looks of one task: those of several draws in which tissues are apart, or nearly."""
     need = between(rng, 0.07, 0.4)
     like = tuple(i if t.like is None else t.like for i, t in enumerate(family.tissues))
+    first, second = np.array(like)[np.array(family.apart)].T
     best, widest = np.zeros((len(like), 1), np.float32), -1.0
     for _ in range(TRIES):
         tones = palette(rng, style, [tissue.dark for tissue in family.tissues])
-        gap = min(float(_distance(tones[like[a]], tones[like[b]])) for a, b in family.apart)
+        gap = float(np.sqrt(((tones[first] - tones[second]) ** 2).mean(1)).min())
         if gap > widest:
             best, widest = tones, gap
         if widest >= need:
@@ -69,10 +75,13 @@ def draw_looks(rng: np.random.Generator, family: Family) -> tuple[str, Looks]:
     if rng.random() < FAINT:
         share = float(rng.uniform(0.35, 0.9))
         best, widest = best.mean(0) + share * (best - best.mean(0)), share * widest
+    for i, tissue in enumerate(family.tissues):
+        if tissue.near is not None:
+            best[i] = best[tissue.near] + NEAR * (best[i] - best[tissue.near])
     # Grain that is as strong as the contrast would hide what is to be found.
     coarse = _grain(rng, len(like), 0.8 * widest)
     fine = _grain(rng, len(like), 0.3)
-    return style, Looks(
+    return Looks(
         best,
         like,
         coarse[list(like)],
@@ -87,7 +96,3 @@ def draw_looks(rng: np.random.Generator, family: Family) -> tuple[str, Looks]:
 
 def _grain(rng: np.random.Generator, tissues: int, most: float) -> Float32[ndarray, "t"]:
     return (float(rng.uniform(0.0, min(most, 0.3))) * rng.random(tissues)).astype(np.float32)
-
-
-def _distance(a: Float32[ndarray, "c"], b: Float32[ndarray, "c"]) -> float:
-    return float(np.sqrt(np.mean((a - b) ** 2)))

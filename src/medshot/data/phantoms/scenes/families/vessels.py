@@ -7,9 +7,9 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.data.phantoms.fields import noise
-from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
-from medshot.data.phantoms.scenes.tubes import grow, stamp
+from medshot.data.phantoms.scenes.canvas import Canvas, coordinates, ellipsoid
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.families.tubes import grow, stamp
 
 GROUND, PATCH, DISC, SPOT, WIRE, VESSEL, OTHER, OUTSIDE = range(8)
 
@@ -21,11 +21,11 @@ class Vessels(Family):
 
     def __init__(self, rng: np.random.Generator, classes: int) -> None:
         self.radius = between(rng, 0.015, 0.08)
-        self.taper = float(rng.uniform(0.6, 0.85))
-        self.branching = float(rng.uniform(0.05, 0.17))
-        self.winding = float(rng.uniform(0.08, 0.35))
-        self.roots = int(rng.integers(1, 5))
+        self.taper = float(rng.uniform(0.55, 0.8))
+        self.branching = float(rng.uniform(0.05, 0.15))
+        self.winding = float(rng.uniform(0.12, 0.4))
         self.central = bool(rng.random() < 0.5)
+        self.roots = int(rng.integers(1, 8 if self.central and self.radius < 0.04 else 5))
         self.two = classes > 1 or rng.random() < 0.25
         self.disc = classes > 2 or rng.random() < 0.5
         self.patch = bool(rng.random() < 0.4)
@@ -63,38 +63,36 @@ class Vessels(Family):
         for _ in range(self.spots):
             spot = ellipsoid(rng, rng.uniform(-0.8, 0.8, canvas.axes), between(rng, 0.02, 0.07))
             canvas.paint(*canvas.inside(spot), SPOT)
-        for _ in range(self.wires):
-            self._tree(canvas, rng, WIRE, None)
+        if self.wires:
+            self._trees(canvas, rng, WIRE, None)
         for kind in (VESSEL, OTHER) if self.two else (VESSEL,):
-            for _ in range(max(1, self.roots // (2 if self.two else 1))):
-                self._tree(canvas, rng, kind, root if self.central else None)
+            self._trees(canvas, rng, kind, root if self.central else None)
         if self.round:
-            reach = np.sqrt((canvas.at**2).sum(0))
-            canvas.all(reach > 0.95, OUTSIDE)
+            canvas.all((coordinates(canvas.shape) ** 2).sum(0) > 0.95**2, OUTSIDE)
 
-    def _tree(
+    def _trees(
         self,
         canvas: Canvas,
         rng: np.random.Generator,
         tissue: int,
         root: Float[ndarray, "d"] | None,
     ) -> None:
-        if root is None:  # from the border inwards, to somewhere near the middle
-            root = rng.standard_normal(canvas.axes)
-            root /= np.linalg.norm(root)
-            aim = rng.uniform(-0.3, 0.3, canvas.axes) - root
-        else:
-            aim = rng.standard_normal(canvas.axes)
+        """All trees of one tissue are one thing: they cross, and nobody would count them."""
         wire = tissue == WIRE
+        count = self.wires if wire else -(-self.roots // (2 if self.two else 1))
+        aims = rng.standard_normal((count, canvas.axes))
+        roots = np.broadcast_to(np.zeros(canvas.axes) if root is None else root, aims.shape)
+        if root is None:  # from the border inwards, to somewhere near the middle
+            roots = aims / np.linalg.norm(aims, axis=1, keepdims=True)
+            aims = rng.uniform(-0.3, 0.3, aims.shape) - roots
         points, radii = grow(
             rng,
-            root,
-            aim,
+            roots,
+            aims,
             radius=self.radius * (0.6 if wire else float(rng.uniform(0.8, 1.25))),
             taper=self.taper,
             branching=0.0 if wire else self.branching,
             winding=0.05 if wire else self.winding,
         )
-        where = stamp(points, radii, canvas.shape)
         everywhere = tuple(slice(None) for _ in canvas.shape)
-        canvas.paint(everywhere, where, tissue, shade=float(rng.standard_normal()))
+        canvas.paint(everywhere, stamp(points, radii, canvas.shape), tissue)

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 
 from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 
 GROUND, CELL, PALE, SPECK, CYTOPLASM, NUCLEUS, GRANULE = range(7)
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 import numpy as np
 
 from medshot.data.phantoms.fields import noise
-from medshot.data.phantoms.scenes.canvas import Canvas, Ellipsoid, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.canvas import Canvas, Ellipsoid, coordinates, ellipsoid
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 
 FAR, THING, STRAY, SITE, SITE_TOO, SPOT, RIM, LESION, CORE, BLANK = range(10)
 
@@ -45,7 +45,7 @@ class Lesions(Family):
         return [whole, (RIM,)] if classes == 2 else [(LESION,), (RIM,), (CORE,)]
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Clutter, the site, spots on it, and the lesions, of which none leaves the site."""
+        """Clutter, the site, spots on it, lesions within the site, perhaps a blank margin."""
         axes = canvas.axes
         for _ in range(self.clutter):
             tissue = THING if rng.random() < 0.6 else STRAY
@@ -64,13 +64,13 @@ class Lesions(Family):
         for _ in range(int(rng.integers(1, self.many + 1))):
             self._lesion(canvas, rng, np.clip(self._within(rng, place, 0.6), -0.8, 0.8))
         if self.blank:
-            axis, share = int(rng.integers(axes)), float(rng.uniform(0.75, 1.0))
-            side = 1 if rng.random() < 0.7 else -1
-            lines = np.abs(canvas.at[axis] * side + share - 1) > share
-            canvas.all(lines & (canvas.tissue < RIM), BLANK)
+            side = int(rng.choice((-1, 1))) * coordinates(canvas.shape)[rng.integers(axes)]
+            canvas.all(side > rng.uniform(0.5, 1.0), BLANK)
 
     def _lesion(self, canvas: Canvas, rng: np.random.Generator, centre: np.ndarray) -> None:
-        size = self.radius * float(np.exp(rng.uniform(-0.4, 0.25)))
+        # A ball fills less of a cube than a disc of a square.
+        radius = self.radius * (1.0 if canvas.axes == 2 else 1.5)
+        size = radius * float(np.exp(rng.uniform(-0.4, 0.25)))
         body = ellipsoid(rng, centre, size, float(rng.uniform(1.0, 1.8)))
         onto = (SITE, SITE_TOO, SPOT, RIM)
         shade, inner = float(rng.standard_normal()), 0

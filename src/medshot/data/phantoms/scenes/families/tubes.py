@@ -6,26 +6,28 @@ from numpy import ndarray
 
 STEP = 0.06  # in half image sides
 STEPS = 45
-MOST = 40  # branches that grow at once
+THINNEST = 0.004
+MOST = 30  # branches that grow at once
 
 
 def grow(
     rng: np.random.Generator,
-    root: Float[ndarray, "d"],
-    aim: Float[ndarray, "d"],
+    roots: Float[ndarray, "r d"],
+    aims: Float[ndarray, "r d"],
     *,
     radius: float,
     taper: float,
     branching: float,
     winding: float,
 ) -> tuple[Float[ndarray, "m 2 d"], Float[ndarray, "m"]]:
-    """The pieces of a tree (from where to where) and their radii.
+    """The pieces of a tree from each root (from where to where) and their radii.
 
-    Each branch winds at random; at each step it divides with the odds `branching`, the two being
-    `taper` to 1 times as thick. It ends outside the picture or where it is a twelfth of the root.
+    Each branch winds at random; at each step it divides with the odds `branching`, the thicker of
+    the two being `taper` + 0.1 times as thick, the other at most `taper` times. It ends outside the
+    picture, or where it is too thin to be seen.
     """
-    ends, ways = root[None].astype(float), _unit(aim[None])
-    radii = np.array([radius])
+    ends, ways = roots.astype(float), _unit(aims)
+    radii = np.full(len(roots), radius)
     pieces, widths = [], []
     for _ in range(STEPS):
         ways = _unit(ways + winding * rng.standard_normal(ways.shape))
@@ -33,12 +35,12 @@ def grow(
         pieces.append(np.stack([ends, following], 1))
         widths.append(radii)
         divide = rng.random(len(radii)) < branching
-        aside = _unit(ways[divide] + 0.7 * rng.standard_normal((int(divide.sum()), len(root))))
+        aside = _unit(ways[divide] + 0.7 * rng.standard_normal((int(divide.sum()), roots.shape[1])))
         thinner = radii[divide] * rng.uniform(taper - 0.2, taper, int(divide.sum()))
         radii = np.concatenate([radii * np.where(divide, taper + 0.1, 0.995), thinner])
         ends = np.concatenate([following, following[divide]])
         ways = np.concatenate([ways, aside])
-        alive = (np.abs(ends) < 1.1).all(1) & (radii > radius / 12)
+        alive = (np.abs(ends) < 1.1).all(1) & (radii > max(radius / 10, THINNEST))
         ends, ways, radii = (part[alive][:MOST] for part in (ends, ways, radii))
         if not len(radii):
             break

@@ -3,10 +3,11 @@
 from typing import ClassVar
 
 import numpy as np
+from scipy import ndimage
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas
-from medshot.data.phantoms.scenes.family import Family, Tissue, some
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, some
 
 
 class Regions(Family):
@@ -29,9 +30,12 @@ class Regions(Family):
         return some(rng, list(range(1, len(self.tissues))), classes)
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """One field a tissue; each connected part is no thing by itself, all of a tissue is one."""
+        """One field a tissue; each connected part of a tissue is a thing."""
         fields = [noise(rng, canvas.shape, self.bumps) + bias for bias in self.favour]
         largest = np.argmax(fields, 0)
         everywhere = tuple(slice(None) for _ in canvas.shape)
         for tissue in range(1, len(self.tissues)):
-            canvas.paint(everywhere, largest == tissue, tissue)
+            parts = np.empty(canvas.shape, np.int32)
+            ndimage.label(largest == tissue, output=parts)
+            for part in range(1, int(parts.max()) + 1):
+                canvas.paint(everywhere, parts == part, tissue)

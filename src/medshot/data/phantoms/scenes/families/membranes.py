@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from numpy import ndarray
 
 from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid, turn
-from medshot.data.phantoms.scenes.family import Family, Tissue, between
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between
 
 INSIDE, FILLED, WALL, LARGE, CORE, SMALL = range(6)
 
@@ -21,7 +21,7 @@ class Membranes(Family):
     def __init__(self, rng: np.random.Generator, classes: int) -> None:
         self.across = between(rng, 4.0, 20.0)
         self.wall = float(rng.uniform(0.03, 0.11))  # of a cell
-        self.uneven = float(rng.uniform(0.2, 0.6))
+        self.uneven = float(rng.uniform(0.2, 0.5))  # of a cell, how far seeds are off its middle
         self.stretch = between(rng, 1.0, 2.5)
         self.rough = float(rng.uniform(0.1, 0.4))
         self.large = int(rng.integers(1, 9)) if classes > 1 or rng.random() < 0.7 else 0
@@ -51,7 +51,7 @@ class Membranes(Family):
         if self.filled:
             canvas.all(owner < self.filled, FILLED)
         for _ in range(self.large):
-            radius = size * float(rng.uniform(0.2, 0.5))
+            radius = max(0.05, size * float(rng.uniform(0.2, 0.5)))
             body = ellipsoid(
                 rng, rng.uniform(-0.9, 0.9, canvas.axes), radius, float(rng.uniform(1.0, 2.0))
             )
@@ -70,8 +70,9 @@ class Membranes(Family):
     ) -> tuple[Float32[ndarray, "*s"], Float32[ndarray, "*s"], Float32[ndarray, "*s"]]:
         """The distances to the two nearest seeds, in cells, and a number of the nearest one.
 
-        One seed a unit cell, anywhere in it: only a pixel's own and adjacent unit cells are
-        searched. Source: Worley 1996, A cellular texture basis function, SIGGRAPH.
+        One seed a unit cell; only a pixel's own and adjacent unit cells are searched, which misses
+        a second seed where seeds are very uneven. Source: Worley 1996, A cellular texture basis
+        function, SIGGRAPH.
         """
         axes = canvas.axes
         frame = turn(rng, axes) * (self.across / 2)
@@ -80,7 +81,7 @@ class Membranes(Family):
         low = np.floor(place).astype(np.int64)
         start = low.reshape(axes, -1).min(1) - 1
         extent = tuple(low.reshape(axes, -1).max(1) - start + 2)
-        seeds = 0.5 + self.uneven * 2 * rng.uniform(-0.5, 0.5, (axes, *extent)).astype(np.float32)
+        seeds = 0.5 + self.uneven * rng.uniform(-1, 1, (axes, *extent)).astype(np.float32)
         numbers = rng.random(extent, dtype=np.float32)
         corner = low - start.reshape(-1, *(1,) * axes)
         within = place - low

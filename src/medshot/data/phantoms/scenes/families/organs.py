@@ -6,13 +6,13 @@ import numpy as np
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas, Ellipsoid, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, some
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, some
 
 OUTSIDE, BODY, OTHER, FIRST = 0, 1, 2, 3
 
 
 class Organs(Family):
-    """Ellipsoids at places of their own in a body; the first has two parts, of nearly one look."""
+    """Ellipsoids at places of their own in a body; the first may have two parts, nearly alike."""
 
     styles: ClassVar = {"grey": 0.85, "photo": 0.15}
 
@@ -28,10 +28,12 @@ class Organs(Family):
         organs = [Tissue(f"organ {i + 1}") for i in range(self.organs)]
         if rng.random() < 0.3:  # told from the first by its place alone
             organs[2] = Tissue("organ 3", like=FIRST)
+        if self.parts:
+            organs[1] = Tissue("organ 2", near=FIRST)
         outside = Tissue("outside", dark=bool(rng.random() < 0.6))
         self.tissues = (outside, Tissue("body"), Tissue("other tissue"), *organs)
         places = range(FIRST, FIRST + self.organs)
-        self.apart = (*((BODY, organ) for organ in places), (FIRST, FIRST + 1), (OUTSIDE, BODY))
+        self.apart = (*((BODY, organ) for organ in places), (OUTSIDE, BODY))
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
         """The two parts of the first organ, or any organs."""
@@ -46,6 +48,8 @@ class Organs(Family):
         plan = np.random.default_rng(self.seed)
         canvas.bend(rng, self.bent, 3)
         shift = 0.5 * self.move * rng.standard_normal(canvas.axes)
+        # A ball fills less of a cube than a disc of a square.
+        larger = min(1.0, self.body) * (1.0 if canvas.axes == 2 else 1.4)
         trunk = ellipsoid(plan, shift, self.body, 1.25)
         canvas.paint(*canvas.inside(trunk), BODY)
         if self.mixed:
@@ -56,7 +60,7 @@ class Organs(Family):
                 continue
             away = self.move * rng.standard_normal(canvas.axes)
             centre = (place + away + shift) * min(1.0, self.body)
-            size = radius * float(np.exp(0.12 * rng.standard_normal())) * min(1.0, self.body)
+            size = radius * float(np.exp(0.12 * rng.standard_normal())) * larger
             body = ellipsoid(plan, centre, size, long)
             self._organ(canvas, body, i)
 

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from medshot.data.phantoms.fields import noise
 from medshot.data.phantoms.scenes.canvas import Canvas, ellipsoid
-from medshot.data.phantoms.scenes.family import Family, Tissue, between, some
+from medshot.data.phantoms.scenes.families.family import Family, Tissue, between, some
 
 GROUND, STROMA, DEBRIS, FIRST = 0, 1, 2, 3
 MOST = 90
@@ -32,7 +32,7 @@ class Cells(Family):
         self.rough = between(rng, 0.03, 0.2)
         self.clusters = int(rng.integers(0, 4))
         self.overlap = float(rng.uniform(0.0, 0.3))
-        self.stroma = float(rng.uniform(0.3, 1.5)) if rng.random() < 0.4 else None
+        self.stroma = float(rng.uniform(-0.3, 0.9)) if rng.random() < 0.4 else None
         self.debris = int(rng.integers(2, 15)) if rng.random() < 0.5 else 0
         like = FIRST if rng.random() < 0.5 else None
         first, *others = (Tissue(f"cell {i + 1}") for i in range(types))
@@ -54,7 +54,7 @@ class Cells(Family):
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
         """Stroma, then debris, then cells, of which none covers much of another."""
         if self.stroma is not None:
-            canvas.all(noise(rng, canvas.shape, 3) > self.stroma - 0.6, STROMA)
+            canvas.all(noise(rng, canvas.shape, 3) > self.stroma, STROMA)
         for _ in range(self.debris):
             speck = ellipsoid(rng, rng.uniform(-1, 1, canvas.axes), float(rng.uniform(0.012, 0.03)))
             canvas.paint(*canvas.inside(speck), DEBRIS)

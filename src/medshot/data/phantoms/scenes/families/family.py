@@ -11,10 +11,14 @@ from medshot.data.phantoms.scenes.canvas import Canvas
 
 @dataclass(frozen=True)
 class Tissue:
-    """A tissue. `like` is one that it looks like; `dark` where no light comes from it."""
+    """A tissue. `like` is one that it looks like, `near` one that it nearly looks like.
+
+    No light comes from a `dark` one.
+    """
 
     name: str
     like: int | None = None
+    near: int | None = None
     dark: bool = False
 
 
