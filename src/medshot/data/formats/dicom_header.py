@@ -70,6 +70,11 @@ def modality(found: Dataset) -> str:
     return value if re.fullmatch("[A-Z]{2,8}", value) else "not given"
 
 
+def is_segmentation(path: Path) -> bool:
+    """Whether it is a mask and no image."""
+    return modality(header(path, ("Modality",))) == "SEG"
+
+
 def window_of(found: Dataset) -> tuple[float, float] | None:
     """What becomes black and white by the first window of the header (PS3.3 C.11.2.1.2)."""
     centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))

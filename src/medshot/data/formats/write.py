@@ -1,5 +1,6 @@
 """Masks back to files, on the grid of the image that they were made for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy import ndarray
 from medshot.core.errors import DataError
 from medshot.core.files import refuse_taken
 from medshot.data.formats.door import HIGHEST
+from medshot.data.formats.kind import DICOM
+from medshot.data.formats.library import reader
 from medshot.data.formats.nifti import write_nifti
 from medshot.data.formats.volume import Volume
 
@@ -26,6 +29,41 @@ def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | 
         raise DataError(f"{path} is no name for a NIfTI file. End it in .nii or .nii.gz.")
     refuse_taken(path)
     write_nifti(stored_mask(mask, like), like, path)
+
+
+def write_dicom_seg(
+    mask: Integer[ndarray, "z h w"],
+    like: Volume,
+    path: str | Path,
+    labels: Sequence[str],
+    *,
+    patient: bool = False,
+) -> None:
+    """Write class numbers as a DICOM segmentation that refers to the series of `like`.
+
+    Args:
+        mask: on the grid of `like`, which was read from DICOM.
+        like: the volume that the mask was made for.
+        path: a name that ends in .dcm.
+        labels: the names of the classes; `labels[0]` is background and gets no segment.
+        patient: copy name, number, birth date and study from the series. Without it they stay
+            empty, and only the identifiers of study, series and images tie the file to them.
+
+    Raises:
+        DataError: as `write_nifti_mask`; too few labels; or `like` is not from DICOM.
+        SaveError: something is there already, or it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != DICOM:
+        raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
+    stored = stored_mask(mask, like)
+    if stored.max() >= len(labels) or len(labels) < 2:
+        raise DataError(
+            f"The mask for {like.source} holds the class {stored.max()}, and {len(labels)} labels "
+            "were given. Name all classes, first the background."
+        )
+    refuse_taken(path)
+    reader("dicom_seg").write_seg(stored, like, path, labels, patient)
 
 
 def stored_mask(
