@@ -5,9 +5,11 @@ from pathlib import Path
 from pydicom import Dataset
 
 from medshot.core.errors import DataError
+from medshot.data.finding import refusal
 from medshot.data.formats.dicom_header import KIND, PLACE, SIZE, header
 from medshot.data.formats.dicom_series import series_slices
 
+OURS = "99MEDSHOT"  # a private coding scheme: class names are words of the user
 REFERRED = (
     *KIND,
     *SIZE,
@@ -36,6 +38,14 @@ PATIENT = (
     "AccessionNumber",
     "SpecificCharacterSet",
 )
+
+
+def broken(source: Path, error: Exception) -> DataError:
+    """What is said where highdicom takes the headers of `source` for no DICOM."""
+    name = type(error).__name__
+    what = f"what its header says of the patient or the study breaks the standard ({name})"
+    mend = "Write without `patient`, or as NIfTI (write_nifti_mask)."
+    return refusal(source, what, mend).error()
 
 
 def references(source: Path, patient: bool) -> list[Dataset]:

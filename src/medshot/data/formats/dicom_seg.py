@@ -17,11 +17,9 @@ from medshot.core.errors import DataError
 from medshot.core.files import replacing
 from medshot.data.finding import refusal
 from medshot.data.formats.dicom_header import SIZE, damaged, header
-from medshot.data.formats.dicom_references import references
+from medshot.data.formats.dicom_references import OURS, broken, references
 from medshot.data.formats.dicom_slices import LPS_TO_RAS
 from medshot.data.formats.volume import Volume, check_size, volume
-
-OURS = "99MEDSHOT"  # a private coding scheme: class names are words of the user
 
 
 def write_seg(
@@ -42,11 +40,7 @@ def write_seg(
     try:
         made = _segmentation(mask, sources, labels)
     except (TypeError, ValueError, AttributeError) as error:  # its words may quote the header
-        what = (
-            f"what its header says of the patient or the study is no DICOM ({type(error).__name__})"
-        )
-        mend = "Write without `patient`, or as NIfTI (write_nifti_mask)."
-        raise refusal(like.source, what, mend).error() from None
+        raise broken(like.source, error) from None
     with replacing(path) as temporary:
         made.save_as(temporary)
 

@@ -54,16 +54,26 @@ def write_dicom_seg(
         SaveError: something is there already, or it cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() != DICOM:
-        raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
     stored = stored_mask(mask, like)
-    if stored.max() >= len(labels) or len(labels) < 2:
-        raise DataError(
-            f"The mask for {like.source} holds the class {stored.max()}, and {len(labels)} labels "
-            "were given. Name all classes, first the background."
-        )
-    refuse_taken(path)
+    _check(stored, like, path, labels)
     reader("dicom_seg").write_seg(stored, like, path, labels, patient)
+
+
+def write_dicom_report(
+    mask: Integer[ndarray, "z h w"],
+    like: Volume,
+    path: str | Path,
+    labels: Sequence[str],
+    *,
+    patient: bool = False,
+) -> None:
+    """Write the volume of each class, mm³, as a DICOM structured report that refers to the series.
+
+    Arguments and errors are those of `write_dicom_seg`.
+    """
+    path = Path(path)
+    _check(stored_mask(mask, like), like, path, labels)
+    reader("dicom_report").write_report(mask, like, path, labels, patient)
 
 
 def stored_mask(
@@ -87,3 +97,14 @@ def stored_mask(
         )
     kind = np.uint8 if mask.max() < 256 else np.uint16
     return np.ascontiguousarray(like.grid.turn_back(mask), dtype=kind)
+
+
+def _check(stored: ndarray, like: Volume, path: Path, labels: Sequence[str]) -> None:
+    if path.suffix.lower() != DICOM:
+        raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
+    if stored.max() >= len(labels) or len(labels) < 2:
+        raise DataError(
+            f"The mask for {like.source} holds the class {stored.max()}, and {len(labels)} labels "
+            "were given. Name all classes, first the background."
+        )
+    refuse_taken(path)
