@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from medshot.data.dataset import Dataset
     from medshot.data.formats.door import read_mask_volume, read_volume
     from medshot.data.formats.volume import Volume
-    from medshot.data.formats.write import write_nifti_mask
+    from medshot.data.formats.write import (
+        write_dicom_report,
+        write_dicom_seg,
+        write_nifti_mask,
+    )
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
@@ -57,6 +61,8 @@ _HOME = {
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
+    "write_dicom_report": "medshot.data.formats.write",
+    "write_dicom_seg": "medshot.data.formats.write",
     "write_nifti_mask": "medshot.data.formats.write",
 }
 
@@ -89,6 +95,8 @@ __all__ = [
     "split_classes",
     "split_patients",
     "train",
+    "write_dicom_report",
+    "write_dicom_seg",
     "write_nifti_mask",
 ]
 

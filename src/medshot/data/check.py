@@ -11,6 +11,8 @@ from pathlib import Path
 from medshot.core.errors import DataError
 from medshot.data.duplicates import duplicates
 from medshot.data.finding import Finding, by_weight, finding_of
+from medshot.data.formats.kind import is_dicom
+from medshot.data.formats.library import reader
 from medshot.data.look import Look, look
 from medshot.data.manifest import survey
 from medshot.data.patients import patients
@@ -65,7 +67,7 @@ def _files(rows: Sequence[Row]) -> list[Finding]:
     pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, Look)]
     found += duplicates([row for row, _ in pairs], [at.digest for _, at in pairs])
     found += shortcuts([row.label for row, _ in pairs], [at for _, at in pairs])
-    return found + _deep(pairs) + _misnamed(pairs)
+    return found + _deep(pairs) + _misnamed(pairs) + _identities(rows)
 
 
 def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
@@ -92,6 +94,14 @@ def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
         for row, at in pairs
         if not at.named(row.path)
     ]
+
+
+def _identities(rows: Sequence[Row]) -> list[Finding]:
+    medical = [row.path for row in rows if is_dicom(row.path)]
+    try:
+        return reader("dicom_identities").identities(medical) if medical else []
+    except DataError:  # no library for it: every file says so
+        return []
 
 
 def _try(row: Row) -> Look | Finding:

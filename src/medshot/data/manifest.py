@@ -7,6 +7,7 @@ Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
 from pathlib import Path
 
 from medshot.data.finding import TABLE, Finding, refusal
+from medshot.data.formats.kind import is_dicom
 from medshot.data.read import SUFFIXES
 from medshot.data.table import Row, inside, outside, read_table
 
@@ -52,8 +53,8 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether its name is that of a file that is read."""
-    return path.suffix.lower() in SUFFIXES
+    """Whether it is a file that is read, by its name or because it begins as DICOM does."""
+    return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 
 def class_folders(folder: Path) -> list[Path]:

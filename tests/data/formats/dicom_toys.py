@@ -10,7 +10,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 NAME = "Zugzwang^Ottilie"
-SECRETS = (NAME, "Zugzwang", "PID-4711", "19340229", "St. Erewhon")
+SECRETS = (NAME, "Zugzwang", "PID-4711", "19340228", "St. Erewhon")
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 STUDY, FRAME = generate_uid(), generate_uid()
 
@@ -23,7 +23,7 @@ def dicom(values: ndarray, series: str = "1.2.3", **attributes: object) -> Datas
     found.SOPClassUID, found.SOPInstanceUID = CTImageStorage, generate_uid()
     found.StudyInstanceUID, found.SeriesInstanceUID = STUDY, series
     found.FrameOfReferenceUID = FRAME
-    found.PatientName, found.PatientID, found.PatientBirthDate = NAME, "PID-4711", "19340229"
+    found.PatientName, found.PatientID, found.PatientBirthDate = NAME, "PID-4711", "19340228"
     found.PatientSex, found.InstitutionName = "F", "St. Erewhon"
     found.StudyDate = found.StudyTime = found.AccessionNumber = found.StudyID = ""
     found.ReferringPhysicianName = found.Manufacturer = ""

@@ -51,8 +51,12 @@ TILTED = affine_of("LPS")
 TILTED[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]] @ TILTED[:2, :2]
 HALVES, UNKNOWN, BELOW = LABELS * np.float32(0.5), LABELS * np.float32("nan"), LABELS - np.int16(1)
 BAD = [
-    (LABELS[:4], affine_of("LPS"), "7 x 6 x 4 voxels (z, y, x), not 7 x 6 x 5"),
-    (LABELS, affine_of("LPS", (1, 2, 3)), "3 x 2 x 1 mm apart (z, y, x), not 3 x 2 x 0.5"),
+    (LABELS[:4], affine_of("LPS"), "7 x 6 x 4 voxels of 3 x 2 x 0.5 mm (z, y, x), not 7 x 6 x 5"),
+    (
+        LABELS,
+        affine_of("LPS", (1, 2, 3)),
+        "voxels of 3 x 2 x 1 mm (z, y, x), not 7 x 6 x 5",
+    ),
     (LABELS, moved(x=1), "shifted by 1, 0, 0 mm"),
     (LABELS, np.diag([-1, -1, 1, 1]) @ affine_of("LPS"), "flipped: its header has -x and -y"),
     (LABELS, np.diag([1, 1, -1, 1]) @ affine_of("LPS"), "flipped: its header has -z"),

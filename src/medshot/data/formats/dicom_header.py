@@ -4,10 +4,12 @@ Only what is asked for is parsed, so that nothing that names a person is in memo
 says of a damaged file may quote the file, so it is not passed on.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 from pydicom import Dataset, config
 from pydicom.filereader import read_file_meta_info
@@ -41,8 +43,12 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
             what = "it is deflated as a whole, and what it unpacks to is not known"
             raise refusal(path, what, "Export it in another transfer syntax.").error()
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-        for tag in tags:  # values are parsed when first asked for: now, or never
-            found.get(tag)
+        for tag in tags:  # values are parsed when first asked for: now, where errors are expected
+            value = found.get(tag)
+            if tag in SIZE and value is not None:
+                int(value)
+            if tag in PLACE[:3] and value is not None:
+                np.asarray(value, dtype=np.float64)
     except DataError:
         raise
     except Exception as error:
@@ -56,6 +62,17 @@ def damaged(path: Path, error: Exception) -> DataError:
     if name == "InvalidDicomError":
         return refusal(path, "it is no DICOM file, whatever its name", EXPORT).error()
     return refusal(path, f"it is damaged or truncated ({name})", EXPORT).error()
+
+
+def modality(found: Dataset) -> str:
+    """Its modality, if that is a code: in a damaged file, anything may stand there."""
+    value = str(found.get("Modality", ""))
+    return value if re.fullmatch("[A-Z]{2,8}", value) else "not given"
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether it is a mask and no image."""
+    return modality(header(path, ("Modality",))) == "SEG"
 
 
 def window_of(found: Dataset) -> tuple[float, float] | None:

@@ -33,8 +33,9 @@ def decoded(path: Path) -> tuple[Dataset, Shaped[ndarray, "..."]]:
     try:
         return found, pixel_array(found)
     except Exception as error:
-        if "missing dependencies" in str(error):
-            name = found.file_meta.TransferSyntaxUID.name
+        if isinstance(error, NotImplementedError) or "missing dependencies" in str(error):
+            syntax = found.file_meta.TransferSyntaxUID
+            name = syntax.name if syntax.name != syntax else "no known transfer syntax"
             raise refusal(path, f"its pixels are packed as {name}", NO_DECODER).error() from None
         raise damaged(path, error) from None
 

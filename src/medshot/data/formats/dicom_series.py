@@ -14,7 +14,6 @@ from medshot.data.formats.kind import DICOM, is_dicom
 from medshot.data.formats.volume import Volume, check_size, volume
 
 ONE = "Put each series into a folder of its own."
-INDEX = "DICOMDIR"
 
 
 def read_series(folder: Path) -> Volume:
@@ -64,4 +63,4 @@ def series_slices(folder: Path) -> list[Slice]:
 
 def _is_file(path: Path) -> bool:
     named = path.suffix.lower() == DICOM and path.is_file()
-    return path.name.upper() != INDEX and (named or is_dicom(path))
+    return named or is_dicom(path)

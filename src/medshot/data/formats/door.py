@@ -47,7 +47,7 @@ def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"
             or values that are no whole numbers from 0 to 65535.
     """
     path = Path(path)
-    found = _read(path)
+    found = _read(path, like)
     check_same_grid(found, like)
     values = found.values
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
@@ -59,12 +59,15 @@ def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"
     return values.astype(np.uint8 if high < 256 else np.uint16)
 
 
-def _read(path: Path) -> Volume:
+def _read(path: Path, like: Volume | None = None) -> Volume:
+    """As the file has it; a DICOM segmentation for `like` with the slices that it leaves out."""
     if not path.exists():
         raise refusal(path, "it does not exist", "Correct the path.").error()
     if path.is_dir():
         return reader("dicom_series").read_series(path)
     if is_dicom(path):
+        if like and reader("dicom_header").is_segmentation(path):
+            return reader("dicom_seg").read_seg(path, like)
         return reader("dicom_frames").read_frames(path)
     suffix = volume_suffix(path)
     if suffix is None:

@@ -12,6 +12,7 @@ VOLUMES = {
     ".mhd": "itk",
 }
 PREAMBLE = 128  # bytes that mean nothing, before DICOM's mark
+INDEX = "DICOMDIR"  # lists the files of a disc, and is no image itself
 
 
 def is_dicom(path: Path) -> bool:
@@ -21,7 +22,7 @@ def is_dicom(path: Path) -> bool:
             start = file.read(PREAMBLE + 4)
     except OSError:
         return False
-    return start[PREAMBLE:] == b"DICM"
+    return start[PREAMBLE:] == b"DICM" and path.name.upper() != INDEX
 
 
 def volume_suffix(path: Path) -> str | None:

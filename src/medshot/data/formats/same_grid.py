@@ -21,22 +21,24 @@ def check_same_grid(mask: Volume, image: Volume) -> None:
 
 
 def _difference(mask: Volume, image: Volume) -> str | None:
-    if mask.values.shape != image.values.shape:
-        sizes = [" x ".join(map(str, v.values.shape)) for v in (mask, image)]
-        return f"it has {sizes[0]} voxels (z, y, x), not {sizes[1]}"
     near = NEAR * min(image.spacing)
-    if _apart(mask.affine, image.affine, image) <= near:
+    same = mask.values.shape == image.values.shape
+    if same and _apart(mask.affine, image.affine, image) <= near:
         return None
     flip = _flipped(mask, image, near)
     if flip:
         return f"it is flipped: its header has {flip} (LPS taken for RAS?)"
-    if not np.allclose(mask.spacing, image.spacing, rtol=0.01):
-        shown = [" x ".join(f"{mm:.3g}" for mm in v.spacing) for v in (mask, image)]
-        return f"its voxels are {shown[0]} mm apart (z, y, x), not {shown[1]}"
+    if not same or not np.allclose(mask.spacing, image.spacing, rtol=0.01):
+        return f"it has {_size(mask)} (z, y, x), not {_size(image)}"
     steps = mask.affine[:3, 3] - image.affine[:3, 3]
     if _apart(mask.affine[:, :3], image.affine[:, :3], image) > near:
         return "it is turned by some angle"
     return f"it is shifted by {', '.join(f'{mm:.3g}' for mm in steps)} mm (right, front, head)"
+
+
+def _size(found: Volume) -> str:
+    shape = " x ".join(map(str, found.values.shape))
+    return f"{shape} voxels of {' x '.join(f'{mm:.3g}' for mm in found.spacing)} mm"
 
 
 def _flipped(mask: Volume, image: Volume, near: float) -> str | None:
