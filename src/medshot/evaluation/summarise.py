@@ -33,14 +33,17 @@ def support_of(dataset: Dataset) -> r.Support:
     return support_showing(dataset, pictures)
 
 
-def support_showing(dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]]) -> r.Support:
+def support_showing(
+    dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]], goal: str = ""
+) -> r.Support:
     """How much there is of `dataset`, and these pictures: of which image, under what heading."""
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
         r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
         for i, pixels, heading in pictures
     )
-    return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
+    patients = len(known) if len(known) else None
+    return r.Support(dataset.labels, len(dataset), patients, images, goal)
 
 
 def from_folds(

@@ -17,6 +17,7 @@ from medshot.evaluation.report.scores import (
     MetricRow,
     MetricsTable,
     Reliability,
+    Scatter,
 )
 from medshot.evaluation.report.words import summary_sentence
 from medshot.evaluation.report.write import render_report, write_report
@@ -34,6 +35,7 @@ __all__ = [
     "Provenance",
     "Reliability",
     "Report",
+    "Scatter",
     "Support",
     "SupportImage",
     "render_report",
