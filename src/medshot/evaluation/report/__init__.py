@@ -10,6 +10,7 @@ from medshot.evaluation.report.content import (
     Support,
     SupportImage,
 )
+from medshot.evaluation.report.numbers import Scatter, Table
 from medshot.evaluation.report.scores import (
     Confusion,
     Difference,
@@ -17,7 +18,6 @@ from medshot.evaluation.report.scores import (
     MetricRow,
     MetricsTable,
     Reliability,
-    Scatter,
 )
 from medshot.evaluation.report.words import summary_sentence
 from medshot.evaluation.report.write import render_report, write_report
@@ -38,6 +38,7 @@ __all__ = [
     "Scatter",
     "Support",
     "SupportImage",
+    "Table",
     "render_report",
     "summary_sentence",
     "write_report",

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from medshot.evaluation.report.numbers import Scatter, Table
 from medshot.evaluation.report.scores import (
     Confusion,
     Difference,
     MetricsTable,
     Reliability,
-    Scatter,
 )
 
 Pixels = NDArray[np.uint8]
@@ -125,6 +125,7 @@ class Report:
     confusion: Confusion | None = None
     reliability: Reliability | None = None
     scatter: Scatter | None = None
+    tables: tuple[Table, ...] = ()
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
     examples_note: str = ""

@@ -4,8 +4,8 @@ import math
 
 from markupsafe import Markup
 
-from medshot.evaluation.report.figures import step_of
-from medshot.evaluation.report.scores import Scatter
+from medshot.evaluation.report.axis import step_of
+from medshot.evaluation.report.numbers import Scatter
 
 SIDE = 240
 TICKS = 5  # at most, along an axis

@@ -124,19 +124,3 @@ class Reliability:
         shapes = {self.confidence.shape, self.accuracy.shape, self.count.shape}
         if len(shapes) != 1 or self.count.ndim != 1:
             raise ValueError(f"the reliability arrays need one shape (bins,), got {shapes}")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scatter:
-    """Numbers that were answered against the true ones: two arrays ``n``, in one unit.
-
-    Raises ValueError where the two are not of one length.
-    """
-
-    name: str
-    truth: NDArray[np.floating]
-    answer: NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        if self.truth.shape != self.answer.shape or self.truth.ndim != 1:
-            raise ValueError(f"a scatter needs pairs, got {self.truth.shape}, {self.answer.shape}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medshot.evaluation.report import figures, words
+from medshot.evaluation.report import axis, figures, words
 from medshot.evaluation.report.content import Report
 from medshot.evaluation.report.scatter import scatter
 from medshot.evaluation.report.thumbnails import thumbnail
@@ -50,7 +50,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(figures=figures, scatter=scatter, words=words, thumbnail=thumbnail)
+    environment.globals.update(
+        axis=axis, figures=figures, scatter=scatter, words=words, thumbnail=thumbnail
+    )
     return environment
 
 
