@@ -45,7 +45,7 @@ def axis_for(rows: Sequence[MetricRow]) -> Axis:
     return Axis(low, high if high > low else low + 0.1)
 
 
-def step_of(length: float, most: int) -> float:
+def step_of(length: float | int, most: int) -> float:
     """The smallest of 1, 2, 5 times a power of ten that divides `length` into at most so many."""
     power = 10.0 ** math.floor(math.log10(length / most))
     return next(power * n for n in (1, 2, 5, 10) if length / (power * n) <= most + 1e-9)
