@@ -9,7 +9,7 @@ import typer
 
 def adapt(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, or labels.csv with path,label or path,mask."
+        help="One sub-folder a class, or labels.csv with path and label, mask, target, ..."
     ),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
