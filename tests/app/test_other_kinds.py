@@ -13,7 +13,8 @@ from medshot.core.store import load_predictor
 
 COLUMNS = {"regression": "target", "ordinal": "grade", "multi-label": "labels"}
 LEADING = {"regression": "R2", "ordinal": "quadratic weighted kappa", "multi-label": "macro AUROC"}
-RIDGE = ("--learner", "ridge", "--encoder", "pixels", "--set", "encoder.size=16")
+PIXELS = ("--encoder", "pixels", "--set", "encoder.size=16", "--set", "encoder.scaling=unit")
+RIDGE = ("--learner", "ridge", *PIXELS)
 
 
 def shaded(at: Path, kind: str, n: int = 16) -> Path:
