@@ -56,18 +56,53 @@ def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epis
     return Episode(task, Examples(x[:shots], few[:shots]), Examples(x[shots:], y[shots:, 0]))
 
 
-TOYS = {"classification": _top_rows, "segmentation": _patches}
+def _directions(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """Along the top row each output has a random direction: how far, is what its target says.
+
+    All else is noise. What there is to meta-learn is, again, where to look.
+    """
+    k, n = task.n_outputs, shots + queries
+    y = TARGETS[task.kind](k, n, rng)
+    directions = torch.randn(k, 1, SIZE, generator=rng)
+    x = torch.randn(len(y), 1, SIZE, SIZE, generator=rng)
+    x[:, :, 0] = x[:, :, 0] / 4 + torch.einsum("nk,kcw->ncw", task.encode(y, like=x), directions)
+    cut = len(y) * shots // n
+    return Episode(task, Examples(x[:cut], y[:cut]), Examples(x[cut:], y[cut:]))
+
+
+def _numbers(k: int, n: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(k * n, k, generator=rng, dtype=torch.float64)
+
+
+def _grades(k: int, n: int, rng: torch.Generator) -> Tensor:
+    del rng
+    return torch.arange(k + 1).repeat(n)
+
+
+def _findings(k: int, n: int, rng: torch.Generator) -> Tensor:
+    """All labels on one image and none on the next, then as chance has it."""
+    y = torch.randint(2, (n, 2 * k, k), generator=rng)
+    y[:, 0], y[:, 1] = 1, 0
+    return y.flatten(0, 1)
+
+
+TARGETS = {"regression": _numbers, "ordinal": _grades, "multi-label": _findings}
+TOYS = {
+    "classification": _top_rows,
+    "segmentation": _patches,
+    **dict.fromkeys(TARGETS, _directions),
+}
 
 
 def encoder(task: Task) -> Encoder:
     """A small network for tasks of that kind."""
     small = {"size": SIZE, "width": 8, "depth": 2}
-    return conv4() if task.kind == "classification" else UNet(channels=8, **small).eval()
+    return UNet(channels=8, **small).eval() if task.on_grid else conv4()
 
 
 def matrix(task: Task) -> nn.Module:
     """An encoder for tasks of that kind that trains fast: one matrix."""
-    return Projection() if task.kind == "classification" else SiteProjection()
+    return SiteProjection() if task.on_grid else Projection()
 
 
 def without(examples: Examples, label: int) -> Examples:
@@ -130,3 +165,21 @@ def images(n: int = 6, *, channels: int = 1, size: int = SIZE) -> Tensor:
 def accuracy(predictor: Predictor, query: Examples) -> float:
     """The part of `query` that is named rightly."""
     return (predictor(query.x).argmax(1) == query.y).double().mean().item()
+
+
+def score(task: Task, predictor: Predictor, query: Examples) -> float:
+    """The accuracy where there are classes, else the leading metric."""
+    if has_classes(task):
+        return accuracy(predictor, query)
+    decoded = task.decode(predictor(query.x)).detach().double().numpy()
+    return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
+
+
+def chance(task: Task) -> float | None:
+    """What `score` is for somebody who guesses."""
+    return 1 / task.n_outputs if has_classes(task) else task.chance(task.leading)
+
+
+def has_classes(task: Task) -> bool:
+    """Whether a target is a class number, of an image or of a site."""
+    return task.kind not in TARGETS

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
+    from medshot.tasks.multi_label import MultiLabel
+    from medshot.tasks.ordinal import Ordinal
+    from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
     from medshot.training.loop import train
     from medshot.training.run import Run, load_run
@@ -43,8 +46,11 @@ _HOME = {
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
+    "MultiLabel": "medshot.tasks.multi_label",
+    "Ordinal": "medshot.tasks.ordinal",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
+    "Regression": "medshot.tasks.regression",
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
@@ -77,8 +83,11 @@ __all__ = [
     "Learner",
     "MaskPrediction",
     "MedshotError",
+    "MultiLabel",
+    "Ordinal",
     "Prediction",
     "Predictor",
+    "Regression",
     "Run",
     "Segmentation",
     "Task",

@@ -22,8 +22,8 @@ from medshot.select import Auto
 AUTO = "auto"
 FEW = 30
 NO_DOUBT = (
-    "The predictor gives an answer to every image, also to one that shows none of the classes, "
-    "and its probabilities are not calibrated."
+    "The predictor gives an answer to every image, also to one unlike all that it learnt from, and "
+    "its probabilities, where it gives any, are not calibrated."
 )
 
 

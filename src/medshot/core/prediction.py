@@ -33,3 +33,20 @@ class MaskPrediction:
         """The part of all sites that each class has."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.labels))
         return dict(zip(self.labels, (counts / self.mask.size).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """A number in the unit of the targets, or several, each under its name."""
+
+    path: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FindingsPrediction:
+    """The labels that are more likely there than not, and a probability in [0, 1] for each."""
+
+    path: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]

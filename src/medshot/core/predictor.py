@@ -88,7 +88,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
-        """A `Prediction` (for masks a `MaskPrediction`) for one path, a list of them for several.
+        """A `Prediction` (of its kind of task) for one path, a list of them for several.
 
         Raises:
             DataError: a file cannot be read as an image.

@@ -12,6 +12,7 @@ import json
 import platform
 import shutil
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -100,14 +101,14 @@ def model_card(about: dict[str, Any]) -> str:
 
 {_provenance(about["learner"], data.get("name", ""))}
 
-| class | images in the support |
+| | images in the support |
 |---|---|
 {counts}
 
 Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
 Licence of the data: {notes}
 
-An answer is given for every image, also for one that shows none of the classes: nothing here
+An answer is given for every image, also for one unlike all of the support: nothing here
 says "I do not know". How well it does on images like yours is in the report made beside it, if
 any; probabilities are not calibrated.
 
@@ -129,7 +130,7 @@ def versions() -> dict[str, str]:
 def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
         predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
-        task = task_of(about["task"]["kind"], about["task"]["n_outputs"])
+        task = task_of(**about["task"])
         card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
         if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
             raise TypeError("a part of another kind stands where it should not")
@@ -152,7 +153,7 @@ def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "predictor": recipe(frozen),
-        "task": {"kind": card.task.kind, "n_outputs": card.task.n_outputs},
+        "task": {"kind": card.task.kind, **asdict(card.task)},
         "labels": list(card.labels),
         "preprocessing": recipe(card.preprocessing),
         "learner": card.learner,

@@ -1,4 +1,4 @@
-"""What targets mean. The only place where classification and segmentation differ.
+"""What targets mean. The only place where kinds of task differ.
 
 A *task* here is a kind of question with its number of answers ("which of 3 classes?"),
 not a data set and not an episode.
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -35,6 +36,7 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
+    logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
     metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -56,12 +58,33 @@ class Task(ABC):
         """The differentiable score: lower is better, the mean over examples."""
 
     @abstractmethod
+    def encode(self, target: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
+        """Targets as rows that outputs can be regressed on, in the type and place of `like`.
+
+        What decides between outputs decides between these: the largest, the sign, the number.
+        """
+
+    @abstractmethod
     def answer(self, output: Tensor, path: Path, card: "Card") -> Any:
         """The answer for the image in `path`, whose output this is, as a user gets it."""
 
     @abstractmethod
     def decode(self, output: Tensor) -> Tensor:
         """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
+
+    def fitted(self, target: Tensor) -> "Task":
+        """This task, knowing what a support's targets say of it: the scale of numbers, say.
+
+        To be called with targets of the support, never with those of the query. By default there
+        is nothing to know.
+        """
+        del target
+        return self
+
+    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n g"]:
+        """What is on which image, that a support must not lack: by default, each class."""
+        flat = target.reshape(len(target), -1)
+        return torch.stack([(flat == c).any(1) for c in range(self.n_outputs)], 1)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image: by default the decoded outputs and the targets.
@@ -81,10 +104,11 @@ def is_share(metric: str) -> bool:
     return not metric.endswith(")")
 
 
-def task_of(kind: str, n_outputs: int) -> Task:
-    """The task called `kind` (`classification`, ...)."""
+def task_of(kind: str, n_outputs: int, **fields: Any) -> Task:
+    """The task called `kind` (`classification`, ...); `fields` are what some kinds have beside."""
     if kind not in TASKS:
         import_files("medshot.tasks")
     if kind not in TASKS:
         raise unknown(kind, TASKS, kind="task")
-    return TASKS[kind](n_outputs)
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return TASKS[kind](n_outputs, **values)

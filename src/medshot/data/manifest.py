@@ -17,25 +17,28 @@ FORMS = (
 )
 
 
-def read_manifest(folder: Path, target: str = "label") -> list[Row]:
+def read_manifest(folder: Path, target: str = "label", *, optional: bool = False) -> list[Row]:
     """The images of `folder`, in the order of the table or of their names.
 
     Raises:
         DataError: neither form, a column missing, no image, a row twice, one class only.
     """
-    rows, findings = survey(folder, target)
+    rows, findings = survey(folder, target, optional=optional)
     for finding in findings:
         if finding.severity == "error":
             raise finding.error()
     return rows
 
 
-def survey(folder: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
+def survey(
+    folder: Path, target: str = "label", *, optional: bool = False
+) -> tuple[list[Row], list[Finding]]:
     """The images of `folder` that can be used, and all that is wrong with how they are listed."""
     if not folder.is_dir():
         return [], [refusal(folder, "there is no such folder", FORMS)]
     table = folder / TABLE
-    rows, findings = read_table(table, target) if table.is_file() else _scan(folder)
+    listed = table.is_file()
+    rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
         findings.append(refusal(folder, f"it holds no images ({', '.join(SUFFIXES)})", FORMS))

@@ -10,6 +10,7 @@ from pathlib import Path
 from medshot.data.finding import Finding, refusal
 
 MASKS = "For masks say `--task segmentation` (`data check` is for labels); or add a column label."
+FILES = {"path", "mask"}  # columns that name files
 AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
     "are for decimals, LibreOffice asks for the separator)."
@@ -46,10 +47,13 @@ def cells(table: Path, column: str) -> list[str]:
         return []
 
 
-def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
+def read_table(
+    table: Path, target: str = "label", *, optional: bool = False
+) -> tuple[list[Row], list[Finding]]:
     """The rows that can be used, and what is wrong with the others.
 
-    `target` is the column that must be there beside `path`: label, or mask.
+    `target` is the column that must be there beside `path`: label, mask, or what a kind of task
+    has for a column. If its cells are `optional` they may be empty.
     """
     try:
         raw = table.read_bytes()
@@ -59,6 +63,7 @@ def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Find
     reader = csv.DictReader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     findings = _form(raw, table)
+    full = ("path",) if optional else ("path", target)
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
@@ -66,7 +71,7 @@ def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Find
         if wrong:
             return [], [*findings, wrong]
         for values in reader:
-            row, found = _row(values, table, reader.line_num, target)
+            row, found = _row(values, table, reader.line_num, target, full)
             findings += found
             rows += [row] if row else []
     except csv.Error as error:
@@ -108,26 +113,27 @@ def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
 
 
 def _row(
-    values: dict[str, str], table: Path, line: int, target: str
+    values: dict[str, str], table: Path, line: int, target: str, full: tuple[str, ...]
 ) -> tuple[Row | None, list[Finding]]:
     found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
-    if empty := [name for name in ("path", target) if not found[name]]:
+    if empty := [name for name in full if not found[name]]:
         what = f"{' and '.join(empty)} is empty"
         return None, [refusal(table, what, "Fill it in or remove the line.", line)]
-    for name in {"path", target} - {"label"}:
+    for name in {"path", target} & FILES:
         if Path(found[name]).is_absolute() or not inside(table.parent / found[name], table.parent):
             return None, [outside(table, found[name], line)]
     guesses = [value for name, value in found.items() if name.endswith("_guess")]
     patient = found.get("patient", "") or next(iter(guesses), "")
     path = table.parent / found["path"]
     mask = table.parent / found["mask"] if target == "mask" else None
-    split, label = found.get("split", ""), found.get("label", "")
+    split, label = found.get("split", ""), found.get("label" if target in FILES else target, "")
     row = Row(path, label, patient, split, line, mask)
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []
-    mend = 'A name with a comma in it needs quotes: "a, b.png",normal'
-    return row, [Finding("warning", table, line, "it has more cells than columns", mend)]
+    mend = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
+    severity = "warning" if target == "label" else "error"  # 3,5 for 3.5 would be read as 3
+    return row, [Finding(severity, table, line, "it has more cells than columns", mend)]
 
 
 def outside(file: Path, name: str, line: int | None = None) -> Finding:

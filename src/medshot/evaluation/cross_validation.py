@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -31,7 +31,7 @@ class OutOfFold:
     """The answer for every image by a predictor that did not learn from its patient."""
 
     decoded: Float[ndarray, "n k *s"]
-    y: Int[ndarray, "n *s"]
+    y: Shaped[ndarray, "n ..."]
     groups: Int[ndarray, "n"]
     folds: int
     task: Task
@@ -93,15 +93,16 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     folds = folds_of(shows, fitted.groups, seed)
     if not folds:
         raise _too_few(fitted)
-    task = fitted.task()
-    found = np.zeros((len(fitted), task.n_outputs, *fitted.y.shape[1:]))
+    parts = []
     for rest, held in folds:
-        support = fitted.subset(rest).support(encoder)[0]
+        support, card = fitted.subset(rest).support(encoder)
         with torch.no_grad():
-            output = learner.adapt(support, task).answer_all(fitted.examples(held).x)
-        found[held.numpy()] = task.decode(output.double()).numpy()
+            output = learner.adapt(support, card.task).answer_all(fitted.examples(held).x)
+        parts.append(card.task.decode(output.double()).numpy())
+    order = torch.cat([held for _, held in folds]).argsort()
+    found = np.concatenate(parts)[order.numpy()]
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
-    return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())
+    return OutOfFold(found, y, own, len(folds), fitted.task(), rarest(shows).numpy())
 
 
 def folds_of(
@@ -117,7 +118,7 @@ def folds_of(
 
 
 def _too_few(dataset: Dataset) -> DataError:
-    own, images = own_groups(dataset.groups), zip(dataset.labels, dataset.shows().T, strict=True)
+    own, images = own_groups(dataset.groups), zip(dataset.labels, dataset.shows().T, strict=False)
     single = [repr(label) for label, those in images if len(own[those].unique()) < 2]
     unit = "patient" if dataset.has_patients else "image"
     return DataError(

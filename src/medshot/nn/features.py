@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from medshot.core.errors import ShapeError
@@ -58,21 +58,23 @@ def on_grid(
 
 
 def labelled_sites(
-    z: Float[Tensor, "n f *t"], y: Int[Tensor, "n *grid"]
-) -> tuple[Float[Tensor, "m f"], Int[Tensor, "m"]]:
-    """Rows of features with a label each; sites that nobody has labelled (-1) are left out.
+    z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n *grid"]
+) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m *k"]]:
+    """Rows of features with a target each; sites that nobody has labelled (-1) are left out.
+
+    The target of a whole image may be a row itself.
 
     Raises:
         ShapeError: the features are on another grid than the labels.
     """
+    if z.ndim == 2 and y.ndim <= 2:
+        return z, y
     if z.shape[2:] != y.shape[1:]:
         raise ShapeError(
             f"The encoder gives features on a grid of {_sides(z.shape[2:])}, and the labels are on "
             f"one of {_sides(y.shape[1:])}. For masks, take an encoder that keeps the grid "
             '(encoder="unet"); for labels of whole images, one that does not ("conv4").'
         )
-    if z.ndim == 2:
-        return z, y
     rows, labels = sites(z), y.flatten()
     known = labels >= 0
     return rows[known], labels[known]

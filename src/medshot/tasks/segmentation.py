@@ -12,6 +12,7 @@ from medshot.core.errors import DataError
 from medshot.core.prediction import MaskPrediction
 from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.tasks.classification import one_hot
 from medshot.tasks.overlap import METRICS, overlaps
 
 UNLABELLED = -1  # a site that says nothing, and is not judged
@@ -65,6 +66,10 @@ class Segmentation(Task):
         entropies = F.cross_entropy(output, target, ignore_index=UNLABELLED, reduction="sum")
         dice = soft_dice(self.decode(output), target, known)
         return entropies / known.sum().clamp(min=1) + 1 - dice
+
+    def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
+        """Of sites that are labelled: a one for the class, zeros for the others."""
+        return one_hot(target, self.n_outputs, like)
 
     def decode(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Softmax over classes, at every site."""

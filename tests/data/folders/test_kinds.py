@@ -11,7 +11,14 @@ from medshot.data.folders.kinds import FOLDERS, FolderKind, kind_of, reader_of
 
 @pytest.mark.parametrize(
     ("columns", "kind"),
-    [("path,label", "classification"), ("path,mask", "segmentation"), ("", "classification")],
+    [
+        ("path,label", "classification"),
+        ("path,mask", "segmentation"),
+        ("path,grade", "ordinal"),
+        ("path,labels", "multi-label"),
+        ("path,label,labels,grade,target", "classification"),
+        ("", "classification"),
+    ],
 )
 def test_the_first_line_of_the_table_says_the_kind(tmp_path: Path, columns: str, kind: str):
     (tmp_path / "labels.csv").write_text(columns)

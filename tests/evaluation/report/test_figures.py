@@ -2,31 +2,15 @@ import math
 import xml.etree.ElementTree as ET
 
 import numpy as np
-import pytest
 
-from medshot.evaluation.report import Confusion, Estimate, MetricRow, MetricsTable, Reliability
+from medshot.evaluation.report import Confusion, Estimate, Reliability
+from medshot.evaluation.report.axis import Axis
 from medshot.evaluation.report.figures import (
-    Axis,
-    axis_for,
     axis_strip,
     interval_strip,
     reliability_diagram,
     row_shares,
 )
-
-
-def test_the_axis_covers_every_interval_and_chance(metrics: MetricsTable) -> None:
-    axis = axis_for(metrics)
-    assert (axis.low, axis.high) == (0.5, 1.0)
-    assert axis.ticks() == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    assert axis.percent(0.75) == "50.00%"
-
-
-@pytest.mark.parametrize("value", [math.nan, 0.0, 0.5, 1.0])
-def test_the_axis_is_never_empty(value: float) -> None:
-    row = MetricRow("accuracy", (Estimate(value, value, value, 1),))
-    axis = axis_for(MetricsTable(("learner",), (row,)))
-    assert axis.high > axis.low
 
 
 def test_a_strip_draws_the_dot_the_bar_and_chance_where_they_belong() -> None:

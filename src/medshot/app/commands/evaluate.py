@@ -25,7 +25,9 @@ def evaluate(
     ),
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
     task: str | None = typer.Option(
-        None, help="classification or segmentation.", show_default="as labels.csv says"
+        None,
+        help="classification, multi-label, ordinal, regression, segmentation.",
+        show_default="as labels.csv says",
     ),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the result."
@@ -100,5 +102,5 @@ def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[
         )
     kind = kind_of(data[0], task) if data else USUAL
     if "way" in given and kind != USUAL:
-        raise ConfigError("--way is for labels: with masks, every episode has all classes.")
+        raise ConfigError("--way is for labels: episodes of other targets have all of them.")
     return kind

@@ -37,11 +37,13 @@ class Kind(ABC):
 
     name: ClassVar[str]  # of the task, as `--task` takes it
     encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
+    linear: ClassVar[str] = "linear-probe"  # the learner that `evaluate` puts on the same encoder
     out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        KINDS[cls.name] = cls()
+        if "name" in cls.__dict__:
+            KINDS[cls.name] = cls()
 
     @abstractmethod
     def candidates(self) -> Auto:

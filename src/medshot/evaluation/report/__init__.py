@@ -10,6 +10,7 @@ from medshot.evaluation.report.content import (
     Support,
     SupportImage,
 )
+from medshot.evaluation.report.numbers import Scatter, Table
 from medshot.evaluation.report.scores import (
     Confusion,
     Difference,
@@ -34,8 +35,10 @@ __all__ = [
     "Provenance",
     "Reliability",
     "Report",
+    "Scatter",
     "Support",
     "SupportImage",
+    "Table",
     "render_report",
     "summary_sentence",
     "write_report",

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medshot.evaluation.report.scores import Confusion, Difference, MetricsTable, Reliability
+from medshot.evaluation.report.numbers import Scatter, Table
+from medshot.evaluation.report.scores import (
+    Confusion,
+    Difference,
+    MetricsTable,
+    Reliability,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -34,6 +40,8 @@ class Support:
     n_patients: int | None
     """None where the data carry no patient ids."""
     images: tuple[SupportImage, ...] = ()
+    goal: str = ""
+    """What was learnt, after "The predictor learnt"; where empty, to tell the labels apart."""
 
     def by_label(self) -> dict[str, list[SupportImage]]:
         """Return the images to show under their labels, in the order of ``labels``."""
@@ -45,14 +53,16 @@ class Support:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One test image ``c h w`` uint8 with the truth, the predicted label and its confidence."""
+    """One test image ``c h w`` uint8, the truth, the answer and how sure it is, if it says so."""
 
     pixels: Pixels
     truth: str
     predicted: str
-    confidence: float
+    confidence: float | None
     patient: str | None = None
     name: str = ""
+    exact: bool = True
+    """False for numbers: they are near or far, not right or wrong."""
 
     @property
     def correct(self) -> bool:
@@ -114,6 +124,8 @@ class Report:
     differences: tuple[Difference, ...] = ()
     confusion: Confusion | None = None
     reliability: Reliability | None = None
+    scatter: Scatter | None = None
+    tables: tuple[Table, ...] = ()
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
     examples_note: str = ""

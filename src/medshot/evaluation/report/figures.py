@@ -5,48 +5,22 @@ Strips have no viewBox: positions are in percent, so lines stretch while text ke
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from medshot.evaluation.report.scores import Confusion, Estimate, MetricsTable, Reliability
+from medshot.evaluation.report.axis import Axis
+from medshot.evaluation.report.scores import (
+    Confusion,
+    Estimate,
+    Reliability,
+)
 from medshot.evaluation.report.words import interval, number
 
 SIDE = 240
 LARGEST_DOT = 9.0
 SMALLEST_DOT = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A score axis from low to high, in whole tenths."""
-
-    low: float | int
-    high: float | int
-
-    def percent(self, value: float) -> str:
-        """Return where a score lies along the axis, as an SVG length."""
-        return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
-
-    def ticks(self) -> list[float]:
-        """Return a tick for each tenth, or for each fifth of the unit where the axis is long."""
-        tenths = range(round(self.low * 10), round(self.high * 10) + 1)
-        step = 1 if len(tenths) <= 6 else 2
-        return [tenth / 10 for tenth in tenths if tenth % step == 0]
-
-
-def axis_for(metrics: MetricsTable) -> Axis:
-    """Return the shortest axis in tenths that shows every estimate, interval and chance level."""
-    values = [row.chance for row in metrics.rows if row.chance is not None]
-    for row in metrics.rows:
-        for estimate in row.estimates:
-            values += [estimate.mean, estimate.low, estimate.high]
-    shown = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-    low = math.floor(round(min(shown) * 10, 6)) / 10
-    high = math.ceil(round(max(shown) * 10, 6)) / 10
-    return Axis(low, high if high > low else low + 0.1)
 
 
 def interval_strip(
