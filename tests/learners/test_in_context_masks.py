@@ -60,15 +60,16 @@ def test_practice_on_the_support_helps_where_nothing_was_learnt_before():
     assert 1 / 3 < scores[0] < scores[30] <= 1
 
 
-def test_practice_leaves_the_learner_alone_and_needs_two_images():
-    ep = toys.episode(Segmentation(2), shots=4)
+@pytest.mark.parametrize("shots", [1, 3, 4])
+def test_practice_leaves_the_learner_alone_and_can_be_repeated(shots):
+    ep = toys.episode(Segmentation(2), shots=shots)
     learner = build("in-context-masks", encoder=toys.encoder(ep.task), steps=2)
     before = {name: value.clone() for name, value in learner.state_dict().items()}
-    learner.adapt(ep.support, ep.task)
+    first, again = (learner.adapt(ep.support, ep.task)(ep.query.x) for _ in range(2))
     torch.testing.assert_close(dict(learner.state_dict()), before, rtol=0, atol=0)
-    alone = toys.episode(Segmentation(2), shots=1)
-    plain = learner.adapt(alone.support, alone.task)(alone.query.x)
-    torch.testing.assert_close(plain, learner._read(alone.support, alone.task)(alone.query.x))
+    torch.testing.assert_close(first, again, rtol=0, atol=0)
+    plain = learner._read(ep.support, ep.task)(ep.query.x)
+    assert not torch.allclose(first, plain)
 
 
 @pytest.mark.parametrize("option", [{"patch": 0}, {"heads": 0}, {"steps": -1}])

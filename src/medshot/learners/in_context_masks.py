@@ -34,7 +34,7 @@ class InContextMasks(Learner):
     own pass and one attention. All classes of a task are answered at once, and compete.
 
     With `steps`, a copy of the network first practises on the support: so many steps of Adam, in
-    each of which it reads some of the images and is asked about others.
+    each of which it reads some of the images and is asked about others, mirrored and turned.
     """
 
     supports = (Segmentation,)
@@ -61,8 +61,7 @@ class InContextMasks(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Read the support once; with `steps`, practise before."""
-        practised = self._practised(support, task) if self.steps and len(support) > 1 else None
-        return self._read(support, task) if practised is None else practised
+        return self._practised(support, task) if self.steps else self._read(support, task)
 
     def _read(self, support: Examples, task: Task) -> Predictor:
         z = features(self.encoder, support.x, unit=False)
@@ -83,11 +82,22 @@ class InContextMasks(Learner):
 
 
 def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, Examples]]:
-    """Some images to read and some to answer, drawn once and for all; all classes are read."""
+    """Some images to read and some to answer, turned, drawn once and for all; all classes are read.
+
+    Of one image alone, it is read as it is asked about, turned otherwise.
+    """
     rng = torch.Generator().manual_seed(0)
     half = min(BATCH, len(support) // 2)
     for _ in range(steps):
         order = torch.randperm(len(support), generator=rng).to(support.y.device)
-        shown, asked = support[order[:half]], support[order[half : half + BATCH]]
-        if all((shown.y == c).any() for c in range(k)):
-            yield shown, asked
+        shown, asked = (order[:half], order[half : half + BATCH]) if half else (order, order)
+        if all((support.y[shown] == c).any() for c in range(k)):
+            yield _turned(support[shown], rng), _turned(support[asked], rng)
+
+
+def _turned(examples: Examples, rng: torch.Generator) -> Examples:
+    """All images mirrored and turned by right angles, alike."""
+    mirrored, quarters = (int(torch.randint(n, (1,), generator=rng)) for n in (2, 4))
+    x, y = (each.flip(-1) if mirrored else each for each in (examples.x, examples.y))
+    x, y = (each.rot90(quarters, (-2, -1)).contiguous() for each in (x, y))
+    return Examples(x, y)
