@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medshot.data.finding import Finding, refusal
 
-MASKS = "For masks say `--task segmentation` (`data check` is for labels); or add a column label."
+MASKS = "For masks say `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
 AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "

@@ -12,6 +12,7 @@ from medshot.data.folders.kinds import reads
 from medshot.data.folders.once import once
 from medshot.data.formats.door import read_mask_volume, read_volume
 from medshot.data.formats.kind import volume_suffix
+from medshot.data.formats.volume import Volume
 from medshot.data.manifest import read_manifest
 from medshot.data.masks import MOST_CLASSES, NUMBERS
 from medshot.data.table import Row, cells
@@ -63,6 +64,16 @@ def _common(spacings: np.ndarray) -> tuple[float, ...] | None:
 
 def _read(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
     """Values, mask, and the highest number in the file."""
+    volume, mask = read_volume_pair(row)
+    return form.fit(volume), form.fit_mask(mask, volume), int(mask.max())
+
+
+def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
+    """The volume and the mask of one row, as they are in their files.
+
+    Raises:
+        DataError: one cannot be read, there is no mask, or it does not lie on its volume.
+    """
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
     volume = read_volume(row.path)
@@ -71,4 +82,4 @@ def _read(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, 
     if highest >= MOST_CLASSES:
         what = f"it holds numbers up to {highest}: too many for classes"
         raise refusal(row.mask, what, NUMBERS, row.line or None).error()
-    return form.fit(volume), form.fit_mask(mask, volume), highest
+    return volume, mask
