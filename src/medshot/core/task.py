@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
@@ -62,6 +63,11 @@ class Task(ABC):
     @abstractmethod
     def decode(self, output: Tensor) -> Tensor:
         """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
+
+    def shows(self, target: Tensor) -> Bool[Tensor, "n k"]:
+        """Which class is on which image: by default, of targets that are class numbers."""
+        flat = target.reshape(len(target), -1)
+        return torch.stack([(flat == c).any(1) for c in range(self.n_outputs)], 1)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image: by default the decoded outputs and the targets.

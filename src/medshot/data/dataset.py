@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Int, Shaped, UInt8
+from jaxtyping import Bool, Int, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
@@ -55,7 +55,7 @@ class Dataset:
 
     def shows(self) -> Bool[Tensor, "n k"]:
         """Which class is on which image."""
-        return shown(self.y, len(self.labels))
+        return self.task().shows(self.y)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their labels and patients."""
@@ -155,12 +155,6 @@ class DrawnEpisodes(Protocol):
     def fingerprint(self, episodes: int) -> str:
         """A hash of the first `episodes` of them."""
         ...
-
-
-def shown(y: Shaped[Tensor, "n *s"], k: int) -> Bool[Tensor, "n k"]:
-    """Which of `k` classes is on which image, given a class an image or a class a site."""
-    flat = y.reshape(len(y), -1)
-    return torch.stack([(flat == c).any(1) for c in range(k)], 1)
 
 
 def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:

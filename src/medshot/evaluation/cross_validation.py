@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from medshot.evaluation.statistics import Interval
 
 FOLDS = 5
 DRAWS = 1000
+AT_ONCE = 32  # images answered together
 AGAIN = 10  # other shuffles, where one leaves a class out of a rest
 
 
@@ -30,8 +31,8 @@ AGAIN = 10  # other shuffles, where one leaves a class out of a rest
 class OutOfFold:
     """The answer for every image by a predictor that did not learn from its patient."""
 
-    decoded: Float[ndarray, "n k *s"]
-    y: Int[ndarray, "n *s"]
+    decoded: Float[ndarray, "n ..."]
+    y: Shaped[ndarray, "n ..."]
     groups: Int[ndarray, "n"]
     folds: int
     task: Task
@@ -94,12 +95,15 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     if not folds:
         raise _too_few(fitted)
     task = fitted.task()
-    found = np.zeros((len(fitted), task.n_outputs, *fitted.y.shape[1:]))
+    answers: list[Tensor] = []
     for rest, held in folds:
         support = fitted.subset(rest).support(encoder)[0]
         with torch.no_grad():
-            output = learner.adapt(support, task)(fitted.examples(held).x)
-        found[held.numpy()] = task.decode(output.double()).numpy()
+            predictor = learner.adapt(support, task)
+            for some in held.split(AT_ONCE):
+                answers.append(task.decode(predictor(fitted.examples(some).x).double()))
+    order = torch.cat([held for _, held in folds]).argsort()
+    found = torch.cat(answers)[order].numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
     return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())
 

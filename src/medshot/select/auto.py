@@ -10,11 +10,10 @@ from medshot.core.learner import Learner
 from medshot.core.parts import part
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.data.dataset import shown
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import Classification, Segmentation
+from medshot.tasks import Classification, Detection, Segmentation
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -31,7 +30,7 @@ class Auto(Learner):
     `folds` choose faster.
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, Detection, Segmentation)
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
@@ -52,7 +51,7 @@ class Auto(Learner):
         """The candidate that does best."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
         some = _some(support, task)
-        shows = shown(some.y.cpu(), task.n_outputs)
+        shows = task.shows(some.y.cpu())
         folds = folds_of(shows, _groups(some), most=self.folds)
         if not folds or len(candidates) == 1:
             return candidates[0]
@@ -83,7 +82,7 @@ def _some(support: Examples, task: Task) -> Examples:
     """`support`, or about `MOST` of its images, whole patients, as many a class where possible."""
     if len(support.y) <= MOST:
         return support
-    y, own = rarest(shown(support.y.cpu(), task.n_outputs)), own_groups(_groups(support))
+    y, own = rarest(task.shows(support.y.cpu())), own_groups(_groups(support))
     order = torch.randperm(int(own.max()) + 1, generator=torch.Generator().manual_seed(0))[own]
     kept = torch.zeros(len(y), dtype=torch.bool)
     for c in range(task.n_outputs):
@@ -102,9 +101,10 @@ def _score(
     learner: Learner, x: Tensor, y: Tensor, task: Task, folds: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, ...]:
     """All metrics of the out-of-fold answers."""
-    found = torch.zeros(len(x), task.n_outputs, *y.shape[1:], dtype=torch.float64)
+    found: list[Tensor] = []
     for rest, held in folds:
         predictor = learner.learn(Examples(x[rest], y[rest]), task)
-        found[held] = task.decode(predictor(x[held]).double()).cpu()
-    evidence = task.evidence(found.numpy(), y.cpu().numpy())
+        found.append(task.decode(predictor(x[held]).double()).cpu())
+    order = torch.cat([held for _, held in folds]).argsort()
+    evidence = task.evidence(torch.cat(found)[order].numpy(), y.cpu().numpy())
     return tuple(score(*evidence) for score in task.metrics.values())
