@@ -68,9 +68,7 @@ def _columns(columns: list[str], table: Path) -> Finding | None:
     )
 
 
-def _box(  # noqa: PLR0911  (a line can be wrong in many ways)
-    values: dict[str, str], table: Path, line: int
-) -> Box | Path | Finding:
+def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding:
     cells = {name: (values[name] or "").strip() for name in COLUMNS}
     name = cells["path"]
     if not name:

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.solve import ridge_weights
 from medshot.nn.centres import Centres
-from medshot.nn.features import sites
+from medshot.nn.features import Head, sites
 from medshot.tasks import Detection, Segmentation
 from medshot.tasks.box_sites import labelled, mean_sizes
 from medshot.tasks.boxes import paint
@@ -40,6 +41,8 @@ def at_centres(
     kinds, number = label.unique(return_inverse=True)  # there may be no rims: small boxes
     rows = sites(z)
     head = fit(encoder, rows[where], number, Segmentation(len(kinds)))
+    if not isinstance(head, Head):
+        raise TaskError(f"{type(head).__name__} is no head on features: boxes need one.")
     means = mean_sizes(boxes, k).to(z)
     near = label < k
     sides = sites(paint(boxes, k, grid, like=z)[1])[where[near]]

@@ -2,7 +2,7 @@
 
 They read claims, a row an image, best first: score, class (-1 fills up), whether the claim lies
 over a true box of its class (intersection over union of 0.5), whether its centre is in one; and
-how many true boxes of each class there are. A true box is found once: a second claim of it is false.
+how many true boxes of each class there are. A true box is found once: who claims it again is wrong.
 A class with no true box says nothing, and is left out of the mean over classes.
 """
 
