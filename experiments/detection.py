@@ -5,15 +5,16 @@
 Data: det_bccd and seg_nuclei_dsb2018 below $MEDSHOT_DATA. Of the blood cells, the support is drawn
 from the official training part and the query is the whole official test part; of the nuclei, both
 are drawn, of one stain. The same images for all learners; nothing is meta-trained. Intervals over
-episodes are Student's. Without --out, the table is made again from the result that is kept.
+episodes are Student's. A run that was stopped goes on where it was. Without --out, the table is
+made again from the result that is kept.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +57,35 @@ def main() -> None:
     kept = options.to / "results" / "detection.json"
     if options.out:
         torch.set_num_threads(1)
-        found = measure(options.episodes)
-        write_text(options.out / "result.json", json.dumps(found, indent=1) + "\n")
+        measure(options.out / "rows.jsonl", options.episodes)
+        rows = [json.loads(line) for line in (options.out / "rows.jsonl").read_text().splitlines()]
+        found = {"rows": rows, "hardware": hardware(), "commit": commit()}
         write_text(kept, json.dumps(found, indent=1) + "\n")
     fill(options.to / "results.md", "detection", table(json.loads(kept.read_text())))
 
 
-def measure(episodes: int) -> dict[str, Any]:
-    """Every metric of every learner in every episode."""
-    rows: list[dict[str, Any]] = []
-    for name, dataset in datasets().items():
-        for shot in SHOTS:
-            for i, (support, query) in enumerate(draws(dataset, shot, episodes)):
-                for learner in LEARNERS:
-                    torch.manual_seed(i)
-                    made = built(learner)
-                    begun = time.process_time()
-                    scores = judged(made, support, query)
-                    seconds = round(time.process_time() - begun, 2)
-                    row = {"set": name, "shot": shot, "episode": i, "learner": learner}
-                    rows.append({**row, **scores, "cpu_seconds": seconds})
-                    print(rows[-1], flush=True)
-    about = {"hashes": {name: d.hash for name, d in datasets().items()}, "episodes": episodes}
-    return {"rows": rows, **about, "hardware": hardware(), "commit": commit()}
+def measure(file: Path, episodes: int) -> None:
+    """Add to `file` every metric of every learner in every episode that is not there yet."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    done = [_place(json.loads(line)) for line in file.read_text().splitlines()]
+    found = datasets()
+    for i, name, shot in product(range(episodes), found, SHOTS):
+        support, query = drawn(found[name], shot, i)
+        for learner in LEARNERS:
+            row = {"set": name, "shot": shot, "episode": i, "learner": learner}
+            if _place(row) in done:
+                continue
+            torch.manual_seed(i)
+            made, begun = built(learner), time.process_time()
+            row |= judged(made, support, query)
+            row["cpu_seconds"] = round(time.process_time() - begun, 2)
+            with file.open("a") as rows:
+                rows.write(json.dumps(row) + "\n")
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("set", "shot", "episode", "learner"))
 
 
 def datasets() -> dict[str, Dataset]:
@@ -95,21 +102,18 @@ def datasets() -> dict[str, Dataset]:
     return found
 
 
-def draws(dataset: Dataset, shot: int, episodes: int) -> Iterator[tuple[Dataset, Dataset]]:
-    """Support and query of each episode; every class is on the support."""
+def drawn(dataset: Dataset, shot: int, i: int) -> tuple[Dataset, Dataset]:
+    """Support and query of episode `i`; every class is on the support."""
     split = np.array(dataset.split)
-    if (split == "test").any():
-        train, test = (
-            dataset.subset(torch.from_numpy(np.flatnonzero(split == s))) for s in ("train", "test")
-        )
-        sampler = ImageEpisodes(train, shot=shot, query=1)
-        for i in range(episodes):
-            yield train.subset(torch.from_numpy(sampler.draw(i)[0])), test
-        return
-    sampler = ImageEpisodes(dataset, shot=shot, query=ASKED)
-    for i in range(episodes):
-        support, query = (dataset.subset(torch.from_numpy(part)) for part in sampler.draw(i))
-        yield support, query
+    if not (split == "test").any():
+        chosen = ImageEpisodes(dataset, shot=shot, query=ASKED).draw(i)
+        support, query = (dataset.subset(torch.from_numpy(part)) for part in chosen)
+        return support, query
+    train, test = (
+        dataset.subset(torch.from_numpy(np.flatnonzero(split == s))) for s in ("train", "test")
+    )
+    chosen = ImageEpisodes(train, shot=shot, query=1).draw(i)[0]
+    return train.subset(torch.from_numpy(chosen)), test
 
 
 def built(learner: str) -> Learner:
@@ -145,13 +149,16 @@ def table(found: dict[str, Any]) -> str:
             seconds = f"{np.mean([row['cpu_seconds'] for row in own]):.0f}"
             lines.append(f"| {learner}, {encoder_name} | {' | '.join(cells)} | {seconds} |")
         lines.append("")
-    about = f"{found['episodes']} episodes; {found['hardware']}; commit `{found['commit']}`."
+    episodes = len({row["episode"] for row in rows})
+    about = f"{episodes} episodes; {found['hardware']}; commit `{found['commit']}`."
     return "\n".join([*lines, about]) + "\n"
 
 
 def _cell(values: list[float]) -> str:
     n, percent = len(values), 100 * np.array(values)
-    half = student.ppf(0.975, n - 1) * percent.std(ddof=1) / np.sqrt(n) if n > 1 else float("nan")
+    if n < 2:
+        return f"{percent[0]:.0f}" if n else ""
+    half = student.ppf(0.975, n - 1) * percent.std(ddof=1) / np.sqrt(n)
     return f"{percent.mean():.0f} ± {half:.0f}"
 
 

@@ -1,5 +1,7 @@
 """Templates: sites around which an image looks like the mean picture of a class."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -23,7 +25,7 @@ class Templates(Responses):
         self,
         encoder: nn.Module,
         templates: Float[Tensor, "k f a b"],
-        shapes: list[tuple[int, int]],
+        shapes: Sequence[Sequence[int]],
         gain: Float[Tensor, "k"],
         offset: Float[Tensor, "k"],
         sizes: Float[Tensor, "k 2"],

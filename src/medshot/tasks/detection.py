@@ -48,6 +48,8 @@ class Detection(Task):
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a box somewhere in the support."""
+        if self.n_classes < 1:
+            raise DataError("There is no class to look for. Give a box a label at least.")
         if target.ndim != 3 or target.shape[2] != 5 or not target.is_floating_point():
             raise DataError(
                 "A target is rows of xmin, ymin, xmax, ymax, class (floats of shape n m 5), not "
@@ -64,7 +66,7 @@ class Detection(Task):
         if not torch.isin(boxes[:, 4], known).all():
             raise DataError(f"A class of a box is none of 0 ... {self.n_classes - 1}.")
         absent = known[~torch.isin(known, boxes[:, 4])].long().tolist()
-        if absent or not self.n_classes:
+        if absent:
             raise DataError(
                 f"Class number(s) {absent} have no box in the support. Add an image that shows "
                 "them, or leave these classes out."

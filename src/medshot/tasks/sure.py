@@ -1,5 +1,7 @@
 """From which heat on a box is worth showing: read off images whose boxes are known."""
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -7,6 +9,8 @@ from torch import Tensor
 
 from medshot.tasks.claims import judged
 from medshot.tasks.detection import Detection
+
+EDGE = 1e-6  # scores are that far from 0 and 1 at least
 
 
 @torch.no_grad()
@@ -27,5 +31,6 @@ def shift(
         if len(hits) and hits[-1]:
             best = int((hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())).argmax())
             cut = ranked[best : best + 2].mean()  # halfway to the first that is left out
-            moved[c] = -float(np.log(cut / (1 - cut)))
+            cut = min(max(float(cut), EDGE), 1 - EDGE)
+            moved[c] = -math.log(cut / (1 - cut))
     return moved
