@@ -6,10 +6,13 @@ import torch
 from sklearn.linear_model import Ridge
 
 import toys
+import toys_of_disks
+from medshot.core.episode import Examples
 from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 from medshot.learners import build
 from medshot.learners.at_centres import PENALTY, at_centres
+from medshot.nn import encoder
 from medshot.nn.centres import Centres
 from medshot.nn.features import sites
 from medshot.tasks import Detection
@@ -18,17 +21,15 @@ from medshot.tasks.boxes import paint
 
 
 @pytest.mark.parametrize("name", ["linear-probe", "nearest-centroid", "prototypical"])
-def test_squares_are_found_where_they_are(name):
-    ep = toys.episode(Detection.of(1), queries=10)
-    encoder = torch.nn.AvgPool2d(3, stride=1, padding=1)  # what tells a middle from an edge
-    predictor = build(name, encoder=encoder).adapt(ep.support, ep.task)
+def test_disks_are_found_and_not_by_who_was_told_of_other_places(name):
+    support, query = toys_of_disks.disks(4, seed=0), toys_of_disks.disks(6, seed=1)
+    form = {"channels": 1, "size": toys_of_disks.SIDE, "scales": [1.0, 2.0, 4.0]}
+    learner = build(name, encoder=encoder("filters", **form))
+    predictor = learner.adapt(support, toys_of_disks.TASK)
     assert isinstance(predictor, Centres)
-    assert toys.accuracy(predictor, ep.query) > 0.5
-    nothing = build(name, encoder=torch.nn.Identity()).adapt(
-        toys.episode(Detection.of(1), seed=1).support, ep.task
-    )
-    shuffled = ep.query.x[:, :, torch.randperm(toys.SIZE)]
-    assert toys.accuracy(nothing, toys.Examples(shuffled, ep.query.y)) < 0.3
+    elsewhere = learner.adapt(Examples(support.x.flip(3), support.y), toys_of_disks.TASK)
+    assert toys_of_disks.scores(elsewhere, query)["AP50"] < 0.5
+    assert toys_of_disks.scores(predictor, query)["AP50"] > 0.8
 
 
 def test_sizes_are_a_ridge_regression_on_the_features_near_centres():

@@ -24,5 +24,5 @@ def test_where_all_is_flat_nothing_is_found():
 
 
 def test_the_middle_of_a_picture():
-    x = torch.arange(25).view(5, 5)
+    x = torch.arange(25.0).view(5, 5)
     assert middle(x, 1, 3).tolist() == [[11, 12, 13]]

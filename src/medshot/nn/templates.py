@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from medshot.core.parts import part
 from medshot.nn.responses import Responses
 
+FLAT = 1e-5  # of the sum of squares: a smaller spread is rounding
+
 
 @part("predictor", "templates")
 class Templates(Responses):
@@ -67,7 +69,8 @@ def correlation(
     total, squares = (_window(w.sum(1, keepdim=True), a, b) for w in (wide, wide.square()))
     spread = (squares - total.square() / (f * a * b)).clamp(min=0)
     scale = (spread * pattern.square().sum()).sqrt()
-    return torch.where(scale > 1e-6 * f * a * b, both / scale.clamp(min=1e-12), 0.0)
+    flat = spread <= FLAT * squares
+    return torch.where(flat, 0.0, both / scale.clamp(min=1e-12))
 
 
 def _window(x: Float[Tensor, "n 1 h w"], a: int, b: int) -> Float[Tensor, "n 1 u v"]:

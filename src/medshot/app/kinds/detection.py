@@ -29,12 +29,13 @@ class OfBoxes(Kind):
     out = "answers"
 
     def candidates(self) -> Auto:
-        """Two heads on filters around each site, and a U-Net that is trained from scratch."""
+        """Templates, two heads on filters, and a U-Net that is trained from scratch."""
         filters = encoder("filters")
+        template = build("template", encoder=encoder("intensities"))
         heads = [build(name, encoder=filters) for name in ("linear-probe", "nearest-centroid")]
         unet = encoder("unet", width=8, depth=4)
         trained = build("finetune", encoder=unet, lr=0.01, steps=150, batch=4)
-        return Auto([*heads, trained], folds=2).eval()
+        return Auto([template, *heads, trained], folds=2).eval()
 
     def baseline(self, *, channels: int, size: int) -> Learner:
         """A linear probe on filters around each site."""
