@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.predictor import Card, Predictor
-from medshot.core.task import Task
+from medshot.core.task import TASKS, Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet
-from medshot.tasks import Classification
+from medshot.tasks import Classification, Detection
 
 SIZE = 16
 
@@ -86,12 +86,37 @@ def _findings(k: int, n: int, rng: torch.Generator) -> Tensor:
     return y.flatten(0, 1)
 
 
+def _squares(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """On each image, a square of every class, where classes are numbered round robin in rows.
+
+    A class is a random brightness of the first channel, far from 0; seven others are noise, as is
+    a part of the first. What there is to meta-learn is, again, where to look.
+    """
+    k, n, side = task.n_outputs - 2, shots + queries, SIZE // 4
+    brightness = 2 + 2 * torch.randperm(k, generator=rng) / k
+    x = 3 * torch.randn(n, 8, SIZE, SIZE, generator=rng)
+    x[:, 0] /= 6
+    y = torch.empty(n, k, 5)
+    for i in range(n):
+        place = torch.randperm((SIZE // side) ** 2, generator=rng)[:k]
+        for c, (row, column) in enumerate(zip(place // 4 * side, place % 4 * side, strict=True)):
+            x[i, 0, row : row + side, column : column + side] += brightness[c]
+            y[i, c] = torch.tensor([column, row, column + side, row + side, c * SIZE]) / SIZE
+    return Episode(task, Examples(x[:shots], y[:shots]), Examples(x[shots:], y[shots:]))
+
+
 TARGETS = {"regression": _numbers, "ordinal": _grades, "multi-label": _findings}
 TOYS = {
     "classification": _top_rows,
+    "detection": _squares,
     "segmentation": _patches,
     **dict.fromkeys(TARGETS, _directions),
 }
+
+
+def task_of(kind: str, classes: int = 3) -> Task:
+    """A task of that kind with so many classes."""
+    return TASKS[kind](classes + (2 if kind == "detection" else 0))
 
 
 def encoder(task: Task) -> Encoder:
@@ -109,6 +134,9 @@ def without(examples: Examples, label: int) -> Examples:
     """All but what is of one class: those images, or those sites, say nothing any more."""
     if examples.y.ndim == 1:
         return examples[examples.y != label]
+    if examples.y.is_floating_point():
+        gone = examples.y[..., 4:] == label
+        return replace(examples, y=examples.y.where(~gone, -1))
     return replace(examples, y=examples.y.masked_fill(examples.y == label, -1))
 
 
@@ -163,7 +191,11 @@ def images(n: int = 6, *, channels: int = 1, size: int = SIZE) -> Tensor:
 
 
 def accuracy(predictor: Predictor, query: Examples) -> float:
-    """The part of `query` that is named rightly."""
+    """The part of `query` that is named rightly; of boxes, the leading metric."""
+    if query.y.is_floating_point():
+        task = Detection(query.y[..., 4].max().int().item() + 3)
+        evidence = task.evidence(task.decode(predictor(query.x)).detach().numpy(), query.y.numpy())
+        return task.metrics[task.leading](*evidence)
     return (predictor(query.x).argmax(1) == query.y).double().mean().item()
 
 

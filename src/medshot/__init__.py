@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.parts import part
-    from medshot.core.prediction import MaskPrediction, Prediction
+    from medshot.core.prediction import BoxPrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
+    from medshot.tasks.detection import Detection
     from medshot.tasks.multi_label import MultiLabel
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
@@ -36,8 +37,10 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
+    "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
     "Dataset": "medshot.data.dataset",
+    "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
@@ -73,8 +76,10 @@ _HOME = {
 }
 
 __all__ = [
+    "BoxPrediction",
     "Classification",
     "Dataset",
+    "Detection",
     "Encoder",
     "Episode",
     "EpisodeSampler",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 
 
@@ -50,3 +50,14 @@ class FindingsPrediction:
     path: str
     labels: tuple[str, ...]
     probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class BoxPrediction:
+    """Boxes `xmin ymin xmax ymax` in pixels of the image in its file, upright, the surest first."""
+
+    path: str
+    boxes: Float[ndarray, "m 4"]
+    labels: tuple[str, ...]  # a class a box
+    scores: Float[ndarray, "m"]  # in [0, 1], a box
+    size: tuple[int, int]  # width and height of the image

@@ -16,7 +16,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.discover import import_files
-from medshot.core.errors import unknown
+from medshot.core.errors import TaskError, unknown
 
 if TYPE_CHECKING:
     from medshot.core.predictor import Card
@@ -57,12 +57,16 @@ class Task(ABC):
     def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The differentiable score: lower is better, the mean over examples."""
 
-    @abstractmethod
     def encode(self, target: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         """Targets as rows that outputs can be regressed on, in the type and place of `like`.
 
         What decides between outputs decides between these: the largest, the sign, the number.
+
+        Raises:
+            TaskError: such targets are no rows.
         """
+        del target, like
+        raise TaskError(f"Targets of {self.kind} cannot be regressed on.")
 
     @abstractmethod
     def answer(self, output: Tensor, path: Path, card: "Card") -> Any:

@@ -53,7 +53,7 @@ def read_table(
     """The rows that can be used, and what is wrong with the others.
 
     `target` is the column that must be there beside `path`: label, mask, or what a kind of task
-    has for a column. If its cells are `optional` they may be empty.
+    has for a column; or `path` itself. If its cells are `optional` they may be empty.
     """
     try:
         raw = table.read_bytes()
@@ -95,20 +95,27 @@ def _form(raw: bytes, table: Path) -> list[Finding]:
     return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read all the same.")]
 
 
-def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
-    absent = {"path", target} - set(columns)
-    if not absent:
-        return None
+def separated(columns: list[str], table: Path) -> Finding | None:
+    """The refusal of a table whose columns are not separated by commas."""
     if len(columns) == 1:
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
             if sign in columns[0]:
                 return refusal(table, f"its columns are separated by {name}, not commas", AS_CSV)
+    return None
+
+
+def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
+    absent = {"path", target} - set(columns)
+    if not absent:
+        return None
+    if found := separated(columns, table):
+        return found
     if absent == {"label"} and "mask" in columns:
         return refusal(table, "it has masks, not labels", MASKS)
     return refusal(
         table,
         f"it has no column {' or '.join(sorted(absent))} (it has: {', '.join(columns) or 'none'})",
-        f"Its first line should be: path,{target},patient",
+        f"Its first line should be: {','.join(dict.fromkeys(('path', target, 'patient')))}",
     )
 
 
@@ -156,7 +163,7 @@ def _twice(rows: list[Row], table: Path) -> list[Finding]:
 def _same(path: Path, rows: list[Row], table: Path) -> Finding:
     said = sorted({row.label for row in rows})
     labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
-    labels = "with a mask each" if rows[0].mask else labels
+    labels = "with a mask each" if rows[0].mask else labels if rows[0].label else "twice"
     lines = ", ".join(str(row.line) for row in rows)
     return refusal(
         table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line

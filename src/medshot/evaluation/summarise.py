@@ -19,6 +19,8 @@ from medshot.evaluation.statistics import Interval, paired
 
 SHOWN_A_CLASS = 8
 SHOWN_EXAMPLES = 12
+SHOWN_WORST = 3
+SHOWN_OTHERS = 3
 BINS = 5
 
 
@@ -173,3 +175,10 @@ def patient_of(dataset: Dataset, i: int) -> str | None:
 def name_of(dataset: Dataset, i: int) -> str:
     """What image `i` is called."""
     return dataset.rows[i].path.name if dataset.rows else f"image {i}"
+
+
+def worst_and_others(scores: Float[ndarray, "n"], seed: int = 0) -> list[int]:
+    """The images of the lowest scores, then some of the others, drawn at random."""
+    order = np.argsort(scores, kind="stable")
+    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
+    return [int(i) for i in (*order[:SHOWN_WORST], *rest)]

@@ -8,12 +8,10 @@ from medshot.data.dataset import Dataset
 from medshot.data.outline import outlined
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import name_of, patient_of, support_showing
+from medshot.evaluation.summarise import name_of, patient_of, support_showing, worst_and_others
 from medshot.tasks.overlap import by_image
 
 SHOWN_SUPPORT = 12
-SHOWN_WORST = 3
-SHOWN_OTHERS = 3
 
 
 def support_of_masks(dataset: Dataset) -> r.Support:
@@ -23,15 +21,12 @@ def support_of_masks(dataset: Dataset) -> r.Support:
     return support_showing(dataset, pictures)
 
 
-def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.MaskExample, ...]:
+def mask_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
     """The worst answers first, then some of the others, drawn at random.
 
     `dataset` is in the form that was answered.
     """
     scores = by_image(*found.evidence)
-    order = np.argsort(scores, kind="stable")
-    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
-    chosen = [int(i) for i in (*order[:SHOWN_WORST], *rest)]
     answers = found.decoded.argmax(1)
     return tuple(
         r.MaskExample(
@@ -42,7 +37,7 @@ def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.
             patient_of(dataset, i),
             name_of(dataset, i),
         )
-        for i in chosen
+        for i in worst_and_others(scores)
     )
 
 

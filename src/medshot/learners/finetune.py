@@ -13,7 +13,7 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
+from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation
 
 
 @register("finetune")
@@ -27,7 +27,7 @@ class FineTune(Learner):
     steps this is the network that one would train from scratch.
     """
 
-    supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
+    supports = (Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation)
     source = "Chen et al. 2019, arXiv:1904.04232"
     trainable = False
     adapts_encoder = True

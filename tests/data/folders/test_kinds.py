@@ -25,6 +25,13 @@ def test_the_first_line_of_the_table_says_the_kind(tmp_path: Path, columns: str,
     assert kind_of(tmp_path) == kind
 
 
+def test_a_table_of_boxes_says_so_where_labels_have_no_other_target(tmp_path: Path):
+    (tmp_path / "boxes.csv").touch()
+    assert kind_of(tmp_path) == "detection"
+    (tmp_path / "labels.csv").write_text("path,mask")
+    assert kind_of(tmp_path) == "segmentation"
+
+
 def test_the_user_has_the_last_word(tmp_path: Path):
     (tmp_path / "labels.csv").write_text("path,label,mask")
     assert kind_of(tmp_path, "segmentation") == "segmentation"

@@ -9,17 +9,17 @@ import typer
 
 def adapt(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, or labels.csv with path and label, mask, target, ..."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
         None,
-        help="classification, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, multi-label, ordinal, regression, segmentation.",
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks unet"
+        None, help="For a learner by name.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:

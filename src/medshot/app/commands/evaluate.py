@@ -26,14 +26,14 @@ def evaluate(
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
     task: str | None = typer.Option(
         None,
-        help="classification, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, multi-label, ordinal, regression, segmentation.",
         show_default="as labels.csv says",
     ),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the result."
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks unet"
+        None, help="For a learner by name.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(

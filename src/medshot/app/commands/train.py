@@ -18,11 +18,11 @@ def train(
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
     task: str | None = typer.Option(
         None,
-        help="classification, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, multi-label, ordinal, regression, segmentation.",
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="The encoder, a name.", show_default="conv4, for masks unet"
+        None, help="The encoder, a name.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."

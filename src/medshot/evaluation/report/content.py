@@ -72,15 +72,16 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskExample:
-    """One test image ``c h w`` uint8, with the true mask and the answer drawn on it."""
+    """One test image ``c h w`` uint8, with the true mask (or boxes) and the answer drawn on it."""
 
     pixels: Pixels
     truth: Pixels
     answer: Pixels
     score: float
-    """The Dice score."""
     patient: str | None = None
     name: str = ""
+    metric: str = "Dice"
+    """What the score is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Report:
     tables: tuple[Table, ...] = ()
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
+    masks_title: str = "Example masks"
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""
     protocol: Protocol | None = None
