@@ -9,13 +9,16 @@ from medshot.core.errors import ConfigError, TaskError
 from medshot.data.augment import Mixed
 from medshot.data.sample import EpisodeSampler
 from medshot.learners import learners
+from medshot.tasks import Classification
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
 from medshot.training.run import load_run
 from medshot.training.terms import SelfDistillation, TaskContrast
 from training.toys import blobs
 
-ANY = [name for name, kind in learners().items() if kind.trainable]
+ANY = [
+    name for name, kind in learners().items() if kind.trainable and Classification in kind.supports
+]
 TRAIN = {"way": 3, "shot": 1, "query": 2, "steps": 3, "meta_batch": 2, "val_episodes": 2}
 
 
