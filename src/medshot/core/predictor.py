@@ -20,6 +20,7 @@ from medshot.core.task import Task
 from medshot.core.windows import in_windows
 
 VOLUMES = 5  # axes of a tensor of volumes: n c z h w
+SITES = 2**16  # pixels answered together: four images of 128 x 128 took half the time of 25
 
 
 @runtime_checkable
@@ -102,9 +103,15 @@ class Predictor(nn.Module):
             return card.task.answer(self.answer_all(x[None])[0], Path(images), card)
 
     def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
-        """`self(x)`; volumes one by one, and large ones in windows, as memory is not endless."""
-        if x.ndim < VOLUMES:
+        """`self(x)`, a few images at a time: what fits in a processor's cache is done sooner.
+
+        Volumes go one by one, and large ones in windows, as memory is not endless.
+        """
+        if self.transductive or len(x) == 0:
             return self(x)
+        if x.ndim < VOLUMES:
+            few = max(1, SITES // x[0, 0].numel())
+            return torch.cat([self(part) for part in x.split(few)])
         return torch.cat([in_windows(self, volume[None]) for volume in x])
 
     def save(self, folder: str | Path) -> Path:
