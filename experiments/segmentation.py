@@ -7,7 +7,7 @@ hippocampus in volumes (as they are; a network for images sees them slice by sli
 draws so many support images and asks about 12 others, all whole (of the volumes, 6). Seconds are
 those of a processor, of learning from the support and of all answers. One that is done is left
 out, and a meta-training that was killed goes on. Baselines begin from nothing on each support; the
-steps, rate and width of the U-Net are the best of five tried on white cells and vessels
+steps, rate and width of the U-Net are the best of four tried on white cells and vessels
 (docs/log.md).
 """
 
