@@ -135,7 +135,8 @@ def _cell(learner: Learner, data: Any, shot: int, name: str) -> dict[str, Any]:
     found = evaluate(learner, source, episodes=episodes)
     seconds = (time.process_time() - started) / episodes
     scores = found.scores["Dice"]
-    cell = {"Dice": vars(found.interval("Dice")), "scores": np.round(scores, 4).tolist()}
+    cell: dict[str, Any] = {name: vars(found.interval(name)) for name in found.scores}
+    cell["scores"] = np.round(scores, 4).tolist()
     return cell | {"seconds": round(seconds, 3), "fingerprint": found.episodes["fingerprint"]}
 
 

@@ -1,5 +1,6 @@
 """Volumes with masks in memory: a class number a voxel."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
 from medshot.core.predictor import Card
+from medshot.core.task import Task
 from medshot.data.patches import patches
 from medshot.data.segmented import Segmented
 from medshot.data.volume_form import VolumePreprocessing
-from medshot.tasks.segmentation import UNLABELLED
+from medshot.tasks.segmentation import UNLABELLED, Segmentation
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class Volumes(Segmented):
     x: UInt8[Tensor, "n 1 z h w"]
     y: Int8[Tensor, "n z h w"]
     preprocessing: VolumePreprocessing  # type: ignore[reportIncompatibleVariableOverride]
+    spacing: Sequence[float] = (1.0, 1.0, 1.0)  # mm between voxels, along z, y, x
 
     def at(self, channels: int, size: int | None) -> "Volumes":
         """Refused: these are no images."""
@@ -32,6 +35,10 @@ class Volumes(Segmented):
             f"{self.name} holds volumes, and this encoder takes images. Take a learner on an "
             'encoder for volumes, "unet3d" or "filters3d".'
         )
+
+    def task(self) -> Task:
+        """Segmentation into as many classes, on voxels of known size."""
+        return Segmentation(len(self.labels), self.spacing)
 
     def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
         """All volumes, in parts where they are large, and what must travel with a predictor."""

@@ -26,7 +26,7 @@ def mask_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ..
 
     `dataset` is in the form that was answered.
     """
-    scores = by_image(*found.evidence)
+    scores = by_image(*found.evidence[:3])
     answers = found.decoded.argmax(1)
     return tuple(
         r.MaskExample(

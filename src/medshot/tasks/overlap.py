@@ -18,16 +18,18 @@ from medshot.core.task import Metric
 Counts = Int[ndarray, "n k"]
 
 
-def dice(both: Counts, claimed: Counts, true: Counts) -> float:
+def dice(both: Counts, claimed: Counts, true: Counts, *others: ndarray) -> float:
     """2 |A and B| / (|A| + |B|): the mean over the classes of an image, then over images.
 
     Source: Dice 1945, Ecology 26, 297-302.
     """
+    del others
     return float(by_image(both, claimed, true).mean())
 
 
-def intersection_over_union(both: Counts, claimed: Counts, true: Counts) -> float:
+def intersection_over_union(both: Counts, claimed: Counts, true: Counts, *others: ndarray) -> float:
     """|A and B| / |A or B|, in the same order: Jaccard 1912, New Phytologist 11, 37-50."""
+    del others
     return float(_mean_of_classes(_share(both, claimed + true - both)).mean())
 
 

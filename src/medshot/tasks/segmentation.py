@@ -1,5 +1,7 @@
 """One label a pixel (or voxel), out of k."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,19 +16,30 @@ from medshot.core.predictor import Card
 from medshot.core.task import Task
 from medshot.tasks.classification import one_hot
 from medshot.tasks.overlap import METRICS, overlaps
+from medshot.tasks.surface import mean_surface_distance, surface_distances
 
 UNLABELLED = -1  # a site that says nothing, and is not judged
 
 
+@dataclass(frozen=True)
 class Segmentation(Task):
     """Which of `n_outputs` classes every site of an image belongs to; by custom 0 is background.
 
-    Targets are 0 ... k-1 on the grid of the image, -1 where nobody has labelled.
+    Targets are 0 ... k-1 on the grid of the image, -1 where nobody has labelled. Where the
+    `spacing` of sites is known (mm), as it is for volumes, the distance of borders is measured too.
     """
+
+    spacing: Sequence[float] | None = None
 
     kind = "segmentation"
     on_grid = True
     metrics = METRICS
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", tuple(self.spacing))
+            measured = {**METRICS, "mean surface distance (mm)": mean_surface_distance}
+            object.__setattr__(self, "metrics", measured)
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a site somewhere in the support; there are at least two classes."""
@@ -88,8 +101,12 @@ class Segmentation(Task):
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Counts of sites, a row an image: agreed, claimed, true (see `medshot.tasks.overlap`)."""
-        claim = decoded.argmax(1).reshape(len(target), -1)
-        return overlaps(claim, target.reshape(len(target), -1), self.n_outputs)
+        claim = decoded.argmax(1)
+        rows = len(target)
+        counts = overlaps(claim.reshape(rows, -1), target.reshape(rows, -1), self.n_outputs)
+        if self.spacing is None:
+            return counts
+        return *counts, surface_distances(claim, target, self.n_outputs, self.spacing)
 
 
 def soft_dice(

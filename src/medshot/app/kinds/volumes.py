@@ -4,6 +4,8 @@ from typing import Any
 
 from medshot.app.kinds.segmentation import OfMasks
 from medshot.core.learner import Learner
+from medshot.data.dataset import Dataset
+from medshot.evaluation.cross_validation import OutOfFold
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Auto
@@ -20,6 +22,12 @@ class OfVolumes(OfMasks):
         probe = build("linear-probe", encoder=encoder("filters3d"))
         trained = build("finetune", encoder=encoder("unet3d"), lr=0.01, steps=100, batch=2)
         return Auto([probe, trained], folds=2).eval()
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """As for images; of each volume one slice."""
+        fields = super().shown(dataset, found, unseen)
+        note = f"{fields['examples_note']} Of a volume, the slice is shown on which most is marked."
+        return fields | {"examples_note": note}
 
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on filters around each voxel."""

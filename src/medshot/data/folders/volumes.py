@@ -45,21 +45,25 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
         spacings = list(
             pool.map(lambda row: named(row, lambda: read_volume(row.path)).spacing, rows)
         )
-        form = VolumePreprocessing(_common(np.array(spacings)))
+        middle = tuple(np.median(spacings, axis=0).round(4).tolist())
+        form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
         read = list(pool.map(lambda row: named(row, lambda: _read(row, form)), rows))
     x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
     k = max(highest for _, _, highest in read) + 1
     labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
     return Volumes(
-        x=x, y=y, labels=labels, preprocessing=form, **about(folder, rows, digests, notes=twice)
+        x=x,
+        y=y,
+        labels=labels,
+        preprocessing=form,
+        spacing=middle,
+        **about(folder, rows, digests, notes=twice),
     )
 
 
-def _common(spacings: np.ndarray) -> tuple[float, ...] | None:
-    """One spacing for all, or None where they are alike as they are."""
-    if (spacings.max(0) <= APART * spacings.min(0)).all():
-        return None
-    return tuple(np.median(spacings, axis=0).round(4).tolist())
+def _alike(spacings: np.ndarray) -> bool:
+    """Whether volumes can stay on the grids of their files."""
+    return bool((spacings.max(0) <= APART * spacings.min(0)).all())
 
 
 def _read(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
