@@ -16,7 +16,12 @@ from segmentation import SHOTS, VOLUMES
 from segmentation_sets import SETS
 
 ROOT = Path(__file__).parents[1]
-COLUMNS = ("set", "shot", "learner", "mean", "low", "high", "n", "seconds", "scores")
+COLUMNS = ("set", "shot", "learner", "mean", "low", "high", "n", "mm", "seconds", "scores")
+HEADING = (
+    "Dice ± half of its 95 % interval over episodes, of volumes the mean distance of borders "
+    "(CPU seconds)"
+)
+DISTANCE = "mean surface distance (mm)"
 
 
 def main() -> None:
@@ -40,15 +45,9 @@ def _as_csv(files: list[Path]) -> str:
             dice = cell["Dice"]
             numbers = [f"{dice[part]:.4f}" for part in ("mean", "low", "high")]
             scores = " ".join(map(str, cell["scores"]))
-            values = [
-                row["set"],
-                shot,
-                row["learner"],
-                *numbers,
-                dice["n"],
-                cell["seconds"],
-                scores,
-            ]
+            mm = f"{cell[DISTANCE]['mean']:.2f}" if DISTANCE in cell else ""
+            where = [row["set"], shot, row["learner"]]
+            values = [*where, *numbers, dice["n"], mm, cell["seconds"], scores]
             about = [cell["fingerprint"], row["origin"], row["hardware"], row["commit"]]
             lines.append(",".join(f'"{value}"' for value in (*values, *about)))
     return "\n".join(lines) + "\n"
@@ -60,10 +59,7 @@ def _table(rows: list[dict[str, str]], shot: int) -> str:
     sets = [name for name in (*SETS, VOLUMES) if any(s == name for _, s in cells)]
     best = {s: max(float(r["mean"]) for (_, o), r in cells.items() if o == s) for s in sets}
     names = sorted({_row_of(learner) for learner, _ in cells})
-    lines = [
-        f"**{shot} image(s).** Dice ± half of its 95 % interval over episodes (CPU seconds)",
-        "",
-    ]
+    lines = [f"**{shot} image(s).** {HEADING}", ""]
     lines += [f"| learner | {' | '.join(sets)} |", f"|---|{'---|' * len(sets)}"]
     for name in names:
         found = [cells.get((name, s)) or cells.get((f"{name}3d", s)) for s in sets]
@@ -83,7 +79,8 @@ def _cell(row: dict[str, str] | None, best: float) -> str:
     mean, half = float(row["mean"]), (float(row["high"]) - float(row["low"])) / 2
     shown = f"{100 * mean:.1f}"
     shown = f"**{shown}**" if mean == best else shown
-    return f"{shown} ± {100 * half:.1f} ({float(row['seconds']):.1f})"
+    mm = f", {row['mm']} mm" if row["mm"] else ""
+    return f"{shown} ± {100 * half:.1f}{mm} ({float(row['seconds']):.1f})"
 
 
 if __name__ == "__main__":
