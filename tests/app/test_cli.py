@@ -57,7 +57,8 @@ def test_a_word_that_there_is_not_ends_with_status_2(
 def test_what_the_disk_refuses_is_a_sentence_too(
     medshot: Medshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(folder: object) -> None:
+    def refuse(folder: object, task: object) -> None:
+        del task
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr("medshot.data.check.check", refuse)

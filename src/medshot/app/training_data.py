@@ -1,32 +1,57 @@
 """What `medshot train` learns from and is validated on: folders, or phantoms that are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from medshot.app.kinds import kind_called
 from medshot.app.show import busy, say
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
+from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
 from medshot.data.phantoms import PhantomEpisodes, PhantomMasks, PhantomVolumes
+from medshot.nn.encoder import encoder as build_encoder
 from medshot.tasks import Segmentation
 from medshot.training.sources import Given
 
 PHANTOMS = Path("phantoms")
 
 
+def encoder_for(kinds: Iterable[str]) -> str:
+    """What tasks of such kinds are learnt on, if no encoder is named: for all, one of the grid."""
+    known = sorted({kind_called(kind).encoder for kind in kinds})
+    if len(known) == 1:
+        return known[0]
+    grid = [name for name in known if build_encoder(name).keeps_grid]
+    if len(grid) == 1:
+        return grid[0]
+    raise ConfigError(
+        f"The folders hold kinds of tasks that share no encoder ({', '.join(known)}): name one "
+        "with --encoder, or train on one kind."
+    )
+
+
 def training_data(
-    data: Sequence[Path], kind: str, learner: Learner, *, way: int, shot: int, query: int, seed: int
+    data: Sequence[Path],
+    task: str | None,
+    learner: Learner,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+    seed: int,
 ) -> tuple[Given, Given | None]:
     """What to learn from, and what to validate on where it is not a part of that; says which."""
     form: dict[str, Any] = {n: getattr(learner.encoder, n) for n in ("channels", "size")}
     if list(data) == [PHANTOMS] and not PHANTOMS.exists():
         say("Phantoms are drawn: endless tasks to learn from, and others for validation.")
+        kind = kind_of(PHANTOMS, task)
         taught, judged = (_phantoms(kind, way, shot, query, seed + i, **form) for i in (0, 1))
         return taught, judged
     with busy(f"reading {len(data)} folder(s)"):
-        sets = [load_one(folder, **form, task=kind) for folder in data]
+        sets = [load_one(folder, **form, task=kind_of(folder, task)) for folder in data]
     _say_what_is_there(sets)
     say("A fifth of the classes, or of the patients (or images), is held out for validation.")
     return (sets[0] if len(sets) == 1 else sets), None

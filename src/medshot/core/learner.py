@@ -48,6 +48,7 @@ class Learner(nn.Module, ABC):
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
     vectorises: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: an answer depends on the other queries
+    pools: ClassVar[bool] = False  # True: does whole images on an encoder that keeps the grid
     origin: str = "untrained"  # where the weights are from, for the record
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
@@ -92,7 +93,7 @@ class Learner(nn.Module, ABC):
                 "`medshot learners` lists what does."
             )
         keeps = getattr(self.encoder, "keeps_grid", task.on_grid)
-        if keeps != task.on_grid:
+        if keeps != task.on_grid and not (keeps and self.pools):
             given = "every pixel" if keeps else "the image as a whole"
             other = "unet" if task.on_grid else "conv4"
             raise TaskError(

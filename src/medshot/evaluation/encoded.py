@@ -49,7 +49,9 @@ class EncodedEpisodes:
 
 def can_be_encoded(learner: Learner, sampler: object) -> bool:
     """Whether features do not change from episode to episode: then encoding once is the same."""
-    return encodes_alone(learner) and isinstance(sampler, EpisodeSampler) and not sampler.rotate
+    labels = isinstance(sampler, EpisodeSampler) and not sampler.rotate
+    pooled = getattr(learner.encoder, "keeps_grid", False)  # which the learner does by itself
+    return encodes_alone(learner) and labels and not pooled
 
 
 def encodes_alone(learner: Learner) -> bool:

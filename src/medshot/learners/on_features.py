@@ -13,6 +13,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.at_centres import at_centres
 from medshot.nn.features import features, labelled_sites
+from medshot.nn.pooled import Pooled
 from medshot.tasks import Detection
 
 
@@ -21,8 +22,11 @@ class OnFeatures(Learner):
 
     With an encoder that keeps the grid, a labelled site is what an image is elsewhere: learners
     that do segmentation do it without a line of their own. For boxes, the labelled sites are
-    centres and what is none (`at_centres`).
+    centres and what is none (`at_centres`). On such an encoder, whole images are the mean over
+    their sites, so that tasks of several kinds can teach one learner.
     """
+
+    pools = True
 
     unit: ClassVar[bool] = False  # features divided by their L2 norm
 
@@ -34,8 +38,9 @@ class OnFeatures(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Encode, then fit."""
-        z = features(self.encoder, support.x, unit=self.unit)
-        return self._taught(self.encoder, z, support.y, task)
+        encoder = self._seeing(task)
+        z = features(encoder, support.x, unit=self.unit)
+        return self._taught(encoder, z, support.y, task)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The query loss, support and query encoded in one pass.
@@ -44,10 +49,16 @@ class OnFeatures(Learner):
         et al. 2017; the value is otherwise that of adapting and then predicting.
         """
         support, query = episode.support, episode.query
-        z = features(self.encoder, torch.cat([support.x, query.x]), unit=self.unit)
+        encoder = self._seeing(episode.task)
+        z = features(encoder, torch.cat([support.x, query.x]), unit=self.unit)
         shown, asked = z.split([len(support), len(query)])
         predictor = self._taught(nn.Identity(), shown, support.y, episode.task)
         return episode.task.loss(predictor(asked), query.y)
+
+    def _seeing(self, task: Task) -> nn.Module:
+        """The encoder, in the form in which `task` needs it."""
+        keeps = getattr(self.encoder, "keeps_grid", False)
+        return Pooled(encoder=self.encoder) if keeps and not task.on_grid else self.encoder
 
     def _taught(
         self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task

@@ -70,10 +70,8 @@ def train(
     import torch
 
     from medshot.app.choose import named_learner
-    from medshot.app.kinds import kind_called
     from medshot.app.show import say, tell
-    from medshot.app.training_data import training_data
-    from medshot.core.errors import ConfigError
+    from medshot.app.training_data import encoder_for, training_data
     from medshot.data.folders.kinds import kind_of
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
@@ -81,12 +79,9 @@ def train(
 
     torch.manual_seed(seed)
     kinds = {kind_of(folder, task) for folder in data}
-    if len(kinds) > 1:
-        raise ConfigError(f"The folders hold tasks of several kinds: {', '.join(sorted(kinds))}.")
-    kind = kinds.pop()
-    made = named_learner(learner, encoder or kind_called(kind).encoder, set_)
+    made = named_learner(learner, encoder or encoder_for(kinds), set_)
     counts = {"way": way, "shot": shot, "query": query, "seed": seed}
-    taught, judged = training_data(data, kind, made, **counts)
+    taught, judged = training_data(data, task, made, **counts)
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
     run = meta_train(
