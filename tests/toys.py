@@ -11,6 +11,7 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet
+from medshot.nn.dncnn import DnCNN
 from medshot.tasks import Classification
 
 SIZE = 16
@@ -56,17 +57,35 @@ def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epis
     return Episode(task, Examples(x[:shots], few[:shots]), Examples(x[shots:], y[shots:, 0]))
 
 
-TOYS = {"classification": _top_rows, "segmentation": _patches}
+def _waves(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """The k first channels carry a bent copy of the last one, each in a strength of its own.
+
+    What there is to meta-learn is how it is bent, which is the same in every episode.
+    """
+    k, n = task.n_outputs, shots + queries
+    wanted = torch.rand(n, k, 1, 1, generator=rng) * torch.rand(n, k, SIZE, SIZE, generator=rng)
+    other = torch.randn(n, 8 - k, SIZE, SIZE, generator=rng)
+    strengths = torch.randn(1, k, 1, 1, generator=rng)
+    x = torch.cat([wanted + strengths * torch.sin(3 * other[:, -1:]), other], 1)
+    first, second = Examples(x[:shots], wanted[:shots]), Examples(x[shots:], wanted[shots:])
+    return Episode(task, first, second)
+
+
+TOYS = {"classification": _top_rows, "enhancement": _waves, "segmentation": _patches}
 
 
 def encoder(task: Task) -> Encoder:
     """A small network for tasks of that kind."""
     small = {"size": SIZE, "width": 8, "depth": 2}
+    if task.from_image:
+        return DnCNN(channels=8, **small).eval()
     return conv4() if task.kind == "classification" else UNet(channels=8, **small).eval()
 
 
 def matrix(task: Task) -> nn.Module:
     """An encoder for tasks of that kind that trains fast: one matrix."""
+    if task.from_image:
+        return BentProjection()
     return Projection() if task.kind == "classification" else SiteProjection()
 
 
@@ -91,6 +110,18 @@ class SiteProjection(nn.Conv2d):
     def __init__(self, inputs: int = 8, outputs: int = 16) -> None:
         super().__init__(inputs, outputs, 1)
         self.n_features = outputs
+
+
+class BentProjection(nn.Module):
+    """The channels of each pixel, and after them the sines of sums of them: the grid is kept."""
+
+    def __init__(self, inputs: int = 8, outputs: int = 8) -> None:
+        super().__init__()
+        self.sums = nn.Conv2d(inputs, outputs, 1)
+        self.n_features = inputs + outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.sums(x).sin()], 1)
 
 
 class Smooth(nn.Sequential):
@@ -128,5 +159,7 @@ def images(n: int = 6, *, channels: int = 1, size: int = SIZE) -> Tensor:
 
 
 def accuracy(predictor: Predictor, query: Examples) -> float:
-    """The part of `query` that is named rightly."""
+    """The part of `query` that is named rightly; of images, one less the mean error."""
+    if query.y.is_floating_point():
+        return 1 - (predictor(query.x) - query.y).abs().double().mean().item()
     return (predictor(query.x).argmax(1) == query.y).double().mean().item()

@@ -65,15 +65,16 @@ def planned(
 
 
 def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, linear probes on its encoder and on pixels (filters).
+    """The learner and, on the same episodes, a simple head on its encoder and the kind's baseline.
 
     `given` is what was typed for the learner: of a run, what it learnt from is refused.
     """
     _check(plan, given, first)
-    probe = build("linear-probe", encoder=first.encoder)
+    kind = kind_called(plan.sampler.dataset.task().kind)
+    probe = build(kind.probe, encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
-    pixels = kind_called(plan.sampler.dataset.task().kind).baseline(**form)
+    pixels = kind.baseline(**form)
     results: dict[str, Result] = {}
     for each in (first, probe, pixels):
         name = describe(each)

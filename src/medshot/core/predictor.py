@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
+from numpy import ndarray
 from torch import Tensor, nn
 
 from medshot.core.errors import SaveError
@@ -29,6 +30,15 @@ class Preprocessing(Protocol):
 
     def grid(self, path: Path) -> tuple[int, ...]:
         """The height and width of the image in the file."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Preprocessing, Protocol):
+    """Also makes, of values in [0, 1], pixels like those of the file that was read."""
+
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> ndarray:
+        """`values` with the channels, the type and the range of the image in `path`."""
         ...
 
 
@@ -73,7 +83,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
-        """A `Prediction` (for masks a `MaskPrediction`) for one path, a list of them for several.
+        """A `Prediction` (`MaskPrediction`, `ImagePrediction`) for one path, a list for several.
 
         Raises:
             DataError: a file cannot be read as an image.
@@ -84,7 +94,7 @@ class Predictor(nn.Module):
         card = self.known_card()
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         with eval_mode(self):
-            return card.task.answer(self(x[None])[0], Path(images), card)
+            return card.task.answer(card.task.ask(self, x), Path(images), card)
 
     def save(self, folder: str | Path) -> Path:
         """Write the frozen predictor to a new folder. See `medshot.core.store`."""

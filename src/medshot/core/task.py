@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
@@ -35,6 +36,11 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
+    from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
+    caution: ClassVar[str] = (  # what whoever uses a predictor has to know
+        "The predictor gives an answer to every image, also to one that shows none of the classes, "
+        "and its probabilities are not calibrated."
+    )
     metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -62,6 +68,16 @@ class Task(ABC):
     @abstractmethod
     def decode(self, output: Tensor) -> Tensor:
         """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
+
+    def first_head(self, n_features: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `f k` and bias `k` of a linear head that has learnt nothing: all zero."""
+        return torch.zeros(n_features, self.n_outputs).to(like), torch.zeros(self.n_outputs).to(
+            like
+        )
+
+    def ask(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """What `predictor` says of one image `c *s`."""
+        return predictor(x[None])[0]
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image: by default the decoded outputs and the targets.

@@ -158,7 +158,12 @@ class DrawnEpisodes(Protocol):
 
 
 def shown(y: Shaped[Tensor, "n *s"], k: int) -> Bool[Tensor, "n k"]:
-    """Which of `k` classes is on which image, given a class an image or a class a site."""
+    """Which of `k` classes is on which image, given a class an image or a class a site.
+
+    Targets that are no classes (images in [0, 1]) are all of one kind.
+    """
+    if y.is_floating_point():
+        return torch.ones(len(y), 1, dtype=torch.bool)
     flat = y.reshape(len(y), -1)
     return torch.stack([(flat == c).any(1) for c in range(k)], 1)
 

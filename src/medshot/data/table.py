@@ -26,6 +26,7 @@ class Row:
     split: str = ""
     line: int = 0  # in labels.csv; 0 for class folders
     mask: Path | None = None
+    clean: Path | None = None  # the image that is wanted in place of this one
 
 
 def columns_of(table: Path) -> list[str]:
@@ -49,7 +50,7 @@ def cells(table: Path, column: str) -> list[str]:
 def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
     """The rows that can be used, and what is wrong with the others.
 
-    `target` is the column that must be there beside `path`: label, or mask.
+    `target` is the column that must be there beside `path`: label, mask, or target.
     """
     try:
         raw = table.read_bytes()
@@ -121,8 +122,9 @@ def _row(
     patient = found.get("patient", "") or next(iter(guesses), "")
     path = table.parent / found["path"]
     mask = table.parent / found["mask"] if target == "mask" else None
+    clean = table.parent / found["target"] if target == "target" else None
     split, label = found.get("split", ""), found.get("label", "")
-    row = Row(path, label, patient, split, line, mask)
+    row = Row(path, label, patient, split, line, mask, clean)
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []
@@ -151,6 +153,7 @@ def _same(path: Path, rows: list[Row], table: Path) -> Finding:
     said = sorted({row.label for row in rows})
     labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
     labels = "with a mask each" if rows[0].mask else labels
+    labels = "with a target each" if rows[0].clean else labels
     lines = ", ".join(str(row.line) for row in rows)
     return refusal(
         table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line

@@ -94,12 +94,13 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     if not folds:
         raise _too_few(fitted)
     task = fitted.task()
-    found = np.zeros((len(fitted), task.n_outputs, *fitted.y.shape[1:]))
+    answers: dict[int, ndarray] = {}
     for rest, held in folds:
         support = fitted.subset(rest).support(encoder)[0]
         with torch.no_grad():
             output = learner.adapt(support, task)(fitted.examples(held).x)
-        found[held.numpy()] = task.decode(output.double()).numpy()
+        answers |= dict(zip(held.tolist(), task.decode(output.double()).numpy(), strict=True))
+    found = np.stack([answers[i] for i in range(len(fitted))])
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
     return OutOfFold(found, y, own, len(folds), task, rarest(shows).numpy())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
@@ -31,7 +31,7 @@ class ANIL(OnFeatures, MAML):
     adapts_encoder = False
 
     def fit(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Shaped[Tensor, "n ..."], task: Task
     ) -> Linear:
         """Take the inner steps on the head."""
         *_, end = self.path(Examples(z, y), task)

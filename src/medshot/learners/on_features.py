@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
@@ -25,7 +25,7 @@ class OnFeatures(Learner):
 
     @abstractmethod
     def fit(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Shaped[Tensor, "n ..."], task: Task
     ) -> Predictor:
         """The predictor, around `encoder`, that the support's features and labels teach."""
 

@@ -26,6 +26,8 @@ class Encoder(nn.Module):
     n_features: int
     transductive: bool = False
     keeps_grid: ClassVar[bool] = False  # True: features `n f h w`, a row for every pixel
+    any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of learning
+    begins_with_image: bool = False  # True: the first features of a pixel are its own channels
     source: ClassVar[str] = ""
 
     def __init__(self, channels: int, size: int, scaling: str) -> None:
@@ -36,7 +38,8 @@ class Encoder(nn.Module):
 
     def scaled(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Intensities as the layers want them."""
-        if x.shape[1:] != (self.channels, self.size, self.size):
+        side = tuple(x.shape[2:]) if self.any_size else (self.size, self.size)
+        if x.shape[1:] != (self.channels, *side):
             raise ShapeError(
                 f"This encoder takes images of {self.channels} x {self.size} x {self.size} "
                 f"(channels, height, width), not {' x '.join(map(str, x.shape[1:]))}. Load with "

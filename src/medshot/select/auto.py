@@ -14,7 +14,7 @@ from medshot.data.dataset import shown
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import Classification, Segmentation
+from medshot.tasks import Classification, Enhancement, Segmentation
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -31,7 +31,7 @@ class Auto(Learner):
     `folds` choose faster.
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, Segmentation, Enhancement)
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
@@ -102,9 +102,11 @@ def _score(
     learner: Learner, x: Tensor, y: Tensor, task: Task, folds: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, ...]:
     """All metrics of the out-of-fold answers."""
-    found = torch.zeros(len(x), task.n_outputs, *y.shape[1:], dtype=torch.float64)
+    answers: dict[int, Tensor] = {}
     for rest, held in folds:
         predictor = learner.learn(Examples(x[rest], y[rest]), task)
-        found[held] = task.decode(predictor(x[held]).double()).cpu()
+        decoded = task.decode(predictor(x[held]).double()).cpu()
+        answers |= dict(zip(held.tolist(), decoded, strict=True))
+    found = torch.stack([answers[i] for i in range(len(x))])
     evidence = task.evidence(found.numpy(), y.cpu().numpy())
     return tuple(score(*evidence) for score in task.metrics.values())

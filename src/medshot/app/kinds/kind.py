@@ -37,6 +37,7 @@ class Kind(ABC):
 
     name: ClassVar[str]  # of the task, as `--task` takes it
     encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
+    probe: ClassVar[str] = "linear-probe"  # the simple head on the encoder of another learner
     out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
 
     def __init_subclass__(cls, **options: Any) -> None:

@@ -34,6 +34,8 @@ class Support:
     n_patients: int | None
     """None where the data carry no patient ids."""
     images: tuple[SupportImage, ...] = ()
+    learnt: str = ""
+    """In words, "to ..."; where empty it is to tell the labels apart."""
 
     def by_label(self) -> dict[str, list[SupportImage]]:
         """Return the images to show under their labels, in the order of ``labels``."""
@@ -69,6 +71,19 @@ class MaskExample:
     answer: Pixels
     score: float
     """The Dice score."""
+    patient: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageExample:
+    """One test image ``c h w`` uint8, the answer, and what was wanted."""
+
+    pixels: Pixels
+    answer: Pixels
+    wanted: Pixels
+    scores: Mapping[str, tuple[float, float]]
+    """Of the answer and, after it, of the image as it was, by metric."""
     patient: str | None = None
     name: str = ""
 
@@ -116,6 +131,7 @@ class Report:
     reliability: Reliability | None = None
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
+    enhanced: tuple[ImageExample, ...] = ()
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""
     protocol: Protocol | None = None

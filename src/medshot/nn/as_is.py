@@ -1,0 +1,24 @@
+"""No encoder at all: a pixel's features are its own values."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.core.parts import part
+from medshot.nn.encoder import Encoder
+
+
+@part("encoder", "as-is")
+class AsIs(Encoder):
+    """The image itself, on its grid, of any size: for methods that need nothing else."""
+
+    keeps_grid = True
+    any_size = True
+    begins_with_image = True
+
+    def __init__(self, *, channels: int = 3, size: int = 128) -> None:
+        super().__init__(channels, size, "unit")
+        self.n_features = channels
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Images as they are."""
+        return self.scaled(x)
