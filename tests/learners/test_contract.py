@@ -78,6 +78,8 @@ def test_any_number_of_classes_works_also_with_one_image_each(case, k):
 
 def test_classes_may_have_unequal_numbers_of_images(case):
     learner, ep = case
+    if ep.task.from_image:
+        pytest.skip("images as targets have no classes")
     few = toys.without(ep.support[ep.task.n_outputs :], 1)
     support = ep.support[: ep.task.n_outputs] + toys.without(few, 2)
     assert support.y[support.y >= 0].bincount().unique().numel() > 1

@@ -102,8 +102,8 @@ class Learner(nn.Module, ABC):
 
         if task.from_image and not getattr(self.encoder, "begins_with_image", True):
             raise TaskError(
-                f"The features of {type(self.encoder).__name__} do not begin with the image itself, "
-                f"from which {task.kind} starts: take encoder='dncnn', or 'filters' with "
+                f"The features of {type(self.encoder).__name__} do not begin with the image, from "
+                f"which {task.kind} starts: take encoder='dncnn', or 'filters' with "
                 "scaling='unit'."
             )
 

@@ -25,7 +25,7 @@ LABELS = ("enhanced image",)
 
 
 class Pair(NamedTuple):
-    """An image and its target on one grid, in [0, 1]; the image has been made `factor` times larger."""
+    """An image, by now `factor` times as large as its file, and its target: one grid, in [0, 1]."""
 
     image: Float[ndarray, "h w c"]
     wanted: Float[ndarray, "h w d"]

@@ -14,7 +14,7 @@ from medshot.tasks import Enhancement
 class Identity(Learner):
     """Gives the image back. For a small image of a large target that is bicubic interpolation.
 
-    Source: none needed; Keys 1981, doi:10.1109/TASSP.1981.1163711, for the interpolation.
+    Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, for the interpolation.
     """
 
     supports = (Enhancement,)

@@ -1,4 +1,4 @@
-"""Non-local means as a predictor: each pixel becomes a mean of those whose surroundings look alike."""
+"""Non-local means as a predictor: a pixel becomes a mean of those whose surroundings look alike."""
 
 from types import ModuleType
 
@@ -20,6 +20,7 @@ class Smoothing(Predictor):
     """
 
     strength: Tensor
+    exportable = False
 
     def __init__(
         self,
@@ -43,16 +44,17 @@ class Smoothing(Predictor):
 
     def _smoothed(self, image: Float[Tensor, "k h w"]) -> Float[Tensor, "k h w"]:
         grey = bool((image == image[:1]).all())  # one plane says all, in a third of the time
-        planes = image[:1] if grey else image
+        planes = (image[0] if grey else image.movedim(0, -1)).detach().cpu().double()
         found = restoration().denoise_nl_means(
-            planes.detach().cpu().double().numpy(),
+            planes.contiguous().numpy(),
             patch_size=self.patch,
             patch_distance=self.reach,
             h=float(self.strength),
             fast_mode=True,
-            channel_axis=0,
+            channel_axis=None if grey else -1,
         )
-        return torch.from_numpy(found).to(image).expand_as(image)
+        smooth = torch.from_numpy(found).to(image)
+        return smooth.expand_as(image) if grey else smooth.movedim(-1, 0)
 
 
 def restoration() -> ModuleType:

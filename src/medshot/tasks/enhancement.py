@@ -43,6 +43,8 @@ class Enhancement(Task):
                 f"A target is an image in [0, 1] (floating point, n {self.n_outputs} h w), not "
                 f"{target.dtype} of shape {tuple(target.shape)}."
             )
+        if not len(target):
+            raise DataError("There is no image in the support. Add a pair.")
         if not (target.isfinite().all() and target.min() >= 0 and target.max() <= 1):
             raise DataError("A target holds values outside of [0, 1], or NaN. Scale it first.")
 

@@ -68,7 +68,8 @@ def _learnt(support: Support) -> str:
     if support.n_patients is not None:
         patients = count(support.n_patients, "patient")
     images = count(support.n_images, "labelled image")
-    return f"The predictor learnt {support.learnt or _task(support.labels)} from {images} of {patients}"
+    what = support.learnt or _task(support.labels)
+    return f"The predictor learnt {what} from {images} of {patients}"
 
 
 def _task(labels: Sequence[str]) -> str:
