@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.parts import part
-    from medshot.core.prediction import MaskPrediction, Prediction
+    from medshot.core.prediction import ImagePrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
+    from medshot.tasks.enhancement import Enhancement
     from medshot.tasks.segmentation import Segmentation
     from medshot.training.loop import train
     from medshot.training.run import Run, load_run
@@ -29,10 +30,12 @@ _HOME = {
     "Classification": "medshot.tasks.classification",
     "Dataset": "medshot.data.dataset",
     "Encoder": "medshot.nn.encoder",
+    "Enhancement": "medshot.tasks.enhancement",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
     "ImageEpisodes": "medshot.data.sample_images",
+    "ImagePrediction": "medshot.core.prediction",
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
@@ -57,10 +60,12 @@ __all__ = [
     "Classification",
     "Dataset",
     "Encoder",
+    "Enhancement",
     "Episode",
     "EpisodeSampler",
     "Examples",
     "ImageEpisodes",
+    "ImagePrediction",
     "Learner",
     "MaskPrediction",
     "MedshotError",

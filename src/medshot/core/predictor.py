@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor, nn
 
@@ -37,7 +37,7 @@ class Preprocessing(Protocol):
 class Restoring(Preprocessing, Protocol):
     """Also makes, of values in [0, 1], pixels like those of the file that was read."""
 
-    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> ndarray:
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
         """`values` with the channels, the type and the range of the image in `path`."""
         ...
 

@@ -37,7 +37,8 @@ def clean_images(
         pairs = list(pool.map(lambda row: named(row, lambda: _twice(row)), rows))
     form = NativePreprocessing(channels, size)
     x, y = squares(pairs, form)
-    known = about(folder, rows, [digest(row.path) for row in rows]) | {"rows": ()}
+    known = about(folder, rows, [digest(row.path) for row in rows])
+    del known["rows"]  # the files hold no pairs to read again
     return Enhanced(x=x, y=y, labels=LABELS, preprocessing=form, **known)
 
 

@@ -41,16 +41,16 @@ class NativePreprocessing:
         low, high = window_of(pixels)
         return torch.from_numpy(self.fit(scaled(pixels, low, high))).float()
 
-    def fit(self, values: Float[ndarray, "h w c"]) -> Float[ndarray, "d h w"]:
+    def fit(self, values: Float[ndarray, "h w c"]) -> Float[ndarray, "d H W"]:
         """Values in [0, 1] with the channels and the resolution asked for."""
         if self.factor != 1:
             values = enlarged(values, self.factor)
         if values.shape[2] == 3 and self.channels == 1:
             values = values @ LUMINANCE[:, None]
         planes = values.transpose(2, 0, 1)
-        return np.ascontiguousarray(np.broadcast_to(planes, (self.channels, *planes.shape[1:])))
+        return np.broadcast_to(planes, (self.channels, *planes.shape[1:])).copy("C")
 
-    def restore(self, values: Float[Tensor, "d h w"], path: Path) -> Shaped[ndarray, "h w c"]:
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
         """`values` with the channels, the type and the range of the image in `path`.
 
         What its window had cut off, above and below, is added again.

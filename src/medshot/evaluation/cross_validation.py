@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -31,7 +31,7 @@ class OutOfFold:
     """The answer for every image by a predictor that did not learn from its patient."""
 
     decoded: Float[ndarray, "n k *s"]
-    y: Int[ndarray, "n *s"]
+    y: Shaped[ndarray, "n ..."]
     groups: Int[ndarray, "n"]
     folds: int
     task: Task

@@ -18,7 +18,7 @@ class Identity(Learner):
     """
 
     supports = (Enhancement,)
-    source = "bicubic interpolation: Keys 1981, doi:10.1109/TASSP.1981.1163711"
+    source = "Keys 1981, doi:10.1109/TASSP.1981.1163711"
     trainable = False
     exact = False
 

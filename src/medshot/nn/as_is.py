@@ -11,12 +11,13 @@ from medshot.nn.encoder import Encoder
 class AsIs(Encoder):
     """The image itself, on its grid, of any size: for methods that need nothing else."""
 
+    source = "pixels, no source needed"
     keeps_grid = True
     any_size = True
-    begins_with_image = True
 
-    def __init__(self, *, channels: int = 3, size: int = 128) -> None:
-        super().__init__(channels, size, "unit")
+    def __init__(self, *, channels: int = 3, size: int = 128, scaling: str = "unit") -> None:
+        super().__init__(channels, size, scaling)
+        self.begins_with_image = scaling == "unit"
         self.n_features = channels
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

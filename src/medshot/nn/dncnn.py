@@ -37,8 +37,9 @@ class DnCNN(Encoder):
         width: int = 32,
         depth: int = 6,
         norm: str = "none",
+        scaling: str = "unit",
     ) -> None:
-        super().__init__(channels, size, "unit")
+        super().__init__(channels, size, scaling)
         if depth < 2:
             raise ConfigError(f"depth={depth}: a first and a last layer at least, please.")
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
@@ -50,8 +51,8 @@ class DnCNN(Encoder):
             ]
         self.hidden = nn.Sequential(*layers)
         self.noise = nn.Conv2d(width, channels, 3, padding=1)
-        nn.init.zeros_(self.noise.weight)
-        nn.init.zeros_(self.noise.bias)
+        for parameter in self.noise.parameters():
+            nn.init.zeros_(parameter)
         self.transductive = norm == "transductive"
         self.n_features = channels + width
 

@@ -9,15 +9,15 @@ import typer
 
 def adapt(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, or labels.csv with path,label or path,mask."
+        help="One sub-folder a class, or labels.csv with path,label, path,mask or path,target."
     ),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
-        None, help="classification or segmentation.", show_default="as labels.csv says"
+        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks unet"
+        None, help="For a learner by name.", show_default="conv4, for masks unet, for images dncnn"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:
@@ -25,7 +25,8 @@ def adapt(
 
     `auto` tries three simple learners on two encoders and keeps what predicts your own images
     best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
-    classifier of pixels and a U-Net, which takes minutes. A run of `medshot train` brings what it
+    classifier of pixels and a U-Net, for images as they should look (a column `target` that names
+    files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
     learnt from other data.
 
     Examples:

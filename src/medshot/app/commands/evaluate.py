@@ -25,7 +25,7 @@ def evaluate(
     ),
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
     task: str | None = typer.Option(
-        None, help="classification or segmentation.", show_default="as labels.csv says"
+        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
     ),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the result."

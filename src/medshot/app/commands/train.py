@@ -16,7 +16,7 @@ def train(
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
     task: str | None = typer.Option(
-        None, help="classification or segmentation.", show_default="as labels.csv says"
+        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
     ),
     encoder: str | None = typer.Option(
         None, help="The encoder, a name.", show_default="conv4, for masks unet"
