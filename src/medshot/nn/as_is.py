@@ -11,7 +11,7 @@ from medshot.nn.encoder import Encoder
 class AsIs(Encoder):
     """The image itself, on its grid, of any size: for methods that need nothing else."""
 
-    source = "pixels, no source needed"
+    source = "the raw image"
     keeps_grid = True
     any_size = True
 
