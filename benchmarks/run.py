@@ -16,7 +16,10 @@ from pathlib import Path
 from measure import HEADER, Row, conditions, options
 
 HERE = Path(__file__).parent
-BENCHMARKS = ("sampler", "prototypical", "maml", "inner", "adapting", "arithmetic")
+BENCHMARKS = (
+    *("sampler", "prototypical", "maml", "inner", "adapting", "arithmetic"),
+    *("phantoms", "slide", "segmenting"),
+)
 
 
 def main() -> None:

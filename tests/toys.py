@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.predictor import Card, Predictor
-from medshot.core.task import Task
+from medshot.core.task import TASKS, Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet
 from medshot.nn.dncnn import DnCNN
-from medshot.tasks import Classification
+from medshot.tasks import Classification, Detection
 
 SIZE = 16
 
@@ -71,7 +71,68 @@ def _waves(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episod
     return Episode(task, first, second)
 
 
-TOYS = {"classification": _top_rows, "enhancement": _waves, "segmentation": _patches}
+def _directions(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """Along the top row each output has a random direction: how far, is what its target says.
+
+    All else is noise. What there is to meta-learn is, again, where to look.
+    """
+    k, n = task.n_outputs, shots + queries
+    y = TARGETS[task.kind](k, n, rng)
+    directions = torch.randn(k, 1, SIZE, generator=rng)
+    x = torch.randn(len(y), 1, SIZE, SIZE, generator=rng)
+    x[:, :, 0] = x[:, :, 0] / 4 + torch.einsum("nk,kcw->ncw", task.encode(y, like=x), directions)
+    cut = len(y) * shots // n
+    return Episode(task, Examples(x[:cut], y[:cut]), Examples(x[cut:], y[cut:]))
+
+
+def _numbers(k: int, n: int, rng: torch.Generator) -> Tensor:
+    return torch.randn(k * n, k, generator=rng, dtype=torch.float64)
+
+
+def _grades(k: int, n: int, rng: torch.Generator) -> Tensor:
+    del rng
+    return torch.arange(k + 1).repeat(n)
+
+
+def _findings(k: int, n: int, rng: torch.Generator) -> Tensor:
+    """All labels on one image and none on the next, then as chance has it."""
+    y = torch.randint(2, (n, 2 * k, k), generator=rng)
+    y[:, 0], y[:, 1] = 1, 0
+    return y.flatten(0, 1)
+
+
+def _squares(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """On each image, a square of every class, where classes are numbered round robin in rows.
+
+    A class is a random brightness of the first channel, far from 0; seven others are noise, as is
+    a part of the first. What there is to meta-learn is, again, where to look.
+    """
+    k, n, side = task.n_outputs - 2, shots + queries, SIZE // 4
+    brightness = 2 + 2 * torch.randperm(k, generator=rng) / k
+    x = 3 * torch.randn(n, 8, SIZE, SIZE, generator=rng)
+    x[:, 0] /= 6
+    y = torch.empty(n, k, 5)
+    for i in range(n):
+        place = torch.randperm((SIZE // side) ** 2, generator=rng)[:k]
+        for c, (row, column) in enumerate(zip(place // 4 * side, place % 4 * side, strict=True)):
+            x[i, 0, row : row + side, column : column + side] += brightness[c]
+            y[i, c] = torch.tensor([column, row, column + side, row + side, c * SIZE]) / SIZE
+    return Episode(task, Examples(x[:shots], y[:shots]), Examples(x[shots:], y[shots:]))
+
+
+TARGETS = {"regression": _numbers, "ordinal": _grades, "multi-label": _findings}
+TOYS = {
+    "classification": _top_rows,
+    "detection": _squares,
+    "enhancement": _waves,
+    "segmentation": _patches,
+    **dict.fromkeys(TARGETS, _directions),
+}
+
+
+def task_of(kind: str, classes: int = 3) -> Task:
+    """A task of that kind with so many classes."""
+    return TASKS[kind](classes + (2 if kind == "detection" else 0))
 
 
 def encoder(task: Task) -> Encoder:
@@ -79,20 +140,23 @@ def encoder(task: Task) -> Encoder:
     small = {"size": SIZE, "width": 8, "depth": 2}
     if task.from_image:
         return DnCNN(channels=8, **small).eval()
-    return conv4() if task.kind == "classification" else UNet(channels=8, **small).eval()
+    return UNet(channels=8, **small).eval() if task.on_grid else conv4()
 
 
 def matrix(task: Task) -> nn.Module:
     """An encoder for tasks of that kind that trains fast: one matrix."""
     if task.from_image:
         return ShownProjection(task.n_outputs)
-    return Projection() if task.kind == "classification" else SiteProjection()
+    return SiteProjection() if task.on_grid else Projection()
 
 
 def without(examples: Examples, label: int) -> Examples:
     """All but what is of one class: those images, or those sites, say nothing any more."""
     if examples.y.ndim == 1:
         return examples[examples.y != label]
+    if examples.y.is_floating_point():
+        gone = examples.y[..., 4:] == label
+        return replace(examples, y=examples.y.where(~gone, -1))
     return replace(examples, y=examples.y.masked_fill(examples.y == label, -1))
 
 
@@ -159,15 +223,35 @@ def images(n: int = 6, *, channels: int = 1, size: int = SIZE) -> Tensor:
     return torch.rand(n, channels, size, size)
 
 
-def chance(task: Task) -> float:
-    """The accuracy of who guesses; of images, of who leaves them as they are."""
-    return 0.0 if task.from_image else 1 / task.n_outputs
-
-
 def accuracy(predictor: Predictor, query: Examples) -> float:
-    """The part of `query` that is named rightly; of images, the part of the error that is gone."""
+    """The part of `query` that is named rightly; of boxes, the leading metric."""
     if query.y.is_floating_point():
-        given = query.x[:, : query.y.shape[1]]
+        task = Detection(query.y[..., 4].max().int().item() + 3)
+        evidence = task.evidence(task.decode(predictor(query.x)).detach().numpy(), query.y.numpy())
+        return task.metrics[task.leading](*evidence)
+    return (predictor(query.x).argmax(1) == query.y).double().mean().item()
+
+
+def score(task: Task, predictor: Predictor, query: Examples) -> float:
+    """The accuracy where there are classes, of images the part of the error that is gone, else
+    the leading metric."""
+    if has_classes(task):
+        return accuracy(predictor, query)
+    if task.from_image:
+        given = query.x[:, : task.n_outputs]
         left, error = ((found - query.y).abs().mean() for found in (predictor(query.x), given))
         return 1 - (left / error).item()
-    return (predictor(query.x).argmax(1) == query.y).double().mean().item()
+    decoded = task.decode(predictor(query.x)).detach().double().numpy()
+    return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
+
+
+def chance(task: Task) -> float | None:
+    """What `score` is for somebody who guesses, or leaves images as they are."""
+    if task.from_image:
+        return 0.0
+    return 1 / task.n_outputs if has_classes(task) else task.chance(task.leading)
+
+
+def has_classes(task: Task) -> bool:
+    """Whether a target is a class number, of an image or of a site."""
+    return not task.from_image and task.kind not in TARGETS

@@ -8,11 +8,23 @@ if TYPE_CHECKING:
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.parts import part
-    from medshot.core.prediction import ImagePrediction, MaskPrediction, Prediction
+    from medshot.core.prediction import (
+        BoxPrediction,
+        ImagePrediction,
+        MaskPrediction,
+        Prediction,
+    )
     from medshot.core.predictor import Predictor
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
     from medshot.data.dataset import Dataset
+    from medshot.data.formats.door import read_mask_volume, read_volume
+    from medshot.data.formats.volume import Volume
+    from medshot.data.formats.write import (
+        write_dicom_report,
+        write_dicom_seg,
+        write_nifti_mask,
+    )
     from medshot.data.load import load
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
@@ -20,15 +32,21 @@ if TYPE_CHECKING:
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
+    from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
+    from medshot.tasks.multi_label import MultiLabel
+    from medshot.tasks.ordinal import Ordinal
+    from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
     from medshot.training.loop import train
     from medshot.training.run import Run, load_run
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
+    "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
     "Dataset": "medshot.data.dataset",
+    "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Enhancement": "medshot.tasks.enhancement",
     "Episode": "medshot.core.episode",
@@ -39,26 +57,37 @@ _HOME = {
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
+    "MultiLabel": "medshot.tasks.multi_label",
+    "Ordinal": "medshot.tasks.ordinal",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
+    "Regression": "medshot.tasks.regression",
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
+    "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
     "part": "medshot.core.parts",
+    "read_mask_volume": "medshot.data.formats.door",
+    "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
+    "write_dicom_report": "medshot.data.formats.write",
+    "write_dicom_seg": "medshot.data.formats.write",
+    "write_nifti_mask": "medshot.data.formats.write",
 }
 
 __all__ = [
+    "BoxPrediction",
     "Classification",
     "Dataset",
+    "Detection",
     "Encoder",
     "Enhancement",
     "Episode",
@@ -69,21 +98,30 @@ __all__ = [
     "Learner",
     "MaskPrediction",
     "MedshotError",
+    "MultiLabel",
+    "Ordinal",
     "Prediction",
     "Predictor",
+    "Regression",
     "Run",
     "Segmentation",
     "Task",
+    "Volume",
     "build",
     "encoder",
     "load",
     "load_predictor",
     "load_run",
     "part",
+    "read_mask_volume",
+    "read_volume",
     "register",
     "split_classes",
     "split_patients",
     "train",
+    "write_dicom_report",
+    "write_dicom_seg",
+    "write_nifti_mask",
 ]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from medshot.app.answers import Answers, harmless, path_cell
-from medshot.core.prediction import Prediction
+from medshot.app.answers import Answers, Findings, Numbers, harmless, path_cell
+from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
 
 
 def test_one_row_an_image() -> None:
@@ -17,6 +17,22 @@ def test_one_row_an_image() -> None:
     assert answers.unread == 1
     assert answers.text() == (
         "path,prediction,confidence,p(a),p(b)\nx.png,b,0.750000,0.250000,0.750000\ny.png,,,,\n"
+    )
+
+
+def test_a_number_keeps_six_digits() -> None:
+    answers = Numbers()
+    answers.add(NumberPrediction("x.png", {"mm": 1234.5678}))
+    answers.add_unread(Path("y.png"))
+    assert answers.text() == "path,prediction\nx.png,1234.57\ny.png,\n"
+
+
+def test_findings_are_written_as_they_are_read() -> None:
+    answers = Findings(("=a", "b"))
+    answers.add(FindingsPrediction("x.png", ("=a", "b"), {"=a": 0.75, "b": 0.5}))
+    answers.add(FindingsPrediction("y.png", (), {"=a": 0.25, "b": 0.25}))
+    assert answers.text() == (
+        "path,prediction,p(=a),p(b)\nx.png,'=a;b,0.750000,0.500000\ny.png,,0.250000,0.250000\n"
     )
 
 

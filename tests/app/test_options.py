@@ -63,7 +63,7 @@ FROZEN: dict[str, dict[str, Any]] = {
     "learners": {"--options": False},
     "cite": {"what": REQUIRED},
     "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},
-    "data check": {"folder": REQUIRED},
+    "data check": {"folder": REQUIRED, "--task": None},
 }
 NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}
 

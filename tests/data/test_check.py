@@ -35,7 +35,7 @@ def messy(table: Write, write: Write, tmp_path: Path, rng: np.random.Generator) 
     tifffile.imwrite(tmp_path / "nan.tif", values)
     tifffile.imwrite(tmp_path / "pages.tif", np.ones((2, 9, 9), np.uint8))
     write("jpeg.jpg").rename(tmp_path / "named.png")
-    (tmp_path / "scan.dcm").write_bytes(b"")
+    (tmp_path / "scan.dcm").write_bytes(b""), (tmp_path / "scan.nii").write_bytes(b"")
     bad = ("cut.png", "flat.png", "nan.tif", "pages.tif", "gone.png", "scan.dcm")
     table(
         *good, "x0.png,x,x0,", *(f"{name},x,," for name in bad), "copy.png,y,x1,", "again.tif,x,,",
@@ -56,14 +56,14 @@ def test_everything_is_found_at_once(messy: Path) -> None:
         ("error", "nan.tif (labels.csv, line 13): it holds values that are not finite"),
         ("error", "pages.tif (labels.csv, line 14): it holds 2 pages"),
         ("error", "gone.png (labels.csv, line 15): it does not exist"),
-        ("error", "scan.dcm (labels.csv, line 16): files of this kind are not read"),
+        ("error", "scan.dcm (labels.csv, line 16): it is no .dcm image"),
         ("error", "copy.png (labels.csv, line 17)", "x1.png (x) are the same image under two"),
         ("error", "line 21: label is empty"),
         ("error", "line 22: ../away.png lies outside"),
         ("error", "x0.png stands in lines 2, 10, with the same label"),
         ("error", "a leak: 1 patient(s) are in several published splits, first 'y1' in test"),
         ("warning", "again.tif", "is the same image as", "x1.png"),
-        ("warning", "1 file(s) of the kind .dcm are not read"),
+        ("warning", "1 file(s) of the kind .nii are not read"),
         ("warning", "class 'z' has one image"),
         ("warning", "very unequal classes: 'x' has 13 images, 'z' 1"),
         ("warning", "named.png", "by its content it is a .jpg image, not .png"),

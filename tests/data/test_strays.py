@@ -12,7 +12,7 @@ def found_in(folder: Path) -> list[Finding]:
     return strays(folder, survey(folder)[0])
 
 
-@pytest.mark.parametrize("name", ["a.dcm", "b.nii.gz", "c.BMP", "d.gif"])
+@pytest.mark.parametrize("name", ["a.mha", "b.nii.gz", "c.BMP", "d.gif"])
 def test_kinds_not_read_are_counted(table: Write, tmp_path: Path, name: str) -> None:
     table("a.png,x", "b.png,y")
     for folder in ("", "sub"):

@@ -9,7 +9,7 @@ from medshot.core.task import TASKS
 from medshot.learners import build, learners
 
 PAIRS = [
-    pytest.param((name, cls(3)), id=f"{name}-{kind}")
+    pytest.param((name, toys.task_of(kind)), id=f"{name}-{kind}")
     for name, learner in learners().items()
     for kind, cls in TASKS.items()
     if issubclass(cls, learner.supports)

@@ -5,12 +5,13 @@ Of a parameter with many entries some are tried, drawn at random, the same each 
 
 import pytest
 import torch
+from torch import nn
 
 import toys
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.learners import build, learners
-from medshot.tasks import Classification
+from medshot.tasks import Classification, Segmentation
 
 STEP = 1e-5
 TRIED = 5  # entries of a parameter
@@ -23,7 +24,8 @@ EXACT += [("maml", {"way": 3}), ("lda", {"shrinkage": 0.5})]
 
 @pytest.mark.parametrize(("name", "options"), EXACT)
 def test_the_meta_gradient_is_exact(name, options):
-    learner = build(name, encoder=toys.Smooth(), **options).double()
+    encoder = toys.Smooth() if Classification in learners()[name].supports else SmoothGrid()
+    learner = build(name, encoder=encoder, **options).double()
     backward, differences = _both_ways(learner)
     assert max(d.abs().max() for d in differences.values()) > 1e-3
     torch.testing.assert_close(backward, differences, **CLOSE)
@@ -36,7 +38,8 @@ def test_a_first_order_gradient_is_not_so_that_this_test_can_fail():
 
 
 def _both_ways(learner: Learner) -> tuple[dict, dict]:
-    episode, rng = _episode(), torch.Generator().manual_seed(0)
+    episode = _episode() if Classification in learner.supports else _masks()
+    rng = torch.Generator().manual_seed(0)
     learner.train().meta_loss(episode).backward()
     backward, differences = {}, {}
     for name, p in learner.named_parameters():
@@ -66,3 +69,19 @@ def _episode() -> Episode:
         Examples(torch.rand(n, 1, 2, 2, dtype=torch.float64), torch.arange(n) % 3) for n in (6, 9)
     )
     return Episode(Classification(3), support, query)
+
+
+def _masks() -> Episode:
+    support, query = (
+        Examples(torch.rand(n, 1, 8, 8, dtype=torch.float64), torch.randint(0, 3, (n, 8, 8)))
+        for n in (2, 2)
+    )
+    return Episode(Segmentation(3), support, query)
+
+
+class SmoothGrid(nn.Sequential):
+    """A convolution and tanh that keep the grid."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh())
+        self.n_features = 4

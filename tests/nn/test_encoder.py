@@ -14,10 +14,12 @@ from medshot.nn.encoder import SCALINGS, n_features
 @pytest.mark.parametrize("name", [n for n in names("encoder") if "/" not in n and "toy" not in n])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_every_encoder_gives_the_features_that_it_says(name, scaling):
-    module = encoder(name, channels=1, size=toys.SIZE, scaling=scaling)
+    flat = not name.endswith("3d")
+    module = encoder(name, channels=1, scaling=scaling, **({"size": toys.SIZE} if flat else {}))
     assert not module.training
-    features = module(toys.images(3))
-    grid = (toys.SIZE, toys.SIZE) if module.keeps_grid else ()
+    features = module(toys.images(3) if flat else torch.rand(3, 1, 9, 10, 11))
+    sides = (toys.SIZE, toys.SIZE) if flat else (9, 10, 11)
+    grid = sides if module.keeps_grid else ()
     assert features.shape == (3, n_features(module), *grid)
     assert features.isfinite().all()
     assert type(module).source

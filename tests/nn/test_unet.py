@@ -5,7 +5,7 @@ import torch
 
 import toys
 from medshot.core.errors import ConfigError, ShapeError
-from medshot.nn import UNet, encoder
+from medshot.nn import UNet, UNet3d, encoder
 from medshot.nn.features import labelled_sites
 
 
@@ -45,3 +45,32 @@ def test_labels_on_another_grid_are_refused_with_the_way_out():
         labelled_sites(torch.randn(2, 5), torch.zeros(2, 4, 4, dtype=torch.int64))
     with pytest.raises(ShapeError, match='"conv4"'):
         labelled_sites(torch.randn(2, 5, 4, 4), torch.zeros(2, dtype=torch.int64))
+
+
+def test_filters_lie_beside_what_is_trained() -> None:
+    net = UNet(channels=1, size=16, width=8, depth=2, filters=[1.0, 2.0]).eval()
+    x = toys.images(2)
+    alone = encoder("filters", channels=1, size=16, scales=[1.0, 2.0])
+    assert net.n_features == 8 + alone.n_features
+    torch.testing.assert_close(net(x)[:, 8:], alone(x))
+
+
+@pytest.mark.parametrize("sides", [(16, 16, 16), (9, 17, 5), (1, 3, 2)])
+def test_volumes_of_any_shape_keep_their_grid(sides):
+    net = UNet3d(width=8, depth=2).eval()
+    assert net(torch.rand(2, 1, *sides)).shape == (2, 8, *sides)
+
+
+def test_a_volume_turned_by_axes_is_seen_by_turned_layers() -> None:
+    net = UNet3d(width=8, depth=1).eval()
+    x = torch.rand(1, 1, 6, 8, 10)
+    straight = net(x)
+    for part in net.modules():
+        if isinstance(part, torch.nn.Conv3d):
+            part.weight.data = part.weight.data.transpose(2, 4).contiguous()
+    torch.testing.assert_close(net(x.transpose(2, 4)).transpose(2, 4), straight)
+
+
+def test_images_are_no_volumes():
+    with pytest.raises(ShapeError, match=r"1 channel\(s\) of volumes"):
+        UNet3d()(toys.images(2))

@@ -1,45 +1,83 @@
-"""The table that `medshot predict` writes: path, prediction, confidence, a probability a class."""
+"""The tables that `medshot predict` writes: a row an image."""
 
 import csv
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from medshot.core.prediction import Prediction
+from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 
 
-class Answers:
+class AnswerTable(ABC):
     """Rows of a CSV file, one an image, in the order in which they come.
 
-    A class has the column `p(label)`: no label can take the place of `path` then, nor begin with
+    A label has the column `p(label)`: no label can take the place of `path` then, nor begin with
     a sign that makes a spreadsheet run it. A path that begins so gets `./`, which leaves it the
     same path, and a label an apostrophe.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels, self.unread = labels, 0
+    def __init__(self, *columns: str) -> None:
+        self.unread, self._n = 0, len(columns)
         self._text = io.StringIO()
         self._rows = csv.writer(self._text, lineterminator="\n")
-        odds = [f"p({label})" for label in labels]
-        self._rows.writerow(["path", "prediction", "confidence", *odds])
+        self._rows.writerow(["path", *columns])
 
-    def add(self, found: Prediction) -> None:
+    @abstractmethod
+    def cells(self, found: Any) -> Sequence[str]:
+        """What stands beside the path."""
+
+    def add(self, found: Any) -> None:
         """The answer for one image."""
-        odds = [f"{p:.6f}" for p in found.probabilities.values()]
-        label = harmless(found.label)
-        self._rows.writerow([path_cell(found.path), label, f"{found.confidence:.6f}", *odds])
+        self._rows.writerow([path_cell(found.path), *self.cells(found)])
 
     def add_unread(self, path: Path) -> None:
         """An empty row for a file that could not be read."""
         self.unread += 1
-        self._rows.writerow([path_cell(path), *[""] * (2 + len(self.labels))])
+        self._rows.writerow([path_cell(path), *[""] * self._n])
 
     def text(self) -> str:
         """All of it, header first."""
         return self._text.getvalue()
+
+
+class Answers(AnswerTable):
+    """A label, how sure it is, and a probability for each."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__("prediction", "confidence", *(f"p({label})" for label in labels))
+
+    def cells(self, found: Prediction) -> Sequence[str]:
+        """The label and the probabilities."""
+        odds = [f"{p:.6f}" for p in found.probabilities.values()]
+        return [harmless(found.label), f"{found.confidence:.6f}", *odds]
+
+
+class Findings(AnswerTable):
+    """The labels that are there, as `labels.csv` would have them, and a probability for each."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__("prediction", *(f"p({label})" for label in labels))
+
+    def cells(self, found: FindingsPrediction) -> Sequence[str]:
+        """The labels and the probabilities."""
+        odds = [f"{p:.6f}" for p in found.probabilities.values()]
+        return [harmless(";".join(found.labels)), *odds]
+
+
+class Numbers(AnswerTable):
+    """A number in its own unit, to six digits."""
+
+    def __init__(self) -> None:
+        super().__init__("prediction")
+
+    def cells(self, found: NumberPrediction) -> Sequence[str]:
+        """The number."""
+        return [f"{value:.6g}" for value in found.values.values()]
 
 
 def harmless(label: str) -> str:

@@ -1,4 +1,4 @@
-"""The folder that `medshot predict` writes for masks: a PNG an image, and a table of all."""
+"""The folder that `medshot predict` writes for masks: a file an image, and a table of all."""
 
 import csv
 import io
@@ -10,6 +10,9 @@ from PIL import Image
 from medshot.app.answers import path_cell
 from medshot.core.files import write_text
 from medshot.core.prediction import MaskPrediction
+from medshot.data.formats.door import read_volume
+from medshot.data.formats.kind import volume_suffix
+from medshot.data.formats.write import write_nifti_mask
 from medshot.data.outline import colours
 
 TABLE = "answers.csv"
@@ -20,8 +23,8 @@ class MaskAnswers:
     """Masks in `folder` as they come, and a row an image: path, mask, the share of each class.
 
     A mask is a PNG with a palette: a class number a pixel, as `medshot.load` reads it, in colours
-    for who looks at it. It is called as its image, in UTF-8; where two are called so, the second
-    gets a `_2`.
+    for who looks at it. That of a volume is NIfTI on the grid of its file. It is called as its
+    image, in UTF-8; where two are called so, the second gets a `_2`.
     """
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
@@ -34,10 +37,14 @@ class MaskAnswers:
 
     def add(self, found: MaskPrediction) -> None:
         """The mask of one image."""
-        name = self._name(path_cell(Path(found.path).stem)[:LONGEST])
-        picture = Image.fromarray(found.mask).convert("P")
-        picture.putpalette(colours(self._n).tobytes())
-        picture.save(self.folder / name)
+        flat = found.mask.ndim == 2
+        name = self._name(path_cell(_stem(found.path))[:LONGEST], ".png" if flat else ".nii.gz")
+        if flat:
+            picture = Image.fromarray(found.mask).convert("P")
+            picture.putpalette(colours(self._n).tobytes())
+            picture.save(self.folder / name)
+        else:
+            write_nifti_mask(found.mask, read_volume(found.path), self.folder / name)
         shares = [f"{share:.6f}" for share in found.shares().values()]
         self._rows.writerow([path_cell(found.path), path_cell(name), *shares])
 
@@ -50,9 +57,15 @@ class MaskAnswers:
         """Write the table."""
         write_text(self.folder / TABLE, self._text.getvalue())
 
-    def _name(self, stem: str) -> str:
-        name, again = f"{stem}.png", 2
+    def _name(self, stem: str, suffix: str) -> str:
+        name, again = f"{stem}{suffix}", 2
         while name.casefold() in self._taken:
-            name, again = f"{stem}_{again}.png", again + 1
+            name, again = f"{stem}_{again}{suffix}", again + 1
         self._taken.add(name.casefold())
         return name
+
+
+def _stem(path: str) -> str:
+    """The name of a file without its suffix, also a double one."""
+    name = Path(path).name
+    return name.removesuffix(volume_suffix(Path(path)) or Path(path).suffix)

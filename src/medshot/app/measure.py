@@ -65,13 +65,13 @@ def planned(
 
 
 def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, a simple head on its encoder and the kind's baseline.
+    """The learner and, on the same episodes, the kind's linear one on its encoder and its baseline.
 
     `given` is what was typed for the learner: of a run, what it learnt from is refused.
     """
     _check(plan, given, first)
-    kind = kind_called(plan.sampler.dataset.task().kind)
-    probe = build(kind.probe, encoder=first.encoder)
+    kind = kind_called(plan.sampler.dataset.kind)
+    probe = build(kind.linear, encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
     pixels = kind.baseline(**form)

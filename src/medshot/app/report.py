@@ -42,7 +42,7 @@ def adapted(
     card = predictor.known_card()
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
-        support=kind_called(card.task.kind).support(dataset),
+        support=kind_called(dataset.kind).support(dataset),
         warnings=(*warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen), command),
         **(_measured(dataset, judged) if judged else {}),
@@ -62,7 +62,7 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
     """The learner and the kind's simple baseline, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    probe = kind_called(dataset.task().kind).baseline(**form)
+    probe = kind_called(dataset.kind).baseline(**form)
     name = AUTO if isinstance(learner, Auto) else describe(learner)
     found = {name: cross_validate(learner, dataset)}
     if describe(probe) != name:
@@ -90,7 +90,7 @@ def _choice(learner: Learner, chosen: Learner) -> str:
 def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
-    shown = kind_called(first.task.kind).shown(dataset, first, _unseen(dataset, first))
+    shown = kind_called(dataset.kind).shown(dataset, first, _unseen(dataset, first))
     return {"metrics": table, "differences": differences, **shown}
 
 
@@ -103,7 +103,7 @@ def _unseen(dataset: Dataset, first: OutOfFold) -> str:
 def _warnings(dataset: Dataset) -> list[str]:
     few = f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
     found = [few] if len(dataset) < FEW else []
-    return [*found, *kind_called(dataset.task().kind).warnings(dataset)]
+    return [*found, *kind_called(dataset.kind).warnings(dataset)]
 
 
 def _options(learner: Learner, chosen: Learner) -> dict[str, str]:

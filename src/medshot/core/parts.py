@@ -32,8 +32,10 @@ PARTS: dict[str, type] = {}
 _WRITTEN_IN = {
     "encoder": "medshot.nn",
     "learner": "medshot.learners",
+    "module": "medshot.nn",
     "predictor": "medshot.nn",
     "preprocessing": "medshot.data",
+    "reader": "medshot.nn",
 }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 
 
@@ -31,13 +31,41 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """A class number for every pixel of the image in its file, upright; `labels` names them."""
+    """A class number for every site of an image (upright) or a volume; `labels` names them."""
 
     path: str
-    mask: UInt8[ndarray, "h w"]
+    mask: UInt8[ndarray, "*s"]
     labels: tuple[str, ...]
 
     def shares(self) -> dict[str, float]:
-        """The part of the image that each class has."""
+        """The part of all sites that each class has."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.labels))
         return dict(zip(self.labels, (counts / self.mask.size).tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """A number in the unit of the targets, or several, each under its name."""
+
+    path: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FindingsPrediction:
+    """The labels that are more likely there than not, and a probability in [0, 1] for each."""
+
+    path: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class BoxPrediction:
+    """Boxes `xmin ymin xmax ymax` in pixels of the image in its file, upright, the surest first."""
+
+    path: str
+    boxes: Float[ndarray, "m 4"]
+    labels: tuple[str, ...]  # a class a box
+    scores: Float[ndarray, "m"]  # in [0, 1], a box
+    size: tuple[int, int]  # width and height of the image

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -18,18 +18,23 @@ from torch import Tensor, nn
 
 from medshot.core.errors import SaveError
 from medshot.core.task import Task
+from medshot.core.windows import in_windows
+
+VOLUMES = 5  # axes of a tensor of volumes: n c z h w
 
 
 @runtime_checkable
 class Preprocessing(Protocol):
-    """Makes the tensor that a predictor takes out of an image file."""
+    """Makes the tensor that a predictor takes out of a file."""
 
-    def read(self, path: Path) -> Float[Tensor, "c h w"]:
-        """One image, in [0, 1]. Raises `DataError` naming the file."""
+    dims: ClassVar[int]  # 2 for images, 3 for volumes
+
+    def read(self, path: Path) -> Float[Tensor, "c *s"]:
+        """One image or volume, in [0, 1]. Raises `DataError` naming the file."""
         ...
 
     def grid(self, path: Path) -> tuple[int, ...]:
-        """The height and width of the image in the file."""
+        """The (depth,) height and width of what is in the file."""
         ...
 
 
@@ -51,6 +56,16 @@ class Card:
     preprocessing: Preprocessing
     data: dict[str, Any]  # name, images a class, patients, hash, licence notes
     learner: dict[str, Any] = field(default_factory=dict)  # recipe and where its weights are from
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, for volumes with a `-3d`."""
+        return kind_in(self.task, self.preprocessing)
+
+
+def kind_in(task: Task, preprocessing: Preprocessing) -> str:
+    """The kind of a task on images of such a form: that of volumes ends with `-3d`."""
+    return task.kind if preprocessing.dims == 2 else f"{task.kind}-{preprocessing.dims}d"
 
 
 class Predictor(nn.Module):
@@ -84,7 +99,7 @@ class Predictor(nn.Module):
 
     @torch.no_grad()
     def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
-        """A `Prediction` (`MaskPrediction`, `ImagePrediction`) for one path, a list for several.
+        """A `Prediction` (of its kind of task) for one path, a list of them for several.
 
         Raises:
             DataError: a file cannot be read as an image.
@@ -95,7 +110,13 @@ class Predictor(nn.Module):
         card = self.known_card()
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         with eval_mode(self):
-            return card.task.answer(card.task.ask(self, x), Path(images), card)
+            return card.task.answer(card.task.ask(self.answer_all, x), Path(images), card)
+
+    def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
+        """`self(x)`; volumes one by one, and large ones in windows, as memory is not endless."""
+        if x.ndim < VOLUMES:
+            return self(x)
+        return torch.cat([in_windows(self, volume[None]) for volume in x])
 
     def save(self, folder: str | Path) -> Path:
         """Write the frozen predictor to a new folder. See `medshot.core.store`."""

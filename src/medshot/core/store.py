@@ -12,6 +12,7 @@ import json
 import platform
 import shutil
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -100,7 +101,7 @@ def model_card(about: dict[str, Any]) -> str:
 
 {_provenance(about["learner"], data.get("name", ""))}
 
-| class | images in the support |
+| | images in the support |
 |---|---|
 {counts}
 
@@ -128,7 +129,7 @@ def versions() -> dict[str, str]:
 def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
         predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
-        task = task_of(about["task"]["kind"], about["task"]["n_outputs"])
+        task = task_of(**about["task"])
         card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
         if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
             raise TypeError("a part of another kind stands where it should not")
@@ -151,7 +152,7 @@ def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "predictor": recipe(frozen),
-        "task": {"kind": card.task.kind, "n_outputs": card.task.n_outputs},
+        "task": {"kind": card.task.kind, **asdict(card.task)},
         "labels": list(card.labels),
         "preprocessing": recipe(card.preprocessing),
         "learner": card.learner,

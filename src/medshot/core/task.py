@@ -1,4 +1,4 @@
-"""What targets mean. The only place where classification and segmentation differ.
+"""What targets mean. The only place where kinds of task differ.
 
 A *task* here is a kind of question with its number of answers ("which of 3 classes?"),
 not a data set and not an episode.
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.discover import import_files
-from medshot.core.errors import unknown
+from medshot.core.errors import TaskError, unknown
 
 if TYPE_CHECKING:
     from medshot.core.predictor import Card
@@ -37,9 +37,10 @@ class Task(ABC):
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
+    logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
-        "The predictor gives an answer to every image, also to one that shows none of the classes, "
-        "and its probabilities are not calibrated."
+        "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
+        "and its probabilities, where it gives any, are not calibrated."
     )
     metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
 
@@ -61,6 +62,17 @@ class Task(ABC):
     def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The differentiable score: lower is better, the mean over examples."""
 
+    def encode(self, target: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
+        """Targets as rows that outputs can be regressed on, in the type and place of `like`.
+
+        What decides between outputs decides between these: the largest, the sign, the number.
+
+        Raises:
+            TaskError: such targets are no rows.
+        """
+        del target, like
+        raise TaskError(f"Targets of {self.kind} cannot be regressed on.")
+
     @abstractmethod
     def answer(self, output: Tensor, path: Path, card: "Card") -> Any:
         """The answer for the image in `path`, whose output this is, as a user gets it."""
@@ -78,6 +90,20 @@ class Task(ABC):
     def ask(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """What `predictor` says of one image `c *s`."""
         return predictor(x[None])[0]
+
+    def fitted(self, target: Tensor) -> "Task":
+        """This task, knowing what a support's targets say of it: the scale of numbers, say.
+
+        To be called with targets of the support, never with those of the query. By default there
+        is nothing to know.
+        """
+        del target
+        return self
+
+    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n g"]:
+        """What is on which image, that a support must not lack: by default, each class."""
+        flat = target.reshape(len(target), -1)
+        return torch.stack([(flat == c).any(1) for c in range(self.n_outputs)], 1)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image: by default the decoded outputs and the targets.
@@ -97,10 +123,11 @@ def is_share(metric: str) -> bool:
     return not metric.endswith(")")
 
 
-def task_of(kind: str, n_outputs: int) -> Task:
-    """The task called `kind` (`classification`, ...)."""
+def task_of(kind: str, n_outputs: int, **fields: Any) -> Task:
+    """The task called `kind` (`classification`, ...); `fields` are what some kinds have beside."""
     if kind not in TASKS:
         import_files("medshot.tasks")
     if kind not in TASKS:
         raise unknown(kind, TASKS, kind="task")
-    return TASKS[kind](n_outputs)
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    return TASKS[kind](n_outputs, **values)

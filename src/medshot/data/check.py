@@ -9,8 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from medshot.core.errors import DataError
+from medshot.data.check_masks import check_masks
 from medshot.data.duplicates import duplicates
 from medshot.data.finding import Finding, by_weight, finding_of
+from medshot.data.folders.kinds import USUAL, kind_of, reader_of
+from medshot.data.formats.kind import is_dicom
+from medshot.data.formats.library import reader
 from medshot.data.look import Look, look
 from medshot.data.manifest import survey
 from medshot.data.patients import patients
@@ -19,13 +23,22 @@ from medshot.data.shortcuts import shortcuts
 from medshot.data.sources import omniglot
 from medshot.data.strays import strays
 from medshot.data.table import Row
+from medshot.tasks import Segmentation
 
 UNEQUAL = 5  # times as many images in the largest class as in the smallest
 
 
-def check(folder: str | Path) -> list[Finding]:
-    """What to know of `folder`, errors first. Near-duplicates are not looked for."""
+def check(folder: str | Path, task: str | None = None) -> list[Finding]:
+    """What to know of `folder`, errors first. Near-duplicates are not looked for.
+
+    Of masks every row is looked at; of other kinds than labels, what `load` finds.
+    """
     folder = Path(folder)
+    kind = kind_of(folder, task)
+    if kind.startswith(Segmentation.kind):
+        return by_weight(check_masks(folder))
+    if kind != USUAL:
+        return _loaded(folder, kind)
     if omniglot.recognises(folder):
         return _official(folder)
     rows, found = survey(folder)
@@ -65,7 +78,7 @@ def _files(rows: Sequence[Row]) -> list[Finding]:
     pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, Look)]
     found += duplicates([row for row, _ in pairs], [at.digest for _, at in pairs])
     found += shortcuts([row.label for row, _ in pairs], [at for _, at in pairs])
-    return found + _deep(pairs) + _misnamed(pairs)
+    return found + _deep(pairs) + _misnamed(pairs) + _identities(rows)
 
 
 def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
@@ -94,11 +107,27 @@ def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
     ]
 
 
+def _identities(rows: Sequence[Row]) -> list[Finding]:
+    medical = [row.path for row in rows if is_dicom(row.path)]
+    try:
+        return reader("dicom_identities").identities(medical) if medical else []
+    except DataError:  # no library for it: every file says so
+        return []
+
+
 def _try(row: Row) -> Look | Finding:
     try:
         return look(row.path)
     except DataError as error:
         return finding_of(error, row.path, row.line or None)
+
+
+def _loaded(folder: Path, kind: str) -> list[Finding]:
+    try:
+        found = reader_of(kind)(folder, None, None)
+    except DataError as error:
+        return [finding_of(error, folder)]
+    return [Finding("note", folder, None, note.rstrip("."), "Mind it.") for note in found.notes]
 
 
 def _official(folder: Path) -> list[Finding]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ShapeError
-from medshot.core.predictor import Card
+from medshot.core.predictor import Card, kind_in
 from medshot.core.task import Task
 from medshot.data.preprocess import ImagePreprocessing, unit
 from medshot.data.table import Row
@@ -29,7 +29,7 @@ class Dataset:
 
     name: str
     x: UInt8[Tensor, "n c h w"]
-    y: Int[Tensor, "n"]
+    y: Shaped[Tensor, "n ..."]  # for classes, their numbers
     labels: tuple[str, ...]
     groups: Int[Tensor, "n"]
     preprocessing: ImagePreprocessing
@@ -53,9 +53,9 @@ class Dataset:
         found = torch.bincount(self.y, minlength=len(self.labels)).tolist()
         return dict(zip(self.labels, found, strict=True))
 
-    def shows(self) -> Bool[Tensor, "n k"]:
-        """Which class is on which image."""
-        return shown(self.y, len(self.labels))
+    def shows(self) -> Bool[Tensor, "n g"]:
+        """Which class is on which image, or whatever else a support must not lack."""
+        return self.task().shows(self.y)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their labels and patients."""
@@ -105,7 +105,14 @@ class Dataset:
         """All images as a support set for `encoder`, and what must travel with a predictor."""
         channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
         fitted = self.at(channels, size) if channels and size else self
-        return fitted.examples(), Card(self.task(), self.labels, fitted.preprocessing, self.about())
+        examples = fitted.examples()
+        task = self.task().fitted(examples.y)
+        return examples, Card(task, self.labels, fitted.preprocessing, self.about())
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, for volumes with a `-3d`."""
+        return kind_in(self.task(), self.preprocessing)
 
     def task(self) -> Task:
         """What the targets mean: one label an image."""
@@ -155,17 +162,6 @@ class DrawnEpisodes(Protocol):
     def fingerprint(self, episodes: int) -> str:
         """A hash of the first `episodes` of them."""
         ...
-
-
-def shown(y: Shaped[Tensor, "n *s"], k: int) -> Bool[Tensor, "n k"]:
-    """Which of `k` classes is on which image, given a class an image or a class a site.
-
-    Targets that are no classes (images in [0, 1]) are all of one kind.
-    """
-    if y.is_floating_point():
-        return torch.ones(len(y), 1, dtype=torch.bool)
-    flat = y.reshape(len(y), -1)
-    return torch.stack([(flat == c).any(1) for c in range(k)], 1)
 
 
 def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:

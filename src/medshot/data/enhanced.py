@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
@@ -43,10 +43,6 @@ class Enhanced(Dataset):
     def counts(self) -> dict[str, int]:
         """How many pairs there are."""
         return {self.labels[0]: len(self)}
-
-    def shows(self) -> Bool[Tensor, "n 1"]:
-        """All are of one kind."""
-        return torch.ones(len(self), 1, dtype=torch.bool)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The squares at `index` in [0, 1], with their targets and patients."""

@@ -24,7 +24,7 @@ class Finding:
 
     severity: Severity
     file: Path | None  # None: the folder as a whole
-    line: int | None  # in labels.csv
+    line: int | None  # in labels.csv, or in `file` where that is a table
     what: str  # a clause without its full stop
     mend: str  # one sentence or more
 
@@ -36,7 +36,7 @@ class Finding:
             return ""
         if not self.line:
             return f"{self.file}: "
-        if self.file.name == TABLE:
+        if self.file.suffix == ".csv":
             return f"{self.file}, line {self.line}: "
         return f"{self.file} ({TABLE}, line {self.line}): "
 

@@ -41,7 +41,8 @@ def load(
     of Omniglot. Images are kept as 8-bit tensors of `channels` x `size` x `size`, 3 x 64 x 64 if
     not told (Omniglot: 1 x 28 x 28; with masks: 3 x 128 x 128); a learner that wants another form
     asks for it by itself. Where labels.csv has a column `mask` and none `label`, or with
-    `task="segmentation"`, every image comes with its mask.
+    `task="segmentation"`, every image comes with its mask; likewise `target` holds numbers, `grade`
+    grades, and `labels` findings.
 
     Raises:
         DataError: what is wrong, in which file, and what to do.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medshot.data.read import decode
+from medshot.data.formats.kind import DICOM, is_dicom
+from medshot.data.read import SUFFIXES, decode
 
 KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
 SAME = {".jpeg": ".jpg", ".tiff": ".tif"}
@@ -20,12 +21,14 @@ class Look:
     width: int
     bits: int  # a value
     colour: bool  # really: three equal channels are grey
-    kind: str  # by its content: .png, .jpg, .tif
+    kind: str  # by its content: .png, .jpg, .tif, .dcm
     digest: str  # of its pixels
 
     def named(self, path: Path) -> bool:
         """Whether `path` has the suffix of this kind."""
         suffix = path.suffix.lower()
+        if self.kind == DICOM and suffix not in SUFFIXES:  # DICOM files are often called 1.2.840.1
+            return True
         return SAME.get(suffix, suffix) == self.kind
 
 
@@ -38,6 +41,7 @@ def look(path: Path) -> Look:
     with path.open("rb") as file:
         start = file.read(4)
     kinds = [kind for mark, kind in KINDS.items() if start.startswith(mark)]
+    kinds = [DICOM] if is_dicom(path) else kinds
     form = f"{seen.shape} {pixels.dtype}".encode()
     return Look(
         height,

@@ -7,6 +7,7 @@ Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
 from pathlib import Path
 
 from medshot.data.finding import TABLE, Finding, refusal
+from medshot.data.formats.kind import is_dicom
 from medshot.data.read import SUFFIXES
 from medshot.data.table import Row, inside, outside, read_table
 
@@ -16,25 +17,28 @@ FORMS = (
 )
 
 
-def read_manifest(folder: Path, target: str = "label") -> list[Row]:
+def read_manifest(folder: Path, target: str = "label", *, optional: bool = False) -> list[Row]:
     """The images of `folder`, in the order of the table or of their names.
 
     Raises:
         DataError: neither form, a column missing, no image, a row twice, one class only.
     """
-    rows, findings = survey(folder, target)
+    rows, findings = survey(folder, target, optional=optional)
     for finding in findings:
         if finding.severity == "error":
             raise finding.error()
     return rows
 
 
-def survey(folder: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
+def survey(
+    folder: Path, target: str = "label", *, optional: bool = False
+) -> tuple[list[Row], list[Finding]]:
     """The images of `folder` that can be used, and all that is wrong with how they are listed."""
     if not folder.is_dir():
         return [], [refusal(folder, "there is no such folder", FORMS)]
     table = folder / TABLE
-    rows, findings = read_table(table, target) if table.is_file() else _scan(folder)
+    listed = table.is_file()
+    rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
         findings.append(refusal(folder, f"it holds no images ({', '.join(SUFFIXES)})", FORMS))
@@ -52,8 +56,8 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Whether its name is that of a file that is read."""
-    return path.suffix.lower() in SUFFIXES
+    """Whether it is a file that is read, by its name or because it begins as DICOM does."""
+    return path.suffix.lower() in SUFFIXES or is_dicom(path)
 
 
 def class_folders(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from medshot.core.errors import DataError
 from medshot.data.finding import refusal
+from medshot.data.formats.kind import is_dicom
 from medshot.data.read import stored
 
 MOST_CLASSES = 32
@@ -23,6 +24,8 @@ def read_mask(path: Path) -> UInt8[ndarray, "h w"]:
     """
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise refusal(path, "it is a JPEG, which changes numbers", NUMBERS + " Take PNG.").error()
+    if is_dicom(path):
+        raise refusal(path, "it is a DICOM picture, not a mask", NUMBERS + " Take PNG.").error()
     values = _one_channel(stored(path, palette=True), path) // _scale(path)
     if values.dtype.kind not in "bui" or (values < 0).any():
         raise refusal(path, f"its values are of the type {values.dtype}", NUMBERS).error()

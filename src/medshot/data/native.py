@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ class NativePreprocessing:
     channels: int = 3
     size: int = 128
     factor: int = 1
+    dims: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):

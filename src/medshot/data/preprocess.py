@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ class ImagePreprocessing:
     channels: int = 3
     size: int = 64
     resize: str = "bilinear"
+    dims: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.resize not in FILTERS:

@@ -1,4 +1,4 @@
-"""One image file to pixels: PNG, JPEG and TIFF, grey and colour, 8 and 16 bit and float."""
+"""One image file to pixels: PNG, JPEG, TIFF and DICOM, grey and colour, 8 and 16 bit and float."""
 
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medshot.core.errors import DataError
 from medshot.data.finding import refusal
+from medshot.data.formats.kind import DICOM, is_dicom, volume_suffix
+from medshot.data.formats.library import reader
 from medshot.data.tiff import decode_tiff
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", DICOM)
 WINDOW = (0.5, 99.5)  # percentiles of an image that become 0 and 255 where it has over 8 bits
 MOST_PIXELS = 89_478_485  # Pillow's own mark, where it warns of a decompression bomb
 MENDING = "Open it in a viewer, and export it again or leave it out."
@@ -23,7 +25,8 @@ def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
     """The pixels of `path`, 1 or 3 channels, 0 to 255.
 
     8-bit values are kept. 16-bit and float images are windowed by their own 0.5th and 99.5th
-    percentile, because what their full range means depends on the scanner.
+    percentile, because what their full range means depends on the scanner. A DICOM file that says
+    how it is to be shown is shown so.
 
     Raises:
         DataError: missing, truncated, no image, several pages, NaN, or the same value everywhere.
@@ -32,7 +35,7 @@ def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
 
 
 def decode(path: Path) -> Shaped[ndarray, "h w c"]:
-    """The values of `path` as they are stored, 1 or 3 channels, finite and not all the same.
+    """The values of `path` as `stored`, 1 or 3 channels, finite and not all the same.
 
     Raises:
         DataError: as `read_image`.
@@ -80,10 +83,17 @@ def window_of(pixels: Shaped[ndarray, "h w c"]) -> tuple[float, float]:
 def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
     """The values of `path`, upright; with `palette`, the numbers in it and not their colours.
 
+    DICOM is known by its content, whatever the name, and shown as its header says.
+
     Raises:
         DataError: missing, truncated, no image, several pages.
     """
     suffix = path.suffix.lower()
+    if is_dicom(path):
+        return reader("dicom_image").read_picture(path)
+    if volume_suffix(path):
+        what = "it is a volume, not an image"
+        raise _bad(path, what, "Read it by medshot.read_volume, or export its slices.")
     if suffix not in SUFFIXES:
         what = f"files of this kind are not read, {', '.join(SUFFIXES)} are"
         raise _bad(path, what, "Convert it first.")

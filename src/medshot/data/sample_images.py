@@ -69,7 +69,7 @@ class ImageEpisodes:
     def episode(self, i: int) -> Episode:
         """Episode `i`, with its images."""
         support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
-        return Episode(self.dataset.task(), support, query)
+        return Episode(self.dataset.task().fitted(support.y), support, query)
 
     def at(self, channels: int, size: int) -> "ImageEpisodes":
         """Such episodes of the same data in another form."""

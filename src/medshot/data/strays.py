@@ -11,7 +11,6 @@ from medshot.data.table import Row
 SLICES = "Export its slices as 16-bit PNG or TIFF from a viewer (3D Slicer, ITK-SNAP), windowed."
 PICTURE = "Convert with Pillow or ImageMagick: magick mogrify -format png *{suffix}"
 UNREAD = {
-    ".dcm": "Export as 16-bit PNG or TIFF from the viewer, with the window that you read in.",
     ".nii.gz": SLICES,
     ".nii": SLICES,
     ".mha": SLICES,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from medshot.data.finding import Finding, refusal
 
-MASKS = "For masks say `--task segmentation` (`data check` is for labels); or add a column label."
+MASKS = "For masks say `--task segmentation`; or add a column label."
+FILES = {"path", "mask"}  # columns that name files
 AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
     "are for decimals, LibreOffice asks for the separator)."
@@ -47,10 +48,13 @@ def cells(table: Path, column: str) -> list[str]:
         return []
 
 
-def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Finding]]:
+def read_table(
+    table: Path, target: str = "label", *, optional: bool = False
+) -> tuple[list[Row], list[Finding]]:
     """The rows that can be used, and what is wrong with the others.
 
-    `target` is the column that must be there beside `path`: label, mask, or target.
+    `target` is the column that must be there beside `path`: label, mask, or what a kind of task
+    has for a column; or `path` itself. If its cells are `optional` they may be empty.
     """
     try:
         raw = table.read_bytes()
@@ -60,6 +64,7 @@ def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Find
     reader = csv.DictReader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     findings = _form(raw, table)
+    full = ("path",) if optional else ("path", target)
     try:
         columns = [name.strip() for name in reader.fieldnames or []]
         reader.fieldnames = columns
@@ -67,7 +72,7 @@ def read_table(table: Path, target: str = "label") -> tuple[list[Row], list[Find
         if wrong:
             return [], [*findings, wrong]
         for values in reader:
-            row, found = _row(values, table, reader.line_num, target)
+            row, found = _row(values, table, reader.line_num, target, full)
             findings += found
             rows += [row] if row else []
     except csv.Error as error:
@@ -91,45 +96,52 @@ def _form(raw: bytes, table: Path) -> list[Finding]:
     return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read all the same.")]
 
 
-def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
-    absent = {"path", target} - set(columns)
-    if not absent:
-        return None
+def separated(columns: list[str], table: Path) -> Finding | None:
+    """The refusal of a table whose columns are not separated by commas."""
     if len(columns) == 1:
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
             if sign in columns[0]:
                 return refusal(table, f"its columns are separated by {name}, not commas", AS_CSV)
+    return None
+
+
+def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
+    absent = {"path", target} - set(columns)
+    if not absent:
+        return None
+    if found := separated(columns, table):
+        return found
     if absent == {"label"} and "mask" in columns:
         return refusal(table, "it has masks, not labels", MASKS)
     return refusal(
         table,
         f"it has no column {' or '.join(sorted(absent))} (it has: {', '.join(columns) or 'none'})",
-        f"Its first line should be: path,{target},patient",
+        f"Its first line should be: {','.join(dict.fromkeys(('path', target, 'patient')))}",
     )
 
 
 def _row(
-    values: dict[str, str], table: Path, line: int, target: str
+    values: dict[str, str], table: Path, line: int, target: str, full: tuple[str, ...]
 ) -> tuple[Row | None, list[Finding]]:
     found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
-    if empty := [name for name in ("path", target) if not found[name]]:
+    if empty := [name for name in full if not found[name]]:
         what = f"{' and '.join(empty)} is empty"
         return None, [refusal(table, what, "Fill it in or remove the line.", line)]
-    for name in {"path", target} - {"label"}:
+    for name in {"path", target} & FILES:
         if Path(found[name]).is_absolute() or not inside(table.parent / found[name], table.parent):
             return None, [outside(table, found[name], line)]
     guesses = [value for name, value in found.items() if name.endswith("_guess")]
     patient = found.get("patient", "") or next(iter(guesses), "")
     path = table.parent / found["path"]
     mask = table.parent / found["mask"] if target == "mask" else None
-    clean = table.parent / found["target"] if target == "target" else None
-    split, label = found.get("split", ""), found.get("label", "")
-    row = Row(path, label, patient, split, line, mask, clean)
+    split, label = found.get("split", ""), found.get("label" if target in FILES else target, "")
+    row = Row(path, label, patient, split, line, mask)
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []
-    mend = 'A name with a comma in it needs quotes: "a, b.png",normal'
-    return row, [Finding("warning", table, line, "it has more cells than columns", mend)]
+    mend = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
+    severity = "warning" if target == "label" else "error"  # 3,5 for 3.5 would be read as 3
+    return row, [Finding(severity, table, line, "it has more cells than columns", mend)]
 
 
 def outside(file: Path, name: str, line: int | None = None) -> Finding:
@@ -152,8 +164,7 @@ def _twice(rows: list[Row], table: Path) -> list[Finding]:
 def _same(path: Path, rows: list[Row], table: Path) -> Finding:
     said = sorted({row.label for row in rows})
     labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
-    labels = "with a mask each" if rows[0].mask else labels
-    labels = "with a target each" if rows[0].clean else labels
+    labels = "with a mask each" if rows[0].mask else labels if rows[0].label else "twice"
     lines = ", ".join(str(row.line) for row in rows)
     return refusal(
         table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from medshot.core.predictor import Card
@@ -19,10 +19,12 @@ from medshot.evaluation.statistics import Interval, paired
 
 SHOWN_A_CLASS = 8
 SHOWN_EXAMPLES = 12
+SHOWN_WORST = 3
+SHOWN_OTHERS = 3
 BINS = 5
 
 
-def support_of(dataset: Dataset) -> r.Support:
+def support_of(dataset: Dataset, goal: str = "") -> r.Support:
     """The first images of each class, and how many there are."""
     shown = [
         int(i)
@@ -30,17 +32,20 @@ def support_of(dataset: Dataset) -> r.Support:
         for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
     ]
     pictures = [(i, dataset.x[i].numpy(), dataset.labels[dataset.y[i]]) for i in shown]
-    return support_showing(dataset, pictures)
+    return support_showing(dataset, pictures, goal)
 
 
-def support_showing(dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]]) -> r.Support:
+def support_showing(
+    dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]], goal: str = ""
+) -> r.Support:
     """How much there is of `dataset`, and these pictures: of which image, under what heading."""
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
         r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
         for i, pixels, heading in pictures
     )
-    return r.Support(dataset.labels, len(dataset), len(known) if len(known) else None, images)
+    patients = len(known) if len(known) else None
+    return r.Support(dataset.labels, len(dataset), patients, images, goal)
 
 
 def from_folds(
@@ -69,26 +74,35 @@ def from_episodes(
 
 
 def examples_of(
-    dataset: Dataset, probabilities: Float[ndarray, "n k"], seed: int = 0
+    dataset: Dataset,
+    probabilities: Float[ndarray, "n k"],
+    scores: Float[ndarray, "n k"] | None = None,
+    seed: int = 0,
 ) -> tuple[r.Prediction, ...]:
-    """Up to twelve predictions, half of them wrong if there are as many, drawn at random."""
-    y, answer = dataset.y.numpy(), probabilities.argmax(1)
-    order = np.random.default_rng(seed).permutation(len(y))
-    wrong, right = order[answer[order] != y[order]], order[answer[order] == y[order]]
-    half = SHOWN_EXAMPLES // 2
-    n_wrong = min(len(wrong), max(half, SHOWN_EXAMPLES - len(right)))
-    chosen = [int(i) for i in (*wrong[:n_wrong], *right[: SHOWN_EXAMPLES - n_wrong])]
+    """Up to twelve predictions, half of them wrong if there are as many, drawn at random.
+
+    The answer is the class of the highest score, by default the most probable one.
+    """
+    y, answer = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
     return tuple(
         r.Prediction(
             dataset.x[i].numpy(),
             dataset.labels[y[i]],
             dataset.labels[answer[i]],
-            float(probabilities[i].max()),
+            float(probabilities[i, answer[i]]),
             patient_of(dataset, i),
             name_of(dataset, i),
         )
-        for i in chosen
+        for i in half_wrong(answer == y, seed)
     )
+
+
+def half_wrong(right: Bool[ndarray, "n"], seed: int = 0) -> list[int]:
+    """Up to twelve images, first wrong ones, then right ones: as many where possible."""
+    order = np.random.default_rng(seed).permutation(len(right))
+    wrong, others = order[~right[order]], order[right[order]]
+    n_wrong = min(len(wrong), max(SHOWN_EXAMPLES // 2, SHOWN_EXAMPLES - len(others)))
+    return [int(i) for i in (*wrong[:n_wrong], *others[: SHOWN_EXAMPLES - n_wrong])]
 
 
 def confusion_of(
@@ -161,3 +175,10 @@ def patient_of(dataset: Dataset, i: int) -> str | None:
 def name_of(dataset: Dataset, i: int) -> str:
     """What image `i` is called."""
     return dataset.rows[i].path.name if dataset.rows else f"image {i}"
+
+
+def worst_and_others(scores: Float[ndarray, "n"], seed: int = 0) -> list[int]:
+    """The images of the lowest scores, then some of the others, drawn at random."""
+    order = np.argsort(scores, kind="stable")
+    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
+    return [int(i) for i in (*order[:SHOWN_WORST], *rest)]

@@ -24,7 +24,7 @@ def support_of_images(dataset: Dataset) -> r.Support:
         pictures += [(i, dataset.x[i].numpy(), "As they are")]
         pictures += [(i, dataset.y[i].numpy(), "As they should look")]
     shown = support_showing(dataset, pictures)
-    return replace(shown, learnt="to make images look like their targets")
+    return replace(shown, goal="to make images look like their targets")
 
 
 def image_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.ImageExample, ...]:

@@ -8,12 +8,10 @@ from medshot.data.dataset import Dataset
 from medshot.data.outline import outlined
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import name_of, patient_of, support_showing
+from medshot.evaluation.summarise import name_of, patient_of, support_showing, worst_and_others
 from medshot.tasks.overlap import by_image
 
 SHOWN_SUPPORT = 12
-SHOWN_WORST = 3
-SHOWN_OTHERS = 3
 
 
 def support_of_masks(dataset: Dataset) -> r.Support:
@@ -23,28 +21,33 @@ def support_of_masks(dataset: Dataset) -> r.Support:
     return support_showing(dataset, pictures)
 
 
-def mask_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.MaskExample, ...]:
+def mask_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
     """The worst answers first, then some of the others, drawn at random.
 
     `dataset` is in the form that was answered.
     """
     scores = by_image(*found.evidence)
-    order = np.argsort(scores, kind="stable")
-    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
-    chosen = [int(i) for i in (*order[:SHOWN_WORST], *rest)]
     answers = found.decoded.argmax(1)
     return tuple(
         r.MaskExample(
-            dataset.x[i].numpy(),
+            _flat(dataset, i)[0],
             _drawn(dataset, i, dataset.y[i].numpy()),
             _drawn(dataset, i, answers[i]),
             float(scores[i]),
             patient_of(dataset, i),
             name_of(dataset, i),
         )
-        for i in chosen
+        for i in worst_and_others(scores)
     )
 
 
-def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "h w"]) -> r.Pixels:
-    return outlined(dataset.x[i].numpy(), mask.astype(np.int64))
+def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "*s"]) -> r.Pixels:
+    pixels, cut = _flat(dataset, i)
+    return outlined(pixels, mask[cut].astype(np.int64))
+
+
+def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
+    """What can be shown of image `i`, and where it is: of a volume, the slice with most marked."""
+    pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
+    cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
+    return pixels[(slice(None), *cut)], cut

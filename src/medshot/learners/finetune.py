@@ -13,7 +13,15 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear
-from medshot.tasks import Classification, Enhancement, Segmentation
+from medshot.tasks import (
+    Classification,
+    Detection,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 
 @register("finetune")
@@ -27,7 +35,15 @@ class FineTune(Learner):
     steps this is the network that one would train from scratch.
     """
 
-    supports = (Classification, Segmentation, Enhancement)
+    supports = (
+        Classification,
+        Detection,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "Chen et al. 2019, arXiv:1904.04232"
     trainable = False
     adapts_encoder = True

@@ -12,7 +12,7 @@ from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear
-from medshot.tasks import Classification, Segmentation
+from medshot.tasks import Classification, Detection, Segmentation
 
 MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
 
@@ -28,7 +28,7 @@ class LinearProbe(OnFeatures):
     say the same.
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, Detection, Segmentation)
     source = "Tian et al. 2020, arXiv:2003.11539"
     unit = True
     trainable = False

@@ -20,7 +20,14 @@ from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.features import on_grid, sites
 from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification, Enhancement, Segmentation
+from medshot.tasks import (
+    Classification,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 
 @register("maml")
@@ -40,7 +47,14 @@ class MAML(Learner):
     `steps` (see `medshot.inner.remat`).
     """
 
-    supports = (Classification, Segmentation, Enhancement)
+    supports = (
+        Classification,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "Finn et al. 2017, arXiv:1703.03400"
     vectorises = True
     adapts_encoder = True

@@ -8,7 +8,7 @@ from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Prototypes, class_means
-from medshot.tasks import Classification, Segmentation, one_hot
+from medshot.tasks import Classification, Detection, Segmentation, one_hot
 
 
 @register("nearest-centroid")
@@ -20,7 +20,7 @@ class NearestCentroid(OnFeatures):
     decision: squared distances between unit vectors lie in [0, 4].
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, Detection, Segmentation)
     source = "Wang et al. 2019, arXiv:1911.04623"
     unit = True
     trainable = False

@@ -11,14 +11,17 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.learners.at_centres import at_centres
 from medshot.nn.features import features, labelled_sites
+from medshot.tasks import Detection
 
 
 class OnFeatures(Learner):
     """Encodes each image once, and learns from the features alone: a subclass writes `fit`.
 
     With an encoder that keeps the grid, a labelled site is what an image is elsewhere: learners
-    that do segmentation do it without a line of their own.
+    that do segmentation do it without a line of their own. For boxes, the labelled sites are
+    centres and what is none (`at_centres`).
     """
 
     unit: ClassVar[bool] = False  # features divided by their L2 norm
@@ -32,7 +35,7 @@ class OnFeatures(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Encode, then fit."""
         z = features(self.encoder, support.x, unit=self.unit)
-        return self.fit(self.encoder, *labelled_sites(z, support.y), task)
+        return self._taught(self.encoder, z, support.y, task)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The query loss, support and query encoded in one pass.
@@ -43,5 +46,12 @@ class OnFeatures(Learner):
         support, query = episode.support, episode.query
         z = features(self.encoder, torch.cat([support.x, query.x]), unit=self.unit)
         shown, asked = z.split([len(support), len(query)])
-        predictor = self.fit(nn.Identity(), *labelled_sites(shown, support.y), episode.task)
+        predictor = self._taught(nn.Identity(), shown, support.y, episode.task)
         return episode.task.loss(predictor(asked), query.y)
+
+    def _taught(
+        self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task
+    ) -> Predictor:
+        if isinstance(task, Detection):
+            return at_centres(self.fit, encoder, z, y, task)
+        return self.fit(encoder, *labelled_sites(z, y), task)

@@ -8,7 +8,7 @@ from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Prototypes, class_means
-from medshot.tasks import Classification, Segmentation, one_hot
+from medshot.tasks import Classification, Detection, Segmentation, one_hot
 
 DISTANCES = ("squared", "mean-squared", "euclidean")
 
@@ -26,7 +26,7 @@ class Prototypical(OnFeatures):
     same weights, and learns faster in the first hundred steps (docs/log.md).
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, Detection, Segmentation)
     source = "Snell et al. 2017, arXiv:1703.05175"
     vectorises = True
 

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError
@@ -11,12 +11,12 @@ from medshot.inner.solve import ridge_weights
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear
-from medshot.tasks import Classification, Segmentation, one_hot
+from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
 
 
 @register("ridge")
 class Ridge(OnFeatures):
-    """Regresses the classes, as rows of 0 and 1, on the features; learns penalty and scale.
+    """Regresses the targets, classes as rows of 0 and 1, on the features; learns penalty and scale.
 
     Source: Bertinetto, Henriques, Torr & Vedaldi 2019, arXiv:1805.08136 (R2-D2). The paper's
     symbols: phi is `encoder`, lambda the exponential of `log_penalty`, alpha that of `log_scale`,
@@ -26,10 +26,11 @@ class Ridge(OnFeatures):
 
     Where we differ: the paper's beta, one number added to the logits of all classes, is left out,
     because the softmax takes it out again. Lambda and alpha are learnt as logarithms, which keeps
-    them above 0.
+    them above 0. Other kinds of targets are regressed on in the same way, as rows that their task
+    makes of them; where an output is a number, it is not scaled.
     """
 
-    supports = (Classification, Segmentation)
+    supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
     source = "Bertinetto et al. 2019, arXiv:1805.08136"
     vectorises = True
 
@@ -42,11 +43,11 @@ class Ridge(OnFeatures):
         self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
 
     def fit(
-        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Shaped[Tensor, "n ..."], task: Task
     ) -> Linear:
         """Solve for the weights."""
         ones = F.pad(z, (0, 1), value=1.0)
-        labels = one_hot(y, task.n_outputs, like=z)
-        solved = ridge_weights(ones, labels, self.log_penalty.exp() * len(z))
-        scaled = self.log_scale.exp() * solved
-        return Linear(encoder, scaled[:-1], scaled[-1])
+        targets = task.encode(y, like=z)
+        solved = ridge_weights(ones, targets, self.log_penalty.exp() * len(z))
+        weights = self.log_scale.exp() * solved if task.logits else solved
+        return Linear(encoder, weights[:-1], weights[-1])

@@ -15,7 +15,7 @@ def attend(
     Source: Vaswani et al. 2017, arXiv:1706.03762 (scaled dot products, softmax). Where `seen`
     is given, a query looks only at what is true in its row.
     """
-    scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5
+    scores = (queries / queries.shape[-1] ** 0.5) @ keys.transpose(-2, -1)
     if seen is not None:
         scores = scores.masked_fill(~seen, float("-inf"))
     return scores.softmax(-1) @ values

@@ -14,7 +14,10 @@ SCALINGS = ("centre", "invert", "standard", "unit")
 
 
 class Encoder(nn.Module):
-    """Maps images `n c h w` in [0, 1] to features `n f`, or `n f h w` if it `keeps_grid`.
+    """Maps images `n c *s` in [0, 1] to features `n f`, or `n f *s` if it `keeps_grid`.
+
+    Images are squares of `size` pixels; an encoder without a size takes any, and one whose `dims`
+    is 3 takes volumes.
 
     The scaling of intensities is the encoder's first step, so that it travels with the
     weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
@@ -22,38 +25,51 @@ class Encoder(nn.Module):
     """
 
     channels: int
-    size: int
+    size: int | None
     n_features: int
     transductive: bool = False
-    keeps_grid: ClassVar[bool] = False  # True: features `n f h w`, a row for every pixel
+    keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, a row for every pixel
+    dims: ClassVar[int] = 2  # spatial axes
     any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of learning
     begins_with_image: bool = False  # True: the first features of a pixel are its own channels
     source: ClassVar[str] = ""
 
-    def __init__(self, channels: int, size: int, scaling: str) -> None:
+    def __init__(self, channels: int, size: int | None, scaling: str) -> None:
         super().__init__()
         if scaling not in SCALINGS:
             raise unknown(scaling, SCALINGS, kind="scaling")
         self.channels, self.size, self.scaling = channels, size, scaling
 
-    def scaled(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def scaled(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
         """Intensities as the layers want them."""
-        side = tuple(x.shape[2:]) if self.any_size else (self.size, self.size)
-        if x.shape[1:] != (self.channels, *side):
-            raise ShapeError(
-                f"This encoder takes images of {self.channels} x {self.size} x {self.size} "
-                f"(channels, height, width), not {' x '.join(map(str, x.shape[1:]))}. Load with "
-                f"channels={self.channels}, size={self.size}."
-            )
+        self.check_form(x)
         if self.scaling == "invert":
             return 1 - x
         if self.scaling == "centre":
             return 4 * x - 2
         if self.scaling == "standard":
-            dims = (1, 2, 3)
+            dims = tuple(range(1, x.ndim))
             variance = x.var(dims, keepdim=True, correction=0)
             return (x - x.mean(dims, True)) / (variance + 1e-5).sqrt()
         return x
+
+    def check_form(self, x: Tensor) -> None:
+        """Raise `ShapeError` if these are not images, or volumes, of the form that it takes."""
+        free = self.size is None or self.any_size
+        sides = x.shape[2:] if free else (self.size,) * self.dims
+        if x.ndim == 2 + self.dims and x.shape[1:] == (self.channels, *sides):
+            return
+        shape = " x ".join(map(str, x.shape[1:]))
+        if self.size is None:
+            what = "volumes (depth, height, width)" if self.dims == 3 else "images (height, width)"
+            raise ShapeError(
+                f"This encoder takes {self.channels} channel(s) of {what}, not {shape}."
+            )
+        raise ShapeError(
+            f"This encoder takes images of {self.channels} x {self.size} x {self.size} "
+            f"(channels, height, width), not {shape}. Load with "
+            f"channels={self.channels}, size={self.size}."
+        )
 
 
 def encoder(name: str, **options: object) -> Encoder:

@@ -60,14 +60,18 @@ def on_grid(
 def labelled_sites(
     z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n ..."]
 ) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m ..."]]:
-    """Rows of features with a label each; sites that nobody has labelled (-1) are left out.
+    """Rows of features with a target each; sites that nobody has labelled (-1) are left out.
+
+    The target of a whole image may be a row itself.
 
     Where targets are images, `n k *t`, a row of k numbers each.
 
     Raises:
         ShapeError: the features are on another grid than the labels.
     """
-    images = y.is_floating_point() and y.ndim == z.ndim > 2
+    if z.ndim == 2 and y.ndim <= 2:
+        return z, y
+    images = y.is_floating_point() and y.ndim == z.ndim
     grid = y.shape[2:] if images else y.shape[1:]
     if z.shape[2:] != grid:
         raise ShapeError(
@@ -75,8 +79,6 @@ def labelled_sites(
             f"one of {_sides(grid)}. For masks, take an encoder that keeps the grid "
             '(encoder="unet"); for labels of whole images, one that does not ("conv4").'
         )
-    if z.ndim == 2:
-        return z, y
     if images:
         return sites(z), sites(y)
     rows, labels = sites(z), y.flatten()

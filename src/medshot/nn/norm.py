@@ -15,8 +15,8 @@ GROUPS = 8
 POLICIES = ("batch", "group", "none", "transductive")
 
 
-def norm(policy: str, channels: int) -> nn.Module:
-    """A normalisation layer for `n channels *s`.
+def norm(policy: str, channels: int, dims: int = 2) -> nn.Module:
+    """A normalisation layer for `n channels *s`, of `dims` spatial axes.
 
     Raises:
         ConfigError: an unknown policy, or channels that cannot be grouped.
@@ -29,10 +29,11 @@ def norm(policy: str, channels: int) -> nn.Module:
                 f"cannot be. Take a multiple of {GROUPS}, or another norm."
             )
         return nn.GroupNorm(groups, channels)
+    batch_norm = nn.BatchNorm3d if dims == 3 else nn.BatchNorm2d
     if policy == "batch":
-        return nn.BatchNorm2d(channels)
+        return batch_norm(channels)
     if policy == "transductive":
-        return nn.BatchNorm2d(channels, track_running_stats=False)
+        return batch_norm(channels, track_running_stats=False)
     if policy == "none":
         return nn.Identity()
     raise unknown(policy, POLICIES, kind="normalisation policy")

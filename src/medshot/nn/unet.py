@@ -1,5 +1,9 @@
 """A U-Net whose last map is the features: an encoder that keeps the grid."""
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -8,12 +12,15 @@ from torch import Tensor, nn
 from medshot.core.errors import ConfigError
 from medshot.core.parts import part
 from medshot.nn.encoder import Encoder
+from medshot.nn.filters import Filters
 from medshot.nn.norm import norm
 
 
 @part("encoder", "unet")
 class UNet(Encoder):
     """Down in `depth` halvings, up again with what each level saw on the way: features a pixel.
+
+    With `filters`, scales in pixels, those of `Filters` lie beside them: what no training changes.
 
     Source: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597. Level i is `width` x 2^i wide, but
     no wider than 8 x `width`; two convolutions a level on the way down, two on the way up.
@@ -35,6 +42,7 @@ class UNet(Encoder):
         depth: int = 4,
         norm: str = "group",
         scaling: str = "standard",
+        filters: Sequence[float] = (),
     ) -> None:
         super().__init__(channels, size, scaling)
         if depth < 1 or size % 2**depth:
@@ -42,26 +50,71 @@ class UNet(Encoder):
                 f"{depth} halvings of {size} pixels: take depth=1 or more and a size that is a "
                 f"multiple of 2^depth (for depth={max(depth, 1)}, of {2 ** max(depth, 1)})."
             )
+        self._layers(width, depth, norm)
+        self.filters = tuple(filters)
+        if self.filters:
+            form: dict[str, Any] = {"channels": channels, "size": size, "scaling": scaling}
+            self.beside = Filters(**form, scales=self.filters)
+            self.n_features += self.beside.n_features
+
+    def _layers(self, width: int, depth: int, norm: str) -> None:
         widths = [width * min(2**level, 8) for level in range(depth + 1)]
-        inputs = [channels, *widths[:-1]]
-        self.down = nn.ModuleList(_level(a, b, norm) for a, b in zip(inputs, widths, strict=True))
+        inputs = [self.channels, *widths[:-1]]
+        level = partial(_level, policy=norm, dims=self.dims)
+        self.down = nn.ModuleList(level(a, b) for a, b in zip(inputs, widths, strict=True))
         pairs = zip(widths[1:], widths[:-1], strict=True)
-        self.up = nn.ModuleList(_level(below + here, here, norm) for below, here in pairs)
+        self.up = nn.ModuleList(level(below + here, here) for below, here in pairs)
         self.transductive = norm == "transductive"
         self.n_features = width
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *s"]:
         """The features of every pixel of images in [0, 1]."""
         z, seen = self.scaled(x), []
+        pool = F.max_pool3d if self.dims == 3 else F.max_pool2d
         for i, level in enumerate(self.down):
-            z = level(z if i == 0 else F.max_pool2d(z, 2))
+            z = level(z if i == 0 else pool(z, 2))
             seen.append(z)
         for level, beside in zip(reversed(self.up), reversed(seen[:-1]), strict=True):
             z = level(torch.cat([F.interpolate(z, scale_factor=2.0), beside], 1))
-        return z
+        return torch.cat([z, self.beside(x)], 1) if self.filters else z
 
 
-def _level(inputs: int, outputs: int, policy: str) -> nn.Sequential:
-    first, second = (nn.Conv2d(n, outputs, 3, padding=1) for n in (inputs, outputs))
-    norms = norm(policy, outputs), norm(policy, outputs)
+@part("encoder", "unet3d")
+class UNet3d(UNet):
+    """The U-Net for volumes of any shape, all its layers in three dimensions.
+
+    Source: Cicek et al. 2016, arXiv:1606.06650; in all else as `UNet`. A volume is continued by
+    its last voxels to a multiple of 2^depth, and cut to its shape again. Intensities are left as
+    they are, because a part of a volume must look as it does in the whole.
+    """
+
+    source = "Cicek et al. 2016, arXiv:1606.06650"
+    dims = 3
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        width: int = 8,
+        depth: int = 3,
+        norm: str = "group",
+        scaling: str = "unit",
+    ) -> None:
+        Encoder.__init__(self, channels, None, scaling)
+        self.depth, self.filters = depth, ()
+        self._layers(width, depth, norm)
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *s"]:
+        """The features of every voxel of volumes in [0, 1]."""
+        self.check_form(x)
+        sides = x.shape[2:]
+        beyond = [(0, -side % 2**self.depth) for side in reversed(sides)]
+        wide = F.pad(x, [n for pair in beyond for n in pair], mode="replicate")
+        return super().forward(wide)[:, :, : sides[0], : sides[1], : sides[2]]
+
+
+def _level(inputs: int, outputs: int, policy: str, dims: int) -> nn.Sequential:
+    convolution = nn.Conv3d if dims == 3 else nn.Conv2d
+    first, second = (convolution(n, outputs, 3, padding=1) for n in (inputs, outputs))
+    norms = norm(policy, outputs, dims), norm(policy, outputs, dims)
     return nn.Sequential(first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU())

@@ -10,11 +10,18 @@ from medshot.core.learner import Learner
 from medshot.core.parts import part
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.data.dataset import shown
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import Classification, Enhancement, Segmentation
+from medshot.tasks import (
+    Classification,
+    Detection,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -31,7 +38,15 @@ class Auto(Learner):
     `folds` choose faster.
     """
 
-    supports = (Classification, Segmentation, Enhancement)
+    supports = (
+        Classification,
+        Detection,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
@@ -52,7 +67,7 @@ class Auto(Learner):
         """The candidate that does best."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
         some = _some(support, task)
-        shows = shown(some.y.cpu(), task.n_outputs)
+        shows = task.shows(some.y.cpu())
         folds = folds_of(shows, _groups(some), most=self.folds)
         if not folds or len(candidates) == 1:
             return candidates[0]
@@ -83,12 +98,13 @@ def _some(support: Examples, task: Task) -> Examples:
     """`support`, or about `MOST` of its images, whole patients, as many a class where possible."""
     if len(support.y) <= MOST:
         return support
-    y, own = rarest(shown(support.y.cpu(), task.n_outputs)), own_groups(_groups(support))
+    shows = task.shows(support.y.cpu())
+    y, own = rarest(shows), own_groups(_groups(support))
     order = torch.randperm(int(own.max()) + 1, generator=torch.Generator().manual_seed(0))[own]
     kept = torch.zeros(len(y), dtype=torch.bool)
-    for c in range(task.n_outputs):
+    for c in range(shows.shape[1]):
         members = (y == c).nonzero().flatten()
-        first = members[order[members].argsort(stable=True)][: MOST // task.n_outputs]
+        first = members[order[members].argsort(stable=True)][: MOST // shows.shape[1]]
         kept[first] = True
     return support[kept.nonzero().flatten().to(support.y.device)]
 
@@ -102,11 +118,11 @@ def _score(
     learner: Learner, x: Tensor, y: Tensor, task: Task, folds: list[tuple[Tensor, Tensor]]
 ) -> tuple[float, ...]:
     """All metrics of the out-of-fold answers."""
-    answers: dict[int, Tensor] = {}
+    found = []
     for rest, held in folds:
-        predictor = learner.learn(Examples(x[rest], y[rest]), task)
-        decoded = task.decode(predictor(x[held]).double()).cpu()
-        answers |= dict(zip(held.tolist(), decoded, strict=True))
-    found = torch.stack([answers[i] for i in range(len(x))])
-    evidence = task.evidence(found.numpy(), y.cpu().numpy())
+        fitted = task.fitted(y[rest])
+        predictor = learner.learn(Examples(x[rest], y[rest]), fitted)
+        found.append(fitted.decode(predictor(x[held]).double()).cpu())
+    order = torch.cat([held for _, held in folds]).argsort()
+    evidence = task.evidence(torch.cat(found)[order].numpy(), y.cpu().numpy())
     return tuple(score(*evidence) for score in task.metrics.values())

@@ -22,33 +22,15 @@ class Classification(Task):
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every class needs an example, and there must be at least two classes."""
-        if target.ndim != 1 or target.is_floating_point():
-            raise DataError(
-                f"A target is one class number an image (int64 of shape n), not {target.dtype} of "
-                f"shape {tuple(target.shape)}."
-            )
-        if self.n_outputs < 2:
-            raise DataError(
-                "There is only one class, so there is nothing to tell apart. Add a class "
-                "(for example `normal`), each with at least one image."
-            )
-        outside = target[(target < 0) | (target >= self.n_outputs)]
-        if len(outside):
-            raise DataError(
-                f"Label {int(outside[0])} is outside 0 ... {self.n_outputs - 1}. Number the "
-                "classes from 0 without gaps."
-            )
-        seen = torch.bincount(target, minlength=self.n_outputs)
-        if (seen == 0).any():
-            absent = (seen == 0).nonzero().flatten().tolist()
-            raise DataError(
-                f"Class number(s) {absent} have no image in the support. Add one to each, or "
-                "leave these classes out."
-            )
+        check_classes(target, self.n_outputs)
 
     def loss(self, output: Float[Tensor, "n k"], target: Int[Tensor, "n"]) -> Float[Tensor, ""]:
         """Cross-entropy, the mean over images."""
         return F.cross_entropy(output, target)
+
+    def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
+        """A one for the class, zeros for the others."""
+        return one_hot(target, self.n_outputs, like)
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """Softmax."""
@@ -68,3 +50,30 @@ class Classification(Task):
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
     """Labels as rows of 0 and 1, on the device and in the type of `like`."""
     return torch.eye(k, dtype=like.dtype, device=like.device)[y]
+
+
+def check_classes(target: Shaped[Tensor, "..."], k: int) -> None:
+    """Raise `DataError` unless these are class numbers, and each of `k` classes is there."""
+    if target.ndim != 1 or target.is_floating_point():
+        raise DataError(
+            f"A target is one class number an image (int64 of shape n), not {target.dtype} of "
+            f"shape {tuple(target.shape)}."
+        )
+    if k < 2:
+        raise DataError(
+            "There is only one class, so there is nothing to tell apart. Add a class "
+            "(for example `normal`), each with at least one image."
+        )
+    outside = target[(target < 0) | (target >= k)]
+    if len(outside):
+        raise DataError(
+            f"Label {int(outside[0])} is outside 0 ... {k - 1}. Number the "
+            "classes from 0 without gaps."
+        )
+    seen = torch.bincount(target, minlength=k)
+    if (seen == 0).any():
+        absent = (seen == 0).nonzero().flatten().tolist()
+        raise DataError(
+            f"Class number(s) {absent} have no image in the support. Add one to each, or "
+            "leave these classes out."
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -57,6 +57,10 @@ class Enhancement(Task):
         and smooth where that has a kink, so that it can be differentiated twice.
         """
         return ((output - target).square() + SOFT**2).sqrt().mean()
+
+    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
+        """All images are of one kind: a support lacks nothing."""
+        return torch.ones(len(target), 1, dtype=torch.bool)
 
     def decode(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Images in [0, 1]: what lies outside is cut off."""

@@ -12,6 +12,7 @@ from medshot.core.errors import DataError
 from medshot.core.prediction import MaskPrediction
 from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.tasks.classification import one_hot
 from medshot.tasks.overlap import METRICS, overlaps
 
 UNLABELLED = -1  # a site that says nothing, and is not judged
@@ -66,15 +67,22 @@ class Segmentation(Task):
         dice = soft_dice(self.decode(output), target, known)
         return entropies / known.sum().clamp(min=1) + 1 - dice
 
+    def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
+        """Of sites that are labelled: a one for the class, zeros for the others."""
+        return one_hot(target, self.n_outputs, like)
+
     def decode(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
         """Softmax over classes, at every site."""
         return output.softmax(1)
 
-    def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> MaskPrediction:
-        """The most probable class of every pixel of the file, scores being spread to its grid."""
+    def answer(self, output: Float[Tensor, "k *s"], path: Path, card: Card) -> MaskPrediction:
+        """The most probable class of every site of the file, scores being spread to its grid."""
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
-        spread = F.interpolate(scores, grid, mode="bilinear", antialias=True)
+        flat = card.preprocessing.dims == 2
+        spread = F.interpolate(
+            scores, grid, mode="bilinear" if flat else "trilinear", antialias=flat
+        )
         mask = spread.argmax(1)[0].byte().cpu().numpy()
         return MaskPrediction(str(path), mask, card.labels)
 

@@ -2,21 +2,22 @@
 
 import pytest
 
+import toys
 from medshot.app.kinds import kind_called
 from medshot.app.kinds.kind import KINDS
 from medshot.core.errors import ConfigError
-from medshot.core.task import TASKS, task_of
+from medshot.core.task import TASKS
 from medshot.nn.encoder import encoder
 
 
 def test_every_kind_of_task_has_its_file():
     kind_called("classification")
-    assert set(KINDS) == set(TASKS)
+    assert {kind.removesuffix("-3d") for kind in KINDS} == set(TASKS)
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("name", [*sorted(TASKS), "segmentation-3d"])
 def test_what_is_tried_first_does_that_kind_of_task(name: str):
-    kind, task = kind_called(name), task_of(name, 2)
+    kind, task = kind_called(name), toys.task_of(name.removesuffix("-3d"), 2)
     for learner in (*kind.candidates().candidates, kind.baseline(channels=1, size=16)):
         learner.check(task)
     assert encoder(kind.encoder).keeps_grid == task.on_grid

@@ -11,11 +11,25 @@ from medshot.data.folders.kinds import FOLDERS, FolderKind, kind_of, reader_of
 
 @pytest.mark.parametrize(
     ("columns", "kind"),
-    [("path,label", "classification"), ("path,mask", "segmentation"), ("", "classification")],
+    [
+        ("path,label", "classification"),
+        ("path,mask", "segmentation"),
+        ("path,grade", "ordinal"),
+        ("path,labels", "multi-label"),
+        ("path,label,labels,grade,target", "classification"),
+        ("", "classification"),
+    ],
 )
 def test_the_first_line_of_the_table_says_the_kind(tmp_path: Path, columns: str, kind: str):
     (tmp_path / "labels.csv").write_text(columns)
     assert kind_of(tmp_path) == kind
+
+
+def test_a_table_of_boxes_says_so_where_labels_have_no_other_target(tmp_path: Path):
+    (tmp_path / "boxes.csv").touch()
+    assert kind_of(tmp_path) == "detection"
+    (tmp_path / "labels.csv").write_text("path,mask")
+    assert kind_of(tmp_path) == "segmentation"
 
 
 def test_the_user_has_the_last_word(tmp_path: Path):
@@ -34,4 +48,4 @@ def test_a_folder_of_two_kinds_is_asked_about(tmp_path: Path, monkeypatch: pytes
 
 def test_every_kind_of_task_has_folders():
     assert callable(reader_of("classification"))
-    assert set(FOLDERS) == set(TASKS)
+    assert {kind.removesuffix("-3d") for kind in FOLDERS} == set(TASKS)

@@ -2,54 +2,15 @@ import math
 import xml.etree.ElementTree as ET
 
 import numpy as np
-import pytest
 
-from medshot.evaluation.report import Confusion, Estimate, MetricRow, MetricsTable, Reliability
+from medshot.evaluation.report import Confusion, Estimate, Reliability
+from medshot.evaluation.report.axis import Axis
 from medshot.evaluation.report.figures import (
-    Axis,
-    axis_for,
     axis_strip,
     interval_strip,
-    panels,
     reliability_diagram,
     row_shares,
 )
-
-
-def test_the_axis_covers_every_interval_and_chance(metrics: MetricsTable) -> None:
-    axis = axis_for(metrics)
-    assert (axis.low, axis.high) == (0.5, 1.0)
-    assert axis.ticks() == [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
-    assert axis.percent(0.75) == "50.00%"
-
-
-def test_a_metric_with_a_unit_has_an_axis_of_its_own_in_round_steps() -> None:
-    def row(name: str, mean: float, half: float) -> MetricRow:
-        return MetricRow(name, (Estimate(mean, mean - half, mean + half, 9),))
-
-    both = (row("PSNR (dB)", 27.2, 3.1), row("SSIM", 0.83, 0.04))
-    first, second = panels(MetricsTable(("learner",), both))
-    assert [panel.rows[0].name for panel in (first, second)] == ["PSNR (dB)", "SSIM"]
-    axis = axis_for(first)
-    assert (axis.low, axis.high, axis.unit) == (24.0, 32.0, 2.0)
-    assert axis.ticks() == [24.0, 26.0, 28.0, 30.0, 32.0]
-    assert [text.text for text in ET.fromstring(axis_strip(axis))][:2] == ["24", "26"]
-    assert axis_for(second).unit == 0.1
-
-
-def test_an_axis_of_one_value_with_a_unit_is_not_empty() -> None:
-    row = MetricRow("PSNR (dB)", (Estimate(20.27, 20.27, 20.27, 1),))
-    axis = axis_for(MetricsTable(("learner",), (row,)))
-    assert axis.low <= 20.27 <= axis.high
-    assert axis.high > axis.low
-    assert len(axis.ticks()) <= 10
-
-
-@pytest.mark.parametrize("value", [math.nan, 0.0, 0.5, 1.0])
-def test_the_axis_is_never_empty(value: float) -> None:
-    row = MetricRow("accuracy", (Estimate(value, value, value, 1),))
-    axis = axis_for(MetricsTable(("learner",), (row,)))
-    assert axis.high > axis.low
 
 
 def test_a_strip_draws_the_dot_the_bar_and_chance_where_they_belong() -> None:

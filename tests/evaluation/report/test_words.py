@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from medshot.evaluation.report import Estimate, MetricsTable, Report, Support, summary_sentence
-from medshot.evaluation.report.words import in_words, interval, number
+from medshot.evaluation.report.words import article, in_words, interval, number
 
 
 def test_numbers_have_three_decimals_and_a_true_minus() -> None:
@@ -47,3 +47,11 @@ def test_summary_without_scores_baseline_or_patients(bare: Report, metrics: Metr
 )
 def test_summary_names_few_labels_and_counts_many(labels: tuple[str, ...], task: str) -> None:
     assert task in summary_sentence(Report("t", Support(labels, 1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("R2", "an"), ("IoU", "an"), ("accuracy", "an"), ("macro AUROC", "a"), ("Dice", "a")],
+)
+def test_the_article_is_as_one_says_it(name: str, said: str) -> None:
+    assert article(name) == said

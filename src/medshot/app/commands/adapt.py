@@ -9,15 +9,20 @@ import typer
 
 def adapt(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, or labels.csv with path,label, path,mask or path,target."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
     out: Path = typer.Option(help="New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
-        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
+        None,
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
+        show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks unet, for images dncnn"
+        None,
+        help="For a learner by name.",
+        show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:

@@ -15,7 +15,12 @@ def data() -> None:
 
 @app.command()
 def check(
-    folder: Path = typer.Argument(help="One sub-folder a class, or labels.csv with path,label."),
+    folder: Path = typer.Argument(
+        help="One sub-folder a class, or labels.csv with path,label or path,mask."
+    ),
+    task: str | None = typer.Option(
+        None, help="classification, segmentation, ...", show_default="as labels.csv says"
+    ),
 ) -> None:
     """Say what is wrong with a folder, in which file, and how to mend it. Changes nothing.
 
@@ -27,14 +32,16 @@ def check(
     """
     from medshot.app.show import say
     from medshot.data.check import check as find
+    from medshot.data.folders.kinds import USUAL, kind_of
     from medshot.data.manifest import survey
 
-    rows, _ = survey(folder)
+    kind = kind_of(folder, task)
+    rows, _ = survey(folder) if kind == USUAL else ([], [])
     if rows:
         counts = Counter(row.label for row in rows)
         said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
         say(f"{folder}: {len(rows)} images, {len(counts)} classes ({said})")
-    findings = find(folder)
+    findings = find(folder, task)
     for finding in findings:
         line = f" (line {finding.line})" if finding.line else ""
         place = "" if finding.file is None else f"{finding.file}{line}: "

@@ -25,13 +25,16 @@ def evaluate(
     ),
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
     task: str | None = typer.Option(
-        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
+        None,
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
+        show_default="as labels.csv says",
     ),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the result."
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks unet"
+        None, help="For a learner by name.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(
@@ -100,5 +103,5 @@ def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[
         )
     kind = kind_of(data[0], task) if data else USUAL
     if "way" in given and kind != USUAL:
-        raise ConfigError("--way is for labels: with masks, every episode has all classes.")
+        raise ConfigError("--way is for labels: episodes of other targets have all of them.")
     return kind

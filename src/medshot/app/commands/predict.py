@@ -7,15 +7,15 @@ import typer
 
 def predict(
     model: Path = typer.Argument(help="A folder that `medshot adapt` made."),
-    images: list[Path] = typer.Argument(help="Image files, or folders of them."),
+    images: list[Path] = typer.Argument(help="Files of images (or volumes), or folders of them."),
     out: Path = typer.Option(
         help="The CSV file to write (for masks and images, the folder); it must not exist."
     ),
 ) -> None:
     """Write path, prediction, confidence and a probability a class for each image.
 
-    A model for masks writes a PNG for each image, of its size, with a class number a pixel, and a
-    table beside them with the share of the image that each class has.
+    A model for masks writes a PNG for each image, of its size, with a class number a pixel (for a
+    volume NIfTI, on its grid), and a table beside them with the share that each class has.
 
     A model for enhancement writes an image for each image, of its size, channels and depth.
 
@@ -32,14 +32,14 @@ def predict(
     from medshot.core.errors import DataError
     from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
-    from medshot.data.find import find_images
+    from medshot.data.find import find_images, find_volumes
 
     refuse_taken(out)
     predictor = load_predictor(model)
     card = predictor.known_card()
-    files = find_images(images)
+    files = find_images(images) if card.preprocessing.dims == 2 else find_volumes(images)
 
-    with kind_called(card.task.kind).answers(out, card) as answers:
+    with kind_called(card.kind).answers(out, card) as answers:
         for i in progress("predict", range(len(files))):
             try:
                 answers.add(predictor.predict(files[i]))

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from medshot.data.dataset import Dataset
     from medshot.training.terms import Term
 
 
 def train(
     learner: str = typer.Argument(help="A name from `medshot learners`."),
-    data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
+    data: list[Path] = typer.Option(
+        help="Folders of labelled images, one or several; or phantoms, which are drawn."
+    ),
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
     task: str | None = typer.Option(
-        None, help="classification, segmentation or enhancement.", show_default="as labels.csv says"
+        None,
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
+        show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="The encoder, a name.", show_default="conv4, for masks unet"
+        None, help="The encoder, a name.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
@@ -61,15 +65,17 @@ def train(
         medshot train prototypical --data skin/ brain/ --out runs/proto --way 4
 
         medshot train maml --data skin/ --out runs/maml --set encoder.width=32 --set lr=0.05
+
+        medshot train prototypical --data phantoms --task segmentation --out runs/phantoms
     """
     import torch
 
     from medshot.app.choose import named_learner
     from medshot.app.kinds import kind_called
-    from medshot.app.show import busy, say, tell
+    from medshot.app.show import say, tell
+    from medshot.app.training_data import training_data
     from medshot.core.errors import ConfigError
     from medshot.data.folders.kinds import kind_of
-    from medshot.data.load import load_one
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
@@ -80,16 +86,14 @@ def train(
         raise ConfigError(f"The folders hold tasks of several kinds: {', '.join(sorted(kinds))}.")
     kind = kinds.pop()
     made = named_learner(learner, encoder or kind_called(kind).encoder, set_)
-    form = {name: getattr(made.encoder, name) for name in ("channels", "size")}
-    with busy(f"reading {len(data)} folder(s)"):
-        sets = [load_one(folder, **form, task=kind) for folder in data]
-    _say_what_is_there(sets)
-    say("A fifth of the classes, or of the patients (or images), is held out for validation.")
+    counts = {"way": way, "shot": shot, "query": query, "seed": seed}
+    taught, judged = training_data(data, kind, made, **counts)
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
     run = meta_train(
         made,
-        sets[0] if len(sets) == 1 else sets,
+        taught,
+        val=judged,
         out=out,
         way=way,
         shot=shot,
@@ -112,17 +116,6 @@ def train(
     )
     say(f"{out}: {run.learner.origin}")
     tell(f"Next: medshot adapt MY_IMAGES --learner {quote(str(out))} --out MODEL")
-
-
-def _say_what_is_there(sets: "list[Dataset]") -> None:
-    from medshot.app.show import say
-
-    for dataset in sets:
-        counts = ", ".join(f"{label} {n}" for label, n in list(dataset.counts().items())[:12])
-        more = ", ..." if len(dataset.labels) > 12 else ""
-        say(f"{dataset.name}: {len(dataset)} images ({counts}{more})")
-        for note in dataset.notes:
-            say(note, start="    ")
 
 
 def _terms(contrast: float | None, teacher: Path | None) -> "list[Term]":

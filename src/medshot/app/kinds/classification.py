@@ -33,9 +33,9 @@ class OfLabels(Kind):
         encoders = encoder("conv4", width=32, halve="stride"), encoder("pixels", reduce=2)
         return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
 
-    def baseline(self, *, channels: int, size: int) -> Learner:
+    def baseline(self, **form: Any) -> Learner:
         """A linear probe on raw pixels."""
-        return build("linear-probe", encoder=encoder("pixels", channels=channels, size=size))
+        return build("linear-probe", encoder=encoder("pixels", **form))
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first images of each class."""

@@ -26,7 +26,7 @@ class OfImages(Kind):
 
     name = "enhancement"
     encoder = "dncnn"
-    probe = "residual-ridge"
+    linear = "residual-ridge"
     out = "answers"
 
     def candidates(self) -> Auto:
@@ -36,9 +36,9 @@ class OfImages(Kind):
         trained = build("finetune", encoder=small, lr=0.003, steps=150, batch=4)
         return Auto([filters, trained], folds=2).eval()
 
-    def baseline(self, *, channels: int, size: int) -> Learner:
+    def baseline(self, **form: Any) -> Learner:
         """The image as it is: who does worse does harm."""
-        return build("identity", encoder=encoder("as-is", channels=channels, size=size))
+        return build("identity", encoder=encoder("as-is", **form))
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first pairs."""

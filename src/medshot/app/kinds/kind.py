@@ -37,20 +37,21 @@ class Kind(ABC):
 
     name: ClassVar[str]  # of the task, as `--task` takes it
     encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
-    probe: ClassVar[str] = "linear-probe"  # the simple head on the encoder of another learner
+    linear: ClassVar[str] = "linear-probe"  # the learner that `evaluate` puts on the same encoder
     out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        KINDS[cls.name] = cls()
+        if "name" in cls.__dict__:
+            KINDS[cls.name] = cls()
 
     @abstractmethod
     def candidates(self) -> Auto:
         """What `--learner auto` chooses from."""
 
     @abstractmethod
-    def baseline(self, *, channels: int, size: int) -> Learner:
-        """The simple learner beside everything, on images of such a form."""
+    def baseline(self, **form: Any) -> Learner:
+        """The simple learner beside everything, on images of such a form (channels, size)."""
 
     @abstractmethod
     def support(self, dataset: Dataset) -> r.Support:

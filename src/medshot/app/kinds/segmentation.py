@@ -33,9 +33,9 @@ class OfMasks(Kind):
         trained = build("finetune", encoder=unet, lr=0.01, steps=100, batch=8)
         return Auto([probe, trained], folds=2).eval()
 
-    def baseline(self, *, channels: int, size: int) -> Learner:
+    def baseline(self, **form: Any) -> Learner:
         """A linear probe on filters around each pixel."""
-        return build("linear-probe", encoder=encoder("filters", channels=channels, size=size))
+        return build("linear-probe", encoder=encoder("filters", **form))
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first images with what is marked on them."""
@@ -43,7 +43,9 @@ class OfMasks(Kind):
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
         """Images with outlines, the worst first."""
-        answered = dataset.at(dataset.preprocessing.channels, found.y.shape[-1])
+        form = dataset.preprocessing
+        flat = form.dims == 2
+        answered = dataset.at(form.channels, found.y.shape[-1]) if flat else dataset
         return {
             "masks": mask_examples(answered, found),
             "examples_note": f"{unseen} The worst come first, then some others: look at the table "

@@ -49,8 +49,12 @@ def named(row: Row, read: Callable[[], Result]) -> Result:
 
 
 def digest(path: Path) -> str:
-    """A hash of what is in the file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """A hash of what is in the file, or in all files of a folder (a DICOM series)."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
 
 
 def _hash(rows: Sequence[Row], digests: Sequence[str], folder: Path) -> str:

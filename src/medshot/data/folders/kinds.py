@@ -3,7 +3,8 @@
     @reads("segmentation", where=has_masks)
     def masked(folder: Path, channels: int | None, size: int | None) -> Segmented: ...
 
-A new kind is one file in this folder.
+A new kind is one file in this folder. For volumes, a kind ends with `-3d`, and `--task` without it
+finds it all the same.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,8 @@ def kind_of(folder: Path, task: str | None = None) -> str:
     """
     if task:
         _known(task)
-        return task
+        volumes = FOLDERS.get(f"{task}-3d")
+        return f"{task}-3d" if volumes and volumes.recognises(folder) else task
     import_files("medshot.data.folders")
     found = sorted(kind for kind, known in FOLDERS.items() if known.recognises(folder))
     if len(found) > 1:

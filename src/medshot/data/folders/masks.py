@@ -10,6 +10,7 @@ from medshot.data.finding import TABLE
 from medshot.data.folders.about import about, named
 from medshot.data.folders.kinds import reads
 from medshot.data.folders.once import once
+from medshot.data.folders.volumes import has_volume_masks
 from medshot.data.manifest import read_manifest
 from medshot.data.masks import fit_mask
 from medshot.data.preprocess import ImagePreprocessing
@@ -19,9 +20,9 @@ from medshot.tasks import Segmentation
 
 
 def has_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask` and none `label`."""
+    """Whether labels.csv has a column `mask`, that of images, and none `label`."""
     columns = columns_of(folder / TABLE)
-    return "mask" in columns and "label" not in columns
+    return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
 @reads(Segmentation.kind, where=has_masks)

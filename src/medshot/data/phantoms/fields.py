@@ -43,7 +43,7 @@ def ellipse(
 
 
 @lru_cache(maxsize=128)
-def _spread(size: int, cells: int) -> Map:
+def spread(size: int, cells: int) -> Map:
     """Return the (size, cells + 2) matrix that spreads coarse values into bell-shaped bumps."""
     pixels = (np.arange(size) + 0.5) / size * cells
     knots = np.arange(cells + 2) - 0.5
@@ -62,4 +62,12 @@ def smooth_noise(
     """
     across = cells if cells_across is None else cells_across
     coarse = rng.standard_normal((cells + 2, across + 2), dtype=np.float32)
-    return _spread(size, cells) @ coarse @ _spread(size, across).T
+    return spread(size, cells) @ coarse @ spread(size, across).T
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, ...], bumps: int) -> NDArray[np.float32]:
+    """Return such noise on a grid of any number of axes, with `bumps` bumps along each."""
+    values = rng.standard_normal((bumps + 2,) * len(shape), dtype=np.float32)
+    for size in shape:  # each turn takes the first axis and puts it last
+        values = np.tensordot(values, spread(size, bumps), axes=(0, 1))
+    return values

@@ -15,6 +15,11 @@ class Purpose(IntEnum):
     SCANNER = 5
     MOTION = 6
     NOISE = 7
+    SCENE = 8
+    LAYOUT = 9
+    LIGHT = 10
+    GRAIN = 11
+    CAMERA = 12
 
 
 def stream(purpose: Purpose, *address: int) -> np.random.Generator:

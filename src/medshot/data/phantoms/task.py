@@ -44,9 +44,9 @@ class PhantomTask:
         """Refuse what cannot be drawn."""
         _known("finding", self.finding, FINDINGS)
         _known("modality", self.modality, MODALITIES)
-        _at_least("seed", self.seed, 0)
-        _at_least("size", self.size, SMALLEST)
-        _at_least("way", self.way, 2)
+        at_least("seed", self.seed, 0)
+        at_least("size", self.size, SMALLEST)
+        at_least("way", self.way, 2)
         most = most_classes(FINDING_KINDS[self._plan.finding].axes)
         if self.way > most:
             kind = self._plan.finding
@@ -71,8 +71,8 @@ class PhantomTask:
         """Return one picture, uint8 (3, size, size); grey modalities repeat the channel."""
         if not 0 <= label < self.way:
             raise ConfigError(f"label is {label}, but the labels are 0 to {self.way - 1}")
-        _at_least("patient", patient, 0)
-        _at_least("image", image, 0)
+        at_least("patient", patient, 0)
+        at_least("image", image, 0)
         return self._picture(self._tissue(label, patient), patient, image)
 
     def images(
@@ -84,8 +84,8 @@ class PhantomTask:
         classes (0, 1, 2, ..., 0, 1, 2, ...), so fewer pictures are the first rows of more.
         Classes share no patient; each patient has up to `images_per_patient` pictures.
         """
-        _at_least("count", count, 1)
-        _at_least("images_per_patient", images_per_patient, 1)
+        at_least("count", count, 1)
+        at_least("images_per_patient", images_per_patient, 1)
         x = np.empty((count, self.way, 3, self.size, self.size), np.uint8)
         turn, label = np.indices((count, self.way))
         patient = turn // images_per_patient * self.way + label
@@ -122,6 +122,7 @@ def _known(what: str, name: str | None, known: tuple[str, ...]) -> None:
         raise unknown(name, known, kind=what)
 
 
-def _at_least(what: str, value: int, least: int) -> None:
+def at_least(what: str, value: int, least: int) -> None:
+    """Refuse what is no whole number, or too small."""
     if not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{what} is {value!r}, but must be a whole number of {least} or more")

@@ -11,6 +11,7 @@ from medshot.evaluation.report.content import (
     Support,
     SupportImage,
 )
+from medshot.evaluation.report.numbers import Scatter, Table
 from medshot.evaluation.report.scores import (
     Confusion,
     Difference,
@@ -36,8 +37,10 @@ __all__ = [
     "Provenance",
     "Reliability",
     "Report",
+    "Scatter",
     "Support",
     "SupportImage",
+    "Table",
     "render_report",
     "summary_sentence",
     "write_report",

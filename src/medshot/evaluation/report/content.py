@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medshot.evaluation.report.scores import Confusion, Difference, MetricsTable, Reliability
+from medshot.evaluation.report.numbers import Scatter, Table
+from medshot.evaluation.report.scores import (
+    Confusion,
+    Difference,
+    MetricsTable,
+    Reliability,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -34,8 +40,8 @@ class Support:
     n_patients: int | None
     """None where the data carry no patient ids."""
     images: tuple[SupportImage, ...] = ()
-    learnt: str = ""
-    """In words, "to ..."; where empty it is to tell the labels apart."""
+    goal: str = ""
+    """What was learnt, after "The predictor learnt"; where empty, to tell the labels apart."""
 
     def by_label(self) -> dict[str, list[SupportImage]]:
         """Return the images to show under their labels, in the order of ``labels``."""
@@ -47,14 +53,16 @@ class Support:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One test image ``c h w`` uint8 with the truth, the predicted label and its confidence."""
+    """One test image ``c h w`` uint8, the truth, the answer and how sure it is, if it says so."""
 
     pixels: Pixels
     truth: str
     predicted: str
-    confidence: float
+    confidence: float | None
     patient: str | None = None
     name: str = ""
+    exact: bool = True
+    """False for numbers: they are near or far, not right or wrong."""
 
     @property
     def correct(self) -> bool:
@@ -64,15 +72,16 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskExample:
-    """One test image ``c h w`` uint8, with the true mask and the answer drawn on it."""
+    """One test image ``c h w`` uint8, with the true mask (or boxes) and the answer drawn on it."""
 
     pixels: Pixels
     truth: Pixels
     answer: Pixels
     score: float
-    """The Dice score."""
     patient: str | None = None
     name: str = ""
+    metric: str = "Dice"
+    """What the score is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,8 +138,11 @@ class Report:
     differences: tuple[Difference, ...] = ()
     confusion: Confusion | None = None
     reliability: Reliability | None = None
+    scatter: Scatter | None = None
+    tables: tuple[Table, ...] = ()
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
+    masks_title: str = "Example masks"
     enhanced: tuple[ImageExample, ...] = ()
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""

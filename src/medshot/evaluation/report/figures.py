@@ -5,64 +5,22 @@ Strips have no viewBox: positions are in percent, so lines stretch while text ke
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from medshot.core.task import is_share
-from medshot.evaluation.report.scores import Confusion, Estimate, MetricsTable, Reliability
+from medshot.evaluation.report.axis import Axis
+from medshot.evaluation.report.scores import (
+    Confusion,
+    Estimate,
+    Reliability,
+)
 from medshot.evaluation.report.words import interval, number
 
 SIDE = 240
 LARGEST_DOT = 9.0
 SMALLEST_DOT = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Axis:
-    """A score axis from low to high, in whole units: tenths, where scores are shares."""
-
-    low: float | int
-    high: float | int
-    unit: float = 0.1
-
-    def percent(self, value: float) -> str:
-        """Return where a score lies along the axis, as an SVG length."""
-        return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
-
-    def ticks(self) -> list[float]:
-        """Return a tick for each unit, or for every second one where the axis is long."""
-        units = range(round(self.low / self.unit), round(self.high / self.unit) + 1)
-        step = 1 if len(units) <= 6 else 2
-        return [round(n * self.unit, 9) for n in units if n % step == 0]
-
-
-def panels(metrics: MetricsTable) -> list[MetricsTable]:
-    """Return what can be drawn on one axis: all shares together, and each other metric alone."""
-    shares = tuple(row for row in metrics.rows if is_share(row.name))
-    others = [(row,) for row in metrics.rows if not is_share(row.name)]
-    return [replace(metrics, rows=rows) for rows in (*others, shares) if rows]
-
-
-def axis_for(metrics: MetricsTable) -> Axis:
-    """Return the shortest axis that shows every estimate, interval and chance level of a panel."""
-    values = [row.chance for row in metrics.rows if row.chance is not None]
-    for row in metrics.rows:
-        for estimate in row.estimates:
-            values += [estimate.mean, estimate.low, estimate.high]
-    shown = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-    unit = 0.1 if is_share(metrics.rows[0].name) else _round_unit(max(shown) - min(shown))
-    low = round(math.floor(round(min(shown) / unit, 6)) * unit, 9)
-    high = round(math.ceil(round(max(shown) / unit, 6)) * unit, 9)
-    return Axis(low, high if high > low else low + unit, unit)
-
-
-def _round_unit(span: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, of which three to eight fit into the span."""
-    power = 10 ** math.floor(math.log10(span / 3)) if span > 0 else 0.1
-    return max(step * power for step in (1, 2, 5) if span <= 0 or step * power <= span / 3 + 1e-12)
 
 
 def interval_strip(
@@ -89,9 +47,8 @@ def interval_strip(
 
 def axis_strip(axis: Axis) -> Markup:
     """Draw the numbers under the strips."""
-    text = Markup('<text x="{}" y="12" text-anchor="middle">{}</text>')
-    digits = max(0, -math.floor(math.log10(axis.unit) + 1e-9))
-    ticks = _join(text.format(axis.percent(t), f"{t:.{digits}f}") for t in axis.ticks())
+    text = Markup('<text x="{}" y="12" text-anchor="middle">{:.1f}</text>')
+    ticks = _join(text.format(axis.percent(tick), tick) for tick in axis.ticks())
     return Markup('<svg class="strip" aria-hidden="true">{}</svg>').format(ticks)
 
 

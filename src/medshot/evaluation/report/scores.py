@@ -1,6 +1,6 @@
 """What a report says about scores, as frozen data: nothing here computes or draws one.
 
-All scores are fractions in [0, 1], and more is better.
+More is better, but in a metric that is an error: its name ends with a unit, and says so.
 """
 
 import math

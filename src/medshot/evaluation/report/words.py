@@ -1,6 +1,7 @@
 """Scores in plain words: numbers, counts, and the one sentence at the top of a report."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from medshot.evaluation.report.content import Report, Support
@@ -18,6 +19,11 @@ def number(value: float, signed: bool = False) -> str:
         return UNDEFINED
     text = f"{value:+.3f}" if signed else f"{value:.3f}"
     return text.replace("-", MINUS)
+
+
+def article(name: str) -> str:
+    """Return "a" or "an", as one would say it: "an R2", "an IoU", "a macro AUROC"."""
+    return "an" if re.match(r"[aeiouAEIO]|[FHLMNRSX][0-9A-Z]", name) else "a"
 
 
 def count(n: int, unit: str) -> str:
@@ -68,8 +74,9 @@ def _learnt(support: Support) -> str:
     if support.n_patients is not None:
         patients = count(support.n_patients, "patient")
     images = count(support.n_images, "labelled image")
-    what = support.learnt or _task(support.labels)
-    return f"The predictor learnt {what} from {images} of {patients}"
+    return (
+        f"The predictor learnt {support.goal or _task(support.labels)} from {images} of {patients}"
+    )
 
 
 def _task(labels: Sequence[str]) -> str:
@@ -88,7 +95,7 @@ def _how_well(metrics: MetricsTable) -> str:
     first = row.estimates[0]
     over = count(first.n, f"test {metrics.unit}")
     score = in_words(first, joint=" (") + (")" if first.has_mean else "")
-    return f"over {over}, {learner} reaches a {row.name} of {score}"
+    return f"over {over}, {learner} reaches {article(row.name)} {row.name} of {score}"
 
 
 def _against(differences: Sequence[Difference], leading: str) -> str:

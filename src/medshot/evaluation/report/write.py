@@ -6,8 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medshot.evaluation.report import figures, words
+from medshot.evaluation.report import axis, figures, words
 from medshot.evaluation.report.content import Report
+from medshot.evaluation.report.scatter import scatter
 from medshot.evaluation.report.thumbnails import thumbnail
 
 STANDING_LINE = "Research use only. Not a medical device; not validated for any clinical decision."
@@ -34,8 +35,9 @@ def render_report(report: Report) -> str:
     return template.render(
         report=report,
         summary=report.summary or words.summary_sentence(report),
-        right=[example for example in report.examples if example.correct],
-        wrong=[example for example in report.examples if not example.correct],
+        right=[example for example in report.examples if example.exact and example.correct],
+        wrong=[example for example in report.examples if example.exact and not example.correct],
+        near=[example for example in report.examples if not example.exact],
         standing_line=STANDING_LINE,
     )
 
@@ -48,7 +50,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(figures=figures, words=words, thumbnail=thumbnail)
+    environment.globals.update(
+        axis=axis, figures=figures, scatter=scatter, words=words, thumbnail=thumbnail
+    )
     return environment
 
 

@@ -1,0 +1,166 @@
+"""Boxes from 1, 5 and 10 images: blood cells, and nuclei under two stains.
+
+    python experiments/detection.py --out runs/detection [--episodes 4] [--to docs]
+
+Data: det_bccd and seg_nuclei_dsb2018 below $MEDSHOT_DATA. Of the blood cells, the support is drawn
+from the official training part and the query is the whole official test part; of the nuclei, both
+are drawn, of one stain. The same images for all learners; nothing is meta-trained. Intervals over
+episodes are Student's. A run that was stopped goes on where it was. Without --out, the table is
+made again from the result that is kept.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+
+from medshot.core.files import write_text
+from medshot.core.learner import Learner
+from medshot.data.dataset import Dataset
+from medshot.data.load import load_one
+from medshot.data.sample_images import ImageEpisodes
+from medshot.learners import build
+from medshot.nn.encoder import encoder
+from pages import fill
+from record import commit, hardware
+
+ROOT = Path(__file__).parents[1]
+SHOTS = (1, 5, 10)
+ASKED = 30  # nuclei images an episode
+LEARNERS = {
+    "nearest-centroid": ("filters", {}),
+    "prototypical": ("unet", {}),
+    "linear-probe": ("filters", {}),
+    "finetune": ("unet", {"lr": 0.01, "steps": 100, "batch": 4}),
+    "blob": ("intensities", {}),
+    "template": ("intensities", {}),
+}
+ENCODERS = {"unet": {"width": 8, "depth": 4}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, help="folder of the result")
+    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--to", type=Path, default=ROOT / "docs")
+    options = parser.parse_args()
+    kept = options.to / "results" / "detection.json"
+    if options.out:
+        torch.set_num_threads(1)
+        measure(options.out / "rows.jsonl", options.episodes)
+        rows = [json.loads(line) for line in (options.out / "rows.jsonl").read_text().splitlines()]
+        found = {"rows": rows, "hardware": hardware(), "commit": commit()}
+        write_text(kept, json.dumps(found, indent=1) + "\n")
+    fill(options.to / "results.md", "detection", table(json.loads(kept.read_text())))
+
+
+def measure(file: Path, episodes: int) -> None:
+    """Add to `file` every metric of every learner in every episode that is not there yet."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    done = [_place(json.loads(line)) for line in file.read_text().splitlines()]
+    found = datasets()
+    for i, name, shot in product(range(episodes), found, SHOTS):
+        support, query = drawn(found[name], shot, i)
+        for learner in LEARNERS:
+            row = {"set": name, "shot": shot, "episode": i, "learner": learner}
+            if _place(row) in done:
+                continue
+            torch.manual_seed(i)
+            made, begun = built(learner), time.process_time()
+            row |= judged(made, support, query)
+            row["cpu_seconds"] = round(time.process_time() - begun, 2)
+            with file.open("a") as rows:
+                rows.write(json.dumps(row) + "\n")
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("set", "shot", "episode", "learner"))
+
+
+def datasets() -> dict[str, Dataset]:
+    """Blood cells, and the nuclei of each stain, where each image stands for itself."""
+    root = Path(os.environ["MEDSHOT_DATA"])
+    nuclei = load_one(root / "seg_nuclei_dsb2018", task="detection")
+    found = {"blood cells": load_one(root / "det_bccd", task="detection")}
+    for stain in sorted({row.patient for row in nuclei.rows}):
+        which = [i for i, row in enumerate(nuclei.rows) if row.patient == stain]
+        part = nuclei.subset(torch.tensor(which))
+        found[f"nuclei, {stain.replace('_', ' ')}"] = replace(
+            part, groups=torch.full_like(part.groups, -1)
+        )
+    return found
+
+
+def drawn(dataset: Dataset, shot: int, i: int) -> tuple[Dataset, Dataset]:
+    """Support and query of episode `i`; every class is on the support."""
+    split = np.array(dataset.split)
+    if not (split == "test").any():
+        chosen = ImageEpisodes(dataset, shot=shot, query=ASKED).draw(i)
+        support, query = (dataset.subset(torch.from_numpy(part)) for part in chosen)
+        return support, query
+    train, test = (
+        dataset.subset(torch.from_numpy(np.flatnonzero(split == s))) for s in ("train", "test")
+    )
+    chosen = ImageEpisodes(train, shot=shot, query=1).draw(i)[0]
+    return train.subset(torch.from_numpy(chosen)), test
+
+
+def built(learner: str) -> Learner:
+    name, options = LEARNERS[learner]
+    return build(learner, encoder=encoder(name, **ENCODERS.get(name, {})), **options)
+
+
+@torch.no_grad()
+def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, float]:
+    """Adapt to `support` and score the answers to `query`."""
+    task = support.task()
+    predictor = learner.adapt(support)
+    parts = torch.arange(len(query)).split(16)
+    decoded = torch.cat([task.decode(predictor(query.examples(p).x).double()) for p in parts])
+    evidence = task.evidence(decoded.numpy(), query.y.numpy())
+    return {metric: round(score(*evidence), 5) for metric, score in task.metrics.items()}
+
+
+def table(found: dict[str, Any]) -> str:
+    """A learner a row, a set and number of images a column: AP50, and FROC below it."""
+    rows, sets = found["rows"], list(dict.fromkeys(row["set"] for row in found["rows"]))
+    lines = []
+    for metric in ("AP50", "FROC"):
+        heads = [f"{name}, {shot}" for name in sets for shot in SHOTS]
+        lines += [f"| {metric} | {' | '.join(heads)} | CPU s |", "|---" * (len(heads) + 2) + "|"]
+        for learner, (encoder_name, _) in LEARNERS.items():
+            own = [row for row in rows if row["learner"] == learner]
+            cells = [
+                _cell([r[metric] for r in own if (r["set"], r["shot"]) == (name, shot)])
+                for name in sets
+                for shot in SHOTS
+            ]
+            seconds = f"{np.mean([row['cpu_seconds'] for row in own]):.0f}"
+            lines.append(f"| {learner}, {encoder_name} | {' | '.join(cells)} | {seconds} |")
+        lines.append("")
+    episodes = len({row["episode"] for row in rows})
+    about = f"{episodes} episodes; {found['hardware']}; commit `{found['commit']}`."
+    return "\n".join([*lines, about]) + "\n"
+
+
+def _cell(values: list[float]) -> str:
+    n, percent = len(values), 100 * np.array(values)
+    if n < 2:
+        return f"{percent[0]:.0f}" if n else ""
+    half = student.ppf(0.975, n - 1) * percent.std(ddof=1) / np.sqrt(n)
+    return f"{percent.mean():.0f} ± {half:.0f}"
+
+
+if __name__ == "__main__":
+    main()

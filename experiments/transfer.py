@@ -1,0 +1,89 @@
+"""From labels to masks: what meta-training on labels of whole images brings a segmenter.
+
+    python experiments/transfer.py --out runs/transfer
+
+A prototypical network (Conv4 of width 32, images of 32 pixels) is meta-trained on the labels of
+the nine medical sets, and no mask. Its encoder, laid on the grid of 128 pixels, then learns masks
+from 1 and 4 images of five other sets: by a linear probe of its features, and by fine-tuning. The
+same architecture from scratch does the same, episode by episode. Dice; 6 episodes of 12 queries.
+"""
+
+import copy
+import json
+from typing import Any
+
+import torch
+
+import medshot
+from medshot.core.files import write_text
+from medshot.core.learner import Learner
+from medshot.data.sample_images import ImageEpisodes
+from medshot.evaluation.protocol import MEDICAL, data_root
+from medshot.evaluation.run import evaluate
+from medshot.evaluation.statistics import paired
+from medshot.nn.hypercolumns import Hypercolumns
+from medshot.training.progress import bar
+from record import commit, hardware, parse
+from segmentation_sets import SETS, real_set
+
+SHOTS, EPISODES, QUERIES = (1, 4), 6, 12
+SIZE, WIDTH = 32, 32
+HOW: dict[str, dict[str, Any]] = {
+    "linear-probe": {},
+    "finetune": {"lr": 0.003, "steps": 60, "batch": 4},
+}
+
+
+def main() -> None:
+    options = parse(__doc__, steps=600)
+    encoders = {"meta-trained on labels": _trained(options.out / "run", options.steps)}
+    encoders["from scratch"] = _encoder()
+    rows = []
+    for name in options.only or SETS:
+        data = real_set(name)
+        for how, settings in HOW.items():
+            made = {key: _learner(how, encoder, settings) for key, encoder in encoders.items()}
+            rows += [_row(name, how, shot, made, data) for shot in SHOTS]
+            print(json.dumps(rows[-2:]), flush=True)
+            about = {"hardware": hardware(), "commit": commit(), "rows": rows}
+            write_text(options.out / "result.json", json.dumps(about, indent=2) + "\n")
+
+
+def _trained(out: Any, steps: int) -> medshot.Encoder:
+    torch.manual_seed(0)
+    run = medshot.train(
+        medshot.build("prototypical", encoder=_encoder()),
+        [medshot.load(data_root() / f"cls_{name}").at(3, SIZE) for name in MEDICAL],
+        out=out,
+        way=7,
+        shot=5,
+        query=5,
+        steps=steps,
+        val_every=steps // 3,
+        val_episodes=40,
+        watch=bar,
+    )
+    encoder: Any = run.learner.encoder
+    return encoder
+
+
+def _encoder() -> medshot.Encoder:
+    torch.manual_seed(0)
+    return medshot.encoder("conv4", size=SIZE, width=WIDTH, halve="stride")
+
+
+def _learner(how: str, encoder: medshot.Encoder, settings: dict[str, Any]) -> Learner:
+    return medshot.build(how, encoder=Hypercolumns(encoder=copy.deepcopy(encoder)), **settings)
+
+
+def _row(name: str, how: str, shot: int, made: dict[str, Learner], data: Any) -> dict[str, Any]:
+    source = ImageEpisodes(data, shot=shot, query=QUERIES, seed=5)
+    found = {key: evaluate(each, source, episodes=EPISODES) for key, each in made.items()}
+    first, second = (result.scores["Dice"] for result in found.values())
+    row: dict[str, Any] = {"set": name, "how": how, "shot": shot}
+    row |= {key: vars(result.interval("Dice")) for key, result in found.items()}
+    return row | {"difference": vars(paired(first, second))}
+
+
+if __name__ == "__main__":
+    main()

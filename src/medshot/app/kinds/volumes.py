@@ -1,0 +1,27 @@
+"""Masks of volumes: as masks of images, with networks in three dimensions."""
+
+from typing import Any
+
+from medshot.app.kinds.segmentation import OfMasks
+from medshot.core.learner import Learner
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.select import Auto
+
+
+class OfVolumes(OfMasks):
+    """A class number for every voxel."""
+
+    name = "segmentation-3d"
+    encoder = "unet3d"
+
+    def candidates(self) -> Auto:
+        """A linear probe on filters, and a U-Net that is trained from scratch."""
+        probe = build("linear-probe", encoder=encoder("filters3d"))
+        trained = build("finetune", encoder=encoder("unet3d"), lr=0.01, steps=100, batch=2)
+        return Auto([probe, trained], folds=2).eval()
+
+    def baseline(self, **form: Any) -> Learner:
+        """A linear probe on filters around each voxel."""
+        del form  # volumes keep theirs
+        return build("linear-probe", encoder=encoder("filters3d"))

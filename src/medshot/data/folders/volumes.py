@@ -1,0 +1,85 @@
+"""Folders of volumes with a mask each."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from medshot.core.errors import DataError
+from medshot.data.finding import TABLE, refusal
+from medshot.data.folders.about import about, named
+from medshot.data.folders.kinds import reads
+from medshot.data.folders.once import once
+from medshot.data.formats.door import read_mask_volume, read_volume
+from medshot.data.formats.kind import volume_suffix
+from medshot.data.formats.volume import Volume
+from medshot.data.manifest import read_manifest
+from medshot.data.masks import MOST_CLASSES, NUMBERS
+from medshot.data.table import Row, cells
+from medshot.data.volume_form import VolumePreprocessing
+from medshot.data.volumes import Volumes, stacked
+from medshot.tasks import Segmentation
+
+APART = 1.1  # times: spacings that differ by more are brought to the one in the middle
+
+
+def has_volume_masks(folder: Path) -> bool:
+    """Whether labels.csv has a column `mask`, and that names volumes."""
+    masks = cells(folder / TABLE, "mask")
+    return bool(masks) and volume_suffix(Path(masks[0])) is not None
+
+
+@reads(f"{Segmentation.kind}-3d", where=has_volume_masks)
+def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
+    """The volumes of `folder` with a mask each; of unlike spacings, all take the median one."""
+    if size:
+        raise DataError(
+            f"{folder} holds volumes, which keep their shape: leave the size out, and take an "
+            'encoder for volumes, "unet3d" or "filters3d".'
+        )
+    del channels
+    listed = read_manifest(folder, target="mask")
+    kept, digests, twice = once(listed)
+    rows = [listed[i] for i in kept]
+    with ThreadPoolExecutor() as pool:
+        spacings = list(
+            pool.map(lambda row: named(row, lambda: read_volume(row.path)).spacing, rows)
+        )
+        form = VolumePreprocessing(_common(np.array(spacings)))
+        read = list(pool.map(lambda row: named(row, lambda: _read(row, form)), rows))
+    x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
+    k = max(highest for _, _, highest in read) + 1
+    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    return Volumes(
+        x=x, y=y, labels=labels, preprocessing=form, **about(folder, rows, digests, notes=twice)
+    )
+
+
+def _common(spacings: np.ndarray) -> tuple[float, ...] | None:
+    """One spacing for all, or None where they are alike as they are."""
+    if (spacings.max(0) <= APART * spacings.min(0)).all():
+        return None
+    return tuple(np.median(spacings, axis=0).round(4).tolist())
+
+
+def _read(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
+    """Values, mask, and the highest number in the file."""
+    volume, mask = read_volume_pair(row)
+    return form.fit(volume), form.fit_mask(mask, volume), int(mask.max())
+
+
+def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
+    """The volume and the mask of one row, as they are in their files.
+
+    Raises:
+        DataError: one cannot be read, there is no mask, or it does not lie on its volume.
+    """
+    if row.mask is None:
+        raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
+    volume = read_volume(row.path)
+    mask = read_mask_volume(row.mask, like=volume)
+    highest = int(mask.max())
+    if highest >= MOST_CLASSES:
+        what = f"it holds numbers up to {highest}: too many for classes"
+        raise refusal(row.mask, what, NUMBERS, row.line or None).error()
+    return volume, mask

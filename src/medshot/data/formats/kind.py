@@ -1,0 +1,31 @@
+"""Which format a file is of: by its first bytes where it says so, else by its name."""
+
+from pathlib import Path
+
+DICOM = ".dcm"
+VOLUMES = {
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    ".nrrd": "itk",
+    ".nhdr": "itk",
+    ".mha": "itk",
+    ".mhd": "itk",
+}
+PREAMBLE = 128  # bytes that mean nothing, before DICOM's mark
+INDEX = "DICOMDIR"  # lists the files of a disc, and is no image itself
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether it begins as a DICOM file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(PREAMBLE + 4)
+    except OSError:
+        return False
+    return start[PREAMBLE:] == b"DICM" and path.name.upper() != INDEX
+
+
+def volume_suffix(path: Path) -> str | None:
+    """The suffix of a volume format that `path` ends in."""
+    name = path.name.lower()
+    return next((suffix for suffix in VOLUMES if name.endswith(suffix)), None)

@@ -1,0 +1,93 @@
+"""Boxes, and the maps that a dense detector gives for them: heat at centres, and sizes.
+
+A box is a row `xmin ymin xmax ymax class`, in shares of the image's width and height, so that it
+means the same on every grid. Images have unequal numbers of boxes: rows of class -1 fill up.
+Source: Zhou, Wang & Kraehenbuehl 2019, arXiv:1904.07850 (CenterNet). Where we differ: the heat
+around a centre is as wide as the box in each direction, and sizes are meant for all sites near a
+centre, both as Liu et al. 2020, arXiv:1909.00700 (TTFNet); the grid may be that of the image, so
+that no offset is needed; and what is found twice is dropped by overlap, too.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+NO_BOX = -1  # the class of a row that only fills up
+MOST = 200  # boxes that are found on an image
+SPREAD = 0.09  # of a side: the deviation of the heat, alpha / 6 with TTFNet's alpha of 0.54
+SAME = 0.5  # overlap from which two boxes of a class are one
+
+
+def paint(
+    boxes: Float[Tensor, "n m 5"], k: int, grid: tuple[int, int], like: Tensor
+) -> tuple[Float[Tensor, "n k h w"], Float[Tensor, "n 2 h w"]]:
+    """The heat in [0, 1] of each class, 1 at a centre, and the size of the box that is nearest.
+
+    Sizes are 0 where no box is near. Both are on the device and in the type of `like`.
+    """
+    n, (h, w) = len(boxes), grid
+    heat, sizes = torch.zeros(n, k, h, w).to(like), torch.zeros(n, 2, h, w).to(like)
+    highest = torch.zeros(n, 1, h, w).to(like)
+    for row in boxes.to(like).unbind(1):
+        real = row[:, 4] != NO_BOX
+        if not real.any():
+            continue
+        own = F.one_hot(row[:, 4].long().clamp(min=0), k).to(like) * real[:, None].to(like)
+        sides = (row[:, 2:4] - row[:, :2])[:, :, None, None]
+        bell = _bell(row[:, 1], row[:, 3], h)[:, :, None] * _bell(row[:, 0], row[:, 2], w)[:, None]
+        bell = bell[:, None] * real[:, None, None, None].to(like)
+        heat = torch.maximum(heat, own[:, :, None, None] * bell)
+        sizes = torch.where(bell > highest, sides, sizes)
+        highest = torch.maximum(highest, bell)
+    return heat, sizes
+
+
+def find(
+    heat: Float[Tensor, "n k h w"], sizes: Float[Tensor, "n 2 h w"], least: float
+) -> Float[Tensor, "n d 6"]:
+    """The boxes at the peaks of the heat, best first: a box and its class, then its score.
+
+    A peak is not below its eight neighbours and has at least the heat `least`. Rows of class -1
+    fill up.
+    """
+    k, h, w = heat.shape[1:]
+    peaks = heat * (F.max_pool2d(heat, 3, stride=1, padding=1) == heat)
+    scores, place = peaks.flatten(1).topk(min(MOST, k * h * w))
+    label, site = place // (h * w), place % (h * w)
+    centre = torch.stack([(site % w + 0.5) / w, (site // w + 0.5) / h], -1)
+    half = sizes.flatten(2).gather(2, site[:, None].expand(-1, 2, -1)).mT / 2
+    corners = torch.cat([centre - half, centre + half], -1).clamp(0, 1)
+    kept = _first_of_same(corners, label) & (scores >= least)
+    label = torch.where(kept, label, NO_BOX)
+    found = torch.cat([corners, label[..., None].to(heat), scores[..., None]], -1)
+    order = (~kept).int().argsort(dim=1, stable=True)  # what is left, still best first
+    return found.gather(1, order[..., None].expand_as(found))
+
+
+def overlaps(
+    first: Float[Tensor, "*n d 4"], second: Float[Tensor, "*n m 4"]
+) -> Float[Tensor, "*n d m"]:
+    """Intersection over union of every box with every other."""
+    a, b = first[..., :, None, :], second[..., None, :, :]
+    sides = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
+    both = sides.prod(-1)
+    areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
+    return both / (areas - both).clamp(min=1e-12)
+
+
+def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Float[Tensor, "n s"]:
+    """A Gaussian along one axis, 1 at the cell that holds the middle."""
+    middle = ((low + high) / 2 * cells).floor().clamp(0, cells - 1)
+    deviation = ((high - low) * cells * SPREAD).clamp(min=0.5)
+    at = torch.arange(cells).to(low)
+    return torch.exp(-(((at - middle[:, None]) / deviation[:, None]) ** 2) / 2)
+
+
+def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tensor, "n d"]:
+    """Of boxes of a class that overlap by more than `SAME`, the best: they come best first."""
+    same = (overlaps(corners, corners) > SAME) & (label[:, :, None] == label[:, None])
+    kept = torch.ones_like(label, dtype=torch.bool)
+    for i in range(label.shape[1] - 1):
+        kept[:, i + 1 :] &= ~(same[:, i, i + 1 :] & kept[:, i : i + 1])
+    return kept

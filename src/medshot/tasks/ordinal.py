@@ -1,0 +1,70 @@
+"""One grade an image, out of k that have an order."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+from medshot.core.prediction import Prediction
+from medshot.core.predictor import Card
+from medshot.core.task import Task
+from medshot.tasks.classification import check_classes
+from medshot.tasks.grades import METRICS, median_grade
+
+
+class Ordinal(Task):
+    """Which of `n_outputs` + 1 grades an image has; targets are 0 ... n_outputs, in their order.
+
+    An output is a question: is the grade above 0, above 1, ...? So any learner of numbers learns
+    grades, and no distance between them is taken for known.
+
+    Source: Frank & Hall 2001, doi:10.1007/3-540-44795-4_13 (a grade as binary questions). Where we
+    differ: questions are learnt apart and can contradict each other (above 2, but not above 1), so
+    their probabilities are sorted, which never takes them further from the truth (Chernozhukov,
+    Fernandez-Val & Galichon 2010, doi:10.3982/ECTA7880); and the answer is the median grade, not
+    the most probable one.
+    """
+
+    kind = "ordinal"
+    metrics = METRICS
+
+    def check(self, target: Shaped[Tensor, "..."]) -> None:
+        """Every grade needs an example, and there must be at least two grades."""
+        check_classes(target, self.n_outputs + 1)
+
+    def loss(self, output: Float[Tensor, "n k"], target: Int[Tensor, "n"]) -> Float[Tensor, ""]:
+        """The logistic loss of each question, the mean over questions and images.
+
+        Source: the all-threshold loss of Rennie & Srebro 2005 ("Loss functions for preference
+        levels"), of which it is the mean and not the sum.
+        """
+        return F.binary_cross_entropy_with_logits(output, self._above(target).to(output))
+
+    def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
+        """A half where the grade is above 0, above 1, ..., minus a half where it is not."""
+        return self._above(target).to(like) - 0.5
+
+    def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n grades"]:
+        """The probability of each grade."""
+        above = output.sigmoid().sort(1, descending=True).values
+        return -F.pad(F.pad(above, (1, 0), value=1.0), (0, 1)).diff(dim=1)
+
+    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
+        """The median grade, and the probability of each."""
+        found = self.decode(output[None]).cpu().numpy()
+        label = card.labels[int(median_grade(found)[0])]
+        return Prediction(str(path), label, dict(zip(card.labels, found[0].tolist(), strict=True)))
+
+    def shows(self, target: Int[Tensor, "n"]) -> Bool[Tensor, "n grades"]:
+        """Which grade an image has."""
+        return target[:, None] == torch.arange(self.n_outputs + 1, device=target.device)
+
+    def chance(self, metric: str) -> float | None:
+        """Guesses agree with nothing; one grade for all finds one in so many."""
+        known = {"quadratic weighted kappa": 0.0, "balanced accuracy": 1 / (self.n_outputs + 1)}
+        return known.get(metric)
+
+    def _above(self, target: Int[Tensor, "n"]) -> Bool[Tensor, "n k"]:
+        return target[:, None] > torch.arange(self.n_outputs, device=target.device)

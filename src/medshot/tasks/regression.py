@@ -1,0 +1,86 @@
+"""Numbers for an image: a size, an age, a count."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from medshot.core.errors import DataError
+from medshot.core.prediction import NumberPrediction
+from medshot.core.predictor import Card
+from medshot.core.task import Task
+from medshot.tasks.closeness import METRICS
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """`n_outputs` numbers an image; targets are in the user's own unit.
+
+    Learners see them standardised: less `centre`, divided by `scale`, one of each a number. Both
+    are the support's, by `fitted`, and are saved with the predictor, whose answers `decode` brings
+    back into the unit. Where nothing is fitted they are 0 and 1.
+    """
+
+    kind = "regression"
+    logits = False
+    metrics = METRICS
+
+    centre: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    def fitted(self, target: Float[Tensor, "n k"]) -> "Regression":
+        """With the mean and deviation of these targets; 1 where they do not deviate."""
+        deviation = target.double().std(0, correction=0)
+        scale = torch.where(deviation > 0, deviation, 1.0)
+        return replace(
+            self, centre=tuple(target.double().mean(0).tolist()), scale=tuple(scale.tolist())
+        )
+
+    def check(self, target: Shaped[Tensor, "..."]) -> None:
+        """The targets are finite, and each of the numbers differs between images."""
+        if target.ndim != 2 or target.shape[1] != self.n_outputs or not target.is_floating_point():
+            raise DataError(
+                f"A target is {self.n_outputs} number(s) an image (floating point, of shape n "
+                f"{self.n_outputs}), not {target.dtype} of shape {tuple(target.shape)}."
+            )
+        if not target.isfinite().all():
+            raise DataError("A target is not finite (NaN or infinity): leave that image out.")
+        if len(target) < 2 or bool((target == target[:1]).all(0).any()):
+            raise DataError(
+                "The target is the same for all images of the support, so there is nothing to "
+                "learn. Add images with other values."
+            )
+
+    def loss(self, output: Float[Tensor, "n k"], target: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
+        """The mean squared error of standardised numbers."""
+        return F.mse_loss(output, self.encode(target, like=output))
+
+    def encode(self, target: Float[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
+        """Standardised by the support's mean and deviation."""
+        centre, scale = self._unit(target)
+        return ((target - centre) / scale).to(like)
+
+    def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        """In the unit of the targets."""
+        centre, scale = self._unit(output)
+        return output * scale + centre
+
+    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> NumberPrediction:
+        """The number, or each of them, under its name."""
+        values = self.decode(output[None].cpu().double())[0].tolist()
+        return NumberPrediction(str(path), dict(zip(card.labels, values, strict=True)))
+
+    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
+        """There are no classes: any image will do."""
+        return torch.ones(len(target), 1, dtype=torch.bool)
+
+    def chance(self, metric: str) -> float | None:
+        """The mean for every image explains nothing and orders nothing."""
+        return None if metric.endswith(")") else 0.0
+
+    def _unit(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        centre, scale = self.centre or (0.0,), self.scale or (1.0,)
+        return like.new_tensor(centre), like.new_tensor(scale)

@@ -1,0 +1,42 @@
+"""`medshot train --data phantoms`: a run on episodes that are drawn."""
+
+from pathlib import Path
+
+import pytest
+
+from app.conftest import Medshot
+from medshot.training.run import load_run
+
+FEW = ("--steps", "2", "--val-every", "2", "--val-episodes", "1", "--shot", "2", "--query", "1")
+TINY = ("--set", "encoder.size=32", "--set", "encoder.width=4")
+
+
+def test_phantoms_with_masks_and_with_labels_teach(medshot: Medshot, tmp_path: Path) -> None:
+    kinds = {"segmentation": (), "classification": ("--way", "2")}
+    for kind, more in kinds.items():
+        out = tmp_path / kind
+        words = ("prototypical", "--data", "phantoms", "--task", kind, "--out", out)
+        done = medshot("train", *words, *FEW, *TINY, *more)
+        assert done.status == 0, done.err
+        assert "Phantoms are drawn" in done.out
+        assert "meta-trained on phantoms for 2 steps" in done.out
+        about = load_run(out).about
+        assert about["train"]["seed"] != about["val"]["seed"]
+        assert about["train"]["size"] == 32
+        assert about["train"].get("masks", False) == (kind == "segmentation")
+
+
+def test_a_folder_of_that_name_is_read(
+    medshot: Medshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "phantoms").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ended = medshot("train", "prototypical", "--data", "phantoms", "--out", tmp_path / "run")
+    assert ended.refused("phantoms")
+    assert "Phantoms are drawn" not in ended.out
+
+
+def test_labelled_phantoms_in_one_channel_are_refused(medshot: Medshot, tmp_path: Path) -> None:
+    words = ("--data", "phantoms", "--out", tmp_path / "run", "--set", "encoder.channels=1")
+    assert medshot("train", "prototypical", *words).refused("have 3 channels")
+    assert not (tmp_path / "run").exists()
