@@ -11,6 +11,7 @@ from medshot.core.task import TASKS, Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet
+from medshot.nn.dncnn import DnCNN
 from medshot.tasks import Classification, Detection
 
 SIZE = 16
@@ -54,6 +55,20 @@ def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epis
         row, column = corner // (SIZE // 4) * 4, corner % (SIZE // 4) * 4
         few[torch.arange(n), row, column] = c
     return Episode(task, Examples(x[:shots], few[:shots]), Examples(x[shots:], y[shots:, 0]))
+
+
+def _waves(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
+    """The k first channels carry the sum of the others, each in a strength of its own.
+
+    What there is to meta-learn is, again, where to look.
+    """
+    k, n = task.n_outputs, shots + queries
+    wanted = torch.rand(n, k, 1, 1, generator=rng) * torch.rand(n, k, SIZE, SIZE, generator=rng)
+    other = torch.randn(n, 8 - k, SIZE, SIZE, generator=rng) / 4
+    strengths = torch.randn(1, k, 1, 1, generator=rng)
+    x = torch.cat([wanted + strengths * other.sum(1, keepdim=True), other], 1)
+    first, second = Examples(x[:shots], wanted[:shots]), Examples(x[shots:], wanted[shots:])
+    return Episode(task, first, second)
 
 
 def _directions(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
@@ -109,6 +124,7 @@ TARGETS = {"regression": _numbers, "ordinal": _grades, "multi-label": _findings}
 TOYS = {
     "classification": _top_rows,
     "detection": _squares,
+    "enhancement": _waves,
     "segmentation": _patches,
     **dict.fromkeys(TARGETS, _directions),
 }
@@ -122,11 +138,15 @@ def task_of(kind: str, classes: int = 3) -> Task:
 def encoder(task: Task) -> Encoder:
     """A small network for tasks of that kind."""
     small = {"size": SIZE, "width": 8, "depth": 2}
+    if task.from_image:
+        return DnCNN(channels=8, **small).eval()
     return UNet(channels=8, **small).eval() if task.on_grid else conv4()
 
 
 def matrix(task: Task) -> nn.Module:
     """An encoder for tasks of that kind that trains fast: one matrix."""
+    if task.from_image:
+        return ShownProjection(task.n_outputs)
     return SiteProjection() if task.on_grid else Projection()
 
 
@@ -154,6 +174,19 @@ class SiteProjection(nn.Conv2d):
     def __init__(self, inputs: int = 8, outputs: int = 16) -> None:
         super().__init__(inputs, outputs, 1)
         self.n_features = outputs
+
+
+class ShownProjection(nn.Module):
+    """The first channels of each pixel, and after them small sums of all: the grid is kept."""
+
+    def __init__(self, shown: int, inputs: int = 8, outputs: int = 2) -> None:
+        super().__init__()
+        self.shown, self.sums = shown, nn.Conv2d(inputs, outputs, 1, bias=False)
+        nn.init.normal_(self.sums.weight, std=0.05)
+        self.n_features = shown + outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x[:, : self.shown], self.sums(8 * x)], 1)
 
 
 class Smooth(nn.Sequential):
@@ -200,18 +233,25 @@ def accuracy(predictor: Predictor, query: Examples) -> float:
 
 
 def score(task: Task, predictor: Predictor, query: Examples) -> float:
-    """The accuracy where there are classes, else the leading metric."""
+    """The accuracy where there are classes, of images the part of the error that is gone, else
+    the leading metric."""
     if has_classes(task):
         return accuracy(predictor, query)
+    if task.from_image:
+        given = query.x[:, : task.n_outputs]
+        left, error = ((found - query.y).abs().mean() for found in (predictor(query.x), given))
+        return 1 - (left / error).item()
     decoded = task.decode(predictor(query.x)).detach().double().numpy()
     return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
 
 
 def chance(task: Task) -> float | None:
-    """What `score` is for somebody who guesses."""
+    """What `score` is for somebody who guesses, or leaves images as they are."""
+    if task.from_image:
+        return 0.0
     return 1 / task.n_outputs if has_classes(task) else task.chance(task.leading)
 
 
 def has_classes(task: Task) -> bool:
     """Whether a target is a class number, of an image or of a site."""
-    return task.kind not in TARGETS
+    return not task.from_image and task.kind not in TARGETS

@@ -8,7 +8,12 @@ if TYPE_CHECKING:
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.parts import part
-    from medshot.core.prediction import BoxPrediction, MaskPrediction, Prediction
+    from medshot.core.prediction import (
+        BoxPrediction,
+        ImagePrediction,
+        MaskPrediction,
+        Prediction,
+    )
     from medshot.core.predictor import Predictor
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
+    from medshot.tasks.enhancement import Enhancement
     from medshot.tasks.multi_label import MultiLabel
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
@@ -42,10 +48,12 @@ _HOME = {
     "Dataset": "medshot.data.dataset",
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
+    "Enhancement": "medshot.tasks.enhancement",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
     "ImageEpisodes": "medshot.data.sample_images",
+    "ImagePrediction": "medshot.core.prediction",
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
@@ -81,10 +89,12 @@ __all__ = [
     "Dataset",
     "Detection",
     "Encoder",
+    "Enhancement",
     "Episode",
     "EpisodeSampler",
     "Examples",
     "ImageEpisodes",
+    "ImagePrediction",
     "Learner",
     "MaskPrediction",
     "MedshotError",

@@ -52,5 +52,7 @@ def test_a_frozen_predictor_exports(case):
     if learner.transductive:
         pytest.skip("transductive: to be measured, not to be deployed")
     frozen = learner.adapt(ep.support, ep.task).freeze()
+    if not frozen.exportable:
+        pytest.skip("runs code that no graph holds, and says so")
     exported = torch.export.export(frozen, (ep.query.x,)).module()
     torch.testing.assert_close(exported(ep.query.x), frozen(ep.query.x), atol=1e-5, rtol=1e-5)

@@ -43,3 +43,13 @@ def test_a_constant_image_has_neither_slope_nor_curvature() -> None:
 def test_scales_that_cannot_be_are_refused(scales: list[float]) -> None:
     with pytest.raises(ConfigError, match="above 0"):
         encoder("filters", scales=scales)
+
+
+def test_a_pixel_has_the_features_that_it_has_in_a_larger_image():
+    x = torch.rand(1, 1, 60, 70)
+    filters = encoder("filters", channels=1, size=16, scales=(1.0, 2.0), scaling="unit")
+    inner = filters(x[:, :, 10:50, 10:50])[:, :, 8:-8, 8:-8]
+    torch.testing.assert_close(inner, filters(x)[:, :, 18:42, 18:42])
+    assert filters.begins_with_image
+    assert torch.equal(filters(x)[:, :1], x)
+    assert not encoder("filters").begins_with_image

@@ -65,7 +65,7 @@ def planned(
 
 
 def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, linear ones on its encoder and on pixels (filters).
+    """The learner and, on the same episodes, the kind's linear one on its encoder and its baseline.
 
     `given` is what was typed for the learner: of a run, what it learnt from is refused.
     """

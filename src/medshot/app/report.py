@@ -21,10 +21,6 @@ from medshot.select import Auto
 
 AUTO = "auto"
 FEW = 30
-NO_DOUBT = (
-    "The predictor gives an answer to every image, also to one unlike all that it learnt from, and "
-    "its probabilities, where it gives any, are not calibrated."
-)
 
 
 def adapted(
@@ -47,7 +43,7 @@ def adapted(
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*warnings, NO_DOUBT),
+        warnings=(*warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen), command),
         **(_measured(dataset, judged) if judged else {}),
     )
@@ -64,7 +60,7 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
-    """The learner and the baseline (a linear probe on raw pixels or on filters), out of fold."""
+    """The learner and the kind's simple baseline, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
     probe = kind_called(dataset.kind).baseline(**form)
     name = AUTO if isinstance(learner, Auto) else describe(learner)

@@ -101,6 +101,13 @@ class Learner(nn.Module, ABC):
                 f"{task.kind} asks for: take encoder={other!r}."
             )
 
+        if task.from_image and not getattr(self.encoder, "begins_with_image", True):
+            raise TaskError(
+                f"The features of {type(self.encoder).__name__} do not begin with the image, from "
+                f"which {task.kind} starts: take encoder='dncnn', or 'filters' with "
+                "scaling='unit'."
+            )
+
     def _checked(self, support: Examples, task: Task) -> Predictor:
         self.check(task)
         task.check(support.y)

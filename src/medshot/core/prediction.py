@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 
 
@@ -19,6 +19,14 @@ class Prediction:
     def confidence(self) -> float:
         """The probability of the label given."""
         return self.probabilities[self.label]
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePrediction:
+    """The image in its file made better: upright, of its channels, type and range."""
+
+    path: str
+    pixels: Shaped[ndarray, "h w c"]
 
 
 @dataclass(frozen=True, eq=False)

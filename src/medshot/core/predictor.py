@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+from numpy import ndarray
 from torch import Tensor, nn
 
 from medshot.core.errors import SaveError
@@ -35,6 +36,15 @@ class Preprocessing(Protocol):
 
     def grid(self, path: Path) -> tuple[int, ...]:
         """The (depth,) height and width of what is in the file."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Preprocessing, Protocol):
+    """Also makes, of values in [0, 1], pixels like those of the file that was read."""
+
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
+        """`values` with the channels, the type and the range of the image in `path`."""
         ...
 
 
@@ -68,6 +78,7 @@ class Predictor(nn.Module):
 
     card: Card | None = None
     transductive = False  # True: an answer depends on which other images are in the batch
+    exportable = True  # False: it runs code that no graph of tensor operations holds
 
     def freeze(self) -> "Predictor":
         """A copy that stands alone: no graph, nothing shared with the learner, eval mode.
@@ -100,7 +111,7 @@ class Predictor(nn.Module):
         card = self.known_card()
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         with eval_mode(self):
-            return card.task.answer(self.answer_all(x[None])[0], Path(images), card)
+            return card.task.answer(card.task.ask(self.answer_all, x), Path(images), card)
 
     def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """`self(x)`, a few images at a time: what fits in a processor's cache is done sooner.

@@ -108,9 +108,8 @@ def model_card(about: dict[str, Any]) -> str:
 Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
 Licence of the data: {notes}
 
-An answer is given for every image, also for one unlike all of the support: nothing here
-says "I do not know". How well it does on images like yours is in the report made beside it, if
-any; probabilities are not calibrated.
+{task_of(**about["task"]).caution} How well it does on images like yours is in the report made
+beside it, if any.
 
     medshot predict THIS_FOLDER IMAGES --out ANSWERS
 

@@ -36,7 +36,12 @@ class Task(ABC):
     n_outputs: int
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
+    from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
+    caution: ClassVar[str] = (  # what whoever uses a predictor has to know
+        "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
+        "and its probabilities, where it gives any, are not calibrated."
+    )
     metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -75,6 +80,16 @@ class Task(ABC):
     @abstractmethod
     def decode(self, output: Tensor) -> Tensor:
         """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
+
+    def first_head(self, n_features: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `f k` and bias `k` of a linear head that has learnt nothing: all zero."""
+        return torch.zeros(n_features, self.n_outputs).to(like), torch.zeros(self.n_outputs).to(
+            like
+        )
+
+    def ask(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """What `predictor` says of one image `c *s`."""
+        return predictor(x[None])[0]
 
     def fitted(self, target: Tensor) -> "Task":
         """This task, knowing what a support's targets say of it: the scale of numbers, say.

@@ -62,11 +62,22 @@ def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype == np.uint8:
         return pixels
+    low, high = window_of(pixels)
+    values = pixels.astype(np.float64)
+    return (255 * ((values - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
+
+
+def window_of(pixels: Shaped[ndarray, "h w c"]) -> tuple[float, float]:
+    """The values that become black and white: all that there are, where an image has 8 bits."""
+    if pixels.dtype == bool:
+        return 0.0, 1.0
+    if pixels.dtype == np.uint8:
+        return 0.0, 255.0
     values = pixels.astype(np.float64)
     low, high = np.percentile(values, WINDOW)
     if low == high:  # all but a few pixels are equal: keep those few
         low, high = values.min(), values.max()
-    return (255 * ((values - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
+    return float(low), float(high)
 
 
 def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:

@@ -27,6 +27,7 @@ class Row:
     split: str = ""
     line: int = 0  # in labels.csv; 0 for class folders
     mask: Path | None = None
+    clean: Path | None = None  # the image that is wanted in place of this one
 
 
 def columns_of(table: Path) -> list[str]:

@@ -12,8 +12,16 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation
+from medshot.nn.heads import Linear
+from medshot.tasks import (
+    Classification,
+    Detection,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 
 @register("finetune")
@@ -27,7 +35,15 @@ class FineTune(Learner):
     steps this is the network that one would train from scratch.
     """
 
-    supports = (Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation)
+    supports = (
+        Classification,
+        Detection,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "Chen et al. 2019, arXiv:1904.04232"
     trainable = False
     adapts_encoder = True
@@ -44,7 +60,7 @@ class FineTune(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Descend on the support's loss."""
         body = copy.deepcopy(self.encoder).eval()
-        weight, bias = zero_head(n_features(body), task.n_outputs, like=support.x)
+        weight, bias = task.first_head(n_features(body), like=support.x)
         moving = [*body.parameters(), weight, bias]
         predictor = Linear(body, weight, bias)
         with torch.enable_grad():

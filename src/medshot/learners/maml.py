@@ -20,7 +20,14 @@ from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.features import on_grid, sites
 from medshot.nn.heads import Linear, zero_head
-from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
+from medshot.tasks import (
+    Classification,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 
 @register("maml")
@@ -40,7 +47,14 @@ class MAML(Learner):
     `steps` (see `medshot.inner.remat`).
     """
 
-    supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
+    supports = (
+        Classification,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "Finn et al. 2017, arXiv:1703.03400"
     vectorises = True
     adapts_encoder = True
@@ -103,7 +117,7 @@ class MAML(Learner):
     def start(self, x: Tensor, task: Task) -> Params:
         """The parameters before the first step, for images like `x`."""
         if self.head is None:
-            weight, bias = zero_head(n_features(self.encoder), task.n_outputs, like=x)
+            weight, bias = task.first_head(n_features(self.encoder), like=x)
         else:
             weight, bias = self.head.weight.T, self.head.bias
         body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}

@@ -30,6 +30,8 @@ class Encoder(nn.Module):
     transductive: bool = False
     keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, a row for every pixel
     dims: ClassVar[int] = 2  # spatial axes
+    any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of learning
+    begins_with_image: bool = False  # True: the first features of a pixel are its own channels
     source: ClassVar[str] = ""
 
     def __init__(self, channels: int, size: int | None, scaling: str) -> None:
@@ -53,7 +55,8 @@ class Encoder(nn.Module):
 
     def check_form(self, x: Tensor) -> None:
         """Raise `ShapeError` if these are not images, or volumes, of the form that it takes."""
-        sides = x.shape[2:] if self.size is None else (self.size,) * self.dims
+        free = self.size is None or self.any_size
+        sides = x.shape[2:] if free else (self.size,) * self.dims
         if x.ndim == 2 + self.dims and x.shape[1:] == (self.channels, *sides):
             return
         shape = " x ".join(map(str, x.shape[1:]))

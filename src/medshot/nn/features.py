@@ -58,23 +58,29 @@ def on_grid(
 
 
 def labelled_sites(
-    z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n *grid"]
-) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m *k"]]:
+    z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n ..."]
+) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m ..."]]:
     """Rows of features with a target each; sites that nobody has labelled (-1) are left out.
 
     The target of a whole image may be a row itself.
+
+    Where targets are images, `n k *t`, a row of k numbers each.
 
     Raises:
         ShapeError: the features are on another grid than the labels.
     """
     if z.ndim == 2 and y.ndim <= 2:
         return z, y
-    if z.shape[2:] != y.shape[1:]:
+    images = y.is_floating_point() and y.ndim == z.ndim
+    grid = y.shape[2:] if images else y.shape[1:]
+    if z.shape[2:] != grid:
         raise ShapeError(
             f"The encoder gives features on a grid of {_sides(z.shape[2:])}, and the labels are on "
-            f"one of {_sides(y.shape[1:])}. For masks, take an encoder that keeps the grid "
+            f"one of {_sides(grid)}. For masks, take an encoder that keeps the grid "
             '(encoder="unet"); for labels of whole images, one that does not ("conv4").'
         )
+    if images:
+        return sites(z), sites(y)
     rows, labels = sites(z), y.flatten()
     known = labels >= 0
     return rows[known], labels[known]

@@ -24,6 +24,7 @@ class Filters(Encoder):
 
     source = "Berg et al. 2019, doi:10.1038/s41592-019-0582-9"
     keeps_grid = True
+    any_size = True
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Filters(Encoder):
         if not scales or min(scales) <= 0:
             raise ConfigError(f"scales={list(scales)}: one or more numbers of pixels above 0.")
         self.scales = tuple(scales)
+        self.begins_with_image = scaling == "unit"
         self.n_features = channels * (1 + 5 * len(self.scales))
         for i, scale in enumerate(self.scales):
             self.register_buffer(f"kernels_{i}", derivatives(scale))

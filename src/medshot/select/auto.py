@@ -13,7 +13,15 @@ from medshot.core.task import Task
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation
+from medshot.tasks import (
+    Classification,
+    Detection,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -30,7 +38,15 @@ class Auto(Learner):
     `folds` choose faster.
     """
 
-    supports = (Classification, Detection, MultiLabel, Ordinal, Regression, Segmentation)
+    supports = (
+        Classification,
+        Detection,
+        Enhancement,
+        MultiLabel,
+        Ordinal,
+        Regression,
+        Segmentation,
+    )
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False

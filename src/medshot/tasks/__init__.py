@@ -3,6 +3,7 @@
 from medshot.tasks.classification import Classification as Classification
 from medshot.tasks.classification import one_hot as one_hot
 from medshot.tasks.detection import Detection as Detection
+from medshot.tasks.enhancement import Enhancement as Enhancement
 from medshot.tasks.multi_label import MultiLabel as MultiLabel
 from medshot.tasks.ordinal import Ordinal as Ordinal
 from medshot.tasks.regression import Regression as Regression

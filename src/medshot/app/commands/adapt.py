@@ -15,11 +15,14 @@ def adapt(
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
         None,
-        help="classification, detection, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks and boxes unet"
+        None,
+        help="For a learner by name.",
+        show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:
@@ -27,7 +30,8 @@ def adapt(
 
     `auto` tries three simple learners on two encoders and keeps what predicts your own images
     best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
-    classifier of pixels and a U-Net, which takes minutes. A run of `medshot train` brings what it
+    classifier of pixels and a U-Net, for images as they should look (a column `target` that names
+    files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
     learnt from other data.
 
     Examples:

@@ -26,7 +26,8 @@ def evaluate(
     data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
     task: str | None = typer.Option(
         None,
-        help="classification, detection, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
         show_default="as labels.csv says",
     ),
     json_file: Path | None = typer.Option(

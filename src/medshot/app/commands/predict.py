@@ -1,4 +1,4 @@
-"""`medshot predict`: answers for new images, as a table; for masks, a folder of them."""
+"""`medshot predict`: answers for new images, as a table; for masks and images, a folder."""
 
 from pathlib import Path
 
@@ -9,13 +9,15 @@ def predict(
     model: Path = typer.Argument(help="A folder that `medshot adapt` made."),
     images: list[Path] = typer.Argument(help="Files of images (or volumes), or folders of them."),
     out: Path = typer.Option(
-        help="The CSV file to write (for masks, the folder); it must not exist."
+        help="The CSV file to write (for masks and images, the folder); it must not exist."
     ),
 ) -> None:
     """Write path, prediction, confidence and a probability a class for each image.
 
     A model for masks writes a PNG for each image, of its size, with a class number a pixel (for a
     volume NIfTI, on its grid), and a table beside them with the share that each class has.
+
+    A model for enhancement writes an image for each image, of its size, channels and depth.
 
     A file that cannot be read does not stop the others: its row is left empty, the reason is
     printed, and the command ends with status 1. Predictions that a spreadsheet would run as a

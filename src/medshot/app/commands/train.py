@@ -18,7 +18,8 @@ def train(
     out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
     task: str | None = typer.Option(
         None,
-        help="classification, detection, multi-label, ordinal, regression, segmentation.",
+        help="classification, detection, enhancement, multi-label, ordinal, regression, "
+        "segmentation.",
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(

@@ -11,15 +11,16 @@ SAID = 3  # images that are there twice, by name
 def once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
     """Where the images are that are not there already, their contents, and what was left out.
 
-    One image with two masks (of two readers, say) is one image: the first is kept.
+    One image with two masks (of two readers, say) or targets is one image: the first is kept.
     """
     first: dict[str, tuple[int, str]] = {}
     twice = []
     for i, row in enumerate(rows):
-        image, mask = digest(row.path), digest(row.mask) if row.mask else ""
+        beside = row.mask or row.clean
+        image, mask = digest(row.path), digest(beside) if beside else ""
         other, same = first.setdefault(image, (i, mask))
         if other != i:
-            but = "" if mask == same else ", with another mask"
+            but = "" if mask == same else f", with another {'mask' if row.mask else 'target'}"
             twice.append(f"{row.path.name} is the same image as {rows[other].path.name}{but}")
     kept, masks = zip(*first.values(), strict=True)
     digests = [image + mask for image, mask in zip(first, masks, strict=True)]

@@ -1,6 +1,7 @@
 """One self-contained HTML page that says what was learnt and how well it does."""
 
 from medshot.evaluation.report.content import (
+    ImageExample,
     MaskExample,
     Pixels,
     Prediction,
@@ -26,6 +27,7 @@ __all__ = [
     "Confusion",
     "Difference",
     "Estimate",
+    "ImageExample",
     "MaskExample",
     "MetricRow",
     "MetricsTable",

@@ -84,6 +84,19 @@ class MaskExample:
     """What the score is."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageExample:
+    """One test image ``c h w`` uint8, the answer, and what was wanted."""
+
+    pixels: Pixels
+    answer: Pixels
+    wanted: Pixels
+    scores: Mapping[str, tuple[float, float]]
+    """Of the answer and, after it, of the image as it was, by metric."""
+    patient: str | None = None
+    name: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """How the scores were measured; query is the number of test images of each class."""
@@ -130,6 +143,7 @@ class Report:
     examples: tuple[Prediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
     masks_title: str = "Example masks"
+    enhanced: tuple[ImageExample, ...] = ()
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""
     protocol: Protocol | None = None

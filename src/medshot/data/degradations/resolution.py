@@ -1,0 +1,37 @@
+"""Detail that is lost: fewer pixels, or a blur."""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from PIL import Image as Pillow
+from scipy.ndimage import gaussian_filter
+
+Image = Float[ndarray, "d h w"]
+
+
+def coarse(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """2, 3 or 4 times fewer pixels a side, each the mean of those that it stands for.
+
+    They are enlarged again by bicubic interpolation, so that the grid stays.
+    """
+    del rng
+    height, width = image.shape[1:]
+    factor = 2 + round(2 * strength)
+    small = (max(1, width // factor), max(1, height // factor))
+    return np.stack([_resized(plane, small, (width, height)) for plane in image])
+
+
+def blur(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """A Gaussian of up to 2 pixels."""
+    del rng
+    return gaussian_filter(image, (0, 2 * strength, 2 * strength))
+
+
+def _resized(
+    plane: Float[ndarray, "h w"], small: tuple[int, int], large: tuple[int, int]
+) -> Float[ndarray, "h w"]:
+    mean = Pillow.fromarray(plane.astype(np.float32)).resize(small, Pillow.Resampling.BOX)
+    return np.asarray(mean.resize(large, Pillow.Resampling.BICUBIC), np.float64)
+
+
+KINDS = {"coarse": coarse, "blur": blur}

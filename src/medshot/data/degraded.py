@@ -1,0 +1,95 @@
+"""Endless episodes of enhancement: each has one thing wrong with all its images."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError, unknown
+from medshot.data.degradations import DEGRADATIONS, degraded
+from medshot.data.enhanced import Enhanced
+from medshot.data.native import eight_bits
+from medshot.data.preprocess import unit
+from medshot.data.sample_images import ImageEpisodes
+
+WEAKEST = 0.3
+
+
+class DegradedEpisodes:
+    """Episode i takes images of one of `datasets`, crops them, and degrades them all alike.
+
+    What is wrong is the task: one of `kinds`, in a strength from 0.3 to 1, drawn for each episode.
+    Support and query are of other patients. Source: that one network is meta-trained on many
+    degradations, to be adapted to one that it has not seen, is the setting of Soh, Cho & Cho 2020,
+    arXiv:2002.12213 (MZSR), who do so for the blur of super-resolution.
+
+    Raises:
+        ConfigError: an unknown kind, no data set, or crops larger than the images.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Enhanced],
+        *,
+        shot: int,
+        query: int,
+        size: int = 64,
+        kinds: Sequence[str] = tuple(DEGRADATIONS),
+        seed: int = 0,
+    ) -> None:
+        for kind in kinds:
+            if kind not in DEGRADATIONS:
+                raise unknown(kind, DEGRADATIONS, kind="degradation")
+        if not datasets or not kinds:
+            raise ConfigError("Give at least one data set, and at least one kind of degradation.")
+        smallest = min(dataset.y.shape[-1] for dataset in datasets)
+        if size > smallest:
+            raise ConfigError(f"Crops of {size} pixels out of images of {smallest}: take less.")
+        drawn = {"shot": shot, "query": query, "seed": seed}
+        self.sources = [ImageEpisodes(dataset, **drawn) for dataset in datasets]
+        self.size, self.kinds, self.seed = size, tuple(kinds), seed
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`: drawn, cropped and degraded."""
+        rng = np.random.default_rng([self.seed, i, 5])
+        source = self.sources[rng.integers(len(self.sources))]
+        kind = self.kinds[rng.integers(len(self.kinds))]
+        strength = float(rng.uniform(WEAKEST, 1))
+        data = source.dataset
+        support, query = (self._made(data, at, kind, strength, rng) for at in source.draw(i))
+        return Episode(data.task(), support, query)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that, with the data, determines the episodes."""
+        about = {"degraded": list(self.kinds), "size": self.size, "seed": self.seed}
+        return about | {"sources": [source.describe() for source in self.sources]}
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of what determines the first `episodes` episodes."""
+        said = json.dumps([self.describe(), episodes], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    def _made(
+        self,
+        data: Any,
+        index: Int[ndarray, "n"],
+        kind: str,
+        strength: float,
+        rng: np.random.Generator,
+    ) -> Examples:
+        """The images at `index`: a crop of each, and the same with its fault."""
+        images, side = data.y[torch.from_numpy(index)].numpy(), data.y.shape[-1]
+        corners = rng.integers(0, side - self.size + 1, (len(index), 2))
+        crops = [
+            image[:, t : t + self.size, x : x + self.size]
+            for image, (t, x) in zip(images, corners, strict=True)
+        ]
+        faulty = [eight_bits(degraded(crop / 255, kind, strength, rng)) for crop in crops]
+        x, y = (unit(torch.from_numpy(np.stack(part))) for part in (faulty, crops))
+        return Examples(x, y, data.groups[torch.from_numpy(index)])

@@ -1,0 +1,32 @@
+"""Identity: does nothing. What every enhancement has to be better than."""
+
+from torch import nn
+
+from medshot.core.episode import Examples
+from medshot.core.learner import Learner
+from medshot.core.task import Task
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear
+from medshot.tasks import Enhancement
+
+
+@register("identity")
+class Identity(Learner):
+    """Gives the image back. For a small image of a large target that is bicubic interpolation.
+
+    Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, for the interpolation.
+    """
+
+    supports = (Enhancement,)
+    source = "Keys 1981, doi:10.1109/TASSP.1981.1163711"
+    trainable = False
+    exact = False
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def learn(self, support: Examples, task: Task) -> Linear:
+        """Nothing is learnt."""
+        z = self.encoder(support.x[:1])
+        return Linear(self.encoder, *task.first_head(z.shape[1], like=z))
