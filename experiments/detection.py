@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -149,8 +150,9 @@ def table(found: dict[str, Any]) -> str:
             seconds = f"{np.mean([row['cpu_seconds'] for row in own]):.0f}"
             lines.append(f"| {learner}, {encoder_name} | {' | '.join(cells)} | {seconds} |")
         lines.append("")
-    episodes = len({row["episode"] for row in rows})
-    about = f"{episodes} episodes; {found['hardware']}; commit `{found['commit']}`."
+    measured = Counter((row["set"], row["shot"], row["learner"]) for row in rows).values()
+    episodes = " to ".join(map(str, sorted({min(measured), max(measured)})))
+    about = f"{episodes} episodes a cell; {found['hardware']}; commit `{found['commit']}`."
     return "\n".join([*lines, about]) + "\n"
 
 

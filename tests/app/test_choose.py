@@ -1,5 +1,7 @@
 """From a name, a run's folder and `--set` to a learner."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,12 @@ def test_what_cannot_be_is_said_before_any_work(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         named_learner(name, encoder, given)
+
+
+def test_every_encoder_can_be_named_by_who_has_imported_none() -> None:
+    code = "from medshot.app.choose import named_learner; named_learner('blob', 'intensities', [])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_whole_numbers_are_numbers() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.kinds import kind_called
+from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import PARTS, names, options_of
@@ -123,6 +124,7 @@ def options_text(cls: type[Learner]) -> str:
 
 
 def _encoder(name: str, options: Mapping[str, Any], form: Mapping[str, Any]) -> Encoder:
+    import_files("medshot.nn")
     if f"encoder/{name}" not in PARTS:
         raise unknown(name, names("encoder"), kind="encoder")
     cls = PARTS[f"encoder/{name}"]

@@ -19,7 +19,7 @@ def support_of_boxes(dataset: Dataset) -> r.Support:
     """The first images with their boxes, and how many there are."""
     shown = range(min(SHOWN_SUPPORT, len(dataset)))
     pictures = [(i, _drawn(dataset, i, dataset.y[i].numpy()), "With their boxes") for i in shown]
-    return support_showing(dataset, pictures)
+    return support_showing(dataset, pictures, goal=f"to find {', '.join(dataset.labels)}")
 
 
 def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
