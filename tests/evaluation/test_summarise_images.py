@@ -41,4 +41,4 @@ def test_the_support_is_shown_in_pairs(dataset):
         "As they are": 6,
         "As they should look": 6,
     }
-    assert "targets" in found.learnt
+    assert "targets" in found.goal

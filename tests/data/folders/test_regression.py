@@ -25,7 +25,7 @@ def test_a_column_of_numbers_is_found_and_read(table: Write):
     ("lines", "columns", "kind"),
     [
         (("a.png,3", "b.png,x"), "path,target", "regression"),
-        (("a.png,b.png",), "path,target", "classification"),
+        (("a.png,b.png",), "path,target", "enhancement"),
         (("a.png,3,x",), "path,target,label", "classification"),
     ],
 )
