@@ -11,7 +11,7 @@ import toys
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.learners import build, learners
-from medshot.tasks import Classification, Segmentation
+from medshot.tasks import Classification, Enhancement, Segmentation
 
 STEP = 1e-5
 TRIED = 5  # entries of a parameter
@@ -38,7 +38,7 @@ def test_a_first_order_gradient_is_not_so_that_this_test_can_fail():
 
 
 def _both_ways(learner: Learner) -> tuple[dict, dict]:
-    episode = _episode() if Classification in learner.supports else _masks()
+    episode = _asked_of(learner)
     rng = torch.Generator().manual_seed(0)
     learner.train().meta_loss(episode).backward()
     backward, differences = {}, {}
@@ -69,6 +69,20 @@ def _episode() -> Episode:
         Examples(torch.rand(n, 1, 2, 2, dtype=torch.float64), torch.arange(n) % 3) for n in (6, 9)
     )
     return Episode(Classification(3), support, query)
+
+
+def _asked_of(learner: Learner) -> Episode:
+    if Classification in learner.supports:
+        return _episode()
+    return _masks() if Segmentation in learner.supports else _pairs()
+
+
+def _pairs() -> Episode:
+    """Images and what they should have been."""
+    support, query = (
+        Examples(*(torch.rand(2, 1, 8, 8, dtype=torch.float64) for _ in range(2))) for _ in range(2)
+    )
+    return Episode(Enhancement(1), support, query)
 
 
 def _masks() -> Episode:
