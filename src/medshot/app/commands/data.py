@@ -16,7 +16,7 @@ def data() -> None:
 @app.command()
 def check(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, or labels.csv with path,label or path,mask."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
     task: str | None = typer.Option(
         None, help="classification, segmentation, ...", show_default="as labels.csv says"

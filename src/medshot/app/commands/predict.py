@@ -19,7 +19,8 @@ def predict(
 
     A model for enhancement writes an image for each image, of its size, channels and depth.
 
-    A file that cannot be read does not stop the others: its row is left empty, the reason is
+    A path that does not exist stops it before anything is done. A file that
+    cannot be read does not stop the others: its row is left empty, the reason is
     printed, and the command ends with status 1. Predictions that a spreadsheet would run as a
     formula get an apostrophe before them.
 
