@@ -79,7 +79,7 @@ def _cell(row: dict[str, str] | None, best: float) -> str:
     mean, half = float(row["mean"]), (float(row["high"]) - float(row["low"])) / 2
     shown = f"{100 * mean:.1f}"
     shown = f"**{shown}**" if mean == best else shown
-    mm = f", {row['mm']} mm" if row["mm"] else ""
+    mm = f", {row['mm']} mm" if row["mm"] not in ("", "nan") else ""
     return f"{shown} ± {100 * half:.1f}{mm} ({float(row['seconds']):.1f})"
 
 
