@@ -175,6 +175,8 @@ def _staging(folder: Path) -> Path:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if not path.parent.is_dir():
+        raise SaveError(f"There is no folder {path.parent}. Name one that `medshot adapt` made.")
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
