@@ -13,15 +13,7 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear
-from medshot.tasks import (
-    Classification,
-    Detection,
-    Enhancement,
-    MultiLabel,
-    Ordinal,
-    Regression,
-    Segmentation,
-)
+from medshot.tasks import EVERY
 
 
 @register("finetune")
@@ -35,15 +27,7 @@ class FineTune(Learner):
     steps this is the network that one would train from scratch.
     """
 
-    supports = (
-        Classification,
-        Detection,
-        Enhancement,
-        MultiLabel,
-        Ordinal,
-        Regression,
-        Segmentation,
-    )
+    supports = EVERY
     source = "Chen et al. 2019, arXiv:1904.04232"
     trainable = False
     adapts_encoder = True

@@ -13,15 +13,7 @@ from medshot.core.task import Task
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
-from medshot.tasks import (
-    Classification,
-    Detection,
-    Enhancement,
-    MultiLabel,
-    Ordinal,
-    Regression,
-    Segmentation,
-)
+from medshot.tasks import EVERY
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 
@@ -38,15 +30,7 @@ class Auto(Learner):
     `folds` choose faster.
     """
 
-    supports = (
-        Classification,
-        Detection,
-        Enhancement,
-        MultiLabel,
-        Ordinal,
-        Regression,
-        Segmentation,
-    )
+    supports = EVERY
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False

@@ -8,3 +8,13 @@ from medshot.tasks.multi_label import MultiLabel as MultiLabel
 from medshot.tasks.ordinal import Ordinal as Ordinal
 from medshot.tasks.regression import Regression as Regression
 from medshot.tasks.segmentation import Segmentation as Segmentation
+
+EVERY = (  # what a learner does that asks a task for its loss alone
+    Classification,
+    Detection,
+    Enhancement,
+    MultiLabel,
+    Ordinal,
+    Regression,
+    Segmentation,
+)

@@ -50,7 +50,7 @@ def _stacked(path: Path) -> Volume:
         found = image.get_volume(dtype=np.float32, apply_real_world_transform=False)
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
     return volume(found.array.transpose(2, 1, 0), affine, path, window_of(image))

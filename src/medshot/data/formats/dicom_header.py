@@ -51,7 +51,7 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
                 np.asarray(value, dtype=np.float64)
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # values are parsed by whatever their type says
         raise damaged(path, error) from None
     return found
 

@@ -26,13 +26,13 @@ def decoded(path: Path) -> tuple[Dataset, Shaped[ndarray, "..."]]:
     """
     try:
         found = pydicom.dcmread(path)
-    except Exception as error:
+    except Exception as error:  # on damaged bytes, pydicom raises whatever it falls over
         raise damaged(path, error) from None
     if not any(tag in found for tag in PIXELS):
         raise refusal(path, "it is cut off before its pixels", EXPORT).error()
     try:
         return found, pixel_array(found)
-    except Exception as error:
+    except Exception as error:  # and so does each of its decoders
         if isinstance(error, NotImplementedError) or "missing dependencies" in str(error):
             syntax = found.file_meta.TransferSyntaxUID
             name = syntax.name if syntax.name != syntax else "no known transfer syntax"

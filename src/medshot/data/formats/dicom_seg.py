@@ -82,7 +82,7 @@ def read_seg(path: Path, like: Volume) -> Volume:
         mask = _placed(mask, like)
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
     return volume(mask.array.transpose(2, 1, 0), affine, path)
