@@ -55,6 +55,15 @@ def test_a_card_made_by_hand_is_enough(tmp_path):
     assert "was not recorded" in (tmp_path / "saved" / "README.md").read_text()
 
 
+def test_what_was_done_since_is_kept_in_order_and_said(tmp_path):
+    card = toys.card().after("finetune", what="lora", rank=4).after("prune", share=0.5)
+    head = Linear(toys.conv4(), torch.rand(8, 2), torch.rand(2)).with_card(card)
+    loaded = load_predictor(head.save(tmp_path / "saved"))
+    assert loaded.card == card
+    said = (tmp_path / "saved" / "README.md").read_text()
+    assert said.index("1. Then: finetune, what lora, rank 4.") < said.index("2. Then: prune")
+
+
 def test_the_type_of_the_weights_is_kept(predictor, tmp_path):
     loaded = load_predictor(predictor.double().save(tmp_path / "saved"))
     x = toys.images().double()

@@ -7,7 +7,7 @@ registered as buffers, so `.to(device)` and `state_dict()` work.
 import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -57,6 +57,11 @@ class Card:
     preprocessing: Preprocessing
     data: dict[str, Any]  # name, images a class, patients, hash, licence notes
     learner: dict[str, Any] = field(default_factory=dict)  # recipe and where its weights are from
+    stages: tuple[dict[str, Any], ...] = ()  # what was done to the predictor since, in order
+
+    def after(self, stage: str, **settings: Any) -> "Card":
+        """This card after a further stage, which `settings` (plain values) describe."""
+        return replace(self, stages=(*self.stages, {"stage": stage, **settings}))
 
     @property
     def kind(self) -> str:

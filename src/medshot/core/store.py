@@ -100,7 +100,7 @@ def model_card(about: dict[str, Any]) -> str:
 {RESEARCH_ONLY}
 
 {_provenance(about["learner"], data.get("name", ""))}
-
+{_afterwards(about["stages"])}
 | | images in the support |
 |---|---|
 {counts}
@@ -130,7 +130,9 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
         predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
         task = task_of(**about["task"])
-        card = Card(task, tuple(about["labels"]), preprocessing, about["data"], about["learner"])
+        stages = tuple(about.get("stages", ()))  # files of before there were stages have none
+        known = (about["data"], about["learner"], stages)
+        card = Card(task, tuple(about["labels"]), preprocessing, *known)
         if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
             raise TypeError("a part of another kind stands where it should not")
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -148,6 +150,15 @@ def _provenance(learner: dict[str, Any], data: str) -> str:
     return f"Learnt by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
 
 
+def _afterwards(stages: list[dict[str, Any]]) -> str:
+    """What was done since, a line a stage."""
+    said = (
+        ", ".join([str(stage["stage"]), *(f"{k} {v}" for k, v in stage.items() if k != "stage")])
+        for stage in stages
+    )
+    return "".join(f"\n{i}. Then: {line}.\n" for i, line in enumerate(said, 1))
+
+
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
@@ -157,6 +168,7 @@ def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
         "preprocessing": recipe(card.preprocessing),
         "learner": card.learner,
         "data": card.data,
+        "stages": list(card.stages),
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sha256": sha256,

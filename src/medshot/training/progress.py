@@ -18,24 +18,37 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
     yield lambda step, row: None
 
 
-@contextmanager
-def bar(steps: int, done: int) -> Iterator[Tick]:
+def bar_called(what: str) -> Watch:
     """A bar on standard error, with losses and the time left; lines where it is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        *(TextColumn("[bold]meta-train"), BarColumn(), MofNCompleteColumn()),
-        *(TextColumn("{task.fields[said]}"), TextColumn("left"), TimeRemainingColumn()),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("train", total=steps, completed=done, said="")
 
-        def tick(step: int, row: Row | None) -> None:
-            if row is None:
-                progress.update(task, completed=step)
-                return
-            said = f"loss {row['loss']:.3f}  validation loss {row['val_loss']:.3f}"
-            progress.update(task, completed=step, said=said)
-            if not console.is_terminal:
-                console.print(f"step {step}/{steps}  {said}", highlight=False, soft_wrap=True)
+    @contextmanager
+    def shown(steps: int, done: int) -> Iterator[Tick]:
+        console = Console(stderr=True)
+        columns = (
+            *(TextColumn(f"[bold]{what}"), BarColumn(), MofNCompleteColumn()),
+            *(TextColumn("{task.fields[said]}"), TextColumn("left"), TimeRemainingColumn()),
+        )
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task(what, total=steps, completed=done, said="")
 
-        yield tick
+            def tick(step: int, row: Row | None) -> None:
+                if row is None:
+                    progress.update(task, completed=step)
+                    return
+                said = _losses(row)
+                progress.update(task, completed=step, said=said)
+                if not console.is_terminal:
+                    line = f"step {step}/{steps}  {said}"
+                    console.print(line, highlight=False, soft_wrap=True)
+
+            yield tick
+
+    return shown
+
+
+bar = bar_called("meta-train")
+
+
+def _losses(row: Row) -> str:
+    validation = f"  validation loss {row['val_loss']:.3f}" if "val_loss" in row else ""
+    return f"loss {row['loss']:.3f}{validation}"

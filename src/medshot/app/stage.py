@@ -1,0 +1,100 @@
+"""What the commands of all stages share: a model and images in its form, and what was gained."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from medshot.app.folder import new_folder
+from medshot.core.errors import DataError
+from medshot.core.files import refuse_taken
+from medshot.core.predictor import Card, Predictor
+from medshot.core.task import is_share
+from medshot.data.dataset import Dataset
+from medshot.data.load import load_one
+from medshot.evaluation.answered import answered
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.statistics import Interval
+
+
+def images_for(card: Card, folder: Path) -> Dataset:
+    """The images in `folder`, in the form and with the labels of a predictor's `card`.
+
+    Raises:
+        DataError: they are of another kind, or have other labels.
+    """
+    form: dict[str, Any] = {
+        name: getattr(card.preprocessing, name, None) for name in ("channels", "size")
+    }
+    dataset = load_one(folder, **form, task=card.kind)
+    if dataset.labels == card.labels:
+        return dataset
+    unknown = [label for label in dataset.labels if label not in card.labels]
+    if unknown or not dataset.by_class:
+        raise DataError(
+            f"{folder} has the labels {', '.join(dataset.labels)}, and the model knows "
+            f"{', '.join(card.labels)}. Take images with the labels of the model."
+        )
+    new = torch.tensor([card.labels.index(label) for label in dataset.labels])
+    return replace(dataset, y=new[dataset.y], labels=card.labels)
+
+
+@contextmanager
+def unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
+    """A place for the new `out`, and one for checkpoints beside it: `OUT.unfinished`.
+
+    When the block ends well, `out` is there and the checkpoints are gone; TensorBoard's scalars
+    stay, in OUT/tensorboard. When it does not, the same command goes on from the checkpoints.
+
+    Raises:
+        SaveError: `out` is taken, or cannot be written.
+    """
+    refuse_taken(out)
+    working = out.with_name(out.name + ".unfinished")
+    with new_folder(out) as staging:
+        yield staging, working
+        scalars = working / "tensorboard"
+        if scalars.is_dir() and staging.is_dir():
+            scalars.rename(staging / "tensorboard")
+    shutil.rmtree(working, ignore_errors=True)
+
+
+def judged(predictors: Mapping[str, Predictor], dataset: Dataset) -> dict[str, OutOfFold]:
+    """The answers of each for the same images."""
+    return {name: answered(predictor, dataset) for name, predictor in predictors.items()}
+
+
+def gains(found: Mapping[str, OutOfFold]) -> dict[str, dict[str, Any]]:
+    """Every metric of each with its interval; of all but the first its difference to the first."""
+    first, *others = found
+    metrics = found[first].task.metrics
+    rows = {n: {m: vars(f.interval(m)) for m in metrics} for n, f in found.items()}
+    for name in others:
+        minus = found[name].minus(found[first], found[first].task.leading)
+        rows[name]["difference"] = vars(minus)
+    return rows
+
+
+def gains_table(found: Mapping[str, OutOfFold], where: str) -> Table:
+    """What `gains` says, as a person reads it; `where` says on which images."""
+    first, *_ = found
+    task = found[first].task
+    title = f"on {where}, with 95 % intervals over patients (images, where none are known)"
+    table = Table("", *task.metrics, "difference", title=title, title_justify="left", box=None)
+    for name, answers in found.items():
+        cells = [_cell(metric, answers.interval(metric)) for metric in task.metrics]
+        minus = answers.minus(found[first], task.leading)
+        difference = "" if name == first else _cell(task.leading, minus)
+        table.add_row(name, *cells, difference)
+    return table
+
+
+def _cell(metric: str, found: Interval) -> str:
+    by, digits = (100, 1) if is_share(metric) else (1, 2)
+    mean, low, high = (f"{by * v:.{digits}f}" for v in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]"

@@ -1,0 +1,25 @@
+"""How well a predictor does on images, with intervals over patients; and a second, beside it."""
+
+import torch
+
+from medshot.core.predictor import Predictor, any_tensor, eval_mode
+from medshot.data.dataset import Dataset
+from medshot.data.split import own_groups, rarest
+from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold
+
+
+@torch.no_grad()
+def answered(predictor: Predictor, dataset: Dataset) -> OutOfFold:
+    """What `predictor` says of every image of `dataset`, which has the form that it takes.
+
+    Two of them on the same images can be compared, patient by patient: `after.minus(before, name)`.
+    """
+    task, like = predictor.known_card().task, any_tensor(predictor)
+    found = []
+    with eval_mode(predictor):
+        for some in torch.arange(len(dataset)).split(AT_ONCE):
+            output = predictor.answer_all(dataset.examples(some).x.to(like))
+            found.append(task.decode(output.double()).cpu())
+    y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
+    strata = rarest(dataset.shows()).numpy()
+    return OutOfFold(torch.cat(found).numpy(), y, own, 0, task, strata)

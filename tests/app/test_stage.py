@@ -1,0 +1,72 @@
+"""Images in the form and the labels of a model, an output that is whole or goes on, and tables."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import toys
+from app.toys import folder
+from medshot.app.stage import gains, gains_table, images_for, judged, unfinished
+from medshot.core.errors import DataError, SaveError
+from medshot.data.load import load
+from medshot.learners.registry import build
+
+
+def _model(place: Path):
+    mine = folder(place / "mine", (4, 4, 4))
+    return build("nearest-centroid", encoder=toys.conv4()).adapt(load(mine))
+
+
+def test_images_come_in_the_form_that_the_model_takes(tmp_path):
+    model = _model(tmp_path)
+    found = images_for(model.known_card(), tmp_path / "mine")
+    assert found.x.shape[1:] == (1, toys.SIZE, toys.SIZE)
+    assert found.labels == model.known_card().labels
+
+
+def test_a_folder_with_some_of_the_classes_keeps_their_numbers(tmp_path):
+    card = _model(tmp_path).known_card()
+    found = images_for(card, folder(tmp_path / "two", (2, 3), labels=("grey", "dark")))
+    assert found.labels == card.labels == ("bright", "dark", "grey")
+    assert found.counts() == {"bright": 0, "dark": 3, "grey": 2}
+
+
+def test_other_labels_are_refused_with_both_lists(tmp_path):
+    card = _model(tmp_path).known_card()
+    with pytest.raises(DataError, match=r"another, bright.*bright, dark, grey"):
+        images_for(card, folder(tmp_path / "two", (2, 2), labels=("bright", "another")))
+
+
+def test_what_was_cut_short_keeps_its_checkpoints_and_what_ended_its_scalars(tmp_path):
+    out = tmp_path / "model"
+
+    def attempt(ends: bool) -> None:
+        with unfinished(out) as (staging, working):
+            (working / "tensorboard").mkdir(parents=True, exist_ok=True)
+            if not ends:
+                raise KeyboardInterrupt
+            staging.mkdir()
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(ends=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.unfinished"]
+    attempt(ends=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert (out / "tensorboard").is_dir()
+    with pytest.raises(SaveError, match="exists already"):
+        attempt(ends=True)
+
+
+def test_gains_are_differences_to_the_first(tmp_path):
+    model = _model(tmp_path)
+    data = images_for(model.known_card(), tmp_path / "mine")
+    found = judged({"before": model, "after": model}, data)
+    rows = gains(found)
+    assert rows["after"]["difference"]["mean"] == 0
+    assert "difference" not in rows["before"]
+    console = Console(width=200, record=True)
+    console.print(gains_table(found, "mine"))
+    said = console.export_text()
+    assert f"{100 * rows['before']['balanced accuracy']['mean']:.1f}" in said
+    assert "0.0 [0.0, 0.0]" in said
