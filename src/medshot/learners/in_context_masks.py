@@ -48,11 +48,12 @@ class InContextMasks(Learner):
         width: int = 32,
         heads: int = 2,
         hidden: int = 16,
+        more: int = 256,
         steps: int = 0,
         lr: float = 0.003,
     ) -> None:
         super().__init__()
-        sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden}
+        sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden, "more": more}
         if min(sizes.values()) < 1 or steps < 0:
             said = ", ".join(f"{name}={value}" for name, value in sizes.items())
             raise ConfigError(f"{said}: each is at least 1, and steps={steps} at least 0.")
