@@ -30,14 +30,15 @@ def check(
         medshot data check my_images/
     """
     from medshot.app.kinds import kind_called
-    from medshot.app.show import say
+    from medshot.app.show import busy, say
     from medshot.data.check import check as find
     from medshot.data.folders.kinds import kind_of
 
     kind = kind_of(folder, task)
     if listed := kind_called(kind).listed(folder):
         say(f"{folder}: {listed}")
-    findings = find(folder, kind)
+    with busy(f"looking at every file of {folder} ({kind})"):
+        findings = find(folder, kind)
     for finding in findings:
         line = f" (line {finding.line})" if finding.line else ""
         place = "" if finding.file is None else f"{finding.file}{line}: "
