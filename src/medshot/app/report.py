@@ -91,6 +91,7 @@ def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
     shown = kind_called(dataset.kind).shown(dataset, first, _unseen(dataset, first))
+    table = replace(table, baseline=len(judged) == 1)
     return {"metrics": table, "differences": differences, **shown}
 
 
