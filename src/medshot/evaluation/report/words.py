@@ -94,7 +94,8 @@ def _task(labels: Sequence[str]) -> str:
 def _how_well(metrics: MetricsTable) -> str:
     row, learner = metrics.rows[0], metrics.methods[0]
     first = row.estimates[0]
-    over = count(first.n, f"test {metrics.unit}")
+    each = count(first.n, metrics.unit)
+    over = f"{each} left out in turn" if metrics.in_turn else count(first.n, f"test {metrics.unit}")
     score = in_words(first, joint=" (") + (")" if first.has_mean else "")
     return f"over {over}, {learner} reaches {article(row.name)} {row.name} of {score}"
 
