@@ -54,8 +54,8 @@ def adapted(
 def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
     try:
         refuse_seen(dataset, seen)
-    except LeakError:
-        return ["The learner was meta-trained on these very images: its scores here are too good."]
+    except LeakError as error:
+        return [f"Its scores here are too good. {error}"]
     return []
 
 
