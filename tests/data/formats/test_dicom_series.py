@@ -74,6 +74,8 @@ def test_a_mask_goes_back_as_nifti(tmp_path: Path) -> None:
         ({"WindowCenter": 40, "WindowWidth": 401}, (-160.5, 239.5)),
         ({"WindowCenter": [40, 600], "WindowWidth": [401, 2000]}, (-160.5, 239.5)),
         ({"WindowCenter": 50, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"}, (0.0, 100.0)),
+        ({"WindowCenter": 1, "WindowWidth": 0.5, "VOILUTFunction": "LINEAR_EXACT"}, (0.75, 1.25)),
+        ({"WindowCenter": 1, "WindowWidth": 1}, None),
         ({}, None),
     ],
 )
