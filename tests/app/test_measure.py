@@ -83,6 +83,9 @@ def test_what_a_run_has_learnt_from_is_refused(run: Path, taught: Path, tmp_path
     learner = run_or_learner(str(run), None, [])
     with pytest.raises(LeakError, match="meta-trained on"):
         measured(planned(None, [taught], **NUMBERS), str(run), learner)
+    copied = planned(None, [folder(tmp_path / "copied")], **NUMBERS)
+    with pytest.raises(LeakError, match="meta-trained on 12 of the 12 images of copied"):
+        measured(copied, str(run), learner)
     other = planned(None, [folder(tmp_path / "other", first=100)], **NUMBERS)
     results, _ = measured(other, str(run), learner)
     assert list(results)[:2] == [

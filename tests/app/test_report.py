@@ -8,6 +8,7 @@ from app.toys import folder
 from medshot.app.choose import automatic
 from medshot.app.report import adapted
 from medshot.data.load import load_one
+from medshot.evaluation.report import render_report
 from medshot.learners.registry import build
 from toys import conv4
 
@@ -48,3 +49,8 @@ def test_the_baseline_is_not_compared_with_itself(tmp_path: Path) -> None:
     assert report.metrics is not None
     assert report.metrics.methods == ("linear-probe on pixels",)
     assert report.differences == ()
+    assert report.summary.endswith("; it is the simple baseline itself.")
+    said = "linear-probe on pixels is the simple baseline itself"
+    assert said in render_report(report)
+    _, other = adapted(build("ridge", encoder="pixels"), dataset, "")
+    assert "baseline itself" not in other.summary + render_report(other)

@@ -40,3 +40,9 @@ def test_labelled_phantoms_in_one_channel_are_refused(medshot: Medshot, tmp_path
     words = ("--data", "phantoms", "--out", tmp_path / "run", "--set", "encoder.channels=1")
     assert medshot("train", "prototypical", *words).refused("have 3 channels")
     assert not (tmp_path / "run").exists()
+
+
+def test_kinds_without_phantoms_are_refused(medshot: Medshot, tmp_path: Path) -> None:
+    for kind in ("regression", "detection"):
+        words = ("ridge", "--data", "phantoms", "--task", kind, "--out", tmp_path / "run")
+        assert medshot("train", *words).refused(f"no phantoms for {kind}", "--data")

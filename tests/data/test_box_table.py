@@ -43,6 +43,7 @@ def test_boxes_by_image_whatever_the_order_of_columns(tmp_path):
         (",1,2,3,4,a", "path is empty"),
         ("../x.png,1,2,3,4,a", "lies outside of the folder"),
         ("/x.png,1,2,3,4,a", "lies outside of the folder"),
+        ("x.png,1,5,2,0,3,5,4,0,a", "more cells than columns. A number has a point"),
         ("x.png,1", "ymin and xmax and ymax and label is empty"),
     ],
 )

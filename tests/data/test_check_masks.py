@@ -50,11 +50,3 @@ def test_empty_masks_rare_classes_and_images_that_are_there_twice(tmp_path: Path
     assert any(line.startswith("note") and "1_mask.png" in line for line in said)
     assert any("class number 2 is on 1 image" in line for line in said)
     assert any("2.png is the same image as 0.png" in line for line in said)
-
-
-def test_other_kinds_say_what_loading_them_says(tmp_path: Path):
-    _folder(tmp_path)
-    (tmp_path / "labels.csv").write_text("path,target\n0.png,1.5\n1.png,big\n")
-    (line,) = _said(tmp_path)
-    assert line.startswith("error")
-    assert "big" in line

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from data.formats.dicom_toys import SECRETS, noise, write_series
 from data.toys import Write
 from medshot.core.errors import DataError
 from medshot.data.manifest import files_below, read_manifest, survey
@@ -65,3 +66,20 @@ def test_survey_goes_on_where_reading_stops(table: Write, tmp_path: Path) -> Non
 def test_hidden_files_are_left_out(write: Write, tmp_path: Path) -> None:
     write("a/1.png"), write("a/._1.png"), write(".x/1.png")
     assert files_below(tmp_path) == [tmp_path / "a" / "1.png"]
+
+
+def test_a_bare_series_is_named_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    write_series(tmp_path / "ct", noise((3, 4, 5)))
+    with pytest.raises(DataError) as error:
+        read_manifest(tmp_path / "ct")
+    said = str(error.value)
+    assert "a DICOM series without labels (CT, 3 file(s) like IM000.dcm)" in said
+    assert all(words in said for words in ("path,mask", "path,label", "docs/formats.md"))
+    assert not any(secret in said for secret in SECRETS)
+
+
+def test_a_damaged_bare_series_is_said_to_be_damaged(tmp_path: Path) -> None:
+    (path, *_) = write_series(tmp_path, noise((3, 4, 5)))
+    path.write_bytes(path.read_bytes()[:132] + b"\xff" * 50)
+    with pytest.raises(DataError, match=rf"{path.name}: it is damaged"):
+        read_manifest(tmp_path)

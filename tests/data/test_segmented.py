@@ -1,12 +1,14 @@
 """Folders of images with masks: what is loaded, in which form, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import medshot
-from medshot.core.errors import DataError, TaskError
+from medshot.core.errors import DataError, LeakError, TaskError
 from medshot.data.augment import Shifted
 from medshot.data.segmented import Segmented
 from medshot.evaluation.cross_validation import cross_validate
@@ -173,7 +175,11 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     learner = medshot.build("prototypical", encoder=encoder, distance="mean-squared")
     with pytest.raises(DataError, match="could not be drawn"):
         medshot.train(learner, one, val=two, shot=1, query=1, steps=1)  # one patient each
-    both = medshot.ImageEpisodes(data, shot=1)
+    own = medshot.ImageEpisodes(data, shot=1)
+    with pytest.raises(LeakError, match=r"2 patient\(s\) are in both"):
+        medshot.train(learner, own, val=medshot.ImageEpisodes(data, shot=1, seed=1), steps=1)
+    unknown = replace(data, groups=torch.full_like(data.groups, -1))
+    both = medshot.ImageEpisodes(unknown, shot=1)
     run = medshot.train(learner, both, val=both, steps=8, val_every=4, val_episodes=2)
     assert run.about["seen"][0]["hash"] == data.hash
     assert run.history[-1]["val_loss"] < 2

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,14 @@ def test_data_that_was_seen_is_refused() -> None:
     refuse_seen(data, others)
     with pytest.raises(LeakError, match=r"meta-trained on 1 class\(es\) of blobs"):
         refuse_seen(data, [*others, {"hash": data.hash, "classes": [data.labels[0]]}])
+
+
+def test_images_that_were_seen_in_another_folder_are_refused_and_counted() -> None:
+    data = replace(blobs(), contents=tuple(f"{i:016x}" for i in range(len(blobs()))))
+    part = {"hash": "another folder", "classes": ["z"], "images": ["f" * 16, *data.contents[3:5]]}
+    with pytest.raises(LeakError, match=rf"on 2 of the {len(data)} images of blobs"):
+        refuse_seen(data, [part])
+    refuse_seen(data.subset(torch.tensor([0, 1, 2])), [part])
 
 
 def test_a_result_goes_through_json_and_holds_what_it_takes_to_repeat_it() -> None:

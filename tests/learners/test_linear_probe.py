@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 import toys
 from medshot.core.episode import Examples
 from medshot.learners import build
+from medshot.learners.on_features import OnFeatures
 from medshot.nn import Pixels
 from medshot.nn import encoder as build_encoder
 from medshot.tasks import Classification, Segmentation
@@ -45,3 +46,20 @@ def test_many_sites_are_thinned_without_losing_a_class(n):
     found = probe.adapt(Examples(x, y), Segmentation(3))(x)
     assert found.shape == (n, 3, 32, 32)
     assert (found.argmax(1) == y).float().mean() > 0.95
+
+
+def test_of_many_masks_a_few_images_are_encoded_at_a_time():
+    """Which gives what encoding them all at once gives, and sites of -1 are left out of it."""
+    seen = []
+    encoder = build_encoder("filters", channels=1, size=128, scales=[1.0])
+    encoder.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    x = torch.rand(10, 1, 128, 128)
+    y = (x[:, 0] > 0.7).long()
+    y[:, :9] = -1
+    probe = build("linear-probe", encoder=encoder)
+    task = Segmentation(2)
+    ours = probe.learn(Examples(x, y), task)
+    assert seen == [4, 4, 2]
+    at_once = OnFeatures.learn(probe, Examples(x, y), task)
+    for name in ("weight", "bias"):
+        torch.testing.assert_close(getattr(ours, name), getattr(at_once, name))

@@ -14,11 +14,9 @@ from medshot.core.learner import Learner
 from medshot.core.parts import PARTS, names, options_of
 from medshot.data.folders.kinds import USUAL
 from medshot.learners.registry import build, learners, lookup, missing
-from medshot.learners.regrid import on_grid
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.select import Auto
-from medshot.tasks import Segmentation
 from medshot.training.run import is_run, load_run
 
 OF = "encoder."  # what an option of the encoder begins with
@@ -53,7 +51,7 @@ def run_or_learner(
     if is_run(given):
         if options or encoder:
             raise ConfigError("A run has its encoder and options: leave --encoder and --set out.")
-        return _for_kind(load_run(given).learner, kind)
+        return kind_called(kind).from_run(load_run(given).learner)
     if given in learners() or given.replace("-", "_") in missing():
         return named_learner(given, encoder or kind_called(kind).encoder, options, **form)
     if Path(given).exists():
@@ -62,12 +60,6 @@ def run_or_learner(
             "`medshot train` makes it."
         )
     raise unknown(given, learners(), kind="learner, and no folder of a run,")
-
-
-def _for_kind(learner: Learner, kind: str) -> Learner:
-    """What a run has learnt from labels, laid on the grid where masks are asked for."""
-    keeps = getattr(learner.encoder, "keeps_grid", True)
-    return on_grid(learner) if kind == Segmentation.kind and not keeps else learner
 
 
 def automatic(encoder: str | None = None, options: Sequence[str] = (), kind: str = USUAL) -> Auto:

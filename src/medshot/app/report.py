@@ -54,8 +54,8 @@ def adapted(
 def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
     try:
         refuse_seen(dataset, seen)
-    except LeakError:
-        return ["The learner was meta-trained on these very images: its scores here are too good."]
+    except LeakError as error:
+        return [f"Its scores here are too good. {error}"]
     return []
 
 
@@ -91,6 +91,7 @@ def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
     first = next(iter(judged.values()))
     table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
     shown = kind_called(dataset.kind).shown(dataset, first, _unseen(dataset, first))
+    table = replace(table, baseline=len(judged) == 1)
     return {"metrics": table, "differences": differences, **shown}
 
 

@@ -85,8 +85,10 @@ def progress(label: str, items: Iterable[int]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
-    """A line that says what is going on, on a terminal only."""
+    """A line on standard error that says what is going on: it goes away on a terminal alone."""
     shown = Text(plain(what))
+    if FIRST and not errors.is_terminal:
+        errors.print(shown)
     with errors.status(shown) if errors.is_terminal else contextlib.nullcontext():
         yield
 

@@ -11,9 +11,7 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
-from medshot.data.phantoms import PhantomEpisodes, PhantomMasks, PhantomVolumes
 from medshot.nn.encoder import encoder as build_encoder
-from medshot.tasks import Segmentation
 from medshot.training.sources import Given
 
 PHANTOMS = Path("phantoms")
@@ -47,29 +45,14 @@ def training_data(
     form: dict[str, Any] = {n: getattr(learner.encoder, n) for n in ("channels", "size")}
     if list(data) == [PHANTOMS] and not PHANTOMS.exists():
         say("Phantoms are drawn: endless tasks to learn from, and others for validation.")
-        kind = kind_of(PHANTOMS, task)
-        taught, judged = (_phantoms(kind, way, shot, query, seed + i, **form) for i in (0, 1))
+        kind = kind_called(kind_of(PHANTOMS, task))
+        taught, judged = (kind.phantoms(way, shot, query, seed=seed + i, **form) for i in (0, 1))
         return taught, judged
     with busy(f"reading {len(data)} folder(s)"):
         sets = [load_one(folder, **form, task=kind_of(folder, task)) for folder in data]
     _say_what_is_there(sets)
     say("A fifth of the classes, or of the patients (or images), is held out for validation.")
     return (sets[0] if len(sets) == 1 else sets), None
-
-
-def _phantoms(
-    kind: str, way: int, shot: int, query: int, seed: int, *, channels: int, size: int | None
-) -> PhantomMasks | PhantomVolumes | PhantomEpisodes:
-    if size is None:
-        return PhantomVolumes(shot, query, seed=seed)
-    if kind == Segmentation.kind:
-        return PhantomMasks(shot, query, size, channels, seed=seed)
-    if channels != 3:
-        raise ConfigError(
-            f"Phantoms with labels have 3 channels, and the encoder takes {channels}: leave out "
-            "--set encoder.channels."
-        )
-    return PhantomEpisodes(way, shot, query, size, seed=seed)
 
 
 def _say_what_is_there(sets: list[Dataset]) -> None:

@@ -37,6 +37,7 @@ class Task(ABC):
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
+    at_centres: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
         "The predictor gives an answer to every image, also to one unlike all that it learnt from, "

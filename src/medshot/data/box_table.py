@@ -69,13 +69,10 @@ def _columns(columns: list[str], table: Path) -> Finding | None:
 
 
 def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding:
+    if wrong := _unusable(values, table, line):
+        return wrong
     cells = {name: (values[name] or "").strip() for name in COLUMNS}
-    name = cells["path"]
-    if not name:
-        return refusal(table, "path is empty", "Fill it in or remove the line.", line)
-    if Path(name).is_absolute() or not inside(table.parent / name, table.parent):
-        return outside(table, name, line)
-    path, rest = table.parent / name, COLUMNS[1:]
+    path, rest = table.parent / cells["path"], COLUMNS[1:]
     empty = [column for column in rest if not cells[column]]
     if len(empty) == len(rest):
         return path
@@ -89,6 +86,19 @@ def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding
     wrong = _wrong(corners)
     box = Box(path, (xmin, ymin, xmax, ymax), cells["label"], line)
     return refusal(table, wrong, IN_PIXELS, line) if wrong else box
+
+
+def _unusable(values: dict[str, str], table: Path, line: int) -> Finding | None:
+    """The refusal of a line that names no image of the folder, or has a cell too many."""
+    if any(values.get(None) or []):  # type: ignore[call-overload]
+        mend = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
+        return refusal(table, "it has more cells than columns", mend, line)
+    name = (values["path"] or "").strip()
+    if not name:
+        return refusal(table, "path is empty", "Fill it in or remove the line.", line)
+    if Path(name).is_absolute() or not inside(table.parent / name, table.parent):
+        return outside(table, name, line)
+    return None
 
 
 def _wrong(corners: tuple[float, ...]) -> str:

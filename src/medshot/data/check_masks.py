@@ -10,21 +10,21 @@ from numpy import ndarray
 from medshot.core.errors import DataError
 from medshot.data.finding import TABLE, Finding, finding_of
 from medshot.data.folders.once import once
-from medshot.data.folders.volumes import has_volume_masks, read_volume_pair
 from medshot.data.manifest import survey
 from medshot.data.patients import patients
-from medshot.data.segmented import read_pair
 from medshot.data.table import Row
 
 Read = Callable[[Row], ndarray]
 
 
-def check_masks(folder: Path) -> list[Finding]:
-    """Every row that cannot be read or paired, empty masks, classes that are on one image only."""
+def check_masks(folder: Path, read: Read) -> list[Finding]:
+    """Every row that cannot be read or paired, empty masks, classes that are on one image only.
+
+    `read` gives the class numbers of a row. Raises `DataError` where they do not fit the image.
+    """
     rows, found = survey(folder, "mask")
     if not rows:
         return found
-    read: Read = _of_volume if has_volume_masks(folder) else _of_image
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(lambda row: _numbers(row, read), rows))
     found += [each for each in seen if isinstance(each, Finding)]
@@ -32,11 +32,7 @@ def check_masks(folder: Path) -> list[Finding]:
     found += [_empty(row) for row, numbers in fine if numbers <= {0}]
     found += _rare(folder, [numbers for _, numbers in fine])
     if fine:
-        twice = once([row for row, _ in fine])[2]
-        found += [
-            Finding("warning", folder / TABLE, None, t.rstrip("."), "It is taken once.")
-            for t in twice
-        ]
+        found += _twice(folder, [row for row, _ in fine])
     return found + patients(rows, folder)
 
 
@@ -46,14 +42,6 @@ def _numbers(row: Row, read: Read) -> set[int] | Finding:
         return set(np.unique(read(row)).tolist())
     except DataError as error:
         return finding_of(error, row.path, row.line or None)
-
-
-def _of_image(row: Row) -> ndarray:
-    return read_pair(row)[1]
-
-
-def _of_volume(row: Row) -> ndarray:
-    return read_volume_pair(row)[1]
 
 
 def _empty(row: Row) -> Finding:

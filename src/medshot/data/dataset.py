@@ -36,6 +36,7 @@ class Dataset:
     hash: str
     split: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()  # the files, where there are any
+    contents: tuple[str, ...] = ()  # the beginning of a hash of each file, where there are any
     licence: str = "not stated"
     notes: tuple[str, ...] = field(default=())  # doubts that a report must repeat
     by_class: ClassVar[bool] = True  # an episode has so many images a class; False: so many in all
@@ -76,6 +77,7 @@ class Dataset:
             groups=self.groups[index],
             split=tuple(self.split[i] for i in chosen) if self.split else (),
             rows=tuple(self.rows[i] for i in chosen) if self.rows else (),
+            contents=tuple(self.contents[i] for i in chosen) if self.contents else (),
         )
 
     def only(self, classes: Sequence[int]) -> "Dataset":

@@ -17,11 +17,12 @@ def shares(boxes: Sequence[Box], width: int, height: int, table: Path) -> Float[
     """The corners of `boxes`, lines of `table`, over the sides of the image that they are on.
 
     Raises:
-        DataError: a box reaches out of the image.
+        DataError: a box reaches out of the image, or lies beside it.
     """
     for box in boxes:
-        low, high = min(box.corners), (width + BEYOND, height + BEYOND)
-        if low < -BEYOND or box.corners[2] > high[0] or box.corners[3] > high[1]:
+        xmin, ymin, xmax, ymax = box.corners
+        reaches = min(xmin, ymin) < -BEYOND or xmax > width + BEYOND or ymax > height + BEYOND
+        if reaches or min(xmax, ymax) <= 0 or xmin >= width or ymin >= height:
             said = ", ".join(f"{corner:g}" for corner in box.corners)
             what = (
                 f"the box {said} reaches out of {box.path.name}, which is {width} wide and "

@@ -6,14 +6,22 @@ Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
 
 from pathlib import Path
 
-from medshot.data.finding import TABLE, Finding, refusal
+from medshot.core.errors import DataError
+from medshot.data.finding import TABLE, Finding, finding_of, refusal
 from medshot.data.formats.kind import is_dicom
+from medshot.data.formats.library import reader
 from medshot.data.read import SUFFIXES
 from medshot.data.table import Row, inside, outside, read_table
 
 FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
     "patient, split where known), or one sub-folder a class with the images in it."
+)
+NO_IMAGES = f"it holds no images ({', '.join(SUFFIXES)})"
+SERIES = (
+    "Say in a labels.csv what is to be learnt: in the folder above with path,mask (the name of "
+    "this folder, and of a volume with its mask), or in this one with path,label (a slice, and its "
+    "class). See docs/formats.md."
 )
 
 
@@ -41,7 +49,7 @@ def survey(
     rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
-        findings.append(refusal(folder, f"it holds no images ({', '.join(SUFFIXES)})", FORMS))
+        findings.append(_bare_series(folder) or refusal(folder, NO_IMAGES, FORMS))
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
@@ -63,6 +71,18 @@ def is_image(path: Path) -> bool:
 def class_folders(folder: Path) -> list[Path]:
     """The sub-folders that stand for classes if there is no table."""
     return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
+
+
+def _bare_series(folder: Path) -> Finding | None:
+    """The refusal of a folder of DICOM files that says nothing of what they show."""
+    if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
+        return None
+    try:
+        series = reader("dicom_series").described(folder)
+    except DataError as error:  # a damaged file, or no library for DICOM
+        return finding_of(error, folder)
+    what = f"it is a DICOM series without labels ({series})"
+    return refusal(folder, what, SERIES) if series else None
 
 
 def _hidden(path: Path) -> bool:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from medshot.core.errors import DataError
 from medshot.data.finding import refusal
-from medshot.data.formats.kind import DICOM, is_dicom, volume_suffix
+from medshot.data.formats.kind import DICOM, is_dicom, volume_in, volume_suffix
 from medshot.data.formats.library import reader
 from medshot.data.tiff import decode_tiff
 
@@ -107,6 +107,9 @@ def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise _bad(path, f"it promises too many pixels ({error})") from error
     except (UnidentifiedImageError, tifffile.TiffFileError) as error:
+        if volume := volume_in(path):
+            what = f"by its content it is a {volume} volume, no {suffix} image"
+            raise _bad(path, what, "Rename it, and read it as a volume.") from error
         raise _bad(path, f"it is no {suffix} image, whatever its name") from error
     except Exception as error:  # on damaged bytes, the two libraries raise whatever they fall over
         raise _bad(path, f"it is damaged or truncated ({error})") from error

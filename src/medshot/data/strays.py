@@ -8,7 +8,10 @@ from medshot.data.finding import TABLE, Finding
 from medshot.data.manifest import class_folders, files_below, is_image
 from medshot.data.table import Row
 
-SLICES = "Export its slices as 16-bit PNG or TIFF from a viewer (3D Slicer, ITK-SNAP), windowed."
+SLICES = (
+    "With masks, list them in labels.csv (path,mask; see docs/formats.md). For labels, export "
+    "slices as 16-bit PNG or TIFF from a viewer (3D Slicer, ITK-SNAP), windowed."
+)
 PICTURE = "Convert with Pillow or ImageMagick: magick mogrify -format png *{suffix}"
 UNREAD = {
     ".nii.gz": SLICES,

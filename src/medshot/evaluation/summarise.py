@@ -1,6 +1,7 @@
 """From scores and predictions to what a report says."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,7 +58,7 @@ def from_folds(
     """
     first, *others = found.values()
     how = f"bootstrap over {unit}s, {DRAWS} draws"
-    table = _table(first.task, found, unit, how)
+    table = replace(_table(first.task, found, unit, how), in_turn=True)
     leading = first.task.leading
     minus = [_estimate(first.minus(other, leading)) for other in others]
     return table, _differences(leading, found, minus)

@@ -8,8 +8,9 @@ from medshot.data.dataset import Dataset
 from medshot.data.draw_boxes import framed
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.report.words import number
 from medshot.evaluation.summarise import name_of, patient_of, support_showing, worst_and_others
-from medshot.tasks.average_precision import SURE, by_image
+from medshot.tasks.average_precision import SURE, by_class, by_image
 from medshot.tasks.boxes import NO_BOX
 
 SHOWN_SUPPORT = 12
@@ -37,6 +38,16 @@ def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...
         )
         for i in worst_and_others(scores)
     )
+
+
+def table_of_classes(dataset: Dataset, found: OutOfFold) -> r.Table:
+    """How well the boxes of each class are found, out of fold."""
+    counts, scores = found.evidence[-1].sum(0), by_class(*found.evidence)
+    rows = [
+        (label, str(counts[c]), *(number(float(score[c])) for score in scores.values()))
+        for c, label in enumerate(dataset.labels)
+    ]
+    return r.Table("Each class by itself", ("Class", "Boxes", *scores), tuple(rows))
 
 
 def _drawn(dataset: Dataset, i: int, boxes: Float[ndarray, "m ..."]) -> r.Pixels:

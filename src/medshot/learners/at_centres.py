@@ -12,10 +12,10 @@ from medshot.core.task import Task
 from medshot.inner.solve import ridge_weights
 from medshot.nn.centres import Centres
 from medshot.nn.features import Head, sites
-from medshot.tasks import Detection, Segmentation
+from medshot.tasks import Segmentation
 from medshot.tasks.box_sites import labelled, mean_sizes
 from medshot.tasks.boxes import paint
-from medshot.tasks.detection import RARE, TYPICAL
+from medshot.tasks.detection import RARE, TYPICAL, detection
 from medshot.tasks.sure import shift
 
 PENALTY = 0.1  # of the map from features to sizes, in parts of their mean square
@@ -28,7 +28,7 @@ def at_centres(
     encoder: nn.Module,
     z: Float[Tensor, "n f h w"],
     boxes: Float[Tensor, "n m 5"],
-    task: Detection,
+    task: Task,
 ) -> Centres:
     """A detector around the head that `fit` fits, as to masks of centres, rims, and the rest.
 
@@ -36,7 +36,8 @@ def at_centres(
     the mean of its class, and a ridge regression of what is left of it on the features near
     centres.
     """
-    k, grid = task.n_classes, (z.shape[2], z.shape[3])
+    boxes_task = detection(task)
+    k, grid = boxes_task.n_classes, (z.shape[2], z.shape[3])
     where, label = labelled(boxes, k, grid)
     kinds, number = label.unique(return_inverse=True)  # there may be no rims: small boxes
     rows = sites(z)
@@ -48,7 +49,7 @@ def at_centres(
     sides = sites(paint(boxes, k, grid, like=z)[1])[where[near]]
     weight, bias = _regression(rows[where[near]], sides.log() - means[label[near]])
     found = Centres(head, means, weight, bias, torch.zeros(k).to(z), RARE, TYPICAL)
-    found.offset = shift(task, found.maps(z), boxes)
+    found.offset = shift(boxes_task, found.maps(z), boxes)
     return found
 
 

@@ -6,13 +6,16 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
+from medshot.core.predictor import SITES, Predictor
 from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
+from medshot.nn.features import features, labelled_sites
 from medshot.nn.heads import Linear
 from medshot.tasks import Classification, Detection, Segmentation
+from medshot.tasks.segmentation import UNLABELLED
 
 MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
 
@@ -25,7 +28,8 @@ class LinearProbe(OnFeatures):
     features). `c` is scikit-learn's inverse penalty. On standardised instead of normalised
     features, or with c = 1, the same baseline is points weaker, and a weak baseline is a false
     result. Of more than `MOST` sites of masks it takes so many, drawn once and for all: neighbours
-    say the same.
+    say the same. They are drawn before anything is encoded, so that memory does not grow with the
+    number of images.
     """
 
     supports = (Classification, Detection, Segmentation)
@@ -41,6 +45,20 @@ class LinearProbe(OnFeatures):
         self.encoder, self.c = encoder, c
 
     @torch.no_grad()
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Encode, then fit; of masks, a few images at a time."""
+        together = getattr(self.encoder, "transductive", False)  # features depend on the others
+        if together or task.at_centres or not task.on_grid:
+            return super().learn(support, task)
+        encoder, y = self._seeing(task), _sparse(support.y, task.n_outputs)
+        few = max(1, SITES // y[0].numel())
+        parts = [
+            labelled_sites(features(encoder, some, unit=self.unit), labels)
+            for some, labels in zip(support.x.split(few), y.split(few), strict=True)
+        ]
+        rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+        return self._fitted(encoder, rows, labels, task)
+
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
@@ -48,6 +66,12 @@ class LinearProbe(OnFeatures):
         if task.on_grid:
             some = _some(y.cpu(), task.n_outputs).to(y.device)
             z, y = z[some], y[some]
+        return self._fitted(encoder, z, y, task)
+
+    @torch.no_grad()
+    def _fitted(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
         wide = z.detach().cpu().double().numpy()
         # The penalised solution lies in the span of the support: few images, few coordinates.
         basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
@@ -59,6 +83,15 @@ class LinearProbe(OnFeatures):
         return Linear(
             encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
         )
+
+
+def _sparse(y: Int[Tensor, "n *s"], k: int) -> Int[Tensor, "n *s"]:
+    """Masks on which only the sites to learn from are labelled."""
+    known = (y.flatten() >= 0).nonzero().flatten()
+    kept = known[_some(y.flatten()[known].cpu(), k).to(y.device)]
+    found = torch.full_like(y, UNLABELLED)
+    found.view(-1)[kept] = y.flatten()[kept]
+    return found
 
 
 def _some(y: Int[Tensor, "n"], k: int) -> Int[Tensor, "m"]:

@@ -14,7 +14,6 @@ from medshot.core.task import Task
 from medshot.learners.at_centres import at_centres
 from medshot.nn.features import features, labelled_sites
 from medshot.nn.pooled import Pooled
-from medshot.tasks import Detection
 
 
 class OnFeatures(Learner):
@@ -63,6 +62,6 @@ class OnFeatures(Learner):
     def _taught(
         self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task
     ) -> Predictor:
-        if isinstance(task, Detection):
+        if task.at_centres:
             return at_centres(self.fit, encoder, z, y, task)
         return self.fit(encoder, *labelled_sites(z, y), task)

@@ -62,6 +62,17 @@ def by_image(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Co
     return np.divide(2 * both, either, out=np.ones(len(true)), where=either > 0)
 
 
+def by_class(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts
+) -> dict[str, Float[ndarray, "k"]]:
+    """Each metric of each class alone; NaN for a class with no true box."""
+    alone = [np.where(np.arange(true.shape[1]) == c, true, 0) for c in range(true.shape[1])]
+    return {
+        name: np.array([metric(scores, labels, over, centred, one) for one in alone])
+        for name, metric in METRICS.items()
+    }
+
+
 def _ranked(
     scores: Scores, labels: Labels, hits: Hits, true: Counts
 ) -> Iterator[tuple[Bool[ndarray, "c"], int]]:

@@ -34,6 +34,7 @@ class Detection(Task):
 
     kind = "detection"
     on_grid = True
+    at_centres = True
     metrics = METRICS
 
     @classmethod

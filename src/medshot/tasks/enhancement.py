@@ -16,7 +16,7 @@ from medshot.core.task import Task
 from medshot.tasks.quality import METRICS, psnr, ssim
 from medshot.tasks.tiles import in_tiles
 
-SOFT = 1e-3  # below this the loss is a square: a tenth of an 8-bit step is a quarter of it
+SOFT = 1e-3  # errors below this, a quarter of an 8-bit step, are squared
 
 
 class Enhancement(Task):

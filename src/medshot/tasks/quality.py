@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from medshot.core.task import Metric
 
-MOST = 100.0  # dB: what is the same to within a hundredth of an 8-bit step counts as the same
+MOST = 100.0  # dB: what is the same to within 1/400 of an 8-bit step counts as the same
 SIGMA, REACH = 1.5, 5  # pixels: the window of SSIM, and how far it reaches
 K1, K2 = 0.01, 0.03
 

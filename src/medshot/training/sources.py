@@ -10,7 +10,7 @@ from torch import nn
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.sample import EpisodeSource, Mixture
-from medshot.data.split import split_classes, split_patients
+from medshot.data.split import refuse_shared_patients, split_classes, split_patients
 
 Given = Dataset | Sequence[Dataset] | EpisodeSource
 ENOUGH_CLASSES = 5  # times way: then a fifth of the classes can be held out
@@ -30,6 +30,10 @@ def episode_sources(
     """Episodes to learn from and episodes to validate on, which share no class or no patient.
 
     The images of data sets are brought into the form (channels, size) that `encoder` takes.
+
+    Raises:
+        DataError: nothing to validate on, or too little.
+        LeakError: `data` and `val` are of one folder of masks, numbers, ..., and share a patient.
     """
     taught, judged = _datasets(data, encoder), _datasets(val, encoder)
     held_out = bool(taught) and val is None
@@ -49,16 +53,34 @@ def episode_sources(
             f"{error} These are the images that are held out for validation, a fifth: or give "
             "`val` data of its own."
         ) from error
+    _refuse_shared(first, second)  # type: ignore[arg-type]
     return first, second  # type: ignore[return-value]
 
 
-def seen(source: EpisodeSource) -> list[dict[str, Any]]:
-    """The data sets and classes that a source draws from, so that they are not judged on later."""
+def _refuse_shared(taught: EpisodeSource, judged: EpisodeSource) -> None:
+    """Raise `LeakError` if a patient is in both, where all of one folder is asked about in both.
+
+    Of labels, other classes may be held out and not other patients: then it is for who made them.
+    """
+    for a in _drawn(taught):
+        for b in _drawn(judged):
+            if a.hash == b.hash and not a.by_class:  # in another folder, one code is another person
+                refuse_shared_patients(a, b)
+
+
+def _drawn(source: EpisodeSource) -> list[Dataset]:
+    """The data sets that a source draws from, also one around others."""
     if inner := _inside(source):
-        return [part for each in inner for part in seen(each)]
-    if not isinstance(source, DrawnEpisodes):
-        return []
-    return [{"hash": source.dataset.hash, "classes": list(source.dataset.labels)}]
+        return [dataset for each in inner for dataset in _drawn(each)]
+    return [source.dataset] if isinstance(source, DrawnEpisodes) else []
+
+
+def seen(source: EpisodeSource) -> list[dict[str, Any]]:
+    """The data sets, classes and images of a source, so that they are not judged on later."""
+    return [
+        {"hash": data.hash, "classes": list(data.labels), "images": list(data.contents)}
+        for data in _drawn(source)
+    ]
 
 
 def references(source: EpisodeSource) -> list[str]:

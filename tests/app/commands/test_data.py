@@ -11,6 +11,7 @@ def test_remarks_are_no_errors(medshot: Medshot, tmp_path: Path) -> None:
     assert checked.status == 0, checked.out
     assert f"warning: {tmp_path / 'mine' / 'labels.csv'}: no patient is known" in checked.out
     assert "0 error(s)" in checked.out
+    assert "looking at every file" in checked.err
 
 
 def test_errors_name_the_file_and_end_with_status_1(medshot: Medshot, tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_other_boxes_are_other_data(folder):
     [
         ("0.png,30,4,45,9,cell", r"line 5: the box 30, 4, 45, 9 reaches out of 0\.png, .* 40 wide"),
         ("0.png,-3,4,5,9,cell", "line 5: the box -3, 4, 5, 9 reaches out"),
+        ("0.png,-1,4,0,9,cell", "line 5: the box -1, 4, 0, 9 reaches out"),
+        ("0.png,40,4,41,9,cell", "line 5: the box 40, 4, 41, 9 reaches out"),
         ("7.png,1,1,5,9,cell", r"line 5: 7\.png does not exist"),
     ],
 )

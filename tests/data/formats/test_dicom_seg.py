@@ -112,7 +112,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     write_series(tmp_path / "s", VALUES)
     image = read_volume(tmp_path / "s")
     mask = marked(image)
-    with pytest.raises(DataError, match="holds the class 2, and 2 labels"):
+    with pytest.raises(DataError, match="holds the class 2, and the labels are background, liver"):
         write_dicom_seg(mask, image, tmp_path / "seg.dcm", LABELS[:2])
     with pytest.raises(DataError, match="no name for a DICOM file"):
         write_dicom_seg(mask, image, tmp_path / "seg.nii", LABELS)

@@ -10,8 +10,9 @@ import pydicom
 import pytest
 from numpy import ndarray
 
-from data.formats.dicom_toys import SECRETS, noise, write_series
+from data.formats.dicom_toys import SECRETS, dicom, noise, save, write_series
 from medshot.core.errors import DataError
+from medshot.data.formats.dicom_series import described
 from medshot.data.formats.door import read_volume
 from medshot.data.formats.write import write_nifti_mask
 
@@ -73,6 +74,8 @@ def test_a_mask_goes_back_as_nifti(tmp_path: Path) -> None:
         ({"WindowCenter": 40, "WindowWidth": 401}, (-160.5, 239.5)),
         ({"WindowCenter": [40, 600], "WindowWidth": [401, 2000]}, (-160.5, 239.5)),
         ({"WindowCenter": 50, "WindowWidth": 100, "VOILUTFunction": "LINEAR_EXACT"}, (0.0, 100.0)),
+        ({"WindowCenter": 1, "WindowWidth": 0.5, "VOILUTFunction": "LINEAR_EXACT"}, (0.75, 1.25)),
+        ({"WindowCenter": 1, "WindowWidth": 1}, None),
         ({}, None),
     ],
 )
@@ -174,3 +177,12 @@ def test_real_series(real_data: Path) -> None:
     np.testing.assert_array_equal(at(found.values, found.affine, affine, values.shape), values)
     with pytest.raises(DataError, match="folders below it"):
         read_volume(folder)
+
+
+def test_series_are_described_without_a_name(tmp_path: Path) -> None:
+    write_series(tmp_path, VALUES)
+    save(dicom(VALUES[0], "9.9", Modality="MR"), tmp_path / "other.dcm")
+    first = min(path.name for path in tmp_path.glob("*.dcm") if path.name != "other.dcm")
+    said = described(tmp_path)
+    assert said == f"CT, {len(VALUES)} file(s) like {first}; MR, 1 file(s) like other.dcm"
+    assert described(tmp_path.parent) == ""

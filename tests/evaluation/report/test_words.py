@@ -35,6 +35,17 @@ def test_summary_without_scores_baseline_or_patients(bare: Report, metrics: Metr
     )
     alone = summary_sentence(replace(bare, metrics=metrics))
     assert alone.endswith("compared with no baseline.")
+    itself = summary_sentence(replace(bare, metrics=replace(metrics, baseline=True)))
+    assert itself.endswith("; it is the simple baseline itself.")
+
+
+def test_images_that_were_left_out_in_turn_are_not_called_test_images(
+    bare: Report, metrics: MetricsTable
+) -> None:
+    table = replace(metrics, unit="patient", in_turn=True)
+    assert "; over 600 patients left out in turn, prototypes" in summary_sentence(
+        replace(bare, metrics=table)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """`medshot data`: look at a folder before learning from it."""
 
-from collections import Counter
 from pathlib import Path
 
 import typer
@@ -30,18 +29,16 @@ def check(
 
         medshot data check my_images/
     """
-    from medshot.app.show import say
+    from medshot.app.kinds import kind_called
+    from medshot.app.show import busy, say
     from medshot.data.check import check as find
-    from medshot.data.folders.kinds import USUAL, kind_of
-    from medshot.data.manifest import survey
+    from medshot.data.folders.kinds import kind_of
 
     kind = kind_of(folder, task)
-    rows, _ = survey(folder) if kind == USUAL else ([], [])
-    if rows:
-        counts = Counter(row.label for row in rows)
-        said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
-        say(f"{folder}: {len(rows)} images, {len(counts)} classes ({said})")
-    findings = find(folder, task)
+    if listed := kind_called(kind).listed(folder):
+        say(f"{folder}: {listed}")
+    with busy(f"looking at every file of {folder} ({kind})"):
+        findings = find(folder, kind)
     for finding in findings:
         line = f" (line {finding.line})" if finding.line else ""
         place = "" if finding.file is None else f"{finding.file}{line}: "

@@ -91,6 +91,7 @@ def evaluate(
 
 def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:
     """The kind of task; refuses options that would silently not be used, and mislead."""
+    from medshot.app.kinds import kind_called
     from medshot.core.errors import ConfigError
     from medshot.data.folders.kinds import USUAL, kind_of
 
@@ -102,6 +103,6 @@ def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[
             f"The protocol {protocol} fixes its numbers: leave {', '.join(fixed)} out."
         )
     kind = kind_of(data[0], task) if data else USUAL
-    if "way" in given and kind != USUAL:
+    if "way" in given and not kind_called(kind).ways:
         raise ConfigError("--way is for labels: episodes of other targets have all of them.")
     return kind

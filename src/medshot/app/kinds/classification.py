@@ -1,5 +1,6 @@
 """Labels of whole images: confusion, reliability, examples; answers as a table."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 from medshot.app.answers import Answers
 from medshot.app.kinds.kind import Kind
+from medshot.core.errors import ConfigError
 from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
+from medshot.data.manifest import survey
+from medshot.data.phantoms import PhantomEpisodes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import confusion_of, examples_of, reliability_of, support_of
@@ -27,6 +31,7 @@ class OfLabels(Kind):
 
     name = "classification"
     encoder = "conv4"
+    ways = True
 
     def candidates(self) -> Auto:
         """Three heads on an untrained encoder and on pixels."""
@@ -36,6 +41,24 @@ class OfLabels(Kind):
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on raw pixels."""
         return build("linear-probe", encoder=encoder("pixels", **form))
+
+    def listed(self, folder: Path) -> str:
+        """How many images each class has."""
+        counts = Counter(row.label for row in survey(folder)[0])
+        said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
+        n = f"{counts.total()} images, {len(counts)} classes" if counts else ""
+        return n and f"{n} ({said}{', ...' if len(counts) > 12 else ''})"
+
+    def phantoms(
+        self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
+    ) -> PhantomEpisodes:
+        """Findings to tell apart, on images of a form that phantoms have."""
+        if channels != 3 or size is None:
+            raise ConfigError(
+                "Phantoms with labels are flat and have 3 channels, and this encoder takes other "
+                "images: leave out --set encoder.channels; for masks say --task segmentation."
+            )
+        return PhantomEpisodes(way, shot, query, size, seed=seed)
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first images of each class."""

@@ -13,7 +13,11 @@ from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise_boxes import box_examples, support_of_boxes
+from medshot.evaluation.summarise_boxes import (
+    box_examples,
+    support_of_boxes,
+    table_of_classes,
+)
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Auto
@@ -46,10 +50,12 @@ class OfBoxes(Kind):
         return support_of_boxes(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Images with frames, the worst first."""
+        """Scores of each class where there are several; images with frames, the worst first."""
         named = zip(dataset.labels, COLOURS, strict=False)
         colours = ", ".join(f"{label} {colour}" for label, colour in named)
+        several = len(dataset.labels) > 1
         return {
+            "tables": (table_of_classes(dataset, found),) if several else (),
             "masks": box_examples(dataset, found),
             "masks_title": "Example boxes",
             "examples_note": f"{unseen} The worst come first, then some others: look at the table "

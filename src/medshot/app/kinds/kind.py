@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from medshot.core.discover import import_files
-from medshot.core.errors import unknown
+from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
+from medshot.data.sample import EpisodeSource
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.select import Auto
@@ -39,6 +40,7 @@ class Kind(ABC):
     encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
     linear: ClassVar[str] = "linear-probe"  # the learner that `evaluate` puts on the same encoder
     out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
+    ways: ClassVar[bool] = False  # True: an episode may have some of the classes only
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -64,6 +66,21 @@ class Kind(ABC):
     @abstractmethod
     def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
         """Where `predict` writes to: `out` is there, whole, once the block has ended well."""
+
+    def listed(self, folder: Path) -> str:
+        """What the names and tables of a folder say that it holds, before any file is opened."""
+        del folder
+        return ""
+
+    def from_run(self, learner: Learner) -> Learner:
+        """What a meta-trained learner is for this kind: by default, what it is."""
+        return learner
+
+    def phantoms(
+        self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
+    ) -> EpisodeSource:
+        """Episodes that are drawn. Raises `ConfigError` where there are none of this kind."""
+        raise ConfigError(f"There are no phantoms for {self.name}: name folders with --data.")
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
         """Doubts about such data that a report must say."""

@@ -11,10 +11,12 @@ from medshot.app.mask_answers import MaskAnswers
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
+from medshot.data.phantoms import PhantomMasks, PhantomVolumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
+from medshot.learners.regrid import on_grid
 from medshot.nn.encoder import encoder
 from medshot.select import Auto
 
@@ -36,6 +38,19 @@ class OfMasks(Kind):
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on filters around each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
+
+    def from_run(self, learner: Learner) -> Learner:
+        """What has learnt from labels of whole images is laid on the grid."""
+        return learner if getattr(learner.encoder, "keeps_grid", True) else on_grid(learner)
+
+    def phantoms(
+        self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
+    ) -> PhantomMasks:
+        """Scenes with their masks: volumes for an encoder that takes any size."""
+        del way
+        if size is None:
+            return PhantomVolumes(shot, query, seed=seed)
+        return PhantomMasks(shot, query, size, channels, seed=seed)
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first images with what is marked on them."""

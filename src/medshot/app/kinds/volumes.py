@@ -23,6 +23,10 @@ class OfVolumes(OfMasks):
         trained = build("finetune", encoder=encoder("unet3d"), lr=0.01, steps=100, batch=2)
         return Auto([probe, trained], folds=2).eval()
 
+    def from_run(self, learner: Learner) -> Learner:
+        """As it is: features of flat images lie on no grid of volumes."""
+        return learner
+
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
         """As for images; of each volume one slice."""
         fields = super().shown(dataset, found, unseen)

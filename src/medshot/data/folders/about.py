@@ -14,12 +14,16 @@ from medshot.data.finding import finding_of
 from medshot.data.table import Row
 
 Result = TypeVar("Result")
+SHORT = 16  # hexadecimal digits: two of a million images are alike by chance once in 4e7 times
 
 
 def about(
     folder: Path, rows: Sequence[Row], digests: Sequence[str], notes: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The fields that every data set of a folder has, by name."""
+    """The fields that every data set of a folder has, by name.
+
+    Each of the `digests` begins with that of the image.
+    """
     patients = sorted({row.patient for row in rows if row.patient})
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
     return {
@@ -28,6 +32,7 @@ def about(
         "hash": _hash(rows, digests, folder),
         "split": tuple(row.split for row in rows),
         "rows": tuple(rows),
+        "contents": tuple(digest[:SHORT] for digest in digests),
         "licence": _licence(folder),
         "notes": notes if patients else ("No patient ids: scores may be optimistic.", *notes),
     }

@@ -1,6 +1,6 @@
 """Which kinds of targets a folder can hold, and how each is told from the others and read.
 
-    @reads("segmentation", where=has_masks)
+    @reads("segmentation", where=has_masks, check=check_pairs)
     def masked(folder: Path, channels: int | None, size: int | None) -> Segmented: ...
 
 A new kind is one file in this folder. For volumes, a kind ends with `-3d`, and `--task` without it
@@ -14,33 +14,60 @@ from pathlib import Path
 from medshot.core.discover import import_files
 from medshot.core.errors import DataError, unknown
 from medshot.data.dataset import Dataset
+from medshot.data.finding import Finding, finding_of
 
 Reader = Callable[[Path, int | None, int | None], Dataset]
+Check = Callable[[Path], list[Finding]]
 FOLDERS: dict[str, "FolderKind"] = {}
 USUAL = "classification"  # where no other kind is recognised
+FINE = "It is learnt from all the same."
 
 
 @dataclass(frozen=True)
 class FolderKind:
-    """Reads a folder in a form (channels, size; None: as is usual), and knows such a folder."""
+    """Reads a folder in a form (channels, size; None: as is usual), and knows such a folder.
+
+    What is wrong or doubtful in one is found by `check`: where there is none, by reading it.
+    """
 
     read: Reader
     recognises: Callable[[Path], bool]
+    check: Check | None = None
+
+    def findings(self, folder: Path) -> list[Finding]:
+        """What is wrong or doubtful in such a folder."""
+        if self.check:
+            return self.check(folder)
+        try:
+            found = self.read(folder, None, None)
+        except DataError as error:
+            return [finding_of(error, folder)]
+        return [Finding("note", folder, None, note.rstrip("."), FINE) for note in found.notes]
 
 
-def reads(kind: str, *, where: Callable[[Path], bool]) -> Callable[[Reader], Reader]:
+def reads(
+    kind: str, *, where: Callable[[Path], bool], check: Check | None = None
+) -> Callable[[Reader], Reader]:
     """Make a function the reader of folders for tasks of `kind`, found by itself `where` true."""
 
     def add(read: Reader) -> Reader:
-        FOLDERS[kind] = FolderKind(read, where)
+        FOLDERS[kind] = FolderKind(read, where, check)
         return read
 
     return add
 
 
+def folder_kind(kind: str) -> FolderKind:
+    """How folders for tasks of `kind` are met. Raises `ConfigError` where none can be loaded."""
+    import_files("medshot.data.folders")
+    if kind not in FOLDERS:
+        raise unknown(kind, FOLDERS, kind="task that a folder can be loaded for")
+    return FOLDERS[kind]
+
+
 def reader_of(kind: str) -> Reader:
     """How folders for tasks of `kind` are read."""
-    return _known(kind).read
+    return folder_kind(kind).read
 
 
 def kind_of(folder: Path, task: str | None = None) -> str:
@@ -51,7 +78,7 @@ def kind_of(folder: Path, task: str | None = None) -> str:
         DataError: the folder could be of several kinds.
     """
     if task:
-        _known(task)
+        folder_kind(task)
         volumes = FOLDERS.get(f"{task}-3d")
         return f"{task}-3d" if volumes and volumes.recognises(folder) else task
     import_files("medshot.data.folders")
@@ -62,10 +89,3 @@ def kind_of(folder: Path, task: str | None = None) -> str:
             f"task={found[0]!r})."
         )
     return found[0] if found else USUAL
-
-
-def _known(kind: str) -> FolderKind:
-    import_files("medshot.data.folders")
-    if kind not in FOLDERS:
-        raise unknown(kind, FOLDERS, kind="task that a folder can be loaded for")
-    return FOLDERS[kind]

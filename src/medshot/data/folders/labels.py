@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medshot.data.check_labels import check_labels
 from medshot.data.dataset import Dataset
 from medshot.data.folders.about import about, digest, named, refuse_two_labels
 from medshot.data.folders.kinds import reads
@@ -16,7 +17,7 @@ from medshot.data.table import Row
 from medshot.tasks import Classification
 
 
-@reads(Classification.kind, where=omniglot.recognises)
+@reads(Classification.kind, where=omniglot.recognises, check=check_labels)
 def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a label each: 3 x 64 x 64 where no form is asked for."""
     if omniglot.recognises(folder):

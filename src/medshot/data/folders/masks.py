@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from medshot.data.finding import TABLE
+from medshot.data.check_masks import check_masks
+from medshot.data.finding import TABLE, Finding
 from medshot.data.folders.about import about, named
 from medshot.data.folders.kinds import reads
 from medshot.data.folders.once import once
@@ -25,7 +26,12 @@ def has_masks(folder: Path) -> bool:
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
-@reads(Segmentation.kind, where=has_masks)
+def check_pairs(folder: Path) -> list[Finding]:
+    """What is wrong or doubtful in a folder of images with masks."""
+    return check_masks(folder, lambda row: read_pair(row)[1])
+
+
+@reads(Segmentation.kind, where=has_masks, check=check_pairs)
 def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
     """The images of `folder` with a mask each: 3 x 128 x 128 where no form is asked for."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from medshot.core.errors import DataError
-from medshot.data.finding import TABLE, refusal
+from medshot.data.check_masks import check_masks
+from medshot.data.finding import TABLE, Finding, refusal
 from medshot.data.folders.about import about, named
 from medshot.data.folders.kinds import reads
 from medshot.data.folders.once import once
@@ -29,7 +30,12 @@ def has_volume_masks(folder: Path) -> bool:
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
 
-@reads(f"{Segmentation.kind}-3d", where=has_volume_masks)
+def check_volumes(folder: Path) -> list[Finding]:
+    """What is wrong or doubtful in a folder of volumes with masks."""
+    return check_masks(folder, lambda row: read_volume_pair(row)[1])
+
+
+@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
 def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
     """The volumes of `folder` with a mask each; of unlike spacings, all take the median one."""
     if size:

@@ -78,7 +78,7 @@ def is_segmentation(path: Path) -> bool:
 def window_of(found: Dataset) -> tuple[float, float] | None:
     """What becomes black and white by the first window of the header (PS3.3 C.11.2.1.2)."""
     centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None or width < 1:
+    if centre is None or width is None:
         return None
     if found.get("VOILUTFunction", "LINEAR") == "LINEAR":
         centre, width = centre - 0.5, width - 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from medshot.data.finding import refusal
 from medshot.data.formats.dicom_frames import read_frames
-from medshot.data.formats.dicom_header import header, window_of
+from medshot.data.formats.dicom_header import header, modality, window_of
 from medshot.data.formats.dicom_pixels import slice_values
 from medshot.data.formats.dicom_slices import Slice, affine_of, ordered
 from medshot.data.formats.kind import DICOM, is_dicom
@@ -46,19 +46,38 @@ def series_slices(folder: Path) -> list[Slice]:
     Raises:
         DataError: none, or several series.
     """
-    files = [path for path in sorted(folder.iterdir()) if _is_file(path)]
-    slices = [Slice(path, header(path)) for path in files]
-    series: dict[str, list[Slice]] = defaultdict(list)
-    for one in slices:
-        if "Rows" in one.header and one.header.get("Modality") != "SEG":
-            series[str(one.header.get("SeriesInstanceUID"))].append(one)
+    series = _series_in(folder)
     if not series:
         what = "it holds no DICOM images (of folders below it, name the one that is meant)"
         raise refusal(folder, what, "Name a folder with the files of one series.").error()
     if len(series) > 1:
-        counts = ", ".join(f"{len(s)} file(s) like {s[0].path.name}" for s in series.values())
+        counts = ", ".join(f"{len(s)} file(s) like {s[0].path.name}" for s in series)
         raise refusal(folder, f"it holds {len(series)} series: {counts}", ONE).error()
-    return next(iter(series.values()))
+    return series[0]
+
+
+def described(folder: Path) -> str:
+    """The series of images in `folder` in words: modality, number of files, and one of them.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    said = [
+        f"{modality(one[0].header)}, {len(one)} file(s) like {one[0].path.name}"
+        for one in _series_in(folder)
+    ]
+    return "; ".join(said)
+
+
+def _series_in(folder: Path) -> list[list[Slice]]:
+    """The image files of each series, in order of name."""
+    series: dict[str, list[Slice]] = defaultdict(list)
+    for path in sorted(folder.iterdir()):
+        if _is_file(path):
+            one = Slice(path, header(path))
+            if "Rows" in one.header and one.header.get("Modality") != "SEG":
+                series[str(one.header.get("SeriesInstanceUID"))].append(one)
+    return list(series.values())
 
 
 def _is_file(path: Path) -> bool:

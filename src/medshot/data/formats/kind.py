@@ -1,5 +1,7 @@
 """Which format a file is of: by its first bytes where it says so, else by its name."""
 
+import gzip
+import zlib
 from pathlib import Path
 
 DICOM = ".dcm"
@@ -23,6 +25,22 @@ def is_dicom(path: Path) -> bool:
     except OSError:
         return False
     return start[PREAMBLE:] == b"DICM" and path.name.upper() != INDEX
+
+
+def volume_in(path: Path) -> str | None:
+    """The volume format that a file is of by its first bytes, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            squeezed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if squeezed else path.open("rb") as file:
+            start = file.read(348)
+    except (OSError, EOFError, zlib.error):
+        return None
+    if start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0"):
+        return "NIfTI"
+    if start.startswith(b"NRRD"):
+        return "NRRD"
+    return "MetaImage" if start.startswith(b"ObjectType") else None
 
 
 def volume_suffix(path: Path) -> str | None:

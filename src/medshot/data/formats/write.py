@@ -104,7 +104,7 @@ def _check(stored: ndarray, like: Volume, path: Path, labels: Sequence[str]) -> 
         raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
     if stored.max() >= len(labels) or len(labels) < 2:
         raise DataError(
-            f"The mask for {like.source} holds the class {stored.max()}, and {len(labels)} labels "
-            "were given. Name all classes, first the background."
+            f"The mask for {like.source} holds the class {stored.max()}, and the labels are "
+            f"{', '.join(labels) or 'none'}. Name all classes, first the background."
         )
     refuse_taken(path)

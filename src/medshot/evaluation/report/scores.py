@@ -59,6 +59,10 @@ class MetricsTable:
     """What n counts, in the singular: "episode", "patient", "image"."""
     interval_method: str = ""
     """How the intervals were made, for example "bootstrap over patients, 10000 draws"."""
+    in_turn: bool = False
+    """Whether all that is scored was learnt from too: cross-validation, each left out in turn."""
+    baseline: bool = False
+    """Whether the learner is itself the simple one that others are compared with."""
 
     def __post_init__(self) -> None:
         if not self.methods or not self.rows:

@@ -9,6 +9,7 @@ from medshot.evaluation.report.scores import Difference, Estimate, MetricsTable
 
 UNDEFINED = "undefined"
 NO_REASON = "no reason was recorded"
+NO_BASELINE = ", compared with no baseline"
 MOST_LABELS_NAMED = 4
 MINUS = "\N{MINUS SIGN}"
 
@@ -65,7 +66,7 @@ def summary_sentence(report: Report) -> str:
     learnt = _learnt(report.support)
     if report.metrics is None:
         return f"{learnt}; how well it does has not been measured."
-    against = _against(report.differences, report.metrics.rows[0].name)
+    against = _against(report.differences, report.metrics)
     return f"{learnt}; {_how_well(report.metrics)}{against}."
 
 
@@ -93,14 +94,15 @@ def _task(labels: Sequence[str]) -> str:
 def _how_well(metrics: MetricsTable) -> str:
     row, learner = metrics.rows[0], metrics.methods[0]
     first = row.estimates[0]
-    over = count(first.n, f"test {metrics.unit}")
+    each = count(first.n, metrics.unit)
+    over = f"{each} left out in turn" if metrics.in_turn else count(first.n, f"test {metrics.unit}")
     score = in_words(first, joint=" (") + (")" if first.has_mean else "")
     return f"over {over}, {learner} reaches {article(row.name)} {row.name} of {score}"
 
 
-def _against(differences: Sequence[Difference], leading: str) -> str:
+def _against(differences: Sequence[Difference], metrics: MetricsTable) -> str:
     """Compare with the first baseline that was compared on the leading metric."""
     for difference in differences:
-        if difference.metric == leading:
+        if difference.metric == metrics.rows[0].name:
             return f", {verdict(difference)} (difference {in_words(difference.estimate, True)})"
-    return ", compared with no baseline"
+    return "; it is the simple baseline itself" if metrics.baseline else NO_BASELINE
