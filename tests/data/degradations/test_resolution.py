@@ -24,3 +24,12 @@ def test_coarse_pixels_are_means_of_those_that_they_stand_for():
     assert np.abs(found[0, 2::4, 2::4] - blocks[0, 2::4, 2::4]).mean() < 0.1
     ramp = np.linspace(0, 1, 48)[None, :, None].repeat(60, 2)
     np.testing.assert_allclose(KINDS["coarse"](ramp, 1.0, RNG)[:, 8:-8], ramp[:, 8:-8], atol=1e-3)
+
+
+@pytest.mark.parametrize(("strength", "factor"), [(0.3, 2), (0.6, 3), (1.0, 4)])
+def test_all_three_factors_are_drawn(strength, factor):
+    blocks = RNG.random((1, 4, 5)).repeat(factor, 1).repeat(factor, 2)
+    found = KINDS["coarse"](blocks, strength, RNG)
+    middle = factor // 2
+    small = found[0, middle::factor, middle::factor]
+    assert np.corrcoef(small.ravel(), blocks[0, ::factor, ::factor].ravel())[0, 1] > 0.95

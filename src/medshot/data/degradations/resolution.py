@@ -10,13 +10,13 @@ Image = Float[ndarray, "d h w"]
 
 
 def coarse(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """2, 3 or 4 times fewer pixels a side, each the mean of those that it stands for.
+    """2, 3 (above a strength of 0.5) or 4 (above 0.75) times fewer pixels a side, each a mean.
 
     They are enlarged again by bicubic interpolation, so that the grid stays.
     """
     del rng
     height, width = image.shape[1:]
-    factor = 2 + round(2 * strength)
+    factor = 2 + (strength > 0.5) + (strength > 0.75)
     small = (max(1, width // factor), max(1, height // factor))
     return np.stack([_resized(plane, small, (width, height)) for plane in image])
 
