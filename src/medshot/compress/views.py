@@ -8,8 +8,8 @@ from torch import Tensor
 MOVED = 8  # images are moved by up to one part in so many of their sides
 
 
-def views(x: Float[Tensor, "n c *s"], seed: int) -> Float[Tensor, "n c *s"]:
-    """Each image mirrored or not, all moved by one step, and half of them mixed with another one.
+def views(x: Float[Tensor, "n c *s"], seed: int, *, mixed: bool = True) -> Float[Tensor, "n c *s"]:
+    """Each image mirrored or not, all moved by one step; if `mixed`, half of them with another one.
 
     They are for who knows the answers to any image: a label need not be right for them.
     """
@@ -17,6 +17,8 @@ def views(x: Float[Tensor, "n c *s"], seed: int) -> Float[Tensor, "n c *s"]:
     mirrored = torch.rand(len(x), generator=rng).to(x.device) < 0.5
     x = torch.where(_on(mirrored, x), x.flip(-1), x)
     x = _moved(x, rng)
+    if not mixed:
+        return x
     other = x[torch.randperm(len(x), generator=rng).to(x.device)]
     share = torch.rand(len(x), generator=rng)
     alone = torch.rand(len(x), generator=rng) < 0.5
