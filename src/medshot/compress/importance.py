@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Energies = dict[nn.Module, Float[Tensor, "c"]]
+Energies = dict[nn.Module, Tensor]  # each of as many numbers as it reads channels
 
 
 @torch.no_grad()
@@ -37,12 +37,12 @@ def _reads(module: nn.Module) -> bool:
 
 def importance(group: Any, known: Energies) -> Float[Tensor, "c"]:
     """How much each channel of the group's first layer matters."""
-    scores = torch.zeros(1 + max(group[0].idxs))
+    scores = torch.zeros(1 + max(group[0].idxs), dtype=torch.float64)
     for item in group.items:
         layer = item.dep.target.module
         if layer in known and "in_channels" in item.dep.handler.__name__:
             weight = layer.weight.detach()
             axis = 0 if getattr(layer, "transposed", False) else 1
             read = weight.movedim(axis, 0).flatten(1).square().sum(1) * known[layer]
-            scores.index_add_(0, torch.tensor(item.root_idxs), read.cpu()[item.idxs])
+            scores.index_add_(0, torch.tensor(item.root_idxs), read.cpu().double()[item.idxs])
     return scores

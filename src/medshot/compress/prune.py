@@ -35,11 +35,7 @@ def prune(
         ShapeError: images of another form than the predictor takes.
         TaskError: the predictor is transductive, or has no channels that could be removed.
     """
-    if not 0 < share < 1:
-        raise ConfigError(
-            f"A share of {share} of the channels cannot be removed: nothing would change, or "
-            "nothing would be left. Take one above 0 and below 1."
-        )
+    check_share(share)
     shown, card = examples_for(predictor, examples), predictor.known_card()
     student = trainable(cut(predictor.freeze(), shown.x, share))
     imitate(
@@ -55,3 +51,12 @@ def prune(
     )
     after = card.after("prune", share=share, steps=steps, lr=lr, images=len(shown))
     return settled(student).with_card(after)
+
+
+def check_share(share: float) -> None:
+    """Raise `ConfigError` if `share` of the channels cannot be removed."""
+    if not 0 < share < 1:
+        raise ConfigError(
+            f"A share of {share} of the channels cannot be removed: nothing would change, or "
+            "nothing would be left. Take one above 0 and below 1."
+        )
