@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import toys
 from medshot.core.predictor import Card, Predictor
 from medshot.data.preprocess import ImagePreprocessing
-from medshot.nn import Conv4, UNet
+from medshot.nn import UNet
 from medshot.nn.heads import Linear
 from medshot.tasks import Segmentation
 
@@ -60,4 +60,3 @@ def with_zeroed(predictor: Predictor, x: Tensor, gone: Mapping[str, list[int]]) 
             layer = predictor.encoder.get_submodule(name)
             stack.enter_context(layer.register_forward_hook(zero(channels)))
         return predictor(x)
-

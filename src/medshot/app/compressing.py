@@ -63,8 +63,10 @@ def compressed_table(
     first, *_ = known
     metric = found[first].task.leading
     title = f"{metric} on {where}, with 95 % intervals over patients (images, where none are known)"
-    columns = ("", "MB", "ms", "memory, MB", metric, "smaller", "faster", "difference")
-    table = Table(*columns, title=title, title_justify="left", box=None)
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column(no_wrap=True)
+    for column in ("MB", "ms", "memory MB", metric, "smaller", "faster", "difference"):
+        table.add_column(column)
     for name, cost in known.items():
         memory = "not known" if cost.memory is None else f"{cost.memory:.1f}"
         cells = [f"{cost.megabytes:.3f}", f"{cost.milliseconds:.2f}", memory]

@@ -48,14 +48,14 @@ def imitate(
     arXiv:2106.05237 (teacher and student see one view, images are mixed, and it takes long).
     """
     taught_x, held_x = _parts(examples)
-    theirs = answers(teacher, held_x)
+    held_y = answers(teacher, held_x) if len(held_x) else held_x
 
     def loss(step: int) -> Float[Tensor, ""]:
         x = views(taught_x[batch_of(step, len(taught_x), BATCH)], step)
         return task.divergence(student(x), answers(teacher, x), temperature)
 
     def judge() -> float:
-        return float(task.divergence(answers(student, held_x), theirs, temperature))
+        return float(task.divergence(answers(student, held_x), held_y, temperature))
 
     shown = hashlib.sha256(examples.x.cpu().numpy().tobytes()).hexdigest()[:16]
     numbers = {"steps": steps, "temperature": temperature, "images": shown}
