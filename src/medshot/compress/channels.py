@@ -34,14 +34,14 @@ def remove_channels(
 ) -> None:
     """Take `share` of the channels out of every layer of `net`, those that matter least for `x`.
 
-    A channel matters as much as the layers that read it make of it: the sum over these of the norm
-    of the weights that read it, times the root mean square of what they read. Channels that are
+    A channel matters as much as the layers that read it make of it: the sum over these of the
+    squares of the weights that read it, times the mean square of what they read. Channels that are
     normalised as one group go together, so that the others are normalised as before. What the head
     gives stays, and so does what it reads, unless `features_too`.
 
-    Source: the score is that of Sun et al. 2023, arXiv:2306.11695 (|weight| times the norm of its
-    input), summed over all weights that read a channel; whole channels, tied to each other, by
-    Fang et al. 2023, arXiv:2301.12900.
+    Source: Sun et al. 2023, arXiv:2306.11695 (the score of one weight: its size times the norm of
+    its input; here it is squared, and summed over all weights that read a channel); Fang et al.
+    2023, arXiv:2301.12900 (which channels are tied to each other).
 
     Raises:
         TaskError: there is no layer that channels can be taken from.
