@@ -33,7 +33,7 @@ from record import commit, hardware, parse
 SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")
 ORIGINAL = "original"
 TAUGHT, JUDGED = 150, 200  # images
-STEPS = {"train": 150, "prune": 80, "distil": 250}
+STEPS = {"train": 150, "prune": 300, "distil": 500}
 
 Made = Mapping[str, medshot.Predictor]
 # A variant is made of those before it: a further one is one more line.

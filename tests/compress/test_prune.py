@@ -98,3 +98,9 @@ def test_a_transductive_predictor_and_one_without_a_card_are_refused():
     bare = Linear(encoder, torch.zeros(encoder.n_features, 3), torch.zeros(3))
     with pytest.raises(SaveError, match="labels"):
         prune(bare, _images())
+
+
+def test_a_teacher_of_another_question_is_refused():
+    for other in (classifier(2), segmenter(3), classifier(norm="transductive")):
+        with pytest.raises(TaskError, match="Take a teacher that answers the same question"):
+            prune(classifier(), _images(), 0.5, teacher=other)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from medshot.compress.cut import cut
 from medshot.compress.imitate import Images, examples_for, imitate
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, TaskError
 from medshot.core.predictor import Predictor
 from medshot.core.trainable import settled, trainable
 from medshot.training.progress import Watch, quiet
@@ -33,10 +33,12 @@ def prune(
         ConfigError: `share` is not above 0 and below 1, or takes no channel of any layer.
         DataError: fewer than two images, or values that are not finite.
         ShapeError: images of another form than the predictor takes.
-        TaskError: the predictor is transductive, or has no channels that could be removed.
+        TaskError: the predictor is transductive, or has no channels that could be removed; the
+            teacher is transductive, or knows other labels.
     """
     check_share(share)
     shown, card = examples_for(predictor, examples), predictor.known_card()
+    _check_teacher(predictor, teacher or predictor)
     student = trainable(cut(predictor.freeze(), shown.x, share))
     imitate(
         student,
@@ -59,4 +61,14 @@ def check_share(share: float) -> None:
         raise ConfigError(
             f"A share of {share} of the channels cannot be removed: nothing would change, or "
             "nothing would be left. Take one above 0 and below 1."
+        )
+
+
+def _check_teacher(predictor: Predictor, teacher: Predictor) -> None:
+    ours, theirs = predictor.known_card(), teacher.known_card()
+    if (ours.kind, ours.labels) != (theirs.kind, theirs.labels) or teacher.transductive:
+        raise TaskError(
+            f"The teacher does {theirs.kind} of {', '.join(theirs.labels)}, the predictor "
+            f"{ours.kind} of {', '.join(ours.labels)}. Take a teacher that answers the same "
+            "question, for every image by itself."
         )

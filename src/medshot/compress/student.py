@@ -35,6 +35,8 @@ def student_for(
         torch.manual_seed(seed)
         small = _smaller(predictor, into) if isinstance(into, str) else copy.deepcopy(into)
         small = small.to(x).eval()
+        if getattr(small, "transductive", False):
+            raise TaskError("The smaller encoder is transductive: take one with norm='group'.")
         theirs, z = predictor.answer_all(x[:1]), small(x[:1])
         if z.shape[2:] != theirs.shape[2:]:
             raise TaskError(
