@@ -97,3 +97,24 @@ def test_other_images_are_refused(medshot: Medshot, place: Path, tmp_path: Path)
     assert missing.refused("no")
     taken = medshot(*words[:4], "--out", place / "model", "--data", place / "mine")
     assert taken.refused("exists already")
+
+
+def test_what_was_cut_short_goes_on(
+    medshot: Medshot, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("compress", place / "model", "--data", place / "mine", "--prune", "0.5")
+    words = (*words, "--steps", "4", "--out", tmp_path / "small")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("medshot.compress.cost.costs", full)
+        cut_short = medshot(*words)
+    assert cut_short.status == 2
+    assert "No space left" in cut_short.err
+    assert [p.name for p in tmp_path.iterdir()] == ["small.unfinished"]
+    other = medshot(*words[:-4], "--steps", "5", "--out", tmp_path / "small")
+    assert other.refused("begun with another steps")
+    assert medshot(*words).status == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["small"]

@@ -47,6 +47,7 @@ def compress(
 
     from medshot.app.compressing import compressed_table, gather_scalars, in_steps, pictures
     from medshot.app.compression_steps import wanted_steps
+    from medshot.app.measure import no_nan
     from medshot.app.show import console, plain, tell
     from medshot.app.stage import gains, images_for, judged, unfinished
     from medshot.app.threads import one_thread
@@ -83,6 +84,7 @@ def compress(
         about |= {"stages": last.known_card().stages, "scores": gains(scores)}
         about |= {"costs": {name: vars(cost) for name, cost in known.items()}}
         about["seconds"] = time.monotonic() - started
-        write_text(json_file, json.dumps(about, indent=2) + "\n")
+        said = json.dumps(no_nan(about), indent=2, allow_nan=False)
+        write_text(json_file, said + "\n")
         tell(f"Written: {json_file}")
     tell(f"Model:   {out}")
