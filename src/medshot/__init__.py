@@ -4,6 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medshot.compress.distil import distil
+    from medshot.compress.prune import prune
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -67,11 +69,13 @@ _HOME = {
     "Task": "medshot.core.task",
     "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
+    "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
     "part": "medshot.core.parts",
+    "prune": "medshot.compress.prune",
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
@@ -108,11 +112,13 @@ __all__ = [
     "Task",
     "Volume",
     "build",
+    "distil",
     "encoder",
     "load",
     "load_predictor",
     "load_run",
     "part",
+    "prune",
     "read_mask_volume",
     "read_volume",
     "register",

@@ -40,6 +40,14 @@ def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) ->
         raise _impossible(error, name) from error
 
 
+def named_encoder(name: str, given: Sequence[str], **form: Any) -> Encoder:
+    """The encoder called `name`, untrained, with `--set encoder.x=y` options."""
+    options = parse_options(given)
+    if others := [option for option in options if not option.startswith(OF)]:
+        raise ConfigError(f"--set {others[0]}: only encoder.NAME=VALUE means anything here.")
+    return _encoder(name, {k.removeprefix(OF): v for k, v in options.items()}, form)
+
+
 def run_or_learner(
     given: str,
     encoder: str | None,

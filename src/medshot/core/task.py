@@ -63,6 +63,11 @@ class Task(ABC):
     def loss(self, output: Tensor, target: Tensor) -> Float[Tensor, ""]:
         """The differentiable score: lower is better, the mean over examples."""
 
+    def divergence(self, output: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
+        """How far from `other` outputs: T^2 KL(other || output), Hinton 2015, arXiv:1503.02531."""
+        ours, theirs = ((o / temperature).log_softmax(1) for o in (output, other))
+        return temperature**2 * (theirs.exp() * (theirs - ours)).sum(1).mean()
+
     def encode(self, target: Tensor, like: Tensor) -> Float[Tensor, "n k"]:
         """Targets as rows that outputs can be regressed on, in the type and place of `like`.
 

@@ -16,6 +16,7 @@ from medshot.core.task import Task
 from medshot.tasks.average_precision import METRICS, SURE
 from medshot.tasks.boxes import NO_BOX, find, paint
 from medshot.tasks.claims import judged
+from medshot.tasks.odds import divergence_of_odds
 
 SIZES = 2  # outputs that say how wide and how high
 RARE = math.log(99)  # an output of 0 stands for a heat of 1 in 100,
@@ -91,6 +92,13 @@ class Detection(Task):
         weight = heat.amax(1, keepdim=True)
         error = (sizes - sides.clamp(min=1e-6).log()).abs() * weight
         return _focal(logits, heat) / count + SIZE_WEIGHT * error.sum() / weight.sum().clamp(min=1)
+
+    def divergence(self, output: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
+        """That of the heat at every site, and the difference of the log sizes, weighted by heat."""
+        (ours, sides), (theirs, true) = self._split(output), self._split(other)
+        weight = theirs.sigmoid().amax(1, keepdim=True)
+        error = ((sides - true).abs() * weight).sum() / weight.sum().clamp(min=1)
+        return divergence_of_odds(ours, theirs, temperature) + SIZE_WEIGHT * error
 
     def decode(self, output: Float[Tensor, "n k h w"]) -> Float[Tensor, "n d 6"]:
         """The boxes at the peaks of the heat, in shares of the image: box, class, score."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
@@ -57,6 +58,11 @@ class Enhancement(Task):
         and smooth where that has a kink, so that it can be differentiated twice.
         """
         return ((output - target).square() + SOFT**2).sqrt().mean()
+
+    def divergence(self, output: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
+        """The mean squared difference: numbers are not softened."""
+        del temperature
+        return F.mse_loss(output, other)
 
     def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
         """All images are of one kind: a support lacks nothing."""

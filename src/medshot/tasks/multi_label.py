@@ -11,6 +11,7 @@ from medshot.core.errors import DataError
 from medshot.core.prediction import FindingsPrediction
 from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.tasks.odds import divergence_of_odds
 from medshot.tasks.presence import LIKELY, METRICS
 
 
@@ -39,6 +40,12 @@ class MultiLabel(Task):
     def loss(self, output: Float[Tensor, "n k"], target: Int[Tensor, "n k"]) -> Float[Tensor, ""]:
         """Binary cross-entropy, the mean over images and labels."""
         return F.binary_cross_entropy_with_logits(output, target.to(output))
+
+    def divergence(
+        self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
+    ) -> Float[Tensor, ""]:
+        """That of every question by itself, the mean over questions and images."""
+        return divergence_of_odds(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where a label is there, minus a half where it is not: the sign decides."""

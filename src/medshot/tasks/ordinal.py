@@ -12,6 +12,7 @@ from medshot.core.predictor import Card
 from medshot.core.task import Task
 from medshot.tasks.classification import check_classes
 from medshot.tasks.grades import METRICS, median_grade
+from medshot.tasks.odds import divergence_of_odds
 
 
 class Ordinal(Task):
@@ -41,6 +42,12 @@ class Ordinal(Task):
         levels"), of which it is the mean and not the sum.
         """
         return F.binary_cross_entropy_with_logits(output, self._above(target).to(output))
+
+    def divergence(
+        self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
+    ) -> Float[Tensor, ""]:
+        """That of every question by itself, the mean over questions and images."""
+        return divergence_of_odds(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where the grade is above 0, above 1, ..., minus a half where it is not."""

@@ -58,6 +58,13 @@ class Regression(Task):
         """The mean squared error of standardised numbers."""
         return F.mse_loss(output, self.encode(target, like=output))
 
+    def divergence(
+        self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
+    ) -> Float[Tensor, ""]:
+        """The mean squared difference: numbers are not softened."""
+        del temperature
+        return F.mse_loss(output, other)
+
     def encode(self, target: Float[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
         """Standardised by the support's mean and deviation."""
         centre, scale = self._unit(target)

@@ -1,0 +1,113 @@
+"""What pruning and distillation cost and bring, on five real sets, at 64 pixels.
+
+    python experiments/compressing.py --out runs/compressing
+
+The original is a conv4 of width 64 that was trained on up to 150 images of half of the patients
+(images, where none are known); every variant learns from the same images and from the original's
+answers, and all are judged on up to 200 images of the other half. Intervals are by bootstrap over
+these patients, and the differences to the original are paired. Time is processor time of an answer
+to one image on one thread, all variants in turn; memory is that of Linux. One seed.
+Every predictor is kept in --out, and not made again.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import medshot
+from medshot.app.stage import gains, judged
+from medshot.compress.cost import costs
+from medshot.compress.distil import distil
+from medshot.compress.prune import prune
+from medshot.compress.views import views
+from medshot.core.files import write_text
+from medshot.core.trainable import settled, trainable
+from medshot.data.dataset import Dataset
+from medshot.evaluation.protocol import data_root
+from medshot.training.descent import batch_of, descend
+from record import commit, hardware, parse
+
+SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")
+ORIGINAL = "original"
+TAUGHT, JUDGED = 150, 200  # images
+STEPS = {"train": 150, "prune": 300, "distil": 500}
+
+Made = Mapping[str, medshot.Predictor]
+# A variant is made of those before it: a further one is one more line.
+VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
+    "prune 0.5": lambda made, data: _pruned(made[ORIGINAL], made[ORIGINAL], data, 0.5),
+    "prune 0.75": lambda made, data: _pruned(made[ORIGINAL], made[ORIGINAL], data, 0.75),
+    "distil small": lambda made, data: distil(made[ORIGINAL], data, "small", steps=STEPS["distil"]),
+    "distil small, prune 0.5": lambda made, data: _pruned(
+        made["distil small"], made[ORIGINAL], data, 0.5
+    ),
+}
+
+
+def main() -> None:
+    options = parse(__doc__, steps=0)
+    for name in options.only or SETS:
+        file = options.out / f"{name}.json"
+        if file.exists():
+            continue
+        taught, asked = _halves(medshot.load(data_root() / f"cls_{name}"))
+        made: dict[str, medshot.Predictor] = {}
+        for variant, make in {ORIGINAL: lambda _, data: _trained(data), **VARIANTS}.items():
+            kept = options.out / name / variant.replace(" ", "_").replace(",", "")
+            if not kept.exists():
+                make(made, taught).save(kept)
+            made[variant] = medshot.load_predictor(kept)
+            print(name, variant, flush=True)
+        row = {"set": name, "taught": taught.about(), "judged": asked.about()}
+        row |= {"scores": gains(judged(made, asked))}
+        row |= {"costs": {n: vars(c) for n, c in costs(made, rounds=200).items()}}
+        write_text(file, json.dumps(row, indent=1) + "\n")
+        _collect(options.out)
+
+
+def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Images to learn from, and others of other patients to be judged on."""
+    first, second = medshot.split_patients(dataset, 0.5)
+    return _some(first, TAUGHT), _some(second, JUDGED)
+
+
+def _some(dataset: Dataset, most: int) -> Dataset:
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    return dataset.subset(order[:most].sort().values)
+
+
+def _trained(data: Dataset) -> medshot.Predictor:
+    """A conv4 and a linear head, by Adam on the labels of mirrored and moved images."""
+    torch.manual_seed(0)
+    learner = medshot.build("finetune", encoder=medshot.encoder("conv4", size=64), steps=0)
+    predictor = learner.adapt(data)
+    model, shown, task = trainable(predictor), data.examples(), data.task()
+
+    def loss(step: int) -> torch.Tensor:
+        some = batch_of(step, len(shown), 32)
+        return task.loss(model(views(shown.x[some], step, mixed=False)), shown.y[some])
+
+    descend(model, loss, steps=STEPS["train"], lr=1e-3)
+    done = predictor.known_card().after("train", steps=STEPS["train"])
+    return settled(model).with_card(done)
+
+
+def _pruned(
+    predictor: medshot.Predictor, teacher: medshot.Predictor, data: Dataset, share: float
+) -> medshot.Predictor:
+    return prune(predictor, data, share, teacher=teacher, steps=STEPS["prune"])
+
+
+def _collect(out: Path) -> None:
+    """One file of all that has been measured so far."""
+    rows: list[dict[str, Any]] = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
+    rows = [row for row in rows if "set" in row]
+    about = {"hardware": hardware(), "commit": commit(), "steps": STEPS}
+    write_text(out / "result.json", json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

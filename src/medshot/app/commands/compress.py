@@ -1,0 +1,90 @@
+"""`medshot compress`: from a model to one that is smaller and faster."""
+
+from pathlib import Path
+
+import typer
+
+
+def compress(
+    model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
+    data: Path = typer.Option(help="Images to learn from; they need no labels if there is --test."),
+    out: Path = typer.Option(help="New folder for the smaller model; MODEL stays as it is."),
+    prune: float | None = typer.Option(None, help="Share of the channels to remove, 0.5 say."),
+    distil: str | None = typer.Option(
+        None, help="small, tiny, or an encoder by name: a smaller network learns its answers."
+    ),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="With an encoder by name: encoder.width=16."
+    ),
+    steps: int | None = typer.Option(
+        None, min=0, help="Steps of learning, of each.", show_default="prune 300, distil 1000"
+    ),
+    lr: float = typer.Option(1e-3, help="Rate of Adam."),
+    seed: int = typer.Option(0, help="Decides the untrained weights of --distil."),
+    test: Path | None = typer.Option(None, help="Labelled images of other patients to judge on."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the numbers."
+    ),
+) -> None:
+    """Make a model smaller and faster; say how much, and what it costs in score.
+
+    With --distil and --prune both, each is also done alone, for the table, and what is saved is the
+    chain: first distilled, then pruned. Killed at any moment, the same command goes on. Without
+    --test it is judged on what it learnt from, which flatters.
+
+    Examples:
+
+        medshot compress my_model --data my_images/ --prune 0.5 --out pruned --test others/
+
+        medshot compress my_model --data my_images/ --distil small --prune 0.5 --out small
+    """
+    import json
+    import time
+    from functools import partial
+    from typing import Any
+
+    import torch
+
+    from medshot.app.compressing import compressed_table, gather_scalars, in_steps, pictures
+    from medshot.app.compression_steps import wanted_steps
+    from medshot.app.measure import no_nan
+    from medshot.app.show import console, plain, tell
+    from medshot.app.stage import gains, images_for, judged, unfinished
+    from medshot.app.threads import one_thread
+    from medshot.compress.cost import costs
+    from medshot.core.errors import DataError
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.store import load_predictor
+    from medshot.data.dataset import Dataset
+
+    started = time.monotonic()
+    torch.manual_seed(seed)
+    original = load_predictor(model)
+    card = original.known_card()
+    wanted = wanted_steps(original, prune=prune, distil=distil, given=set_, seed=seed)
+    if json_file:
+        refuse_taken(json_file)
+    with unfinished(out) as (staging, working), one_thread():
+        images = pictures(card, data)
+        asked = images_for(card, test) if test else images
+        if not isinstance(asked, Dataset):
+            raise DataError(f"{data} has no labels, so nothing can be judged on it: give --test.")
+        options = {"lr": lr} | ({} if steps is None else {"steps": steps})
+        ready = {name: partial(step, images, options) for name, step in wanted.items()}
+        found = in_steps(original, ready, working)
+        *_, last = found.values()
+        scores, known = judged(found, asked), costs(found)
+        last.save(staging)
+        gather_scalars(working)
+    where = str(test) if test else f"{data}, which it learnt from: this flatters"
+    console.print(compressed_table(known, scores, plain(where)))
+    tell("ms: processor time of one image on one thread. memory: what loading and asking adds.")
+    if json_file:
+        about: dict[str, Any] = {"model": str(model), "data": str(data), "judged on": where}
+        about |= {"stages": last.known_card().stages, "scores": gains(scores)}
+        about |= {"costs": {name: vars(cost) for name, cost in known.items()}}
+        about["seconds"] = time.monotonic() - started
+        said = json.dumps(no_nan(about), indent=2, allow_nan=False)
+        write_text(json_file, said + "\n")
+        tell(f"Written: {json_file}")
+    tell(f"Model:   {out}")

@@ -1,0 +1,83 @@
+"""What `medshot compress` does: each step by itself, all of them in a chain, and a table."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from medshot.app.stage import cell, images_for
+from medshot.compress.cost import Cost
+from medshot.core.episode import Examples
+from medshot.core.errors import DataError
+from medshot.core.predictor import Card, Predictor
+from medshot.data.dataset import Dataset
+from medshot.data.find import find_images
+from medshot.data.manifest import is_image
+from medshot.evaluation.cross_validation import OutOfFold
+
+Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints
+ORIGINAL = "original"
+
+
+def in_steps(original: Predictor, steps: Mapping[str, Step], working: Path) -> dict[str, Predictor]:
+    """The original, what each step alone makes of it, and all steps after each other."""
+    found = {ORIGINAL: original}
+    found |= {name: step(original, working / name) for name, step in steps.items()}
+    if len(steps) > 1:
+        first, *others = steps
+        last = found[first]
+        for name in others:
+            last = steps[name](last, working / f"{name} in the chain")
+        found[", ".join(steps)] = last
+    return found
+
+
+def gather_scalars(working: Path) -> None:
+    """TensorBoard's files of all steps in one folder, working/tensorboard, one below the other."""
+    for scalars in sorted(working.glob("*/tensorboard")):
+        place = working / "tensorboard" / scalars.parent.name
+        place.parent.mkdir(exist_ok=True)
+        scalars.rename(place)
+
+
+def pictures(card: Card, folder: Path) -> Dataset | Examples:
+    """The labelled images in `folder`; or, where they simply lie in it, images without labels.
+
+    Raises:
+        DataError: other labels than the model's, or plain images of several sizes.
+    """
+    tables = list(folder.glob("*.csv")) if folder.is_dir() else []
+    if not folder.is_dir() or tables or not any(is_image(path) for path in folder.iterdir()):
+        return images_for(card, folder)
+    read = [card.preprocessing.read(path) for path in find_images([folder])]
+    if len({image.shape for image in read}) > 1:
+        raise DataError(f"The images in {folder} have several sizes: give them a labels.csv.")
+    return Examples(torch.stack(read), torch.zeros(len(read), dtype=torch.int64))
+
+
+def compressed_table(
+    known: Mapping[str, Cost], found: Mapping[str, OutOfFold], where: str
+) -> Table:
+    """Size, time, memory and score of each, and what has become of them since the first."""
+    first, *_ = known
+    metric = found[first].task.leading
+    title = f"{metric} on {where}, with 95 % intervals over patients (images, where none are known)"
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column(no_wrap=True)
+    for column in ("MB", "ms", "memory MB", metric, "smaller", "faster", "difference"):
+        table.add_column(column)
+    for name, cost in known.items():
+        memory = "not known" if cost.memory is None else f"{cost.memory:.1f}"
+        cells = [f"{cost.megabytes:.3f}", f"{cost.milliseconds:.2f}", memory]
+        cells.append(cell(metric, found[name].interval(metric)))
+        if name != first:
+            cells += [f"{times:.1f}x" for times in ratios(known[first], cost)]
+            cells.append(cell(metric, found[name].minus(found[first], metric)))
+        table.add_row(name, *cells)
+    return table
+
+
+def ratios(before: Cost, after: Cost) -> tuple[float, float]:
+    """How many times smaller and faster."""
+    return before.megabytes / after.megabytes, before.milliseconds / after.milliseconds

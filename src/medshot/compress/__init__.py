@@ -1,0 +1,1 @@
+"""A predictor made smaller and faster: fewer channels, or a smaller network."""
