@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medshot.app.selecting import select_learner
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -75,6 +76,7 @@ _HOME = {
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
+    "select_learner": "medshot.app.selecting",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
@@ -116,6 +118,7 @@ __all__ = [
     "read_mask_volume",
     "read_volume",
     "register",
+    "select_learner",
     "split_classes",
     "split_patients",
     "train",

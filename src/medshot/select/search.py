@@ -58,20 +58,22 @@ def search(
     """Try `queue` in its order, then what Optuna draws from `space`; all that was tried.
 
     The first of the queue is tried to the end whatever the time: it is what the others are compared
-    with. Each other trial ends between two folds where it does worse than half of those before it
-    did at that fold, or where its other folds would take longer than there is time. What is in the
-    storage already counts, whoever tried it.
+    with. Each other trial ends between two folds where it is among the worst quarter by then, or
+    where its other folds would take longer than there is time. What is in the storage already
+    counts, whoever tried it.
+
+    Returns: each configuration and what came of it, the first of the queue first.
     """
     place = place or Place()
     first = space.parameters(queue[0])
     parameters = [p for wanted in queue if (p := space.parameters(wanted)) is not None]
-    with opened(place.storage, place.study) as study:
+    with opened(place.storage, place.study, len(bench.folds)) as study:
         before = take_up(study, place.worker, parameters)
         clock = _Clock(limits, before)
         done = clock.done(study)
         with Scalars(place.scalars, int(before)) as scalars, watch(clock.total, done) as tick:
             while not clock.ended(study):
-                study.sampler = sampler(seed, clock.draw(study))
+                study.sampler = sampler(seed, *clock.draw(study))
                 trial = study.ask()
                 trial.set_user_attr(WORKER, place.worker)
                 wanted = space.suggested(trial)
@@ -83,7 +85,17 @@ def search(
                 row = _row(study, clock)
                 scalars.write(row)
                 tick(clock.done(study), row)
-        return [(space.suggested(trial), read(trial)) for trial in _rows(study)]
+        found = [(space.suggested(trial), read(trial)) for trial in _rows(study)]
+    return _first_first(found, queue[0], bench, build)
+
+
+def _first_first(
+    found: list[tuple[Configuration, Tried]], first: Configuration, bench: Bench, build: Build
+) -> list[tuple[Configuration, Tried]]:
+    """`found` with `first` in front; it is tried now if only another worker has begun it."""
+    own = [row for row in found if row[0].key == first.key]
+    others = [row for row in found if row[0].key != first.key]
+    return [*(own[:1] or [(first, through(bench, lambda: build(first)))]), *others]
 
 
 class _Clock:
@@ -140,7 +152,7 @@ def _try(
         if clock.spent + left * seconds / folds > clock.limits.seconds:
             return f"no time left after {folds} of {len(bench.folds)} folds"
         if trial.should_prune():
-            return f"worse than half of the others after {folds} of {len(bench.folds)} folds"
+            return f"among the worst quarter after {folds} of {len(bench.folds)} folds"
         return ""
 
     tried = through(bench, build, stop)

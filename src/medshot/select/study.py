@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 from medshot.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study import Study
 
 STARTUP = 10  # trials, the queue among them, before any is drawn by what the others found
+KEEP, BEFORE = 75.0, 4  # percent that go on past half the folds, once so many went to the end
 BUSY = 60  # seconds to wait for another worker who writes
 WORKER = "worker"
 
 
 @contextmanager
-def opened(storage: str | None, name: str) -> Iterator["Study"]:
+def opened(storage: str | None, name: str, folds: int) -> Iterator["Study"]:
     """The study called `name`, new or as it was left; `storage` None keeps it in memory.
 
     `storage` is a database (`sqlite:///FILE`, `mysql://...`, `postgresql://...`) or the path of a
-    journal file.
+    journal file. Of `folds` folds, half are gone through before a trial is given up.
 
     Raises:
         ConfigError: Optuna is not installed, or the storage cannot be opened.
@@ -39,7 +41,9 @@ def opened(storage: str | None, name: str) -> Iterator["Study"]:
             study_name=name,
             direction="maximize",
             load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+            pruner=optuna.pruners.PercentilePruner(
+                KEEP, n_startup_trials=BEFORE, n_warmup_steps=folds // 2
+            ),
         )
 
 
@@ -67,15 +71,19 @@ def take_up(study: "Study", worker: str, queue: Sequence[dict[str, Any]]) -> flo
     return sum(trial.user_attrs.get("seconds", 0.0) for trial in own)
 
 
-def sampler(seed: int, draw: tuple[int, ...]) -> Any:
-    """What draws a trial: each draw has a seed of its own, so that a study can go on anywhere.
+def sampler(seed: int, done: int, others: int, in_vain: int) -> "BaseSampler":
+    """What draws a trial after `done` ones, while `others` are at work: always the same.
+
+    Where it drew what was tried before, `in_vain` times in a row, the next is drawn blindly.
 
     Source: the tree-structured Parzen estimator, Bergstra et al. 2011, NeurIPS 24, as Optuna has
     it.
     """
-    from optuna.samplers import TPESampler  # noqa: PLC0415  (an extra)
+    from optuna.samplers import RandomSampler, TPESampler  # noqa: PLC0415  (an extra)
 
-    own = zlib.crc32(repr((seed, *draw)).encode())
+    own = zlib.crc32(repr((seed, done, others, in_vain)).encode())
+    if in_vain:
+        return RandomSampler(own)
     return TPESampler(n_startup_trials=STARTUP, multivariate=False, seed=own)
 
 
