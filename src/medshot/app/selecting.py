@@ -32,7 +32,7 @@ QUEUE = 8  # configurations that won elsewhere
 def select_learner(
     dataset: Dataset,
     *,
-    budget: float = 600.0,
+    budget: int | float = 600,
     trials: int | None = None,
     learners: Mapping[str, Learner] | None = None,
     storage: str | None = None,

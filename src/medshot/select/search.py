@@ -30,7 +30,7 @@ Build = Callable[[Configuration], Learner]
 class Limits:
     """When a search ends: after so many seconds of one worker, or so many trials of all."""
 
-    seconds: float = math.inf
+    seconds: int | float = math.inf
     trials: int | None = None
 
 

@@ -18,11 +18,11 @@ METHOD = "method"  # the first thing that is drawn: of which family
 class Between:
     """A number from `low` to `high`, drawn on a logarithmic scale; first tried at `starts`."""
 
-    low: float
-    high: float
-    starts: tuple[float, ...]
+    low: int | float
+    high: int | float
+    starts: tuple[int | float, ...]
 
-    def drawn(self, trial: "BaseTrial", name: str) -> float:
+    def drawn(self, trial: "BaseTrial", name: str) -> int | float:
         """As a trial suggests it: a whole number where the limits are such."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, log=True)

@@ -68,7 +68,7 @@ def take_up(study: "Study", worker: str, queue: Sequence[dict[str, Any]]) -> flo
             study.enqueue_trial(trial.params)
     for parameters in queue:
         study.enqueue_trial(parameters, skip_if_exists=True)
-    return sum(trial.user_attrs.get("seconds", 0.0) for trial in own)
+    return sum((trial.user_attrs.get("seconds", 0.0) for trial in own), 0.0)
 
 
 def sampler(seed: int, done: int, others: int, in_vain: int) -> "BaseSampler":

@@ -29,7 +29,11 @@ OTHERS = {
     "ridge": {"penalty": Between(1e-4, 100.0, starts=(0.1,))},
     "svm": {"c": Between(0.001, 10.0, starts=(0.1,))},
 }
-DESCENT = {"lr": Between(1e-4, 0.1, starts=(0.003,)), "steps": Between(20, 200, starts=(50,))}
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": 16,
+}
 UNEQUAL = 3  # times as many images in the largest class as in the smallest
 
 

@@ -9,7 +9,11 @@ from medshot.nn.encoder import encoder
 from medshot.select import Between, Family, OneOf
 
 PENALTY = {"penalty": Between(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
-DESCENT = {"lr": Between(1e-4, 0.1, starts=(0.003,)), "steps": Between(20, 200, starts=(50,))}
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": 16,
+}
 
 
 class Solved(Kind):
