@@ -49,7 +49,6 @@ class Bench:
         self.groups = own_groups(known[kept])[order].numpy()  # in the order of the evidence
         self.strata = rarest(shows)[order].numpy()
 
-    @torch.no_grad()
     def fold_by_fold(self, learner: Learner) -> Iterator[Evidence]:
         """The evidence of one fold after the other.
 
@@ -59,12 +58,16 @@ class Bench:
         learner.check(self.task)
         ready, x = self.features.under(learner)
         for rest, held in self.folds:
-            fitted = self.task.fitted(self.y[rest])
-            predictor = ready.learn(Examples(x[rest], self.y[rest]), fitted)
-            decoded = fitted.decode(predictor.answer_all(x[held]).double()).cpu().numpy()
-            if np.isnan(decoded).any():
-                raise TrainingError("Its answers are not numbers. Take a smaller lr.")
-            yield self.task.evidence(decoded, self.y[held].cpu().numpy())
+            yield self._answered(ready, x, rest, held)
+
+    @torch.no_grad()
+    def _answered(self, ready: Learner, x: Tensor, rest: Tensor, held: Tensor) -> Evidence:
+        fitted = self.task.fitted(self.y[rest])
+        predictor = ready.learn(Examples(x[rest], self.y[rest]), fitted)
+        decoded = fitted.decode(predictor.answer_all(x[held]).double()).cpu().numpy()
+        if np.isnan(decoded).any():
+            raise TrainingError("Its answers are not numbers. Take a smaller lr.")
+        return self.task.evidence(decoded, self.y[held].cpu().numpy())
 
     def scores(self, found: list[Evidence]) -> dict[str, float]:
         """Every metric over the folds so far."""
@@ -100,6 +103,7 @@ class _Features:
         self.images = images
         self._known: dict[int, tuple[nn.Module, Tensor]] = {}
 
+    @torch.no_grad()
     def under(self, learner: Learner) -> tuple[Learner, Tensor]:
         """`learner` without its encoder and the features; as it is and the images, if it must."""
         encoder = learner.encoder

@@ -25,7 +25,9 @@ class Table:
     shots: tuple[int, ...]  # of each row: images a class
     scores: Float[ndarray, "rows configurations"]
 
-    def portfolio(self, most: int, shot: float, without: Sequence[str] = ()) -> list[Configuration]:
+    def portfolio(
+        self, most: int, shot: int | float, without: Sequence[str] = ()
+    ) -> list[Configuration]:
         """`most` configurations, each the one that adds most to those before it.
 
         Source: a default portfolio built greedily, Pfisterer et al. 2021, arXiv:1811.09409; a warm
@@ -48,7 +50,7 @@ class Table:
             so_far = lost[:, chosen].min(1, keepdims=True)
         return [self.configurations[c] for c in chosen]
 
-    def _nearest(self, name: str, shot: float) -> list[int]:
+    def _nearest(self, name: str, shot: int | float) -> list[int]:
         rows = [row for row, each in enumerate(self.sets) if each == name]
         return sorted(rows, key=lambda row: abs(math.log(self.shots[row] / max(shot, 1))))[:1]
 

@@ -7,7 +7,7 @@ that they have, and the same patients for every candidate, so that differences a
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.evaluation.cross_validation import drawn_again
@@ -59,7 +59,7 @@ class Redrawn:
         scores = self._outside[best, np.arange(len(best))]
         return self._around(float(np.nanmean(scores)), scores)
 
-    def _scores(self, draws: Sequence[Int[ndarray, "m"]]) -> Float[ndarray, "candidates draws"]:
+    def _scores(self, draws: Sequence[ndarray]) -> Float[ndarray, "candidates draws"]:
         found = [
             [self.metric(*(r[draw] for r in rows)) for draw in draws] for rows in self.evidence
         ]

@@ -4,6 +4,7 @@ Optuna is imported when a study is opened, and not before: choosing among fixed 
 none.
 """
 
+import time
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,13 @@ from medshot.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from optuna.study import Study
 
 STARTUP = 10  # trials, the queue among them, before any is drawn by what the others found
 KEEP, BEFORE = 75.0, 4  # percent that go on past half the folds, once so many went to the end
 BUSY = 60  # seconds to wait for another worker who writes
+AGAIN_AFTER = (0.2, 1.0)  # seconds
 WORKER = "worker"
 
 
@@ -109,14 +111,26 @@ def _place(optuna: Any, storage: str | None) -> Iterator["BaseStorage | None"]:
             journal = optuna.storages.JournalStorage(file)
         yield journal
         return
-    waits = {"connect_args": {"timeout": BUSY}} if storage.startswith("sqlite") else {}
     with _explained(storage):
-        database = optuna.storages.RDBStorage(storage, engine_kwargs=waits)
+        database = _database(optuna, storage)
     try:
         yield database
     finally:
         database.remove_session()
         database.engine.dispose()
+
+
+def _database(optuna: Any, storage: str) -> "RDBStorage":
+    """A database, with its tables; where two workers make them at once, one has to try again."""
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  (comes with the extra)
+
+    waits = {"connect_args": {"timeout": BUSY}} if storage.startswith("sqlite") else {}
+    for seconds in AGAIN_AFTER:
+        try:
+            return optuna.storages.RDBStorage(storage, engine_kwargs=waits)
+        except DBAPIError:
+            time.sleep(seconds)
+    return optuna.storages.RDBStorage(storage, engine_kwargs=waits)
 
 
 @contextmanager

@@ -18,8 +18,12 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Between, Family, OneOf
 
-CONV4 = {"encoder.width": OneOf((32, 16, 64)), "encoder.halve": "stride"}
-PIXELS = {"encoder.reduce": OneOf((2, 1, 4, 8))}
+CONV4 = {
+    "encoder.size": OneOf((64, 32)),
+    "encoder.width": OneOf((32, 16, 64)),
+    "encoder.halve": "stride",
+}
+PIXELS = {"encoder.size": OneOf((64, 32)), "encoder.reduce": OneOf((2, 1, 4, 8))}
 HEADS = {  # three on an untrained encoder and on pixels are what auto chooses from
     "linear-probe": {"c": Between(0.1, 1000.0, starts=(100.0,))},
     "lda": {"shrinkage": OneOf((None, 0.1, 0.3, 0.9))},
@@ -28,11 +32,13 @@ HEADS = {  # three on an untrained encoder and on pixels are what auto chooses f
 OTHERS = {
     "ridge": {"penalty": Between(1e-4, 100.0, starts=(0.1,))},
     "svm": {"c": Between(0.001, 10.0, starts=(0.1,))},
+    "simpleshot": {},
+    "baseline++": {"steps": Between(30, 300, starts=(100,))},
 }
 DESCENT = {
     "lr": Between(1e-4, 0.1, starts=(0.003,)),
     "steps": Between(20, 200, starts=(50,)),
-    "batch": 16,
+    "batch": OneOf((16, None)),
 }
 UNEQUAL = 3  # times as many images in the largest class as in the smallest
 
@@ -47,7 +53,7 @@ class OfLabels(Kind):
         *(Family(head, "pixels", PIXELS | own, simple=True) for head, own in HEADS.items()),
         *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
         *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
-        Family("finetune", "conv4", CONV4 | {"encoder.width": OneOf((16, 32, 64))} | DESCENT),
+        Family("finetune", "conv4", CONV4 | DESCENT),
     )
 
     def baseline(self, **form: Any) -> Learner:
