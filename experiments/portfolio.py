@@ -3,9 +3,9 @@
     python experiments/portfolio.py [--to src/medshot/select/portfolio.json]
 
 From docs/results/medical.csv (experiments/medical.py: nine `cls_*` sets, 1, 5 and 10 images a
-class, 200 episodes each): the mean balanced accuracy of each learner that needs no meta-training, on raw
-pixels and on an untrained encoder. Transductive ones are left out, as no predictor of theirs can be
-saved.
+class, 200 episodes each): the mean balanced accuracy of each learner that needs no meta-training,
+on raw pixels and on an untrained encoder. Transductive ones are left out, as no predictor of theirs
+can be saved.
 """
 
 import argparse

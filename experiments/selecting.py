@@ -26,9 +26,10 @@ from medshot.data.sample import EpisodeSampler
 from medshot.evaluation.protocol import data_root
 from medshot.select import Configuration
 from medshot.select.bench import Bench
+from medshot.select.clock import Limits
 from medshot.select.portfolio import stored
 from medshot.select.redrawn import Redrawn
-from medshot.select.search import Limits, search
+from medshot.select.search import search
 from medshot.select.space import Space
 from medshot.select.tried import best_of, through
 from record import commit, hardware, parse

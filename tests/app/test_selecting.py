@@ -90,7 +90,7 @@ def test_where_nothing_can_be_left_out_it_is_the_baseline():
 def test_a_baseline_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch):
     failed = [(None, Tried({}, 0.0, "failed: no images"))]
     monkeypatch.setattr(selecting, "search", lambda *args, **options: failed)
-    with pytest.raises(DataError, match="Even the simple baseline .* no images"):
+    with pytest.raises(DataError, match=r"Even the simple baseline .* no images"):
         select_learner(_dataset())
 
 

@@ -1,6 +1,7 @@
 """Choose a learner and its settings for a support set: `medshot.select_learner`."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,9 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.report import Report
 from medshot.select.bench import bench_of
 from medshot.select.choice import Selection, chosen_of
+from medshot.select.clock import Limits
 from medshot.select.portfolio import stored
-from medshot.select.search import Limits, Place, search
+from medshot.select.search import Place, search
 from medshot.select.space import Configuration, Family, Space
 from medshot.select.study import studies_in
 from medshot.training.progress import Watch, quiet
@@ -56,7 +58,7 @@ def select_learner(
             opened; a folder where something else was begun.
         MedshotError: the baseline itself cannot learn from `dataset`.
     """
-    if not budget > 0 or (trials is not None and trials < 1):
+    if not 0 < budget < math.inf or (trials is not None and trials < 1):
         raise ConfigError(f"budget={budget}, trials={trials}: some time, please, and one at least.")
     kind = kind_called(dataset.kind)
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}

@@ -10,6 +10,7 @@ from medshot.select.bench import Evidence
 from medshot.select.tried import Tried
 
 if TYPE_CHECKING:
+    from optuna.study import Study
     from optuna.trial import FrozenTrial
 
 TRIED = "tried"
@@ -26,6 +27,11 @@ def read(trial: "FrozenTrial") -> Tried:
     found = trial.user_attrs[TRIED]
     evidence = None if found["evidence"] is None else _rows(found["evidence"])
     return Tried(found["scores"], trial.user_attrs["seconds"], found["why"], evidence)
+
+
+def rows_of(study: "Study") -> list["FrozenTrial"]:
+    """The trials that were run, whoever ran them."""
+    return [trial for trial in study.get_trials(deepcopy=False) if TRIED in trial.user_attrs]
 
 
 def _text(evidence: Evidence) -> str:

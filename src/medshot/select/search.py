@@ -1,7 +1,6 @@
 """The search: what won elsewhere first, then what Optuna makes of it, until the budget is spent."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from medshot.core.learner import Learner
 from medshot.select.bench import Bench
-from medshot.select.record import TRIED, read, written
+from medshot.select.clock import Clock, Limits
+from medshot.select.record import TRIED, read, rows_of, written
 from medshot.select.space import Configuration, Space
 from medshot.select.study import WORKER, opened, sampler, take_up
 from medshot.select.tried import Tried, through
@@ -18,20 +18,11 @@ from medshot.training.scalars import Scalars
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import Trial
 
 SAME = "same as"
-AGAIN = 30  # times in a row that something is drawn which was tried: then there is nothing else
 
 Build = Callable[[Configuration], Learner]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a search ends: after so many seconds of one worker, or so many trials of all."""
-
-    seconds: int | float = math.inf
-    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ def search(
     parameters = [p for wanted in queue if (p := space.parameters(wanted)) is not None]
     with opened(place.storage, place.study, len(bench.folds)) as study:
         before = take_up(study, place.worker, parameters)
-        clock = _Clock(limits, before)
+        clock = Clock(limits, before)
         done = clock.done(study)
         with Scalars(place.scalars, int(before)) as scalars, watch(clock.total, done) as tick:
             while not clock.ended(study):
@@ -85,7 +76,7 @@ def search(
                 row = _row(study, clock)
                 scalars.write(row)
                 tick(clock.done(study), row)
-        found = [(space.suggested(trial), read(trial)) for trial in _rows(study)]
+        found = [(space.suggested(trial), read(trial)) for trial in rows_of(study)]
     return _first_first(found, queue[0], bench, build)
 
 
@@ -98,46 +89,12 @@ def _first_first(
     return [*(own[:1] or [(first, through(bench, lambda: build(first)))]), *others]
 
 
-class _Clock:
-    """How much of the limits is spent."""
-
-    def __init__(self, limits: Limits, before: float) -> None:
-        self.limits, self.before, self.started = limits, before, time.monotonic()
-        self.in_vain = 0
-
-    @property
-    def spent(self) -> float:
-        """Seconds, those of killed processes of this worker among them."""
-        return self.before + time.monotonic() - self.started
-
-    @property
-    def total(self) -> int:
-        """What a bar counts to: trials, if they are limited, or seconds."""
-        return self.limits.trials or math.ceil(self.limits.seconds)
-
-    def done(self, study: "Study") -> int:
-        """How far that is."""
-        count = len(_rows(study)) if self.limits.trials else int(self.spent)
-        return min(count, self.total)
-
-    def draw(self, study: "Study") -> tuple[int, int, int]:
-        """Which draw is next: the same after a kill, another where a second worker is at work."""
-        others = sum(trial.state.name == "RUNNING" for trial in study.get_trials(deepcopy=False))
-        return len(_rows(study)), others, self.in_vain
-
-    def ended(self, study: "Study") -> bool:
-        """Whether no further trial is begun; one is always."""
-        rows = len(_rows(study))
-        out = self.spent >= self.limits.seconds or self.in_vain >= AGAIN
-        return (rows > 0 and out) or rows >= (self.limits.trials or math.inf)
-
-
 def _try(
     study: "Study",
     trial: "Trial",
     bench: Bench,
     build: Callable[[], Learner],
-    clock: _Clock,
+    clock: Clock,
     to_the_end: bool,
 ) -> None:
     """Run a trial, and tell the study what came of it."""
@@ -166,15 +123,10 @@ def _try(
         study.tell(trial, state=TrialState.FAIL if failed else TrialState.PRUNED)
 
 
-def _rows(study: "Study") -> list["FrozenTrial"]:
-    """The trials that were run, whoever ran them."""
-    return [trial for trial in study.get_trials(deepcopy=False) if TRIED in trial.user_attrs]
-
-
-def _row(study: "Study", clock: _Clock) -> Row:
-    """What is watched: the last score, and the best so far, at so many seconds."""
-    scores = [trial.value for trial in _rows(study) if trial.state.name == "COMPLETE"]
-    row: Row = {"step": int(clock.spent), "tried": len(_rows(study))}
+def _row(study: "Study", clock: Clock) -> Row:
+    """What is watched: how many were tried and the best so far, at so many seconds."""
+    scores = [trial.value for trial in rows_of(study) if trial.state.name == "COMPLETE"]
+    row: Row = {"step": int(clock.spent), "tried": len(rows_of(study))}
     return {**row, "best": max(s for s in scores if s is not None)} if scores else row
 
 
@@ -182,7 +134,7 @@ def _known(study: "Study", trial: "Trial") -> bool:
     """Whether the same was tried before: then it is told so, and nothing is run."""
     from optuna.trial import TrialState  # noqa: PLC0415  (an extra)
 
-    for other in _rows(study):
+    for other in rows_of(study):
         if other.params == trial.params:
             trial.set_user_attr(SAME, other.number)
             study.tell(trial, state=TrialState.FAIL)
