@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medshot.app.selecting import select_learner
     from medshot.compress.distil import distil
     from medshot.compress.prune import prune
     from medshot.core.episode import Episode, Examples
@@ -79,6 +80,7 @@ _HOME = {
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
+    "select_learner": "medshot.app.selecting",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
@@ -122,6 +124,7 @@ __all__ = [
     "read_mask_volume",
     "read_volume",
     "register",
+    "select_learner",
     "split_classes",
     "split_patients",
     "train",

@@ -9,7 +9,7 @@ from torch import Tensor
 import toys
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner
-from medshot.core.parts import make, part, recipe
+from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
@@ -18,77 +18,39 @@ from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.encoded import can_be_encoded
 from medshot.evaluation.run import evaluate
 from medshot.learners.registry import build
-from medshot.nn.encoder import encoder
-from medshot.nn.heads import Linear
-from medshot.select import Auto, auto
-from medshot.tasks import Classification
-
-TASK = Classification(2)
-
-
-@part("learner", "toy-guess")
-class Guess(Learner):
-    """Always the first class."""
-
-    supports = (Classification,)
-    source = "none"
-    trainable = False
-
-    def __init__(self, encoder: torch.nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        width = support.x.flatten(1).shape[1]
-        if not isinstance(self.encoder, torch.nn.Identity):
-            width = self.encoder.n_features
-        weight = torch.zeros(width, task.n_outputs)
-        bias = torch.tensor([1.0] + [0.0] * (task.n_outputs - 1))
-        return Linear(self.encoder, weight, bias)
-
-
-def _pixels() -> torch.nn.Module:
-    return encoder("pixels", channels=1, size=16, reduce=2)
-
-
-def _support(n: int = 10, groups: Tensor | None = None, seed: int = 0) -> Examples:
-    """Class 1 has a bright corner."""
-    rng = torch.Generator().manual_seed(seed)
-    y = torch.arange(2).repeat(n)
-    x = torch.rand(2 * n, 1, 16, 16, generator=rng)
-    x[y == 1, :, :6, :6] = 1
-    return Examples(x, y, groups)
+from medshot.select import Auto, bench
+from toys_to_choose import TASK, Guess, pixels, some_images
 
 
 def _dataset(n: int = 10) -> Dataset:
-    support = _support(n)
+    support = some_images(n)
     return replace(toys.dataset(2, n), x=(support.x * 255).byte(), y=support.y)
 
 
 def _auto() -> Auto:
-    return Auto([Guess(_pixels()), build("lda", encoder=_pixels())]).eval()
+    return Auto([Guess(pixels()), build("lda", encoder=pixels())]).eval()
 
 
 def test_it_takes_what_is_clearly_better_wherever_it_stands() -> None:
-    guess, good = Guess(_pixels()), build("lda", encoder=_pixels())
+    guess, good = Guess(pixels()), build("lda", encoder=pixels())
     for candidates in ([guess, good], [good, guess]):
-        assert Auto(candidates).choose(_support(), TASK) is good
+        assert Auto(candidates).choose(some_images(), TASK) is good
 
 
 def test_it_is_deterministic_and_the_first_of_equals() -> None:
-    pixels = _pixels()
-    same = [build("lda", encoder=pixels) for _ in range(3)]
-    chosen = [Auto(same).choose(_support(seed=s), TASK) for s in (0, 0, 1)]
+    encoder = pixels()
+    same = [build("lda", encoder=encoder) for _ in range(3)]
+    chosen = [Auto(same).choose(some_images(seed=s), TASK) for s in (0, 0, 1)]
     assert all(c is same[0] for c in chosen)
     made = _auto()
-    first, second = (made.adapt(_support(), TASK)(_support(seed=1).x) for _ in range(2))
+    first, second = (made.adapt(some_images(), TASK)(some_images(seed=1).x) for _ in range(2))
     assert torch.equal(first, second)
 
 
 def test_where_nothing_can_be_left_out_it_takes_the_first() -> None:
     made = _auto()
-    alone = Examples(*(part[:2] for part in (_support().x, _support().y)))
-    one_patient_each = _support(groups=torch.arange(2).repeat(10))
+    alone = Examples(*(part[:2] for part in (some_images().x, some_images().y)))
+    one_patient_each = some_images(groups=torch.arange(2).repeat(10))
     for support in (alone, one_patient_each):
         assert made.choose(support, TASK) is made.candidates[0]
         assert made.adapt(support, TASK)(support.x).shape == (len(support), 2)
@@ -96,15 +58,15 @@ def test_where_nothing_can_be_left_out_it_takes_the_first() -> None:
 
 def test_patients_are_left_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = torch.arange(20) // 2 % 5 * 2 + torch.arange(2).repeat(10)
-    support = _support(groups=groups)
+    support = some_images(groups=groups)
     seen = []
-    real = auto.folds_of
+    real = bench.folds_of
 
     def spy(shows: Tensor, groups: Tensor, most: int) -> list[tuple[Tensor, Tensor]]:
         seen.extend(real(shows, groups, most=most))
         return seen
 
-    monkeypatch.setattr(auto, "folds_of", spy)
+    monkeypatch.setattr(bench, "folds_of", spy)
     _auto().choose(support, TASK)
     assert seen
     for rest, held in seen:
@@ -116,18 +78,18 @@ def test_its_recipe_makes_it_again() -> None:
     again = make(recipe(made))
     again.load_state_dict(made.state_dict())
     assert recipe(again) == recipe(made)
-    support = _support()
+    support = some_images()
     assert torch.equal(made.adapt(support, TASK)(support.x), again.adapt(support, TASK)(support.x))
 
 
 def test_a_candidate_that_moves_its_encoder_is_judged_on_images() -> None:
     moving = build("finetune", encoder=toys.conv4(), steps=3)
-    made = Auto([Guess(_pixels()), moving]).eval()
-    assert made.choose(_support(4), TASK) in list(made.candidates)
+    made = Auto([Guess(pixels()), moving]).eval()
+    assert made.choose(some_images(4), TASK) in list(made.candidates)
 
 
 def test_of_a_large_support_a_part_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "MOST", 12)
+    monkeypatch.setattr(bench, "MOST", 12)
     asked = []
 
     class Counting(Guess):
@@ -135,8 +97,8 @@ def test_of_a_large_support_a_part_decides(monkeypatch: pytest.MonkeyPatch) -> N
             asked.append(len(support))
             return super().learn(support, task)
 
-    good = build("lda", encoder=_pixels())
-    assert Auto([Counting(_pixels()), good]).choose(_support(40), TASK) is good
+    good = build("lda", encoder=pixels())
+    assert Auto([Counting(pixels()), good]).choose(some_images(40), TASK) is good
     assert max(asked) < 12
 
 

@@ -15,6 +15,7 @@ from medshot.app.commands import (
     evaluate,
     learners,
     predict,
+    select,
     train,
 )
 from medshot.core.errors import MedshotError
@@ -34,6 +35,7 @@ app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(compress.compress)
 app.command()(learners.learners)
+app.command()(select.select)
 app.command()(cite.cite)
 app.command()(demo.demo)
 

@@ -62,23 +62,27 @@ class OutOfFold:
     @cached_property
     def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
         """Every metric over draws of patients, with replacement."""
-        drawn = [[rows[index] for rows in self.evidence] for index in self._draws()]
+        again = drawn_again(self.groups, self.strata, DRAWS)
+        drawn = [[rows[index] for rows in self.evidence] for index in again]
         return {
             metric: np.array([score(*rows) for rows in drawn])
             for metric, score in self.task.metrics.items()
         }
 
-    def _draws(self) -> Iterator[Int[ndarray, "m"]]:
-        """Images of patients drawn again, within the rarest class that they have: none is lost."""
-        everyone = np.arange(len(self.y))
-        members = [everyone[self.groups == g] for g in np.unique(self.groups)]
-        images = np.bincount(self.strata)
-        rarest = np.array([min(self.strata[m], key=lambda c: (images[c], c)) for m in members])
-        strata = [np.flatnonzero(rarest == c) for c in np.unique(rarest)]
-        rng = np.random.default_rng(0)
-        for _ in range(DRAWS):
-            chosen = [s[rng.integers(0, len(s), len(s))] for s in strata]
-            yield np.concatenate([members[i] for i in np.concatenate(chosen)])
+
+def drawn_again(
+    groups: Int[ndarray, "n"], strata: Int[ndarray, "n"], draws: int
+) -> Iterator[Int[ndarray, "m"]]:
+    """Images of patients drawn again, within the rarest class that they have: none is lost."""
+    everyone = np.arange(len(groups))
+    members = [everyone[groups == g] for g in np.unique(groups)]
+    images = np.bincount(strata)
+    rarest = np.array([min(strata[m], key=lambda c: (images[c], c)) for m in members])
+    among = [np.flatnonzero(rarest == c) for c in np.unique(rarest)]
+    rng = np.random.default_rng(0)
+    for _ in range(draws):
+        chosen = [s[rng.integers(0, len(s), len(s))] for s in among]
+        yield np.concatenate([members[i] for i in np.concatenate(chosen)])
 
 
 def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFold:

@@ -35,7 +35,7 @@ def bar_called(what: str) -> Watch:
                 if row is None:
                     progress.update(task, completed=step)
                     return
-                said = _losses(row)
+                said = _said(row)
                 progress.update(task, completed=step, said=said)
                 if not console.is_terminal:
                     line = f"step {step}/{steps}  {said}"
@@ -49,6 +49,9 @@ def bar_called(what: str) -> Watch:
 bar = bar_called("meta-train")
 
 
-def _losses(row: Row) -> str:
+def _said(row: Row) -> str:
+    if "tried" in row:
+        best = f", best {row['best']:.3f}" if "best" in row else ""
+        return f"{row['tried']} tried{best}"
     validation = f"  validation loss {row['val_loss']:.3f}" if "val_loss" in row else ""
     return f"loss {row['loss']:.3f}{validation}"

@@ -20,9 +20,30 @@ from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import confusion_of, examples_of, reliability_of, support_of
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family, OneOf
 
-HEADS = ("linear-probe", "lda", "nearest-centroid")
+CONV4 = {
+    "encoder.size": OneOf((64, 32)),
+    "encoder.width": OneOf((32, 16, 64)),
+    "encoder.halve": "stride",
+}
+PIXELS = {"encoder.size": OneOf((64, 32)), "encoder.reduce": OneOf((2, 1, 4, 8))}
+HEADS = {  # three on an untrained encoder and on pixels are what auto chooses from
+    "linear-probe": {"c": Between(0.1, 1000.0, starts=(100.0,))},
+    "lda": {"shrinkage": OneOf((None, 0.1, 0.3, 0.9))},
+    "nearest-centroid": {},
+}
+OTHERS = {
+    "ridge": {"penalty": Between(1e-4, 100.0, starts=(0.1,))},
+    "svm": {"c": Between(0.001, 10.0, starts=(0.1,))},
+    "simpleshot": {},
+    "baseline++": {"steps": Between(30, 300, starts=(100,))},
+}
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": OneOf((16, None)),
+}
 UNEQUAL = 3  # times as many images in the largest class as in the smallest
 
 
@@ -32,11 +53,13 @@ class OfLabels(Kind):
     name = "classification"
     encoder = "conv4"
     ways = True
-
-    def candidates(self) -> Auto:
-        """Three heads on an untrained encoder and on pixels."""
-        encoders = encoder("conv4", width=32, halve="stride"), encoder("pixels", reduce=2)
-        return Auto([build(head, encoder=e) for e in encoders for head in HEADS]).eval()
+    families = (
+        *(Family(head, "conv4", CONV4 | own, simple=True) for head, own in HEADS.items()),
+        *(Family(head, "pixels", PIXELS | own, simple=True) for head, own in HEADS.items()),
+        *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
+        *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
+        Family("finetune", "conv4", CONV4 | DESCENT),
+    )
 
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on raw pixels."""

@@ -20,7 +20,7 @@ from medshot.evaluation.summarise_boxes import (
 )
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family, OneOf
 
 COLOURS = ("orange", "blue", "green", "yellow", "dark blue", "red", "pink")
 
@@ -31,15 +31,24 @@ class OfBoxes(Kind):
     name = "detection"
     encoder = "unet"
     out = "answers"
-
-    def candidates(self) -> Auto:
-        """Templates, two heads on filters, and a U-Net that is trained from scratch."""
-        filters = encoder("filters")
-        template = build("template", encoder=encoder("intensities"))
-        heads = [build(name, encoder=filters) for name in ("linear-probe", "nearest-centroid")]
-        unet = encoder("unet", width=8, depth=4)
-        trained = build("finetune", encoder=unet, lr=0.01, steps=150, batch=4)
-        return Auto([template, *heads, trained], folds=2).eval()
+    folds = 2
+    families = (  # templates, two heads on filters, and a U-Net that is trained from scratch
+        Family("template", "intensities", simple=True),
+        Family("linear-probe", "filters", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family("nearest-centroid", "filters", simple=True),
+        Family(
+            "finetune",
+            "unet",
+            {
+                "encoder.width": OneOf((8, 4, 16)),
+                "encoder.depth": OneOf((4, 3)),
+                "lr": Between(0.001, 0.03, starts=(0.01,)),
+                "steps": Between(50, 400, starts=(150,)),
+                "batch": 4,
+            },
+            simple=True,
+        ),
+    )
 
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on filters around each site."""

@@ -16,9 +16,9 @@ from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_images import image_examples, support_of_images
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family, OneOf
 
-FINE = (0.5, 1.0, 2.0, 4.0)  # pixels
+FINE = {"encoder.scaling": "unit", "encoder.scales": (0.5, 1.0, 2.0, 4.0)}  # in pixels
 
 
 class OfImages(Kind):
@@ -28,13 +28,23 @@ class OfImages(Kind):
     encoder = "dncnn"
     linear = "residual-ridge"
     out = "answers"
-
-    def candidates(self) -> Auto:
-        """Learnt filters, and a small DnCNN that is trained from scratch."""
-        filters = build("residual-ridge", encoder=encoder("filters", scaling="unit", scales=FINE))
-        small = encoder("dncnn", width=16, depth=5)
-        trained = build("finetune", encoder=small, lr=0.003, steps=150, batch=4)
-        return Auto([filters, trained], folds=2).eval()
+    folds = 2
+    families = (  # learnt filters, and a small DnCNN that is trained from scratch
+        Family("residual-ridge", "filters", FINE, simple=True),
+        Family(
+            "finetune",
+            "dncnn",
+            {
+                "encoder.width": OneOf((16, 8, 32)),
+                "encoder.depth": OneOf((5, 3, 7)),
+                "lr": Between(0.0005, 0.01, starts=(0.003,)),
+                "steps": Between(50, 400, starts=(150,)),
+                "batch": 4,
+            },
+            simple=True,
+        ),
+        Family("residual-ridge", "dncnn", {"encoder.width": OneOf((16, 8, 32))}),
+    )
 
     def baseline(self, **form: Any) -> Learner:
         """The image as it is: who does worse does harm."""

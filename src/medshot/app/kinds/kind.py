@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from medshot.app.builder import Builder
 from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
@@ -13,8 +14,8 @@ from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSource
 from medshot.evaluation import report as r
-from medshot.evaluation.cross_validation import OutOfFold
-from medshot.select import Auto
+from medshot.evaluation.cross_validation import FOLDS, OutOfFold
+from medshot.select import Auto, Family
 
 KINDS: dict[str, "Kind"] = {}
 
@@ -41,15 +42,19 @@ class Kind(ABC):
     linear: ClassVar[str] = "linear-probe"  # the learner that `evaluate` puts on the same encoder
     out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
     ways: ClassVar[bool] = False  # True: an episode may have some of the classes only
+    families: ClassVar[tuple[Family, ...]]  # what a search looks through
+    folds: ClassVar[int] = FOLDS  # to choose by: fewer where learning takes long
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
             KINDS[cls.name] = cls()
 
-    @abstractmethod
     def candidates(self) -> Auto:
-        """What `--learner auto` chooses from."""
+        """What `--learner auto` chooses from: the simple ones, as they are tried first."""
+        build = Builder()
+        first = [start for family in self.families if family.simple for start in family.starts()]
+        return Auto([build(start) for start in first], folds=self.folds).eval()
 
     @abstractmethod
     def baseline(self, **form: Any) -> Learner:

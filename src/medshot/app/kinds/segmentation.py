@@ -18,7 +18,7 @@ from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
 from medshot.learners.regrid import on_grid
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family, OneOf
 
 
 class OfMasks(Kind):
@@ -27,13 +27,24 @@ class OfMasks(Kind):
     name = "segmentation"
     encoder = "unet"
     out = "answers"
-
-    def candidates(self) -> Auto:
-        """A linear probe on filters, and a U-Net that is trained from scratch."""
-        probe = build("linear-probe", encoder=encoder("filters"))
-        unet = encoder("unet", width=8, depth=3)
-        trained = build("finetune", encoder=unet, lr=0.01, steps=100, batch=8)
-        return Auto([probe, trained], folds=2).eval()
+    folds = 2
+    families = (  # a classifier of pixels, and a U-Net that is trained from scratch
+        Family("linear-probe", "filters", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family(
+            "finetune",
+            "unet",
+            {
+                "encoder.width": OneOf((8, 4, 16)),
+                "encoder.depth": OneOf((3, 2, 4)),
+                "lr": Between(0.001, 0.03, starts=(0.01,)),
+                "steps": Between(50, 400, starts=(100,)),
+                "batch": 8,
+            },
+            simple=True,
+        ),
+        Family("nearest-centroid", "filters"),
+        Family("ridge", "filters", {"penalty": Between(1e-4, 100.0, starts=(0.1,))}),
+    )
 
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on filters around each pixel."""

@@ -6,9 +6,14 @@ from medshot.app.kinds.kind import Kind
 from medshot.core.learner import Learner
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family, OneOf
 
-PENALTIES = (0.1, 1.0, 10.0, 100.0)
+PENALTY = {"penalty": Between(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": 16,
+}
 
 
 class Solved(Kind):
@@ -16,12 +21,11 @@ class Solved(Kind):
 
     encoder = "conv4"
     linear = "ridge"
-
-    def candidates(self) -> Auto:
-        """Ridge regression with several penalties, on an untrained encoder and on pixels."""
-        encoders = encoder("conv4"), encoder("pixels", reduce=2)
-        pairs = [(e, penalty) for e in encoders for penalty in PENALTIES]
-        return Auto([build("ridge", encoder=e, penalty=p) for e, p in pairs]).eval()
+    families = (
+        Family("ridge", "conv4", {"encoder.width": OneOf((64, 16, 32)), **PENALTY}, simple=True),
+        Family("ridge", "pixels", {"encoder.reduce": OneOf((2, 1, 4, 8)), **PENALTY}, simple=True),
+        Family("finetune", "conv4", {"encoder.width": OneOf((32, 16, 64)), **DESCENT}),
+    )
 
     def baseline(self, **form: Any) -> Learner:
         """Ridge regression on raw pixels."""

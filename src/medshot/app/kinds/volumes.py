@@ -8,7 +8,7 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.select import Between, Family
 
 
 class OfVolumes(OfMasks):
@@ -16,12 +16,19 @@ class OfVolumes(OfMasks):
 
     name = "segmentation-3d"
     encoder = "unet3d"
-
-    def candidates(self) -> Auto:
-        """A linear probe on filters, and a U-Net that is trained from scratch."""
-        probe = build("linear-probe", encoder=encoder("filters3d"))
-        trained = build("finetune", encoder=encoder("unet3d"), lr=0.01, steps=100, batch=2)
-        return Auto([probe, trained], folds=2).eval()
+    families = (  # a classifier of voxels, and a U-Net that is trained from scratch
+        Family("linear-probe", "filters3d", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family(
+            "finetune",
+            "unet3d",
+            {
+                "lr": Between(0.001, 0.03, starts=(0.01,)),
+                "steps": Between(50, 400, starts=(100,)),
+                "batch": 2,
+            },
+            simple=True,
+        ),
+    )
 
     def from_run(self, learner: Learner) -> Learner:
         """As it is: features of flat images lie on no grid of volumes."""

@@ -136,6 +136,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     metrics: MetricsTable | None = None
     differences: tuple[Difference, ...] = ()
+    tried: Table | None = None
     confusion: Confusion | None = None
     reliability: Reliability | None = None
     scatter: Scatter | None = None

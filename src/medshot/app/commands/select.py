@@ -1,0 +1,107 @@
+"""`medshot select`: from labelled images to the learner that suits them, and its predictor."""
+
+from pathlib import Path
+from shlex import quote
+
+import typer
+
+
+def select(
+    folder: Path = typer.Argument(help="Labelled images, as for `medshot adapt`."),
+    out: Path = typer.Option(help="New folder for the predictor and its report."),
+    budget: str = typer.Option("10m", help="Time to search for: 90s, 10m, 2h."),
+    trials: int | None = typer.Option(
+        None, help="End after so many candidates, if there is time: the same seed, the same choice."
+    ),
+    learner: list[str] = typer.Option(
+        [], help="Try this too: a run of `medshot train`, or a name. Several times, if need be."
+    ),
+    task: str | None = typer.Option(
+        None, help="As for `medshot adapt`.", show_default="as labels.csv says"
+    ),
+    storage: str | None = typer.Option(
+        None,
+        help="For several workers: a database's address, or a journal file.",
+        show_default="OUT.unfinished/study.db",
+    ),
+    seed: int = typer.Option(0, help="Of what is drawn once the queue is tried."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the numbers."
+    ),
+) -> None:
+    """Search for the learner, encoder and settings that predict your images best; learn with them.
+
+    First comes a simple baseline, then what won on other data, then what Optuna proposes, each
+    judged patient by patient. If nothing is better than the baseline, it is kept, and said. The
+    budget is for the search; learning and the report come after it. Killed, the same command goes
+    on. Needs `pip install "medshot[select]"`.
+
+    Examples:
+
+        medshot select my_images/ --budget 10m --out my_model
+
+        medshot select my_images/ --learner runs/proto --learner runs/maml --out my_model
+    """
+    import json
+    import time
+
+    import torch
+
+    from medshot.app.argv import typed
+    from medshot.app.choose import automatic, refuse_transductive, run_or_learner
+    from medshot.app.kinds import kind_called
+    from medshot.app.seconds import seconds_of
+    from medshot.app.selected import drawn, record
+    from medshot.app.selecting import finished, select_learner
+    from medshot.app.show import busy, console, say, scores_table, tell
+    from medshot.app.stage import unfinished
+    from medshot.app.threads import one_thread
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.data.folders.kinds import kind_of
+    from medshot.data.load import load_one
+    from medshot.evaluation.report import write_report
+    from medshot.training.progress import bar_called
+    from medshot.training.run import is_run, load_run
+
+    torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
+    limit, kind, started = seconds_of(budget), kind_of(folder, task), time.monotonic()
+    given = {name: run_or_learner(name, None, (), kind) for name in learner}
+    for made in given.values():
+        refuse_transductive(made)
+    if json_file:
+        refuse_taken(json_file)
+    with unfinished(out) as (staging, working), one_thread():
+        with busy(f"reading {folder}"):
+            like = automatic(kind=kind).encoder
+            form = {name: getattr(like, name, None) for name in ("channels", "size")}
+            dataset = load_one(folder, **form, task=kind)
+        found = select_learner(
+            dataset,
+            budget=limit,
+            trials=trials,
+            learners=given,
+            storage=storage,
+            folder=working,
+            seed=seed,
+            watch=bar_called("select"),
+        )
+        with busy("learning from all images, and judging"):
+            seen = {name: load_run(name).about["seen"] for name in learner if is_run(name)}
+            predictor, report = finished(found, dataset, typed(), seen)
+        predictor.save(staging)
+        write_report(report, staging / "report.html")
+        if json_file:
+            noted = {"seconds": time.monotonic() - started, **record(found)}
+            write_text(json_file, json.dumps(noted, indent=2) + "\n")
+    if report.tried:
+        console.print(drawn(report.tried))
+        tell()
+    say(report.summary)
+    for warning in report.warnings:
+        say(warning, start="  - ")
+    if report.metrics:
+        console.print(scores_table(report.metrics))
+    tell()
+    tell(f"Predictor:  {out}")
+    tell(f"Report:     {out / 'report.html'}")
+    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {kind_called(kind).out}")
