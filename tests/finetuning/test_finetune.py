@@ -1,0 +1,108 @@
+"""Fine-tuning learns what the head alone cannot, says what it did, and refuses what cannot be."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import medshot
+import toys
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError, DataError, TaskError
+from medshot.finetuning.ways.lora import LoRA
+from medshot.learners.registry import build
+from medshot.tasks import Classification
+
+TASK = Classification(3)
+
+
+def _adapted(name: str = "nearest-centroid", shots: int = 5):
+    episode = toys.episode(TASK, shots=shots, queries=40)
+    learner = build(name, encoder=toys.Projection())
+    return learner, learner.adapt(episode.support, TASK), episode
+
+
+@pytest.mark.parametrize("way", ["lora", "all"])
+def test_with_more_images_it_does_better_than_its_start(way):
+    learner, predictor, episode = _adapted(shots=20)
+    more = {"task": TASK, "lr": 0.003, "steps": 60, "learner": learner}
+    after = medshot.finetune(predictor, episode.support, way, **more)
+    before, found = (toys.accuracy(p, episode.query) for p in (predictor, after))
+    assert 1 / 3 < before < found - 0.05 < 0.95
+
+
+def test_a_way_can_be_given_with_its_options():
+    _, predictor, episode = _adapted()
+    few, many = (
+        medshot.finetune(predictor, episode.support, LoRA(rank=rank), task=TASK, steps=5)
+        for rank in (1, 8)
+    )
+    assert not torch.equal(few(episode.query.x), many(episode.query.x))
+
+
+def test_the_card_says_what_was_done_and_stages_chain():
+    dataset = toys.dataset()
+    learner = build("prototypical", encoder=toys.conv4())
+    predictor = learner.adapt(dataset)
+    once = medshot.finetune(predictor, dataset, "film", steps=4, unseen=True)
+    twice = medshot.finetune(once, dataset, "head", steps=2)
+    assert predictor.known_card().stages == ()
+    film, head = twice.known_card().stages
+    assert (film["stage"], film["what"], film["parameters"]) == ("finetune", "film", 64 + 24 + 1)
+    assert film["steps chosen by"] == "images left out"
+    assert film["steps"] in (0, 1, 2, 3, 4)
+    assert (head["what"], head["steps"], head["steps chosen by"]) == ("head", 2, "whoever asked")
+    assert twice.known_card().learner == predictor.known_card().learner
+
+
+def test_one_image_a_class_is_fine_tuned_for_the_steps_that_are_asked_for():
+    learner, predictor, episode = _adapted(shots=1)
+    predictor = predictor.freeze().with_card(toys.card(3))
+    after = medshot.finetune(predictor, episode.support, steps=3, learner=learner)
+    assert after.known_card().stages[-1]["steps"] == 3
+    assert after.known_card().stages[-1]["steps chosen by"] == "whoever asked"
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ({"what": "lorra"}, ConfigError, "Did you mean 'lora'"),
+        ({"task": None}, TaskError, "give a task"),
+        ({"steps": -1}, ConfigError, "steps=-1"),
+        ({"lr": 0.0}, ConfigError, "lr=0.0"),
+        ({"lr": float("nan")}, ConfigError, "lr=nan"),
+        ({"pull": -0.1}, ConfigError, "pull=-0.1"),
+    ],
+)
+def test_what_cannot_be_is_refused(given, error, told):
+    _, predictor, episode = _adapted()
+    with pytest.raises(error, match=told):
+        medshot.finetune(predictor, episode.support, **{"task": TASK, **given})
+
+
+def test_a_support_that_cannot_teach_is_refused():
+    _, predictor, episode = _adapted()
+    one, without = episode.support[:1], toys.without(episode.support, 1)
+    for support in (one, without):
+        with pytest.raises(DataError, match="no image in the support"):
+            medshot.finetune(predictor, support, task=TASK)
+    broken = replace(episode.support, x=episode.support.x * torch.nan)
+    with pytest.raises(DataError, match="not finite"):
+        medshot.finetune(predictor, broken, task=TASK)
+
+
+def test_other_labels_are_refused_with_both_lists():
+    dataset = toys.dataset()
+    predictor = build("lda", encoder=toys.conv4()).adapt(dataset)
+    other = replace(dataset, labels=("a", "b", "c"))
+    with pytest.raises(DataError, match=r"a, b, c.*class 0, class 1, class 2"):
+        medshot.finetune(predictor, other)
+
+
+def test_an_answer_without_a_slope_is_refused():
+    pytest.importorskip("skimage")
+    task = toys.task_of("enhancement")
+    episode = toys.episode(task)
+    predictor = build("non-local-means", encoder=toys.encoder(task)).adapt(episode.support, task)
+    with pytest.raises(ConfigError, match="no gradient"):
+        medshot.finetune(predictor, Examples(episode.support.x, episode.support.y), task=task)
