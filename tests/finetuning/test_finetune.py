@@ -1,5 +1,6 @@
 """Fine-tuning learns what the head alone cannot, says what it did, and refuses what cannot be."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -61,6 +62,30 @@ def test_one_image_a_class_is_fine_tuned_for_the_steps_that_are_asked_for():
     after = medshot.finetune(predictor, episode.support, steps=3, learner=learner)
     assert after.known_card().stages[-1]["steps"] == 3
     assert after.known_card().stages[-1]["steps chosen by"] == "whoever asked"
+
+
+def test_killed_and_gone_on_it_ends_with_the_same_bits(tmp_path):
+    learner, predictor, episode = _adapted()
+    told = {"task": TASK, "steps": 10, "learner": learner}
+    ticks = iter(range(100))
+
+    @contextmanager
+    def dies(steps, done):
+        def tick(step, row):
+            if next(ticks) == 15:  # in the second fold
+                raise KeyboardInterrupt
+
+        yield tick
+
+    def again(**more):
+        return medshot.finetune(predictor, episode.support, "lora", **told, **more)
+
+    with pytest.raises(KeyboardInterrupt):
+        again(folder=tmp_path, watch=dies)
+    assert (tmp_path / "fold_1").is_dir()
+    assert torch.equal(again(folder=tmp_path)(episode.query.x), again()(episode.query.x))
+    with pytest.raises(ConfigError, match="another pull"):
+        again(folder=tmp_path, pull=5.0)
 
 
 @pytest.mark.parametrize(

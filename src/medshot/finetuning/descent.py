@@ -16,6 +16,8 @@ from medshot.finetuning.freed import Freed
 from medshot.training.descent import batch_of, descend
 from medshot.training.progress import Row, Watch, quiet
 
+SOURCE = "Li et al. 2018, arXiv:1802.01483"  # the pull to the start
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -65,6 +67,6 @@ class Descent:
             judge=judge,
             judge_every=judge_every,
             folder=folder,
-            settings={**asdict(self), "moving": freed.moving},
+            settings={**asdict(self), "what": freed.way.name, "moving": freed.moving},
             watch=watch,
         )

@@ -7,9 +7,9 @@ import torch
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor
+from medshot.core.predictor import Predictor, any_tensor
 from medshot.core.task import Task
-from medshot.finetuning.descent import Descent
+from medshot.finetuning.descent import SOURCE, Descent
 from medshot.finetuning.freed import Freed
 from medshot.finetuning.steps import best_steps
 from medshot.finetuning.way import Way, way_called
@@ -58,11 +58,12 @@ def finetune(
     descent, freed = Descent(lr, pull, batch), Freed(predictor, way)
     chosen = None
 
+    @torch.no_grad()
     def start(seen: Examples) -> tuple[Predictor, Task]:
         if learner is None:
             return predictor, task
         known = task.fitted(seen.y)
-        return learner.learn(seen, known), known
+        return learner.adapt(seen, known), known
 
     more = {"folder": folder, "watch": watch}
     if (learner or unseen) and steps:
@@ -73,8 +74,9 @@ def finetune(
 
 
 def _examples(predictor: Predictor, support: Examples | SupportSet) -> Examples:
+    like = any_tensor(predictor)
     if isinstance(support, Examples):
-        return support
+        return support.to(like)
     form = next((m for m in predictor.modules() if hasattr(m, "channels")), predictor)
     examples, card = support.support(form)
     labels = predictor.known_card().labels
@@ -83,7 +85,7 @@ def _examples(predictor: Predictor, support: Examples | SupportSet) -> Examples:
             f"The images have the labels {', '.join(card.labels)}, and the predictor knows "
             f"{', '.join(labels)}. Take images with the labels of the predictor."
         )
-    return examples
+    return examples.to(like)
 
 
 def _task(predictor: Predictor, task: Task | None) -> Task:
@@ -110,5 +112,5 @@ def _noted(
         return after
     said = {"what": way.name, "parameters": count, "steps": steps, "lr": descent.lr}
     by = "images left out" if judged else "whoever asked"
-    said |= {"pull": descent.pull, "steps chosen by": by, "source": way.source}
+    said |= {"pull": descent.pull, "steps chosen by": by, "source": f"{way.source}; {SOURCE}"}
     return after.with_card(before.card.after("finetune", **said))

@@ -27,7 +27,7 @@ class Freed:
                 f"{type(predictor).__name__} answers by code that no gradient goes through, so "
                 "nothing in it can be fine-tuned. Take another learner."
             )
-        self.predictor = trainable(predictor).requires_grad_(False)
+        self.way, self.predictor = way, trainable(predictor).requires_grad_(False)
         below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
         if not below + head:
             raise ConfigError(f"{type(predictor).__name__} has no weights that could move.")

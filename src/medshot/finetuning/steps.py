@@ -47,10 +47,11 @@ def best_steps(
         freed = Freed(began, way)
         curve = _curve(freed, seen, unseen, known, descent, most, every, where, watch)
         losses.append([len(unseen) * loss for loss in curve])
-    if not losses:
+    judged = [curve for curve in losses if np.isfinite(curve[0])]  # else nothing is labelled there
+    if not judged:
         return None
-    mean = np.sum(losses, 0)
-    return min(every * int(np.argmin(mean)), most)
+    total = np.nan_to_num(np.sum(judged, 0), nan=np.inf)
+    return min(every * int(np.argmin(total)), most)
 
 
 def _curve(
