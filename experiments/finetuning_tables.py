@@ -70,11 +70,10 @@ def by_parameters(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cell(row: dict[str, Any]) -> str:
-    if row["what"] == "none":
-        found = row["metrics"][METRIC]
-        return f"{100 * found['mean']:.1f} ± {100 * found['half']:.1f}"
-    found = row["minus none"]
-    return f"{100 * found['mean']:+.1f} ± {100 * found['half']:.1f}"
+    alone = row["what"] == "none"
+    found = row["metrics"][METRIC] if alone else row["minus none"]
+    half = 50 * (found["high"] - found["low"])
+    return f"{100 * found['mean']:{'' if alone else '+'}.1f} ± {half:.1f}"
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ def best_steps(
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups
     losses, every = [], max(1, most // JUDGEMENTS)
     for i, (rest, held) in enumerate(folds_of(task.shows(support.y.cpu()), groups.cpu())):
-        seen, unseen = support[rest.to(support.y.device)], support[held.to(support.y.device)]
+        seen, unseen = support[rest], support[held]
         began, known = start(seen)
         where = None if folder is None else folder / f"fold_{i + 1}"
         freed = Freed(began, way)

@@ -16,9 +16,8 @@ class Adapter(Way):
     Li et al. 2022, arXiv:2107.00358. They begin at zero, so that nothing is changed.
 
     As both are linear they are one convolution: the adapter is added to the middle of the kernel.
-    Rebuffi et al. 2017, arXiv:1705.08045, put theirs behind the convolution, a normalisation
-    between, which could not be folded in. Convolutions without a middle, and those of a single
-    pixel already, get none.
+    (Those of Rebuffi et al. 2017, arXiv:1705.08045, stand behind the convolution, in series.)
+    Convolutions without a middle, and those of a single pixel already, get none.
     """
 
     name = "adapter"

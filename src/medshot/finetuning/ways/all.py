@@ -10,8 +10,8 @@ from medshot.finetuning.way import Move, Way
 class All(Way):
     """Every weight moves.
 
-    Source: Guo et al. 2020, arXiv:1912.07200 (on few medical images too, all weights did best of
-    their baselines).
+    Source: Guo et al. 2020, arXiv:1912.07200 (simple fine-tuning did better than meta-learning in
+    their benchmark, which has medical images).
     """
 
     name = "all"
