@@ -7,7 +7,7 @@ import torch
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor, any_tensor
+from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 from medshot.finetuning.descent import SOURCE, Descent
 from medshot.finetuning.freed import Freed
@@ -63,7 +63,8 @@ def finetune(
         if learner is None:
             return predictor, task
         known = task.fitted(seen.y)
-        return learner.adapt(seen, known), known
+        with eval_mode(learner):
+            return learner.learn(seen, known), known
 
     more = {"folder": folder, "watch": watch}
     if (learner or unseen) and steps:
