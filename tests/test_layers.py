@@ -18,11 +18,11 @@ ALLOWED = {
     "evaluation": STAGES,
     "select": STAGES,
     "pretrain": AROUND,
-    "finetune": AROUND,
+    "finetuning": AROUND,
     "robust": AROUND,
     "compress": AROUND,
     "fuse": AROUND,
-    "app": AROUND | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "fuse"},
+    "app": AROUND | {"inner", "learners", "pretrain", "finetuning", "robust", "compress", "fuse"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

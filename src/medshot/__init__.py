@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
+    from medshot.finetuning.finetune import finetune
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
@@ -72,6 +73,7 @@ _HOME = {
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
+    "finetune": "medshot.finetuning.finetune",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
@@ -116,6 +118,7 @@ __all__ = [
     "build",
     "distil",
     "encoder",
+    "finetune",
     "load",
     "load_predictor",
     "load_run",

@@ -7,6 +7,7 @@ import pytest
 from app.conftest import Medshot
 from medshot.app.cite import _parts, bibtex, entry
 from medshot.core.errors import ConfigError
+from medshot.finetuning import finetune, ways
 from medshot.learners.registry import build, learners
 from medshot.training.loop import train
 from toys import conv4
@@ -39,6 +40,15 @@ def test_a_model_of_an_untrained_learner_was_not_optimized(tmp_path: Path) -> No
     for key in ("medshot", "friedman1989", "ledoit2004", "vinyals2016", "wu2018"):
         assert f"{{{key},\n" in found
     assert "kingma2015" not in found
+
+
+def test_a_stage_is_cited_from_a_stored_entry(tmp_path: Path) -> None:
+    card = build("lda", encoder=conv4()).adapt(toy_dataset())
+    for name, way in ways().items():
+        tuned = finetune(card, toy_dataset(), name, steps=0)
+        found = bibtex(str(tuned.save(tmp_path / name)))
+        assert entry(way.source) in found
+        assert "title = {" in entry(way.source), f"add {way.source} to references.bib"
 
 
 def test_a_source_that_is_not_stored_still_has_an_entry() -> None:

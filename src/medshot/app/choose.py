@@ -13,6 +13,7 @@ from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import PARTS, names, options_of
 from medshot.data.folders.kinds import USUAL
+from medshot.finetuning import FineTuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
@@ -98,6 +99,10 @@ def refuse_transductive(learner: Learner) -> None:
 
 def describe(learner: Learner) -> str:
     """A learner in a few words, for tables: its name and its encoder's, as one types them."""
+    if isinstance(learner, Auto):
+        return _name(learner)
+    if isinstance(learner, FineTuned):
+        return f"{describe(learner.learner)}, then {learner.what}"
     trained = "" if learner.origin == "untrained" else " (meta-trained)"
     return f"{_name(learner)} on {_name(learner.encoder)}{trained}"
 

@@ -63,6 +63,7 @@ def _sources(given: str) -> Iterator[str]:
         card = load_predictor(given).known_card()
         yield str(card.learner.get("source", ""))
         yield from _of_recipe(card.learner.get("learner", {}))
+        yield from (str(stage.get("source", "")) for stage in card.stages)
         yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
     elif given in learners():
         yield lookup(given).source

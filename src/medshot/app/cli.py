@@ -13,6 +13,7 @@ from medshot.app.commands import (
     data,
     demo,
     evaluate,
+    finetune,
     learners,
     predict,
     select,
@@ -34,6 +35,7 @@ app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
 app.command()(compress.compress)
+app.command()(finetune.finetune)
 app.command()(learners.learners)
 app.command()(select.select)
 app.command()(cite.cite)

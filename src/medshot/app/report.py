@@ -17,9 +17,9 @@ from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence
 from medshot.evaluation.run import refuse_seen
 from medshot.evaluation.summarise import from_folds, provenance_of
+from medshot.finetuning import FineTuned
 from medshot.select import Auto
 
-AUTO = "auto"
 FEW = 30
 
 
@@ -63,27 +63,32 @@ def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
     """The learner and the kind's simple baseline, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
     probe = kind_called(dataset.kind).baseline(**form)
-    name = AUTO if isinstance(learner, Auto) else describe(learner)
-    found = {name: cross_validate(learner, dataset)}
-    if describe(probe) != name:
-        found[describe(probe)] = cross_validate(probe, dataset)
-    return found
+    wanted = [learner, learner.learner] if isinstance(learner, FineTuned) else [learner]
+    learners = {describe(each): each for each in wanted}
+    learners.setdefault(describe(probe), probe)
+    return {name: cross_validate(each, dataset) for name, each in learners.items()}
+
+
+def _auto(learner: Learner) -> Auto | None:
+    inner = learner.learner if isinstance(learner, FineTuned) else learner
+    return inner if isinstance(inner, Auto) else None
 
 
 def _chosen(learner: Learner, dataset: Dataset) -> Learner:
-    if not isinstance(learner, Auto):
+    if not isinstance(learner, Auto | FineTuned):
         return learner
     support, card = dataset.support(learner.encoder)
     return learner.choose(support, card.task)
 
 
 def _choice(learner: Learner, chosen: Learner) -> str:
-    if not isinstance(learner, Auto):
+    auto = _auto(learner)
+    if auto is None:
         return ""
     return (
         " The score is that of choosing and then learning: in each fold the choice was made anew, "
         "on fewer images, and may have been another. From all images, of "
-        f"{len(learner.candidates)} candidates, auto chose {describe(chosen)}."
+        f"{len(auto.candidates)} candidates, auto chose {describe(chosen)}."
     )
 
 
@@ -108,5 +113,9 @@ def _warnings(dataset: Dataset) -> list[str]:
 
 
 def _options(learner: Learner, chosen: Learner) -> dict[str, str]:
-    options = {k: str(v) for k, v in recipe(chosen)["options"].items() if k != "encoder"}
+    inner = chosen.learner if isinstance(chosen, FineTuned) else chosen
+    options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
+    if isinstance(chosen, FineTuned):
+        settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
+        options["fine-tuned"] = f"{chosen.what}: {settings}"
     return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options

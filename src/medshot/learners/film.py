@@ -15,10 +15,9 @@ from medshot.learners.maml import Adapted
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.features import features
+from medshot.nn.norm import NORMS
 from medshot.nn.prototype_head import prototype_head
 from medshot.tasks import Classification, one_hot
-
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 @register("film")

@@ -13,6 +13,7 @@ from medshot.core.errors import ConfigError, unknown
 
 GROUPS = 8
 POLICIES = ("batch", "group", "none", "transductive")
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def norm(policy: str, channels: int, dims: int = 2) -> nn.Module:

@@ -24,6 +24,9 @@ def adapt(
         help="For a learner by name.",
         show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
+    finetune: str = typer.Option(
+        "none", help="none, head, bias, film, lora, adapter or all: what moves once it has learnt."
+    ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
@@ -39,11 +42,14 @@ def adapt(
         medshot adapt my_images/ --out my_model
 
         medshot adapt my_images/ --learner runs/proto --out my_model
+
+        medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
     """
     import torch
 
     from medshot.app.argv import typed
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner
+    from medshot.app.finetuned import finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
     from medshot.app.report import adapted
@@ -62,6 +68,7 @@ def adapt(
         automatic(encoder, set_, kind) if by_auto else run_or_learner(learner, encoder, set_, kind)
     )
     refuse_transductive(made)
+    made = finetuned(made, finetune)
     with new_folder(out) as staging:
         with busy(f"reading {folder}"):
             form: dict[str, Any] = {

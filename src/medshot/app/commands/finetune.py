@@ -1,0 +1,83 @@
+"""`medshot finetune`: from a model and images to a model whose weights have moved."""
+
+from pathlib import Path
+
+import typer
+
+
+def finetune(
+    model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
+    data: Path = typer.Option(help="Labelled images, as for `medshot adapt`."),
+    out: Path = typer.Option(help="New folder for the fine-tuned model."),
+    what: str = typer.Option("lora", help="head, bias, film, lora, adapter or all."),
+    test: Path | None = typer.Option(None, help="Images to judge it on, of other patients."),
+    unseen: bool = typer.Option(
+        False, help="MODEL never saw DATA: the number of steps is judged on images left out."
+    ),
+    steps: int = typer.Option(50, help="Steps of descent; with --unseen, at most."),
+    lr: float = typer.Option(1e-3, help="Rate of Adam."),
+    pull: float = typer.Option(1.0, help="How strong the weights are pulled to where they were."),
+    batch: int = typer.Option(32, help="Images a step."),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="Option of the way: rank and alpha of lora."
+    ),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the numbers."
+    ),
+) -> None:
+    """Move some of a model's weights to do images better; save it beside the original.
+
+    Where MODEL learnt from DATA, nothing tells how many steps are good, and all are made:
+    `medshot adapt --finetune` judges that on images left out. Killed, the same command goes on.
+
+    Examples:
+
+        medshot finetune my_model --data my_images/ --what lora --out my_model_lora
+
+        medshot finetune my_model --data new_scanner/ --unseen --test others/ --out new_model
+    """
+    import json
+    import time
+
+    from medshot.app.choose import parse_options
+    from medshot.app.show import console, say, tell
+    from medshot.app.stage import gains, gains_table, images_for, judged, unfinished
+    from medshot.app.threads import one_thread
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.store import load_predictor
+    from medshot.finetuning import finetune as finetuned
+    from medshot.finetuning import way_called
+    from medshot.training.progress import bar_called
+
+    before = load_predictor(model)
+    way = way_called(what, **parse_options(set_))
+    if json_file:
+        refuse_taken(json_file)
+    with unfinished(out) as (staging, working), one_thread():
+        shown = images_for(before.known_card(), data)
+        asked = images_for(before.known_card(), test) if test else shown
+        started = time.perf_counter()
+        after = finetuned(
+            before,
+            shown.examples(),
+            way,
+            steps=steps,
+            lr=lr,
+            pull=pull,
+            batch=batch,
+            unseen=unseen,
+            folder=working,
+            watch=bar_called("finetune"),
+        )
+        seconds = time.perf_counter() - started
+        found = judged({"before": before, "fine-tuned": after}, asked)
+        after.save(staging)
+    did = after.known_card().stages[-1]
+    say(f"{did['parameters']} weights moved for {did['steps']} steps, {seconds:.0f} s.")
+    where = str(test) if test else f"{data}, which it learnt from: this flatters"
+    console.print(gains_table(found, where))
+    if json_file:
+        record = {**did, "seconds": seconds, "judged on": where, "scores": gains(found)}
+        write_text(json_file, json.dumps(record, indent=2) + "\n")
+        tell(f"Written: {json_file}")
+    tell(f"Model:   {out}")

@@ -1,0 +1,22 @@
+"""What `adapt --finetune` makes of a learner."""
+
+from medshot.core.learner import Learner
+from medshot.finetuning import FineTuned, way_called
+from medshot.finetuning.freed import moves_below
+from medshot.select import Auto
+
+NONE = "none"
+
+
+def finetuned(learner: Learner, what: str) -> Learner:
+    """`learner`, and then the way `what`; as it is for "none".
+
+    Raises:
+        ConfigError: there is no such way, or an encoder has nothing that it could move: said before
+            the work, not after.
+    """
+    if what == NONE:
+        return learner
+    for each in learner.candidates if isinstance(learner, Auto) else [learner]:
+        moves_below(each.get_submodule("encoder"), way_called(what))
+    return FineTuned(learner, what).eval()

@@ -1,0 +1,77 @@
+"""A copy of a predictor, some of whose weights may move."""
+
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from medshot.core.errors import ConfigError
+from medshot.core.predictor import Predictor
+from medshot.core.trainable import settled, trainable
+from medshot.finetuning.layers import below_head, of_head
+from medshot.finetuning.way import Move, Way
+
+
+class Freed:
+    """A copy of `predictor` whose head moves, and below it what `way` says.
+
+    Raises:
+        ConfigError: there is nothing that could move in that way.
+    """
+
+    def __init__(self, predictor: Predictor, way: Way) -> None:
+        if not predictor.exportable:
+            raise ConfigError(
+                f"{type(predictor).__name__} answers by code that no gradient goes through, so "
+                "nothing in it can be fine-tuned. Take another learner."
+            )
+        self.way, self.predictor = way, trainable(predictor).requires_grad_(False)
+        below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
+        if not below + head:
+            raise ConfigError(f"{type(predictor).__name__} has no weights that could move.")
+        self.moves = head + below
+        self._starts = [_now(move).detach().clone() for move in self.moves]
+        for move in self.moves:
+            if move.change is None:
+                _now(move).requires_grad_(True)
+            else:
+                parametrize.register_parametrization(move.layer, move.weight, move.change)
+
+    @property
+    def moving(self) -> int:
+        """How many numbers are descended on."""
+        return sum(p.numel() for p in self.predictor.parameters() if p.requires_grad)
+
+    def distance(self) -> Float[Tensor, ""]:
+        """The squared distance of all weights to where they were."""
+        pairs = zip(self.moves, self._starts, strict=True)
+        return torch.stack([(_now(move) - start).square().sum() for move, start in pairs]).sum()
+
+    def settled(self) -> Predictor:
+        """The predictor as it is now, of its usual parts: all that was added is folded in."""
+        for move in self.moves:
+            if parametrize.is_parametrized(move.layer, move.weight):
+                parametrize.remove_parametrizations(move.layer, move.weight)
+        return settled(self.predictor)
+
+
+def _now(move: Move) -> Tensor:
+    return cast(Tensor, getattr(move.layer, move.weight))
+
+
+def moves_below(whole: nn.Module, way: Way) -> list[Move]:
+    """What `way` moves of an encoder, or of a predictor below its head.
+
+    Raises:
+        ConfigError: there is nothing that could move in that way.
+    """
+    found = [*way.moves(below_head(whole))]
+    if way.asks and not found:
+        inner = next(whole.children(), whole) if isinstance(whole, Predictor) else whole
+        raise ConfigError(
+            f"{type(inner).__name__} has no {way.asks}, so {way.name!r} could move nothing below "
+            "the head. Take 'head', or an encoder that has some, such as conv4 or unet."
+        )
+    return found
