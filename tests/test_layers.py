@@ -17,12 +17,12 @@ ALLOWED = {
     "training": STAGES,
     "evaluation": STAGES,
     "select": STAGES,
-    "pretrain": AROUND,
+    "pretraining": AROUND,
     "finetune": AROUND,
     "robust": AROUND,
     "compress": AROUND,
     "fuse": AROUND,
-    "app": AROUND | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "fuse"},
+    "app": AROUND | {"inner", "learners", "pretraining", "finetune", "robust", "compress", "fuse"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

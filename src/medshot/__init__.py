@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from medshot.data.split import split_classes, split_patients
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
+    from medshot.pretraining.run import pretrain
+    from medshot.pretraining.store import load_encoder, save_encoder
+    from medshot.pretraining.weights.described import load_described
+    from medshot.pretraining.weights.fit import load_weights
+    from medshot.pretraining.weights.hub import from_hub
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
@@ -68,13 +73,19 @@ _HOME = {
     "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
+    "from_hub": "medshot.pretraining.weights.hub",
     "load": "medshot.data.load",
+    "load_described": "medshot.pretraining.weights.described",
+    "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
+    "load_weights": "medshot.pretraining.weights.fit",
     "part": "medshot.core.parts",
+    "pretrain": "medshot.pretraining.run",
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
+    "save_encoder": "medshot.pretraining.store",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
@@ -109,13 +120,19 @@ __all__ = [
     "Volume",
     "build",
     "encoder",
+    "from_hub",
     "load",
+    "load_described",
+    "load_encoder",
     "load_predictor",
     "load_run",
+    "load_weights",
     "part",
+    "pretrain",
     "read_mask_volume",
     "read_volume",
     "register",
+    "save_encoder",
     "split_classes",
     "split_patients",
     "train",
