@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def main() -> None:
     for name in options.only or JUDGED:
         rows: dict[str, Callable[[], medshot.Encoder]] = {
             NONE: _untrained,
-            "pixels": lambda: medshot.encoder("pixels", size=SIZE),
-            **{key: lambda key=key: _imagenet(key) for key in _mobilenets()},
-            **{key: lambda key=key: _pretrained(key, name, options.out) for key in OBJECTIVES},
+            "pixels": partial(medshot.encoder, "pixels", size=SIZE),
+            **{key: partial(_imagenet, key) for key in _mobilenets()},
+            **{key: partial(_pretrained, key, name, options.out) for key in OBJECTIVES},
         }
         for key, encoder in rows.items():
             file = options.out / name / f"{key}.json"
