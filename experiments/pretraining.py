@@ -29,7 +29,6 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.protocol import MEDICAL, data_root, protocol
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired
-from medshot.pretraining.weights import load_described
 from medshot.training.progress import bar_called
 from record import commit, hardware
 
@@ -115,7 +114,7 @@ def _mobilenets() -> list[str]:
 
 
 def _imagenet(name: str) -> medshot.Encoder:
-    return load_described(Path(os.environ["MEDSHOT_WEIGHTS"]) / f"{name}.npz", size=96)
+    return medshot.load_encoder(Path(os.environ["MEDSHOT_WEIGHTS"]) / f"{name}.npz", size=96)
 
 
 def _judged(key: str, make: Callable[[], medshot.Encoder], name: str, out: Path) -> dict[str, Any]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from medshot.nn.encoder import Encoder, encoder
     from medshot.pretraining.run import pretrain
     from medshot.pretraining.store import load_encoder, save_encoder
-    from medshot.pretraining.weights.described import load_described
     from medshot.pretraining.weights.fit import load_weights
     from medshot.pretraining.weights.hub import from_hub
     from medshot.tasks.classification import Classification
@@ -75,7 +74,6 @@ _HOME = {
     "encoder": "medshot.nn.encoder",
     "from_hub": "medshot.pretraining.weights.hub",
     "load": "medshot.data.load",
-    "load_described": "medshot.pretraining.weights.described",
     "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
@@ -122,7 +120,6 @@ __all__ = [
     "encoder",
     "from_hub",
     "load",
-    "load_described",
     "load_encoder",
     "load_predictor",
     "load_run",

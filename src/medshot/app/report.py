@@ -28,7 +28,7 @@ def adapted(
 ) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
-    `seen` is what the learner was meta-trained on, as `run.json` says it.
+    `seen` is what the learner or its encoder was trained on, as `run.json` says it.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     judged: dict[str, OutOfFold] = {}
@@ -55,7 +55,8 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
     try:
         refuse_seen(dataset, seen)
     except LeakError:
-        return ["The learner was meta-trained on these very images: its scores here are too good."]
+        how = next((part["what"] for part in seen if "what" in part), "learner was meta-trained")
+        return [f"The {how} on these very images: its scores here are too good."]
     return []
 
 

@@ -101,17 +101,17 @@ def evaluate(
 
 
 def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
-    """Raise `LeakError` if meta-training saw a class of `dataset`.
+    """Raise `LeakError` if meta-training, or the encoder's pretraining, saw a class of `dataset`.
 
-    `seen` is what `run.json` says of the training data: hashes, each with its classes.
+    `seen` is what `run.json` or `encoder.json` says of the data: hashes, each with its classes.
     """
     for part in seen:
         shared = set(part["classes"]) & set(dataset.labels)
         if part["hash"] == dataset.hash and shared:
+            how = part.get("what", "run was meta-trained")
             raise LeakError(
-                f"This run was meta-trained on {len(shared)} class(es) of {dataset.name} (first: "
-                f"{min(shared)}): what it scores there says nothing. Evaluate on data that it has "
-                "not seen."
+                f"This {how} on {len(shared)} class(es) of {dataset.name} (first: {min(shared)}): "
+                "what it scores there says nothing. Evaluate on data that it has not seen."
             )
 
 

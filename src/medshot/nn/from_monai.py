@@ -43,8 +43,17 @@ class Monai(Wrapped):
         known = {n: v for n, v in nets.items() if callable(v) and not n.startswith("_")}
         if network not in known:
             raise unknown(network, known, kind="network of MONAI")
-        net = _built(known[network], network, channels, width, dict(arguments))
+        net = _built(known[network], network, channels, width, _pairs(arguments))
         super().__init__(net, channels, size, scaling, f"monai/{network}")
+
+
+def _pairs(arguments: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    try:
+        return {str(name): value for name, value in arguments}
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"arguments are pairs of a name and a value, [[NAME, VALUE], ...], not {arguments!r}."
+        ) from error
 
 
 def _built(

@@ -17,6 +17,8 @@ from medshot.training.descent import descend
 from medshot.training.device import choose_device
 from medshot.training.progress import Row, Watch, quiet
 
+WHAT = "encoder was pretrained"  # said where it is to be judged on the same data
+
 
 def pretrain(
     encoder: Encoder,
@@ -74,7 +76,7 @@ def pretrain(
         settings=settings | begun,
         watch=watch,
     )
-    learnt.to("cpu").eval().requires_grad_(False)
+    learnt.to("cpu").eval()
     learnt.about = _about(encoder, sets, settings, history)
     return learnt
 
@@ -117,11 +119,11 @@ def _about(
     best = min(history, key=lambda row: row["val_loss"])["step"] if history else 0
     earlier = "" if before.origin == "untrained" else f", after: {before.origin}"
     origin = f"pretrained ({settings['objective']}) on {names}, best at step {best}{earlier}"
-    seen = [{"name": d.name, "hash": d.hash, "classes": list(d.labels)} for d in sets]
+    seen = [{"what": WHAT, "hash": d.hash, "classes": list(d.labels)} for d in sets]
     return {
         "origin": origin,
         "seen": [*before.seen, *seen],
         "settings": settings,
-        "data": [dataset.about() for dataset in sets],
+        "data": [dataset.about() | {"count": len(dataset)} for dataset in sets],
         "history": history,
     }

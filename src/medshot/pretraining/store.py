@@ -14,10 +14,11 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from medshot.core.errors import SaveError
+from medshot.core.errors import ConfigError, SaveError
 from medshot.core.parts import make, recipe
 from medshot.core.store import RESEARCH_ONLY, versions, write_folder
 from medshot.nn.encoder import Encoder
+from medshot.pretraining.weights.described import load_described
 from medshot.training.run import is_run, load_run
 
 ABOUT, WEIGHTS = "encoder.json", "weights.safetensors"
@@ -47,13 +48,24 @@ def is_encoder(folder: str | Path) -> bool:
     return (Path(folder) / ABOUT).is_file()
 
 
-def load_encoder(folder: str | Path) -> Encoder:
-    """The encoder in `folder`, in eval mode: one that was saved, or that of a meta-trained run.
+def load_encoder(place: str | Path, **options: Any) -> Encoder:
+    """The encoder in a folder, one that was saved or that of a meta-trained run; in eval mode.
+
+    Of a file of weights that says which network it is of (see `load_described`), the network; the
+    options (channels, size, scaling) are for such a file alone.
 
     Raises:
         SaveError: there is none, or a file is damaged or is not what was written.
+        DataError: a file of weights that cannot be used.
+        ConfigError: options for a folder, whose encoder has its own.
     """
-    folder = Path(folder)
+    folder = Path(place)
+    if folder.is_file():
+        return load_described(folder, **options)
+    if options:
+        raise ConfigError(
+            f"The encoder in {folder} has its options: leave {', '.join(options)} out."
+        )
     if is_run(folder):
         return _of_run(folder)
     table = _read(folder / ABOUT)
@@ -69,14 +81,14 @@ def load_encoder(folder: str | Path) -> Encoder:
         ) from error
     _fill(found, folder / WEIGHTS, table.get("sha256"))
     found.about = about
-    return found.eval().requires_grad_(False)
+    return found.eval()
 
 
 def encoder_card(table: dict[str, Any]) -> str:
     """The README of a saved encoder, in Markdown."""
     about = table["about"]
     sets = [
-        f"| {d['name']} | {sum(d['images'].values())} | {d['patients']} | {d['licence']} |"
+        f"| {d['name']} | {d['count']} | {d['patients']} | {d['licence']} |"
         for d in about.get("data", [])
     ]
     rows = "\n".join(["| data | images | patients | licence |", "|---|---|---|---|", *sets])
@@ -102,7 +114,7 @@ def _of_run(folder: Path) -> Encoder:
     if not isinstance(found, Encoder):
         raise SaveError(f"The learner of {folder} has no encoder to take. Name another run.")
     found.about = {"origin": run.learner.origin, "seen": run.about.get("seen", [])}
-    return found.eval().requires_grad_(False)
+    return found.eval()
 
 
 def _fill(encoder: Encoder, path: Path, sha256: str | None) -> None:

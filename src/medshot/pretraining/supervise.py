@@ -64,5 +64,6 @@ def _task(dataset: Dataset, encoder: Encoder) -> Task:
             f"{dataset.name} is for {task.kind}, and this encoder gives features of the image as a "
             "whole: take --encoder unet."
         )
-    task.check(dataset.y)
-    return task.fitted(dataset.y)
+    target = dataset.y if dataset.y.is_floating_point() else dataset.y.long()  # masks are bytes
+    task.check(target)
+    return task.fitted(target)

@@ -3,3 +3,4 @@
 from medshot.pretraining.weights.described import load_described as load_described
 from medshot.pretraining.weights.fit import load_weights as load_weights
 from medshot.pretraining.weights.hub import from_hub as from_hub
+from medshot.pretraining.weights.read import READERS as READERS

@@ -42,7 +42,7 @@ def filled(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> Encod
     copied.inner().load_state_dict(wanted | found)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     copied.about = {"origin": f"weights of {path.name}", "file": path.name, "file_sha256": sha256}
-    return copied.eval().requires_grad_(False)
+    return copied.eval()
 
 
 def in_channels(weight: Tensor, like: Tensor) -> Tensor:

@@ -39,4 +39,4 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
         ) from error
     origin = f"published weights of timm/{network} ({known.hf_hub_id or known.url})"
     copied.about = {"origin": origin}
-    return copied.eval().requires_grad_(False)
+    return copied.eval()

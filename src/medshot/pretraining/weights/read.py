@@ -45,7 +45,7 @@ def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _npz(path: Path) -> dict[str, Any]:
-    with np.load(path) as archive:
+    with path.open("rb") as file, np.load(file) as archive:
         arrays = {name: archive[name] for name in archive.files}
     texts = {name: str(a) for name, a in arrays.items() if a.dtype.kind == "U" and a.ndim == 0}
     numbers = {name: torch.from_numpy(a) for name, a in arrays.items() if a.dtype.kind in "fiub"}
