@@ -113,7 +113,8 @@ def train(
     described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
     before = list(getattr(learner.encoder, "seen", ()))
     described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged) + before}
-    described["before"] = getattr(learner.encoder, "origin", "untrained")
+    if (origin := getattr(learner.encoder, "origin", "untrained")) != "untrained":
+        described["before"] = origin
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
     if cite := [*references(taught), *objective.references()]:
         described["cite"] = cite
