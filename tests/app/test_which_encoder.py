@@ -107,6 +107,14 @@ def test_auto_chooses_among_learners_on_the_encoder_that_is_named(folder: Path) 
             automatic(*wrong)
 
 
+def test_masks_are_learnt_on_an_encoder_that_keeps_the_grid(tmp_path: Path) -> None:
+    unet = build_encoder("unet", size=16, width=8, depth=2)
+    folder = save_encoder(unet, tmp_path / "unet")
+    auto = automatic(str(folder), kind="segmentation")
+    assert {type(c).__name__ for c in auto.candidates} == {"FineTune", "LinearProbe"}
+    assert all(p.requires_grad for p in auto.encoder.parameters()), "fine-tuning moves them"
+
+
 def test_our_names_come_before_those_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from medshot.core.errors import ConfigError
 from medshot.nn import encoder
-from medshot.nn.outside import library
+from medshot.nn.outside import library, no_such
 
 
 @pytest.mark.parametrize(("name", "option"), [("timm", "timm"), ("monai", "monai")])
@@ -26,3 +26,10 @@ def test_a_library_that_breaks_on_import_says_why(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", breaks)
     with pytest.raises(ConfigError, match=r"timm is installed and cannot be imported .*roi"):
         library("timm")
+
+
+def test_of_hundreds_of_networks_the_nearest_few_are_named():
+    said = str(no_such("resnet5", [f"resnet{i}" for i in range(300)], "timm"))
+    assert "Did you mean 'resnet5" in said
+    assert said.count("resnet") == 7
+    assert "none is like it" in str(no_such("x", ["resnet"], "timm"))

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core.errors import ConfigError
 from medshot.core.parts import part
-from medshot.nn.outside import library
+from medshot.nn.outside import library, no_such
 from medshot.nn.wrapped import Wrapped
 
 
@@ -42,7 +42,7 @@ class Monai(Wrapped):
         nets = vars(library("monai.networks.nets"))
         known = {n: v for n, v in nets.items() if callable(v) and not n.startswith("_")}
         if network not in known:
-            raise unknown(network, known, kind="network of MONAI")
+            raise no_such(network, known, "MONAI")
         net = _built(known[network], network, channels, width, _pairs(arguments))
         super().__init__(net, channels, size, scaling, f"monai/{network}")
 

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core.errors import ConfigError
 from medshot.core.parts import part
-from medshot.nn.outside import library
+from medshot.nn.outside import library, no_such
 from medshot.nn.wrapped import Wrapped
 
 
@@ -37,7 +37,7 @@ class Timm(Wrapped):
 def _built(network: str, channels: int, size: int) -> nn.Module:
     timm = library("timm")
     if not timm.is_model(network):
-        raise unknown(network, timm.list_models(), kind="network of timm")
+        raise no_such(network, timm.list_models(), "timm")
     form = {"pretrained": False, "in_chans": channels, "num_classes": 0}
     try:
         return timm.create_model(network, img_size=size, **form)

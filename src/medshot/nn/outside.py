@@ -1,12 +1,14 @@
 """The libraries of networks that are not ours, imported when one of theirs is first asked for."""
 
+import difflib
 import importlib
 import sys
+from collections.abc import Iterable
 from types import ModuleType
 
 import torch
 
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, unknown
 
 OPERATORS = ("nms", "qnms")
 
@@ -31,6 +33,12 @@ def library(name: str) -> ModuleType:
             f"{name} is installed and cannot be imported ({error}). It may not fit torch "
             f"{torch.__version__}: pip install --upgrade {name}"
         ) from error
+
+
+def no_such(network: str, known: Iterable[str], name: str) -> ConfigError:
+    """The error for a network that `name` does not have; of its hundreds, the nearest few."""
+    near = difflib.get_close_matches(network, list(known), n=5, cutoff=0.4)
+    return unknown(network, near or ["(none is like it)"], kind=f"network of {name}")
 
 
 def _mend_torchvision() -> None:
