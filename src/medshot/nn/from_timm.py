@@ -30,19 +30,25 @@ class Timm(Wrapped):
         size: int = 96,
         scaling: str = "imagenet",
     ) -> None:
-        net = _built(network, channels, size)
+        net = _checked(network, channels, size)
         super().__init__(net, channels, size, scaling, f"timm/{network}")
 
 
-def _built(network: str, channels: int, size: int) -> nn.Module:
+def created(network: str, channels: int, size: int, *, pretrained: bool = False) -> nn.Module:
+    """The network as timm makes it, for images of such a form and without its head."""
     timm = library("timm")
-    if not timm.is_model(network):
-        raise no_such(network, timm.list_models(), "timm")
-    form = {"pretrained": False, "in_chans": channels, "num_classes": 0}
+    form = {"pretrained": pretrained, "in_chans": channels, "num_classes": 0}
     try:
         return timm.create_model(network, img_size=size, **form)
     except TypeError:  # most take images of any size, and no such argument
-        pass
+        return timm.create_model(network, **form)
+
+
+def _checked(network: str, channels: int, size: int) -> nn.Module:
+    timm = library("timm")
+    if not timm.is_model(network):
+        raise no_such(network, timm.list_models(), "timm")
+    try:
+        return created(network, channels, size)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"timm/{network} cannot have size {size} ({error}).") from error
-    return timm.create_model(network, **form)

@@ -16,8 +16,9 @@ from safetensors.torch import load, save
 
 from medshot.core.errors import ConfigError, SaveError
 from medshot.core.parts import make, recipe
-from medshot.core.store import RESEARCH_ONLY, versions, write_folder
+from medshot.core.store import versions, write_folder
 from medshot.nn.encoder import Encoder
+from medshot.pretraining.card import encoder_card
 from medshot.pretraining.weights.described import load_described
 from medshot.training.run import is_run, load_run
 
@@ -82,30 +83,6 @@ def load_encoder(place: str | Path, **options: Any) -> Encoder:
     _fill(found, folder / WEIGHTS, table.get("sha256"))
     found.about = about
     return found.eval()
-
-
-def encoder_card(table: dict[str, Any]) -> str:
-    """The README of a saved encoder, in Markdown."""
-    about = table["about"]
-    sets = [
-        f"| {d['name']} | {d['count']} | {d['patients']} | {d['licence']} |"
-        for d in about.get("data", [])
-    ]
-    rows = "\n".join(["| data | images | patients | licence |", "|---|---|---|---|", *sets])
-    return f"""# A medshot encoder: {table["encoder"]["part"].partition("/")[2]}
-
-{RESEARCH_ONLY}
-
-Weights: {about.get("origin", "untrained")}.
-
-{rows if sets else "The data are not recorded."}
-
-What an encoder learns on is no longer new to it: judge on other data.
-
-    medshot adapt MY_IMAGES --encoder THIS_FOLDER --out MODEL
-
-Made on {table["created"]} with {", ".join(f"{k} {v}" for k, v in table["versions"].items())}.
-"""
 
 
 def _of_run(folder: Path) -> Encoder:

@@ -1,10 +1,9 @@
 """Weights that timm fetches from the hub, or finds where the hub's client keeps them."""
 
-import copy
 from typing import Any
 
 from medshot.core.errors import DataError
-from medshot.nn.from_timm import Timm
+from medshot.nn.from_timm import Timm, created
 from medshot.nn.outside import library
 
 OFFLINE = "HF_HUB_OFFLINE=1"
@@ -13,8 +12,8 @@ OFFLINE = "HF_HUB_OFFLINE=1"
 def from_hub(network: str = "resnet50", **options: Any) -> Timm:
     """The network of timm with the weights that its authors published; options as of `Timm`.
 
-    timm itself brings the first convolution to another number of channels, by adding up or by
-    repeating its kernels.
+    timm itself brings them to another number of channels, by adding up or by repeating the first
+    kernels, and to another size, where a transformer knows places.
 
     Raises:
         DataError: there are none, or they can neither be found nor fetched.
@@ -24,11 +23,8 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
     known = library("timm").models.get_pretrained_cfg(network, allow_unregistered=True)
     if known is None or not known.has_weights:
         raise DataError(f"Nobody published weights of timm/{network}. Name a file, or another.")
-    copied = copy.deepcopy(encoder)
     try:
-        library("timm.models").load_pretrained(
-            copied.net, known.to_dict(), num_classes=0, in_chans=encoder.channels
-        )
+        published = created(network, encoder.channels, encoder.size or 0, pretrained=True)
     except Exception as error:  # every library on the way to the hub has errors of its own
         said = str(error).strip().partition("\n")[0][:200]
         raise DataError(
@@ -37,6 +33,7 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
             f"network and {OFFLINE} is not set, or name a file: --encoder FILE --set "
             f"encoder.network=timm/{network}."
         ) from error
+    encoder.net.load_state_dict(published.state_dict())
     origin = f"published weights of timm/{network} ({known.hf_hub_id or known.url})"
-    copied.about = {"origin": origin}
-    return copied.eval()
+    encoder.about = {"origin": origin}
+    return encoder.eval()
