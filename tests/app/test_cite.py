@@ -6,8 +6,11 @@ import pytest
 
 from app.conftest import Medshot
 from medshot.app.cite import _parts, bibtex, entry
+from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError
+from medshot.core.parts import PARTS
 from medshot.learners.registry import build, learners
+from medshot.pretraining import objectives, save_encoder
 from medshot.training.loop import train
 from toys import conv4
 from toys import dataset as toy_dataset
@@ -39,6 +42,25 @@ def test_a_model_of_an_untrained_learner_was_not_optimized(tmp_path: Path) -> No
     for key in ("medshot", "friedman1989", "ledoit2004", "vinyals2016", "wu2018"):
         assert f"{{{key},\n" in found
     assert "kingma2015" not in found
+
+
+@pytest.mark.parametrize("name", list(objectives()))
+def test_an_encoder_cites_the_objective_that_it_learnt_by(tmp_path: Path, name: str) -> None:
+    encoder = conv4()
+    encoder.about = {"settings": {"objective": name}}
+    found = bibtex(str(save_encoder(encoder, tmp_path / "encoder")))
+    for part in _parts(objectives()[name].source):
+        assert "title = {" in entry(part), f"add {part} to references.bib"
+        assert entry(part) in found
+    assert "vinyals2016" in found
+    assert "kingma2015" in found
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "monai", "timm"])
+def test_networks_of_others_have_entries(name: str) -> None:
+    import_files("medshot.nn")
+    for part in _parts(PARTS[f"encoder/{name}"].source):
+        assert "title = {" in entry(part), f"add {part} to references.bib"
 
 
 def test_a_source_that_is_not_stored_still_has_an_entry() -> None:
