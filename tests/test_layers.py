@@ -17,12 +17,14 @@ ALLOWED = {
     "training": STAGES,
     "evaluation": STAGES,
     "select": STAGES,
-    "pretrain": AROUND,
+    "pretraining": AROUND,
     "finetuning": AROUND,
     "robust": AROUND,
     "compress": AROUND,
-    "fuse": AROUND,
-    "app": AROUND | {"inner", "learners", "pretrain", "finetuning", "robust", "compress", "fuse"},
+    "export": AROUND,
+    "fusion": AROUND,
+    "app": AROUND
+    | {"inner", "learners", "pretraining", "finetuning", "robust", "compress", "export", "fusion"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

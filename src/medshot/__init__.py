@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from medshot.finetuning.finetune import finetune
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
+    from medshot.pretraining.run import pretrain
+    from medshot.pretraining.store import load_encoder, save_encoder
+    from medshot.pretraining.weights.fit import load_weights
+    from medshot.pretraining.weights.hub import from_hub
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
@@ -74,14 +78,19 @@ _HOME = {
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
     "finetune": "medshot.finetuning.finetune",
+    "from_hub": "medshot.pretraining.weights.hub",
     "load": "medshot.data.load",
+    "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
+    "load_weights": "medshot.pretraining.weights.fit",
     "part": "medshot.core.parts",
+    "pretrain": "medshot.pretraining.run",
     "prune": "medshot.compress.prune",
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
+    "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.app.selecting",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
@@ -119,14 +128,19 @@ __all__ = [
     "distil",
     "encoder",
     "finetune",
+    "from_hub",
     "load",
+    "load_encoder",
     "load_predictor",
     "load_run",
+    "load_weights",
     "part",
+    "pretrain",
     "prune",
     "read_mask_volume",
     "read_volume",
     "register",
+    "save_encoder",
     "select_learner",
     "split_classes",
     "split_patients",

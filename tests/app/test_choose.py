@@ -83,9 +83,7 @@ def test_a_folder_that_is_no_run_is_told_from_a_name_that_is_not_known(tmp_path:
 
 
 def test_auto_takes_no_options() -> None:
-    with pytest.raises(ConfigError, match="leave --encoder and --set out"):
-        automatic("pixels")
-    with pytest.raises(ConfigError, match="leave --encoder and --set out"):
+    with pytest.raises(ConfigError, match="leave --set out"):
         automatic(None, ["c=1"])
 
 

@@ -6,9 +6,12 @@ import pytest
 
 from app.conftest import Medshot
 from medshot.app.cite import _parts, bibtex, entry
+from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError
+from medshot.core.parts import PARTS
 from medshot.finetuning import finetune, ways
 from medshot.learners.registry import build, learners
+from medshot.pretraining import objectives, save_encoder
 from medshot.training.loop import train
 from toys import conv4
 from toys import dataset as toy_dataset
@@ -49,6 +52,25 @@ def test_a_stage_is_cited_from_a_stored_entry(tmp_path: Path) -> None:
         found = bibtex(str(tuned.save(tmp_path / name)))
         assert entry(way.source) in found
         assert "title = {" in entry(way.source), f"add {way.source} to references.bib"
+
+
+@pytest.mark.parametrize("name", list(objectives()))
+def test_an_encoder_cites_the_objective_that_it_learnt_by(tmp_path: Path, name: str) -> None:
+    encoder = conv4()
+    encoder.about = {"settings": {"objective": name}}
+    found = bibtex(str(save_encoder(encoder, tmp_path / "encoder")))
+    for part in _parts(objectives()[name].source):
+        assert "title = {" in entry(part), f"add {part} to references.bib"
+        assert entry(part) in found
+    assert "vinyals2016" in found
+    assert "kingma2015" in found
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "monai", "timm"])
+def test_networks_of_others_have_entries(name: str) -> None:
+    import_files("medshot.nn")
+    for part in _parts(PARTS[f"encoder/{name}"].source):
+        assert "title = {" in entry(part), f"add {part} to references.bib"
 
 
 def test_a_source_that_is_not_stored_still_has_an_entry() -> None:

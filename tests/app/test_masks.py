@@ -15,6 +15,7 @@ from medshot.core.prediction import MaskPrediction
 from medshot.core.store import load_predictor
 from medshot.data.masks import read_mask
 from medshot.learners.finetune import FineTune
+from medshot.nn import encoder
 
 LABELS = ("background", "lesion")
 SMALL = ("--encoder", "filters", "--set", "encoder.size=32")
@@ -102,7 +103,7 @@ def test_two_images_of_one_name_get_two_masks(tmp_path: Path) -> None:
 def test_auto_chooses_for_masks(
     medshot: Medshot, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast = choose.build("linear-probe", encoder=choose.build_encoder("filters", scales=[1.0]))
+    fast = choose.build("linear-probe", encoder=encoder("filters", scales=[1.0]))
     monkeypatch.setattr(FineTune, "learn", lambda _, support, task: fast.learn(support, task))
     done = medshot("adapt", cells, "--out", tmp_path / "model")
     assert done.status == 0, done.err

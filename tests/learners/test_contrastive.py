@@ -9,7 +9,7 @@ import toys
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.learners import build
-from medshot.learners.contrastive import supervised_contrast
+from medshot.nn.contrast import supervised_contrast
 from medshot.tasks import Classification
 
 

@@ -8,10 +8,13 @@ import toys
 from medshot.core.errors import ConfigError, ShapeError
 from medshot.core.parts import names
 from medshot.nn import Pixels, encoder
-from medshot.nn.encoder import SCALINGS, n_features
+from medshot.nn.encoder import IMAGENET, SCALINGS, n_features
+
+OF_LIBRARIES = ("monai", "timm")  # tested beside their code, where those are installed
+NAMES = [n for n in names("encoder") if "toy" not in n and n not in OF_LIBRARIES]
 
 
-@pytest.mark.parametrize("name", [n for n in names("encoder") if "/" not in n and "toy" not in n])
+@pytest.mark.parametrize("name", [n for n in NAMES if "/" not in n])
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_every_encoder_gives_the_features_that_it_says(name, scaling):
     flat = not name.endswith("3d")
@@ -31,6 +34,10 @@ def test_scalings_are_what_the_table_says():
     torch.testing.assert_close(scaled["unit"], x)
     torch.testing.assert_close(scaled["invert"], 1 - x)
     torch.testing.assert_close(scaled["centre"], 4 * (x - 0.5))
+    torch.testing.assert_close(scaled["signed"], x / 0.5 - 1)
+    torch.testing.assert_close(scaled["quantised"], (255 * x - 128) / 128)
+    for c, (mean, deviation) in enumerate(zip(*IMAGENET, strict=True)):
+        torch.testing.assert_close(scaled["imagenet"][:, c], (x[:, c] - mean) / deviation)
     for image in scaled["standard"]:
         assert image.mean().item() == pytest.approx(0, abs=1e-5)
         assert image.std(correction=0).item() == pytest.approx(1, abs=1e-3)

@@ -2,21 +2,20 @@
 
 import inspect
 import json
-import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from medshot.app.kinds import kind_called
-from medshot.core.discover import import_files
+from medshot.app.options import checked, impossible
+from medshot.app.which_encoder import chosen_encoder
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import PARTS, names, options_of
+from medshot.core.parts import PARTS, options_of, recipe
 from medshot.data.folders.kinds import USUAL
 from medshot.finetuning import FineTuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
-from medshot.nn.encoder import encoder as build_encoder
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 
@@ -33,20 +32,20 @@ def named_learner(name: str, encoder: str, given: Sequence[str], **form: Any) ->
     cls, options = lookup(name), parse_options(given)
     of_encoder = {k.removeprefix(OF): v for k, v in options.items() if k.startswith(OF)}
     of_learner = {k: v for k, v in options.items() if not k.startswith(OF)}
-    of_learner = _checked(of_learner, cls, f"option of {name!r}")
-    module = _encoder(encoder, of_encoder, form)
+    of_learner = checked(of_learner, cls, f"option of {name!r}")
+    module = chosen_encoder(encoder, of_encoder, form)
     try:
         return build(name, encoder=module, **of_learner)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise _impossible(error, name) from error
+        raise impossible(error, name) from error
 
 
 def named_encoder(name: str, given: Sequence[str], **form: Any) -> Encoder:
-    """The encoder called `name`, untrained, with `--set encoder.x=y` options."""
+    """The encoder that `name` means, with `--set encoder.x=y` options."""
     options = parse_options(given)
     if others := [option for option in options if not option.startswith(OF)]:
         raise ConfigError(f"--set {others[0]}: only encoder.NAME=VALUE means anything here.")
-    return _encoder(name, {k.removeprefix(OF): v for k, v in options.items()}, form)
+    return chosen_encoder(name, {k.removeprefix(OF): v for k, v in options.items()}, form)
 
 
 def run_or_learner(
@@ -72,13 +71,32 @@ def run_or_learner(
 
 
 def automatic(encoder: str | None = None, options: Sequence[str] = (), kind: str = USUAL) -> Auto:
-    """What `--learner auto` chooses from, for tasks of `kind`."""
-    if encoder or options:
+    """What `--learner auto` chooses from, for tasks of `kind`: on `encoder`, if one is named."""
+    usual = kind_called(kind).candidates()
+    given = parse_options(options)
+    of_encoder = {k.removeprefix(OF): v for k, v in given.items() if k.startswith(OF)}
+    if len(of_encoder) < len(given) or (of_encoder and not encoder):
         raise ConfigError(
-            "auto chooses the encoder and the options: leave --encoder and --set out, or name a "
-            "learner, --learner linear-probe for one."
+            "auto chooses the learner and its options: leave --set out, or name a learner, "
+            "--learner linear-probe for one. (--set encoder.NAME=VALUE goes with --encoder.)"
         )
-    return kind_called(kind).candidates()
+    return _on(chosen_encoder(encoder, of_encoder, {}), usual) if encoder else usual
+
+
+def _on(encoder: Encoder, usual: Auto) -> Auto:
+    """The candidates of `usual`, each once, on another encoder."""
+    made: dict[str, Learner] = {}
+    for candidate in usual.candidates:
+        known = recipe(candidate)
+        options = {name: v for name, v in known["options"].items() if name != "encoder"}
+        name = known["part"].partition("/")[2]
+        made.setdefault(json.dumps([name, options]), build(name, encoder=encoder, **options))
+    return Auto(list(made.values()), folds=usual.folds).eval()
+
+
+def seen_by(given: str, learner: Learner) -> Sequence[Mapping[str, Any]]:
+    """What a learner, `given` as it was typed, has learnt from before: data sets and classes."""
+    return load_run(given).about["seen"] if is_run(given) else getattr(learner.encoder, "seen", ())
 
 
 def refuse_transductive(learner: Learner) -> None:
@@ -103,7 +121,8 @@ def describe(learner: Learner) -> str:
         return _name(learner)
     if isinstance(learner, FineTuned):
         return f"{describe(learner.learner)}, then {learner.what}"
-    trained = "" if learner.origin == "untrained" else " (meta-trained)"
+    how = learner.origin.partition(" ")[0]
+    trained = {"untrained": "", "meta-trained": " (meta-trained)"}.get(how, " (pretrained)")
     return f"{_name(learner)} on {_name(learner.encoder)}{trained}"
 
 
@@ -126,43 +145,6 @@ def options_text(cls: type[Learner]) -> str:
     shown = [p for name, p in options_of(cls).items() if name != "encoder"]
     optional = [p for p in shown if p.default is not inspect.Parameter.empty]
     return " ".join(f"{p.name}={p.default}" for p in optional)
-
-
-def _encoder(name: str, options: Mapping[str, Any], form: Mapping[str, Any]) -> Encoder:
-    import_files("medshot.nn")
-    if f"encoder/{name}" not in PARTS:
-        raise unknown(name, names("encoder"), kind="encoder")
-    cls = PARTS[f"encoder/{name}"]
-    given = _checked(options, cls, f"option of the encoder {name!r}")
-    try:
-        return build_encoder(name, **{**form, **given})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise _impossible(error, name) from error
-
-
-def _checked(options: Mapping[str, Any], cls: type, kind: str) -> dict[str, Any]:
-    """`options`, if `cls` takes options of such names and of such types; 1 for 1.0 is no harm."""
-    known = {name: p for name, p in options_of(cls).items() if name != "encoder"}
-    found = {}
-    for option, value in options.items():
-        if option not in known:
-            raise unknown(option, known, kind=kind)
-        wanted = known[option].annotation
-        kinds = wanted.__args__ if isinstance(wanted, types.UnionType) else (wanted,)
-        fitted = float(value) if type(value) is int and float in kinds else value
-        plain = all(isinstance(each, type) for each in kinds)  # else its class knows better
-        if plain and type(fitted) not in kinds:
-            said = getattr(wanted, "__name__", wanted)
-            raise ConfigError(f"{kind[0].upper()}{kind[1:]}, {option}, is {said}, not {value!r}.")
-        found[option] = fitted
-    return found
-
-
-def _impossible(error: Exception, name: str) -> ConfigError:
-    if isinstance(error, ConfigError):
-        return error
-    said = " ".join(str(error).split())
-    return ConfigError(f"{name!r} cannot have these options ({said}). Change what --set says.")
 
 
 def _name(made: object) -> str:

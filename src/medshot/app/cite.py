@@ -11,6 +11,7 @@ from medshot.core.parts import PARTS, names
 from medshot.core.store import load_predictor
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder
+from medshot.pretraining import is_encoder, load_encoder, objectives
 from medshot.training.run import is_run, load_run
 
 REFERENCES = Path(__file__).with_name("references.bib")
@@ -29,7 +30,7 @@ NORMS = {
 
 
 def bibtex(given: str) -> str:
-    """The entries for what `given`, a run, a saved model or a learner's name, is made of.
+    """The entries for what `given`, a run, an encoder, a model or a learner's name, is made of.
 
     Raises:
         ConfigError: it is none of these.
@@ -59,6 +60,8 @@ def _sources(given: str) -> Iterator[str]:
         yield from _of_learner(run.learner)
         yield from run.about.get("cite", [])
         yield ADAM
+    elif is_encoder(given):
+        yield from _of_encoder(load_encoder(given))
     elif (Path(given) / "predictor.json").exists():
         card = load_predictor(given).known_card()
         yield str(card.learner.get("source", ""))
@@ -68,9 +71,17 @@ def _sources(given: str) -> Iterator[str]:
     elif given in learners():
         yield lookup(given).source
     elif Path(given).exists():
-        raise ConfigError(f"{given} is neither a run nor a saved model. Give the folder of one.")
+        raise ConfigError(
+            f"{given} is neither a run nor a saved model, nor an encoder. Give the folder of one."
+        )
     else:
         raise unknown(given, learners(), kind="learner, and no folder of a run or model,")
+
+
+def _of_encoder(encoder: Encoder) -> Iterator[str]:
+    yield type(encoder).source
+    objective = encoder.about.get("settings", {}).get("objective")
+    yield from [objectives()[objective].source, ADAM] if objective in objectives() else []
 
 
 def _of_learner(learner: Learner) -> Iterator[str]:

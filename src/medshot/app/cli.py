@@ -16,6 +16,7 @@ from medshot.app.commands import (
     finetune,
     learners,
     predict,
+    pretrain,
     select,
     train,
 )
@@ -33,6 +34,7 @@ app.add_typer(data.app, name="data")
 app.command()(adapt.adapt)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(pretrain.pretrain)
 app.command()(train.train)
 app.command()(compress.compress)
 app.command()(finetune.finetune)

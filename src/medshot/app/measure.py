@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.app.choose import describe
+from medshot.app.choose import describe, seen_by
 from medshot.app.kinds import kind_called
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
@@ -19,7 +19,6 @@ from medshot.evaluation.protocol import protocol as named_protocol
 from medshot.evaluation.run import Result, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired
 from medshot.learners.registry import build
-from medshot.training.run import is_run, load_run
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
 
 
 def _check(plan: Plan, given: str, learner: Learner) -> None:
-    if is_run(given):
-        refuse_seen(plan.sampler.dataset, load_run(given).about["seen"])
+    refuse_seen(plan.sampler.dataset, seen_by(given, learner))
     for name, wanted in plan.form.items():
         has = getattr(learner.encoder, name, None)
         if has != wanted:

@@ -28,7 +28,7 @@ def adapted(
 ) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
-    `seen` is what the learner was meta-trained on, as `run.json` says it.
+    `seen` is what the learner or its encoder was trained on, as `run.json` says it.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     judged: dict[str, OutOfFold] = {}

@@ -49,13 +49,23 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
     frozen = predictor.freeze()
     tensors = save({n: t.contiguous() for n, t in frozen.state_dict().items()})
     about = _about(frozen, card, hashlib.sha256(tensors).hexdigest())
+    return write_folder(folder, tensors, {"predictor.json": about}, model_card(about))
+
+
+def write_folder(folder: Path, tensors: bytes, tables: dict[str, Any], readme: str) -> Path:
+    """Make `folder` of weights.safetensors, JSON files and README.md, whole or not at all.
+
+    Raises:
+        SaveError: the folder is taken or cannot be written.
+    """
     folder = folder.absolute()
     refuse_taken(folder)
     staging = _staging(folder)
     try:
         (staging / "weights.safetensors").write_bytes(tensors)
-        write_text(staging / "predictor.json", json.dumps(about, indent=2) + "\n")
-        write_text(staging / "README.md", model_card(about))
+        for name, table in tables.items():
+            write_text(staging / name, json.dumps(table, indent=2) + "\n")
+        write_text(staging / "README.md", readme)
         staging.chmod(0o755)
         staging.replace(folder)
     except OSError as error:

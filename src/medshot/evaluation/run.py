@@ -101,26 +101,26 @@ def evaluate(
 
 
 def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
-    """Raise `LeakError` if meta-training saw a class, or a file, of `dataset`.
+    """Raise `LeakError` if meta-training, or the encoder's pretraining, saw some of `dataset`.
 
-    `seen` is what `run.json` says of the training data: hashes, each with its classes, and the
-    hashes of files. An image that was saved anew is another file, and is not known again.
+    `seen` is what `run.json` or `encoder.json` says of the data: hashes, each with its classes, and
+    the hashes of files. An image that was saved anew is another file, and is not known again.
     """
     known: set[str] = set()
     for part in seen:
         known.update(part.get("images", ()))  # runs of before do not say it
         shared = set(part["classes"]) & set(dataset.labels)
         if part["hash"] == dataset.hash and shared:
+            how = part.get("what", "run was meta-trained")
             raise LeakError(
-                f"This run was meta-trained on {len(shared)} class(es) of {dataset.name} (first: "
-                f"{min(shared)}): what it scores there says nothing. Evaluate on data that it has "
-                "not seen."
+                f"This {how} on {len(shared)} class(es) of {dataset.name} (first: {min(shared)}): "
+                "what it scores there says nothing. Evaluate on data that it has not seen."
             )
     if shared := [i for i, file in enumerate(dataset.contents) if file in known]:
         first = f" (first: {dataset.rows[shared[0]].path.name})" if dataset.rows else ""
         raise LeakError(
-            f"This run was meta-trained on {len(shared)} of the {len(dataset)} images of "
-            f"{dataset.name}{first}: what it scores there is too good. Leave them out."
+            f"{len(shared)} of the {len(dataset)} images of {dataset.name}{first} have been learnt "
+            f"from before: what it scores there is too good. Leave them out."
         )
 
 

@@ -12,6 +12,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
+from medshot.nn.contrast import supervised_contrast
 from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.tasks import Classification, one_hot
@@ -64,16 +65,3 @@ class Contrastive(OnFeatures):
         with torch.autocast(z.device.type, enabled=False):
             similarity = z @ z.T / self.log_temperature.exp()
             return supervised_contrast(similarity, torch.cat([support.y, query.y]))
-
-
-def supervised_contrast(similarity: Float[Tensor, "n n"], y: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-    """The mean over anchors i and positives p of -log softmax_{a != i}(s_ia) at p.
-
-    Anchors are the images with at least one other of their class; there must be one.
-    """
-    itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
-    positive = (y[:, None] == y) & ~itself
-    shares = similarity.masked_fill(itself, -math.inf).log_softmax(1)
-    each = shares.masked_fill(~positive, 0).sum(1)
-    count = positive.sum(1)
-    return -(each / count.clamp(min=1)).sum() / (count > 0).sum()

@@ -58,7 +58,9 @@ def build(name: str, *, encoder: str | nn.Module = "conv4", **options: Any) -> L
         if option not in known:
             raise unknown(option, known, kind=f"option of {name!r}")
     module = build_encoder(encoder) if isinstance(encoder, str) else encoder
-    return cls(module, **options).eval()
+    learner = cls(module, **options).eval()
+    learner.origin = getattr(module, "origin", learner.origin)
+    return learner
 
 
 def lookup(name: str) -> type[Learner]:

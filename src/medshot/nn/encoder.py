@@ -1,6 +1,8 @@
 """What every encoder is: images in [0, 1] of a known form to features."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,7 +12,15 @@ from medshot.core.discover import import_files
 from medshot.core.errors import ShapeError, unknown
 from medshot.core.parts import PARTS, make, names, options_of
 
-SCALINGS = ("centre", "invert", "standard", "unit")
+SCALINGS = ("centre", "imagenet", "invert", "quantised", "signed", "standard", "unit")
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation, red to blue
+LINEAR = {
+    "centre": (4.0, -2.0),
+    "invert": (-1.0, 1.0),
+    "quantised": (255 / 128, -1.0),
+    "signed": (2.0, -1.0),
+    "unit": (1.0, 0.0),
+}
 
 
 class Encoder(nn.Module):
@@ -21,7 +31,10 @@ class Encoder(nn.Module):
 
     The scaling of intensities is the encoder's first step, so that it travels with the
     weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
-    `centre` maps to [-2, 2], `standard` gives every image mean 0 and deviation 1.
+    `centre` maps to [-2, 2], `standard` gives every image mean 0 and deviation 1. Three are what
+    networks from elsewhere learnt with: `signed` maps to [-1, 1], `quantised` is (p - 128) / 128
+    of 8-bit values p, `imagenet` takes the mean of ImageNet's pixels away and divides by their
+    deviation, for one channel by the average of the three.
     """
 
     channels: int
@@ -31,6 +44,7 @@ class Encoder(nn.Module):
     keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, a row for every pixel
     dims: ClassVar[int] = 2  # spatial axes
     any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of learning
+    about: Mapping[str, Any] = MappingProxyType({})  # how it was pretrained, if it was
     begins_with_image: bool = False  # True: the first features of a pixel are its own channels
     source: ClassVar[str] = ""
 
@@ -43,15 +57,29 @@ class Encoder(nn.Module):
     def scaled(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
         """Intensities as the layers want them."""
         self.check_form(x)
-        if self.scaling == "invert":
-            return 1 - x
-        if self.scaling == "centre":
-            return 4 * x - 2
         if self.scaling == "standard":
             dims = tuple(range(1, x.ndim))
             variance = x.var(dims, keepdim=True, correction=0)
             return (x - x.mean(dims, True)) / (variance + 1e-5).sqrt()
-        return x
+        if self.scaling == "imagenet":
+            mean, deviation = (_a_channel(values, x) for values in IMAGENET)
+            return (x - mean) / deviation
+        factor, shift = LINEAR[self.scaling]
+        return x if self.scaling == "unit" else factor * x + shift
+
+    @property
+    def origin(self) -> str:
+        """Where the weights are from, for the record."""
+        return self.about.get("origin", "untrained")
+
+    @property
+    def seen(self) -> Sequence[Mapping[str, Any]]:
+        """The data sets that the weights were learnt from: hashes, each with its classes."""
+        return self.about.get("seen", ())
+
+    def inner(self) -> nn.Module:
+        """The part whose tensors have the names that a file from elsewhere gives them."""
+        return self
 
     def check_form(self, x: Tensor) -> None:
         """Raise `ShapeError` if these are not images, or volumes, of the form that it takes."""
@@ -102,3 +130,10 @@ def n_features(module: nn.Module) -> int:
 def flat(x: Tensor) -> Tensor:
     """`n ...` to `n f`."""
     return torch.flatten(x, 1)
+
+
+def _a_channel(values: tuple[float, ...], x: Float[Tensor, "n c *s"]) -> Tensor:
+    """A value for each channel of `x`; their average where there are not three channels."""
+    each = x.new_tensor(values)
+    wanted = each if x.shape[1] == len(values) else each.mean(0, keepdim=True)
+    return wanted.reshape(-1, *[1] * (x.ndim - 2))

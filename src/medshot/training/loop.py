@@ -111,7 +111,10 @@ def train(
     one_pass = choose_one_pass(objective, settings, place_on)
     gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
     described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
-    described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged)}
+    before = list(getattr(learner.encoder, "seen", ()))
+    described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged) + before}
+    if (origin := getattr(learner.encoder, "origin", "untrained")) != "untrained":
+        described["before"] = origin
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
     if cite := [*references(taught), *objective.references()]:
         described["cite"] = cite

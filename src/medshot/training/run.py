@@ -104,9 +104,10 @@ def steps_done(folder: Path) -> int | None:
 
 def _origin(about: dict[str, Any], state: Checkpoint) -> str:
     data = ", ".join(sorted({str(name) for name in _data(about["train"])})) or "?"
+    before = about.get("before", "untrained")
     return (
         f"meta-trained on {data} for {state.step} steps, best on meta-validation at step "
-        f"{state.best_step}"
+        f"{state.best_step}{'' if before == 'untrained' else f', its encoder before: {before}'}"
     )
 
 

@@ -21,7 +21,7 @@ def adapt(
     ),
     encoder: str | None = typer.Option(
         None,
-        help="For a learner by name.",
+        help="A name, an ENCODER of `medshot pretrain`, a file of weights, resnet50 or timm/NAME.",
         show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
     finetune: str = typer.Option(
@@ -48,7 +48,7 @@ def adapt(
     import torch
 
     from medshot.app.argv import typed
-    from medshot.app.choose import automatic, refuse_transductive, run_or_learner
+    from medshot.app.choose import automatic, refuse_transductive, run_or_learner, seen_by
     from medshot.app.finetuned import finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
@@ -59,7 +59,6 @@ def adapt(
     from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
-    from medshot.training.run import is_run, load_run
 
     torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
     by_auto = learner == "auto"
@@ -76,8 +75,7 @@ def adapt(
             }
             dataset = load_one(folder, **form, task=kind)
         with one_thread(), busy("adapting, and judging it on patients left out"):
-            seen = load_run(learner).about["seen"] if is_run(learner) else ()
-            predictor, report = adapted(made, dataset, typed(), seen)
+            predictor, report = adapted(made, dataset, typed(), seen_by(learner, made))
         predictor.save(staging)
         write_report(report, staging / "report.html")
     say(report.summary)

@@ -34,7 +34,7 @@ def evaluate(
         None, "--json", metavar="FILE", help="New file for the result."
     ),
     encoder: str | None = typer.Option(
-        None, help="For a learner by name.", show_default="conv4, for masks and boxes unet"
+        None, help="As in adapt.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(

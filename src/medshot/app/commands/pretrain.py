@@ -1,0 +1,95 @@
+"""`medshot pretrain`: an encoder that learns from images before any few-shot task."""
+
+import json
+from pathlib import Path
+from shlex import quote
+
+import typer
+
+
+def pretrain(
+    data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
+    out: Path = typer.Option(help="New folder for the encoder."),
+    objective: str = typer.Option(
+        "reconstruct", help="reconstruct, colourise, contrast or supervise."
+    ),
+    encoder: str = typer.Option("conv4", help="What learns: as in adapt."),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="NAME=VALUE", help="An option of the objective, or encoder.NAME=VALUE."
+    ),
+    task: str | None = typer.Option(
+        None, help="The kind of targets in the folders.", show_default="as labels.csv says"
+    ),
+    steps: int = typer.Option(1000, help="Steps."),
+    batch: int = typer.Option(64, help="Images a step, all of one folder; folders take turns."),
+    lr: float = typer.Option(1e-3, help="Rate of Adam."),
+    judge_every: int = typer.Option(100, help="Steps between looks at the images held out."),
+    patience: int | None = typer.Option(None, help="Stop after so many looks without a better."),
+    seed: int = typer.Option(0, help="Decides weights, batches and what is held out."),
+    device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for losses, settings and seconds."
+    ),
+) -> None:
+    """Let an encoder learn from many images, so that few are enough later.
+
+    **reconstruct** draws images from their features, half of each hidden (`--set mask=0`:
+    nothing hidden). **colourise** predicts colour from grey. **contrast** tells two views of one
+    image from other images, with `--set labels=true` classes too; `--set chunk=16` takes less
+    memory. **supervise** learns the labels of all folders at once. Labels count for these two only.
+
+    Killed at any moment, the same command goes on from the last checkpoint, in OUT.unfinished.
+
+    Examples:
+
+        medshot pretrain --data skin/ brain/ --objective contrast --out encoders/simclr
+
+        medshot adapt my_images/ --encoder encoders/simclr --out my_model
+    """
+    import time
+
+    import torch
+
+    from medshot.app.pretraining_data import objective_options, pretraining_data
+    from medshot.app.show import say, tell
+    from medshot.app.stage import unfinished
+    from medshot.app.which_encoder import chosen_encoder
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.parts import recipe
+    from medshot.core.store import versions
+    from medshot.pretraining import pretrain as learn
+    from medshot.pretraining import save_encoder
+    from medshot.training.progress import bar_called
+
+    if json_file:
+        refuse_taken(json_file)
+    kind, options, of_encoder = objective_options(objective, set_)
+    torch.manual_seed(seed)
+    begun = chosen_encoder(encoder, of_encoder, {})
+    with unfinished(out) as (staging, working):
+        sets = pretraining_data(data, task, begun, kind)
+        started = time.monotonic()
+        learnt = learn(
+            begun,
+            sets,
+            objective,
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            judge_every=judge_every,
+            patience=patience,
+            seed=seed,
+            device=device,
+            folder=working,
+            watch=bar_called("pretrain"),
+            **options,
+        )
+        seconds = round(time.monotonic() - started, 1)
+        save_encoder(learnt, staging)
+    say(f"{out}: {learnt.origin}")
+    if json_file:
+        record = {"encoder": recipe(learnt), **learnt.about, "seconds": seconds}
+        text = json.dumps(record | {"versions": versions()}, indent=2, allow_nan=False)
+        write_text(json_file, text + "\n")
+        tell(f"Written: {json_file}")
+    tell(f"Next: medshot adapt MY_IMAGES --encoder {quote(str(out))} --out MODEL")

@@ -1,0 +1,124 @@
+"""An encoder on disk: a folder that later stages, and other people, begin from.
+
+ENCODER/weights.safetensors   tensors
+ENCODER/encoder.json          its recipe, how it was pretrained and on what, versions, SHA-256
+ENCODER/README.md             a short card
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from medshot.core.errors import ConfigError, SaveError
+from medshot.core.parts import make, recipe
+from medshot.core.store import versions, write_folder
+from medshot.nn.encoder import Encoder
+from medshot.pretraining.card import encoder_card
+from medshot.pretraining.weights.described import load_described
+from medshot.training.run import is_run, load_run
+
+ABOUT, WEIGHTS = "encoder.json", "weights.safetensors"
+FORMAT = 1
+
+
+def save_encoder(encoder: Encoder, folder: str | Path) -> Path:
+    """Write `encoder` to a new folder, whole or not at all.
+
+    Raises:
+        SaveError: the folder is taken or cannot be written, or the encoder is no registered part.
+    """
+    tensors = save({name: t.contiguous() for name, t in encoder.state_dict().items()})
+    table = {
+        "format": FORMAT,
+        "encoder": recipe(encoder),
+        "about": dict(encoder.about),
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sha256": hashlib.sha256(tensors).hexdigest(),
+    }
+    return write_folder(Path(folder), tensors, {ABOUT: table}, encoder_card(table))
+
+
+def is_encoder(folder: str | Path) -> bool:
+    """Whether `folder` holds an encoder."""
+    return (Path(folder) / ABOUT).is_file()
+
+
+def load_encoder(place: str | Path, **options: Any) -> Encoder:
+    """The encoder in a folder, one that was saved or that of a meta-trained run; in eval mode.
+
+    Of a file of weights that says which network it is of (see `load_described`), the network; the
+    options (channels, size, scaling) are for such a file alone.
+
+    Raises:
+        SaveError: there is none, or a file is damaged or is not what was written.
+        DataError: a file of weights that cannot be used.
+        ConfigError: options for a folder, whose encoder has its own.
+    """
+    folder = Path(place)
+    if folder.is_file():
+        return load_described(folder, **options)
+    if options:
+        raise ConfigError(
+            f"The encoder in {folder} has its options: leave {', '.join(options)} out."
+        )
+    if is_run(folder):
+        return _of_run(folder)
+    table = _read(folder / ABOUT)
+    try:
+        found = make(table["encoder"])
+        about = dict(table["about"])
+        if not isinstance(found, Encoder):
+            raise TypeError(f"{type(found).__name__} is no encoder")
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise SaveError(
+            f"{folder / ABOUT} is not what was written ({type(error).__name__}: {error}). Copy the "
+            "folder again, or pretrain again."
+        ) from error
+    _fill(found, folder / WEIGHTS, table.get("sha256"))
+    found.about = about
+    return found.eval()
+
+
+def _of_run(folder: Path) -> Encoder:
+    run = load_run(folder)
+    found = run.learner.encoder
+    if not isinstance(found, Encoder):
+        raise SaveError(f"The learner of {folder} has no encoder to take. Name another run.")
+    found.about = {"origin": run.learner.origin, "seen": run.about.get("seen", [])}
+    return found.eval()
+
+
+def _fill(encoder: Encoder, path: Path, sha256: str | None) -> None:
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise SaveError(
+                f"{path} is not the file that was saved (its SHA-256 differs): truncated or "
+                "changed. Copy the folder again."
+            )
+        encoder.load_state_dict(load(content), assign=True)
+    except (RuntimeError, OSError, SafetensorError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise SaveError(
+            f"{path} cannot be used: it is missing, or of another architecture than {ABOUT} says "
+            f"({said}). Copy the folder again."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SaveError(
+            f"{path} cannot be read ({error}). An encoder is a folder with {ABOUT} and {WEIGHTS}, "
+            "as `medshot pretrain` writes it."
+        ) from error
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        raise SaveError(f"{path} has another format than {FORMAT}: use a newer medshot.")
+    return table

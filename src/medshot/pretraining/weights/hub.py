@@ -1,0 +1,39 @@
+"""Weights that timm fetches from the hub, or finds where the hub's client keeps them."""
+
+from typing import Any
+
+from medshot.core.errors import DataError
+from medshot.nn.from_timm import Timm, created
+from medshot.nn.outside import library
+
+OFFLINE = "HF_HUB_OFFLINE=1"
+
+
+def from_hub(network: str = "resnet50", **options: Any) -> Timm:
+    """The network of timm with the weights that its authors published; options as of `Timm`.
+
+    timm itself brings them to another number of channels, by adding up or by repeating the first
+    kernels, and to another size, where a transformer knows places.
+
+    Raises:
+        DataError: there are none, or they can neither be found nor fetched.
+        ConfigError: timm is not installed, or has no such network.
+    """
+    encoder = Timm(network=network, **options)
+    known = library("timm").models.get_pretrained_cfg(network, allow_unregistered=True)
+    if known is None or not known.has_weights:
+        raise DataError(f"Nobody published weights of timm/{network}. Name a file, or another.")
+    try:
+        published = created(network, encoder.channels, encoder.size or 0, pretrained=True)
+    except Exception as error:  # every library on the way to the hub has errors of its own
+        said = str(error).strip().partition("\n")[0][:200]
+        raise DataError(
+            f"The weights of timm/{network} ({known.hf_hub_id or known.url}) can neither be found "
+            f"here nor fetched ({type(error).__name__}: {said}). Fetch them once where there is a "
+            f"network and {OFFLINE} is not set, or name a file: --encoder FILE --set "
+            f"encoder.network=timm/{network}."
+        ) from error
+    encoder.net.load_state_dict(published.state_dict())
+    origin = f"published weights of timm/{network} ({known.hf_hub_id or known.url})"
+    encoder.about = {"origin": origin}
+    return encoder.eval()

@@ -1,0 +1,99 @@
+"""An encoder folder gives the same features again; a damaged or hostile one is a sentence."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import medshot
+from medshot.core.errors import ConfigError, SaveError
+from medshot.pretraining import load_encoder, pretrain, save_encoder
+from pretraining.toys import small, stripes
+
+
+@pytest.fixture
+def saved(tmp_path):
+    learnt = pretrain(small(), stripes(), steps=2, batch=8)
+    return save_encoder(learnt, tmp_path / "encoder"), learnt
+
+
+def test_it_gives_the_same_features_and_says_the_same(saved) -> None:
+    folder, learnt = saved
+    again = load_encoder(folder)
+    x = torch.rand(3, 1, 16, 16)
+    assert torch.equal(again(x), learnt(x))
+    assert (again.origin, again.seen) == (learnt.origin, learnt.seen)
+    assert (again.channels, again.size) == (1, 16)
+    card = (folder / "README.md").read_text()
+    assert "pretrained (reconstruct) on stripes" in card
+    assert "| stripes | 60 |" in card
+
+
+def test_nothing_is_overwritten(saved) -> None:
+    folder, learnt = saved
+    before = (folder / "weights.safetensors").read_bytes()
+    with pytest.raises(SaveError, match="exists already"):
+        save_encoder(learnt, folder)
+    assert (folder / "weights.safetensors").read_bytes() == before
+
+
+def test_somebodys_own_module_cannot_be_saved(tmp_path) -> None:
+    class Own(medshot.Encoder):
+        def __init__(self) -> None:
+            super().__init__(1, 16, "unit")
+            self.layer = nn.Linear(1, 1)
+
+    with pytest.raises(SaveError, match="no registered part"):
+        save_encoder(Own(), tmp_path / "own")
+
+
+def _with(folder, **changed):
+    file = folder / "encoder.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"format": 9}, "another format"),
+        ({"encoder": {"part": "learner/maml", "options": {}}}, "not what was written"),
+        ({"encoder": {"part": "encoder/os.system", "options": {}}}, "not what was written"),
+        ({"encoder": {"part": "encoder/conv4", "options": {"width": -1}}}, "not what was written"),
+        ({"encoder": {"part": "encoder/conv4", "options": {"x": 1}}}, "not what was written"),
+        (
+            {"encoder": {"part": "encoder/conv4", "options": {"width": 16}}},
+            "another arch",
+        ),
+        ({"encoder": {"part": "encoder/pixels", "options": {}}}, "another architecture"),
+        ({"about": 3}, "not what was written"),
+        ({"sha256": "0"}, "SHA-256"),
+    ],
+)
+def test_a_changed_description_is_refused_with_the_file(saved, changed, told) -> None:
+    folder = _with(saved[0], **changed)
+    with pytest.raises(SaveError, match=told) as refused:
+        load_encoder(folder)
+    assert str(folder) in str(refused.value)
+
+
+def test_truncated_weights_and_missing_files_are_refused(saved, tmp_path) -> None:
+    folder, _ = saved
+    weights = folder / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(SaveError, match="SHA-256"):
+        load_encoder(folder)
+    weights.unlink()
+    with pytest.raises(SaveError, match="missing, or of another architecture"):
+        load_encoder(folder)
+    (folder / "encoder.json").write_text("{")
+    with pytest.raises(SaveError, match="medshot pretrain"):
+        load_encoder(folder)
+    with pytest.raises(SaveError, match="medshot pretrain"):
+        load_encoder(tmp_path / "nothing")
+
+
+def test_an_encoder_folder_has_its_options(saved) -> None:
+    with pytest.raises(ConfigError, match="leave size out"):
+        load_encoder(saved[0], size=32)
