@@ -21,8 +21,10 @@ ALLOWED = {
     "finetune": AROUND,
     "robust": AROUND,
     "compress": AROUND,
+    "export": AROUND,
     "fuse": AROUND,
-    "app": AROUND | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "fuse"},
+    "app": AROUND
+    | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "export", "fuse"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medshot.compress.quantise import quantise
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -72,6 +73,7 @@ _HOME = {
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
     "part": "medshot.core.parts",
+    "quantise": "medshot.compress.quantise",
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
@@ -113,6 +115,7 @@ __all__ = [
     "load_predictor",
     "load_run",
     "part",
+    "quantise",
     "read_mask_volume",
     "read_volume",
     "register",

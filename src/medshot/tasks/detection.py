@@ -34,6 +34,7 @@ class Detection(Task):
 
     kind = "detection"
     on_grid = True
+    exportable = False  # boxes are found one after the other
     metrics = METRICS
 
     @classmethod

@@ -1,0 +1,1 @@
+"""Smaller predictors: pruned, distilled, quantised."""
