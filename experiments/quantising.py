@@ -2,9 +2,9 @@
 
     python experiments/quantising.py --out runs/quantising [--only cls_covid_ct] [--to docs]
 
-Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and from 4 of them; judged
-on 200 images of other patients, differences paired. Goes on where it stopped. With --to, the table
-of docs/stages/export.md is filled from what is kept.
+Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and from 4 of them;
+judged on 200 images of other patients, differences paired. Goes on where it stopped. With --to, the
+table of docs/stages/export.md is filled from what is kept.
 """
 
 import argparse

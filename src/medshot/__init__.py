@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
+    from medshot.export.bundle import export_bundle
+    from medshot.export.onnx_file import export_onnx
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
@@ -69,6 +71,8 @@ _HOME = {
     "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
+    "export_bundle": "medshot.export.bundle",
+    "export_onnx": "medshot.export.onnx_file",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
@@ -111,6 +115,8 @@ __all__ = [
     "Volume",
     "build",
     "encoder",
+    "export_bundle",
+    "export_onnx",
     "load",
     "load_predictor",
     "load_run",

@@ -34,6 +34,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--episodes": None,
         "--seed": 0,
     },
+    "export": {"model": REQUIRED, "--format": "onnx", "--out": REQUIRED},
     "train": {
         "learner": REQUIRED,
         "--data": REQUIRED,

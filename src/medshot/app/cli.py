@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from medshot.app.argv import WORDS, spread
-from medshot.app.commands import adapt, cite, data, demo, evaluate, learners, predict, train
+from medshot.app.commands import adapt, cite, data, demo, evaluate, export, learners, predict, train
 from medshot.core.errors import MedshotError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(data.app, name="data")
 app.command()(adapt.adapt)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.command()(train.train)
 app.command()(learners.learners)
 app.command()(cite.cite)
