@@ -21,7 +21,7 @@ from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn.graph import Graph
 from medshot.nn.graph_of import graph_of
 
-PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+PEAK = "print(next(x for x in open('/proc/self/status') if 'VmHWM' in x).split()[1])"  # in kB
 BY_TORCH = "import sys, medshot; medshot.load_predictor(sys.argv[1]).predict(sys.argv[2]); "
 BY_FILE = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0]); "
 
@@ -88,7 +88,7 @@ def _peaks(predictor: Predictor, support: Examples) -> str:
 def _printed(code: str, *arguments: Path) -> float:
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+    return float(done.stdout.splitlines()[-1]) / 1024
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import toys
+from medshot.compress import quantise as quantising
 from medshot.compress.quantise import quantise
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, ShapeError, TaskError
@@ -65,12 +66,20 @@ def test_a_file_gives_the_same_numbers(case, tmp_path):
 def test_masks_are_nearly_those_before():
     support, query = _bright_squares(8), _bright_squares(20)
     most = (query.y == 0).double().mean().item()  # for who finds nothing
-    encoder = UNet(channels=1, size=toys.SIZE, width=8, depth=1).eval()
-    whole = build("linear-probe", encoder=encoder).adapt(support, Segmentation(2)).freeze()
+    plain = UNet(channels=1, size=toys.SIZE, width=8, depth=1, norm="none", scaling="unit")
+    learner = build("finetune", encoder=plain.eval(), steps=40, lr=1e-2)
+    whole = learner.adapt(support, Segmentation(2)).freeze()
     small = quantise(whole, support)
     assert most < 0.8
     assert toys.accuracy(whole, query) > 0.9
     assert toys.accuracy(small, query) > 0.9
+
+
+def test_answers_that_would_be_others_are_refused():
+    close = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    assert quantising._moved(close, close) == 0
+    with pytest.raises(TaskError, match=r"move by 1\.55 of their own deviation"):
+        quantising._moved(close, close + 2)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from medshot.nn.graph_of import INPUT, graph_of, quietly, takes_any_sides
 TYPES = ("int8",)
 FEWEST = 4  # images that ranges are measured on
 MOST = 128  # beyond these, ranges hardly widen, and time goes on
+MOST_MOVED = 0.5  # of the deviation of the outputs: beyond it, other answers are given
 
 
 def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
@@ -38,7 +39,8 @@ def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
         ConfigError: another type than int8, or the packages that this needs are not installed.
         DataError: fewer than 4 different images, or one that is constant or not finite.
         ShapeError: images of another form than the predictor takes.
-        TaskError: the predictor is transductive, quantised already, or has no convolution.
+        TaskError: the predictor is transductive, quantised already, has no convolution, or would
+            give other answers.
     """
     if to not in TYPES:
         raise unknown(to, TYPES, kind="type to quantise to")
@@ -50,19 +52,31 @@ def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
     with torch.no_grad():
         before = whole.answer_all(x.cpu().float())
     small = Graph.of(_quantised(graph_of(whole, x[:2], any_sides=takes_any_sides(whole)), x))
-    moved = (small.answer_all(x.cpu().float()) - before).square().mean().sqrt()
+    moved = _moved(before, small.answer_all(x.cpu().float()))
     if predictor.card is not None:
-        said = {"to": to, "images": len(x), "moved": round(float(moved / before.std()), 4)}
+        said = {"to": to, "images": len(x), "moved": round(moved, 4)}
         small.card = predictor.card.after("quantise", **said)
     return small.eval()
 
 
-def _quantised(model: Any, x: Float[Tensor, "n c *s"]) -> Any:
-    """The `ModelProto` with its convolutions in integers.
+def _moved(before: Tensor, after: Tensor) -> float:
+    """The root mean square change, in deviations of the outputs before.
 
     Raises:
-        TaskError: it has none.
+        TaskError: it is so large that little is left of what was learnt.
     """
+    moved = float((after - before).square().mean().sqrt() / before.std())
+    if not moved <= MOST_MOVED:
+        raise TaskError(
+            f"In int8 the outputs move by {moved:.2f} of their own deviation on these images, more "
+            f"than {MOST_MOVED}: little would be left of what was learnt. Keep floating point, or "
+            "fine-tune first: networks that were never trained bear it worst."
+        )
+    return moved
+
+
+def _quantised(model: Any, x: Float[Tensor, "n c *s"]) -> Any:
+    """The `ModelProto` with its convolutions in integers; `TaskError` if it has none."""
     onnx, quantization = (needed(n, extra="onnx") for n in ("onnx", "onnxruntime.quantization"))
     if not any(node.op_type == "Conv" for node in model.graph.node):
         raise TaskError(

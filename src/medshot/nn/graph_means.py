@@ -1,8 +1,8 @@
 """Means in a graph, taken one axis after the other.
 
-ONNX Runtime adds up what a mean is of in one row. Over an image of 3 x 64 x 64 that costs ten
-times the error of PyTorch's sum by halves, and a scaled image is the first that feels it: on chest
-radiographs, features were off by 7e-5. In one axis there are few numbers to add.
+ONNX Runtime adds up what a mean is of in one row. Over a whole image that costs more digits than
+PyTorch's sum by halves, and a scaled image is the first that feels it. In one axis there are few
+numbers to add.
 """
 
 from collections.abc import Iterator
