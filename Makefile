@@ -39,7 +39,7 @@ wheel: .venv
 bench:
 	test -x .bench-venv/bin/python || $(PYTHON) -m venv .bench-venv
 	.bench-venv/bin/python -m pip install --quiet $$(grep '^torch==' constraints.txt)
-	.bench-venv/bin/python -m pip install --quiet -c constraints.txt -e '.[slides]'
+	.bench-venv/bin/python -m pip install --quiet -c constraints.txt -e '.[onnx,slides]'
 	.bench-venv/bin/python -m pip install --quiet -r benchmarks/requirements.txt
 	.bench-venv/bin/python benchmarks/run.py
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from medshot.app.selecting import select_learner
     from medshot.compress.distil import distil
     from medshot.compress.prune import prune
+    from medshot.compress.quantise import quantise
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
     from medshot.finetuning.finetune import finetune
+    from medshot.export.bundle import export_bundle
+    from medshot.export.onnx_file import export_onnx
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.pretraining.run import pretrain
@@ -77,6 +80,8 @@ _HOME = {
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
+    "export_bundle": "medshot.export.bundle",
+    "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
     "from_hub": "medshot.pretraining.weights.hub",
     "load": "medshot.data.load",
@@ -87,6 +92,7 @@ _HOME = {
     "part": "medshot.core.parts",
     "pretrain": "medshot.pretraining.run",
     "prune": "medshot.compress.prune",
+    "quantise": "medshot.compress.quantise",
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
@@ -127,6 +133,8 @@ __all__ = [
     "build",
     "distil",
     "encoder",
+    "export_bundle",
+    "export_onnx",
     "finetune",
     "from_hub",
     "load",
@@ -137,6 +145,7 @@ __all__ = [
     "part",
     "pretrain",
     "prune",
+    "quantise",
     "read_mask_volume",
     "read_volume",
     "register",

@@ -51,6 +51,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--device": "auto",
         "--json": None,
     },
+    "export": {"model": REQUIRED, "--format": "onnx", "--out": REQUIRED},
     "train": {
         "learner": REQUIRED,
         "--data": REQUIRED,

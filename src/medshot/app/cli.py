@@ -13,6 +13,7 @@ from medshot.app.commands import (
     data,
     demo,
     evaluate,
+    export,
     finetune,
     learners,
     predict,
@@ -35,6 +36,7 @@ app.command()(adapt.adapt)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(pretrain.pretrain)
+app.command()(export.export)
 app.command()(train.train)
 app.command()(compress.compress)
 app.command()(finetune.finetune)

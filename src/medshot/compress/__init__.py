@@ -1,1 +1,1 @@
-"""A predictor made smaller and faster: fewer channels, or a smaller network."""
+"""A predictor made smaller and faster: fewer channels, a smaller network, 8-bit numbers."""

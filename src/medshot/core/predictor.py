@@ -84,6 +84,7 @@ class Predictor(nn.Module):
     card: Card | None = None
     transductive = False  # True: an answer depends on which other images are in the batch
     exportable = True  # False: it runs code that no graph of tensor operations holds
+    differentiable: ClassVar[bool] = True  # False: no gradient goes through it, nothing is trained
 
     def freeze(self) -> "Predictor":
         """A copy that stands alone: no graph, nothing shared with the learner, eval mode.

@@ -39,6 +39,7 @@ class Task(ABC):
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
     at_centres: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
+    exportable: ClassVar[bool] = True  # False: decoding runs code that no graph of tensors holds
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
         "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
         "and its probabilities, where it gives any, are not calibrated."

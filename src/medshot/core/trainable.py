@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 
 
@@ -11,7 +12,15 @@ def trainable(predictor: Predictor) -> Predictor:
     What a head was fitted to lies in buffers, which no optimizer moves; here they are parameters
     of the same names. The encoder's own buffers (running statistics, fixed filters) stay as they
     are. To be given to `settled` once changed.
+
+    Raises:
+        TaskError: no gradient goes through the predictor, or one inside it.
     """
+    if not all(part.differentiable for part in _predictors(predictor)):
+        raise TaskError(
+            f"{type(predictor).__name__} cannot be trained: no gradient goes through what is "
+            "quantised. Do this stage with the model that it was made of, and quantise last."
+        )
     copied = predictor.freeze().requires_grad_(True)
     for part in _predictors(copied):
         for name, tensor in list(part.named_buffers(recurse=False)):

@@ -36,6 +36,7 @@ class Detection(Task):
     kind = "detection"
     on_grid = True
     at_centres = True
+    exportable = False  # boxes are found one after the other
     metrics = METRICS
 
     @classmethod

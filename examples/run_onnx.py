@@ -1,0 +1,24 @@
+"""Answers by a file of `medshot export`, with onnxruntime, numpy and pillow alone.
+
+    python run_onnx.py MODEL.onnx IMAGE [IMAGE ...]
+
+For labels, grades, findings and numbers of 8-bit images. Research use only.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+about = session.get_modelmeta().custom_metadata_map
+form, labels = json.loads(about["preprocessing"])["options"], json.loads(about["labels"])
+size, mode = (form["size"], form["size"]), "L" if form["channels"] == 1 else "RGB"
+for path in sys.argv[2:]:
+    image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
+    pixels = np.asarray(image.resize(size, Image.Resampling[form["resize"].upper()]), np.float32)
+    images = pixels.reshape(1, *size, form["channels"]).transpose(0, 3, 1, 2) / 255
+    (answer,) = session.run(["answer"], {"images": images})
+    print(json.dumps({"path": path, **dict(zip(labels, answer[0].tolist(), strict=True))}))

@@ -1,0 +1,104 @@
+"""What int8 costs in accuracy: a network learnt from 100 images, before and after, on new patients.
+
+    python experiments/quantising.py --out runs/quantising [--only cls_covid_ct] [--to docs]
+
+Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and from 4 of them;
+judged on 200 images of other patients, differences paired. Goes on where it stopped. With --to, the
+table of docs/stages/export.md is filled from what is kept.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import medshot
+from medshot.core.files import write_text
+from medshot.core.predictor import Predictor
+from medshot.data.dataset import Dataset
+from medshot.data.split import patient_folds
+from medshot.evaluation.answered import answered
+from medshot.evaluation.protocol import data_root
+from pages import fill
+from record import commit, hardware
+
+SETS = ("cls_pneumonia_mnist", "cls_brain_mri_tumor", "cls_covid_ct")
+SUPPORT, TEST, FEW = 100, 200, 4
+METRIC = "balanced accuracy"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--only", nargs="*", default=SETS, help="only these sets")
+    parser.add_argument("--to", type=Path, help="docs, to fill the table")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.only:
+        file = options.out / f"{name}.json"
+        if not file.exists():
+            write_text(file, json.dumps(_measured(name), indent=1) + "\n")
+        print(name, json.loads(file.read_text())["rows"], flush=True)
+    if options.to:
+        found = [json.loads(f.read_text()) for f in sorted(options.out.glob("cls_*.json"))]
+        fill(options.to / "stages" / "export.md", "quantising", table(found))
+
+
+def _measured(name: str) -> dict[str, Any]:
+    rest, held = _halves(medshot.load(data_root() / name))
+    torch.manual_seed(0)
+    encoder = medshot.encoder("conv4", size=64, width=64)
+    learner = medshot.build("finetune", encoder=encoder, steps=40, batch=25)
+    whole = learner.adapt(rest)
+    fitted = held.at(3, 64)
+    small = {n: medshot.quantise(whole, rest.at(3, 64).examples(slice(n))) for n in (SUPPORT, FEW)}
+    before = answered(whole, fitted)
+    rows = {"float": vars(before.interval(METRIC))}
+    for n, predictor in small.items():
+        after = answered(predictor, fitted)
+        gain = vars(after.minus(before, METRIC))
+        rows[f"int8, {n} images"] = {**vars(after.interval(METRIC)), "difference": gain}
+    sizes = [_bytes(predictor) for predictor in (whole, small[SUPPORT])]
+    about = {"hardware": hardware(), "commit": commit(), "patients": held.has_patients}
+    return {"set": name, "test": len(held), "bytes": sizes, "rows": rows, **about}
+
+
+def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """100 images to learn from, and 200 of other patients, in an order drawn once."""
+    rng = torch.Generator().manual_seed(0)
+    learnt, held = patient_folds(dataset, 2)[0]
+    parts = zip((learnt, held), (SUPPORT, TEST), strict=True)
+    few = (part[torch.randperm(len(part), generator=rng)[:most]] for part, most in parts)
+    first, second = few
+    return dataset.subset(first), dataset.subset(second)
+
+
+def _bytes(predictor: Predictor) -> int:
+    return sum(tensor.nbytes for tensor in predictor.state_dict().values())
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """A row a set: before, after, and the paired difference, in percent."""
+    names = list(found[0]["rows"])
+    lines = [f"| set | {' | '.join(names)} | MB |", "|---" * (len(names) + 2) + "|"]
+    for one in found:
+        size = " → ".join(f"{n / 1e6:.2f}" for n in one["bytes"])
+        cells = [_cell(one["rows"][name]) for name in names]
+        lines.append(f"| `{one['set']}` ({one['test']} images) | {' | '.join(cells)} | {size} |")
+    return "\n".join(lines) + f"\n\n{found[0]['hardware']}; commit `{found[0]['commit']}`.\n"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    plain = f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    if "difference" not in row:
+        return plain
+    mean, low, high = (100 * row["difference"][k] for k in ("mean", "low", "high"))
+    return f"{plain}, difference {mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""`medshot export`: a model as a file that runs without medshot."""
+
+from pathlib import Path
+
+import typer
+
+FORMATS = ("bundle", "onnx")
+
+
+def export(
+    model: Path = typer.Argument(help="A folder that medshot made."),
+    format_: str = typer.Option("onnx", "--format", help="onnx: one file; bundle: for MONAI."),
+    out: Path = typer.Option(help="The file to write (for a bundle, the folder); must not exist."),
+) -> None:
+    """Write a model for machines without medshot; the model itself stays as it is.
+
+    An ONNX file takes images in [0, 1] and gives answers (probabilities, numbers, masks), any
+    number of images at once, in any program that runs ONNX. Labels, preprocessing and what the
+    model is for are inside. examples/run_onnx.py runs it with onnxruntime, numpy and pillow alone.
+
+    A bundle is a folder that `python -m monai.bundle run` runs.
+
+    Examples:
+
+        medshot export my_model --out my_model.onnx
+
+        medshot export my_model --format bundle --out my_bundle
+    """
+    from medshot.app.show import busy, tell
+    from medshot.core.errors import unknown
+    from medshot.core.files import refuse_taken
+    from medshot.core.store import load_predictor
+
+    if format_ not in FORMATS:
+        raise unknown(format_, FORMATS, kind="format")
+    refuse_taken(out)
+    predictor = load_predictor(model)
+    with busy(f"exporting {model}"):
+        if format_ == "onnx":
+            from medshot.export.onnx_file import export_onnx
+
+            export_onnx(predictor, out)
+        else:
+            from medshot.export.bundle import export_bundle
+
+            export_bundle(predictor, out)
+    files = [out] if out.is_file() else [f for f in out.rglob("*") if f.is_file()]
+    tell(
+        f"{out}: {sum(f.stat().st_size for f in files) / 1e6:.2f} MB, {predictor.known_card().kind}"
+    )
+    if format_ == "bundle":
+        tell(
+            f"Next: cd {out} && python -m monai.bundle run --config_file configs/inference.json "
+            "--meta_file configs/metadata.json --dataset_dir IMAGES"
+        )
+    else:
+        tell(f"Next: python examples/run_onnx.py {out} IMAGES")

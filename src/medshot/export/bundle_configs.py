@@ -1,0 +1,117 @@
+"""The two configurations of a bundle of MONAI, for predictors of whole images."""
+
+from importlib.metadata import version
+from typing import Any
+
+from medshot.core.predictor import Card
+from medshot.core.store import RESEARCH_ONLY
+from medshot.data.preprocess import ImagePreprocessing
+
+NEEDED = ("onnxruntime", "pytorch-ignite")
+
+
+def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
+    """What the network takes and gives, and what it was made with."""
+    labels = {str(i): label for i, label in enumerate(card.labels)}
+    packages = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
+    return {
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "exported by medshot"},
+        **{key: version(name).partition("+")[0] for name, key in packages.items()},
+        "required_packages_version": {name: version(name) for name in NEEDED},
+        "task": card.kind,
+        "description": f"{RESEARCH_ONLY} {card.task.caution}",
+        "authors": "the owners of the data",
+        "copyright": f"licence of the data: {card.data.get('licence', 'not stated')}",
+        "network_data_format": {
+            "inputs": {"image": _image(form)},
+            "outputs": {
+                "pred": {
+                    "type": "probabilities" if card.task.logits else "numbers",
+                    "format": card.kind,
+                    "num_channels": len(card.labels),
+                    "spatial_shape": [],
+                    "dtype": "float32",
+                    "value_range": [0, 1] if card.task.logits else [],
+                    "is_patch_data": False,
+                    "channel_def": labels,
+                }
+            },
+        },
+    }
+
+
+def inference(form: ImagePreprocessing) -> dict[str, Any]:
+    """From the images in `dataset_dir` to `output_dir`/answers.csv, by MONAI's own parts.
+
+    Pillow resizes, as it did when the predictor learnt: MONAI's resizing gives other numbers.
+    """
+    mode, channel = ("L", "no_channel") if form.channels == 1 else ("RGB", -1)
+    fit = {"mode": mode, "side": form.size, "resize": form.resize.upper()}
+    reader = {
+        "_target_": "monai.data.PILReader",
+        "converter": {"_target_": "scripts.network.fit", "_mode_": "callable", **fit},
+        "reverse_indexing": False,
+    }
+    load = {"_target_": "LoadImaged", "keys": "image", "reader": reader}
+    first = {"_target_": "EnsureChannelFirstd", "keys": "image", "channel_dim": channel}
+    unit = {"a_min": 0, "a_max": 255, "b_min": 0, "b_max": 1}
+    return {
+        "imports": ["$import glob", "$import monai"],
+        "bundle_root": ".",
+        "dataset_dir": "images",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "$torch.device('cpu')",
+        "network_def": {
+            "_target_": "scripts.network.OnnxNetwork",
+            "path": "$@bundle_root + '/models/model.onnx'",
+        },
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                load,
+                first,
+                {"_target_": "ScaleIntensityRanged", "keys": "image", **unit},
+            ],
+        },
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': f} for f in sorted(glob.glob(@dataset_dir + '/*'))]",
+            "transform": "@preprocessing",
+        },
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1},
+        "inferer": {"_target_": "SimpleInferer"},
+        "handlers": [
+            {
+                "_target_": "ClassificationSaver",
+                "output_dir": "@output_dir",
+                "filename": "answers.csv",
+                "batch_transform": "$lambda batch: [x['image'].meta for x in batch]",
+                "output_transform": "$monai.handlers.from_engine('pred')",
+            }
+        ],
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network_def",
+            "inferer": "@inferer",
+            "val_handlers": "@handlers",
+        },
+        "run": ["$@evaluator.run()"],
+    }
+
+
+def _image(form: ImagePreprocessing) -> dict[str, Any]:
+    return {
+        "type": "image",
+        "format": "magnitude",
+        "num_channels": form.channels,
+        "spatial_shape": [form.size, form.size],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {"0": "grey"}
+        if form.channels == 1
+        else dict(zip("012", "RGB", strict=True)),
+    }
