@@ -31,6 +31,11 @@ class Attack(ABC):
     name: ClassVar[str]
     source: ClassVar[str]  # author, year, identifier
 
+    @property
+    @abstractmethod
+    def passes(self) -> int:
+        """How often it asks the predictor about an image."""
+
     @abstractmethod
     def search(self, losses: Losses, x: Images) -> Images:
         """Images near `x` with higher losses."""
@@ -53,6 +58,10 @@ class Attack(ABC):
     def describe(self) -> dict[str, Any]:
         """Its name and budget, for a record."""
         return {"attack": self.name, "epsilon": str(self.budget), "norm": self.budget.norm}
+
+    def __str__(self) -> str:
+        """Its name for people, without the budget."""
+        return self.name.upper()
 
     def _on(self, predictor: Predictor, task: Task, examples: Examples) -> Images:
         def losses(x: Images) -> Tensor:

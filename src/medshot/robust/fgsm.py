@@ -15,6 +15,11 @@ class FGSM(Attack):
     name = "fgsm"
     source = "Goodfellow et al. 2015, arXiv:1412.6572"
 
+    @property
+    def passes(self) -> int:
+        """One."""
+        return 1
+
     def search(self, losses: Losses, x: Images) -> Images:
         """One step."""
         step = self.budget.measure.steepest(gradient(losses, x))

@@ -38,6 +38,11 @@ class PGD(Attack):
                 f"{self.rate}."
             )
 
+    @property
+    def passes(self) -> int:
+        """One a step."""
+        return self.steps
+
     def search(self, losses: Losses, x: Images) -> Images:
         """All steps."""
         budget = self.budget
@@ -54,3 +59,7 @@ class PGD(Attack):
     def describe(self) -> dict[str, Any]:
         """Its name, budget and steps."""
         return {**super().describe(), "attack_steps": self.steps}
+
+    def __str__(self) -> str:
+        """Its name for people, without the budget."""
+        return f"PGD, {self.steps} steps"

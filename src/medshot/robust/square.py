@@ -40,6 +40,11 @@ class Square(Attack):
                 f"{self.queries} and {self.share}."
             )
 
+    @property
+    def passes(self) -> int:
+        """One a query, and two to begin with."""
+        return self.queries + 2
+
     @torch.no_grad()
     def search(self, losses: Losses, x: Images) -> Images:
         """Random search."""
@@ -56,6 +61,10 @@ class Square(Attack):
     def describe(self) -> dict[str, Any]:
         """Its name, budget and queries."""
         return {**super().describe(), "queries": self.queries}
+
+    def __str__(self) -> str:
+        """Its name for people, without the budget."""
+        return f"square, {self.queries} queries"
 
     def _stripes(self, x: Images, rng: torch.Generator) -> Images:
         signs = _signs((*x.shape[:2], *[1] * (x.ndim - 3), x.shape[-1]), rng).to(x)
