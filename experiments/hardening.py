@@ -46,13 +46,13 @@ EPISODES, QUERYING, WITHIN = 30, 200, 8 / 255  # of the meta-trained ones
 
 def main() -> None:
     options = parse(__doc__, steps=STEPS)
+    about = {"hardware": hardware(), "commit": commit(), "steps": options.steps}
     for name in options.only or SETS:
         _once(options.out / f"{name}.json", lambda name=name: _of_set(name, options.steps))
     if not options.only:
         _once(options.out / "querying.json", _querying)
     parts = {f.stem: json.loads(f.read_text()) for f in sorted(options.out.glob("*.json"))}
     parts.pop("result", None)
-    about = {"hardware": hardware(), "commit": commit(), "steps": options.steps}
     write_text(options.out / "result.json", json.dumps({**about, "parts": parts}, indent=1) + "\n")
 
 
