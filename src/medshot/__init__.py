@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from medshot.data.split import split_classes, split_patients
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
+    from medshot.robust.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
@@ -68,6 +69,7 @@ _HOME = {
     "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
+    "harden": "medshot.robust.harden",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
@@ -109,6 +111,7 @@ __all__ = [
     "Volume",
     "build",
     "encoder",
+    "harden",
     "load",
     "load_predictor",
     "load_run",

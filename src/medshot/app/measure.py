@@ -113,13 +113,13 @@ def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[st
             o.learner: vars(paired(first.scores[metric], o.scores[metric])) for o in others
         },
     }
-    return _no_nan(record)
+    return no_nan(record)
 
 
-def _no_nan(value: Any) -> Any:
+def no_nan(value: Any) -> Any:
     """`value` with null for what is not a number: JSON has no NaN."""
     if isinstance(value, dict):
-        return {name: _no_nan(inner) for name, inner in value.items()}
+        return {name: no_nan(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_no_nan(inner) for inner in value]
+        return [no_nan(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

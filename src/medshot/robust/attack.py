@@ -60,7 +60,7 @@ class Attack(ABC):
         return {"attack": self.name, "epsilon": str(self.budget), "norm": self.budget.norm}
 
     def __str__(self) -> str:
-        """Its name for people, without the budget."""
+        """Its name for people and how often it tries: `PGD-10`."""
         return self.name.upper()
 
     def _on(self, predictor: Predictor, task: Task, examples: Examples) -> Images:

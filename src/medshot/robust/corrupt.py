@@ -76,7 +76,7 @@ def pooled(parts: Sequence[OutOfFold]) -> OutOfFold:
 def lost(clean: OutOfFold, found: OutOfFold) -> Interval:
     """What the leading metric is lower by, with an interval over the same patients."""
     copies = len(found.y) // len(clean.y)
-    return found.minus(pooled([clean] * copies), clean.task.leading)
+    return pooled([clean] * copies).minus(found, clean.task.leading)
 
 
 def _value(found: OutOfFold, metric: str) -> float:

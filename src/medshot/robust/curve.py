@@ -1,5 +1,6 @@
 """Lines of a score against epsilon, as one SVG file that needs nothing else."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,14 +46,14 @@ def curve(lines: Mapping[str, Sequence[Point]], metric: str, title: str = "") ->
     frame = Frame(max(epsilon for _, epsilon, _ in points), low, high)
     drawn = [_line(frame, i, name, line) for i, (name, line) in enumerate(lines.items())]
     parts = [_ticks(frame, points), *drawn]
-    below = HEIGHT + 66 + 18 * len(lines)
+    tall = HEIGHT + 90 + 18 * len(lines)
     return Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="-56 -34 {} {}" font-size="12" '
         'font-family="sans-serif"><rect x="-56" y="-34" width="100%" height="100%" fill="#fff"/>'
         '<text x="0" y="-14">{}</text>{}<text x="{}" y="{}" text-anchor="middle">epsilon</text>'
         '<text transform="translate(-40 {}) rotate(-90)" text-anchor="middle">{}</text></svg>\n'
     ).format(
-        *(WIDTH + 76, below, title, Markup("").join(parts)),
+        *(WIDTH + 76, tall, title, Markup("").join(parts)),
         *(WIDTH / 2, HEIGHT + 34, HEIGHT / 2, metric),
     )
 
@@ -71,22 +72,22 @@ def points_of(found: Robustness, kind: type) -> list[Point]:
 
 
 def _ticks(frame: Frame, points: Sequence[Point]) -> Markup:
+    """The frame, a line at every round score, and each epsilon below."""
+    border = Markup('<rect width="{}" height="{}" fill="none" stroke="#999"/>')
     step = step_of(frame.high - frame.low, 5)
-    first = round(frame.low / step)
-    marks = [Markup('<rect width="{}" height="{}" fill="none" stroke="#999"/>')]
-    marks[0] = marks[0].format(WIDTH, HEIGHT)
-    for n in range(first, round(frame.high / step) + 1):
-        _, y = frame.at(0, n * step)
+    marks = [border.format(WIDTH, HEIGHT)]
+    for n in range(math.ceil(frame.low / step), math.floor(frame.high / step + 1e-9) + 1):
+        _, y = frame.at(0.0, n * step)
         mark = (
             '<line x2="{0}" y1="{1:.1f}" y2="{1:.1f}" stroke="#ddd"/>'
             '<text x="-6" y="{2:.1f}" text-anchor="end">{3:g}</text>'
         )
         marks.append(Markup(mark).format(WIDTH, y, y + 4, round(n * step, 6)))
-    for said, epsilon in {(said, epsilon) for said, epsilon, _ in points}:
+    for said, epsilon in dict.fromkeys((said, epsilon) for said, epsilon, _ in points):
         x, _ = frame.at(epsilon, frame.low)
         mark = '<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
         marks.append(Markup(mark).format(x, HEIGHT + 16, said))
-    return Markup("").join([marks[0], *sorted(marks[1:])])
+    return Markup("").join(marks)
 
 
 def _line(frame: Frame, i: int, name: str, line: Sequence[Point]) -> Markup:

@@ -61,5 +61,5 @@ class PGD(Attack):
         return {**super().describe(), "attack_steps": self.steps}
 
     def __str__(self) -> str:
-        """Its name for people, without the budget."""
-        return f"PGD, {self.steps} steps"
+        """Its name for people."""
+        return f"PGD-{self.steps}"

@@ -63,8 +63,8 @@ class Square(Attack):
         return {**super().describe(), "queries": self.queries}
 
     def __str__(self) -> str:
-        """Its name for people, without the budget."""
-        return f"square, {self.queries} queries"
+        """Its name for people."""
+        return f"square-{self.queries}"
 
     def _stripes(self, x: Images, rng: torch.Generator) -> Images:
         signs = _signs((*x.shape[:2], *[1] * (x.ndim - 3), x.shape[-1]), rng).to(x)
