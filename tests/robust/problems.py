@@ -15,6 +15,8 @@ from medshot.robust.attack import losses_of
 from medshot.tasks import Classification, Regression, Segmentation
 
 TASKS = [Classification(3), Segmentation(3), Regression(2)]
+LEARNERS = {"classification": "prototypical", "segmentation": "prototypical"}
+LEARNERS |= {"detection": "nearest-centroid", "enhancement": "residual-ridge"}  # others: ridge
 
 
 def learnt(task: Task, seed: int = 0) -> tuple[Predictor, Examples]:
@@ -24,7 +26,7 @@ def learnt(task: Task, seed: int = 0) -> tuple[Predictor, Examples]:
     low, high = episode.support.x.min(), episode.support.x.max()
     shown = Examples((episode.support.x - low) / (high - low), episode.support.y)
     task = task.fitted(shown.y)
-    name = "ridge" if isinstance(task, Regression) else "prototypical"
+    name = LEARNERS.get(task.kind, "ridge")
     return build(name, encoder=toys.encoder(task)).adapt(shown, task).freeze(), shown
 
 

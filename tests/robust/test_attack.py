@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import toys
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.predictor import Predictor
 from medshot.robust.attack import losses_of
@@ -40,6 +41,14 @@ def test_the_loss_rises_within_the_budget_and_the_model_stays(task, budget, name
     assert all(p.grad is None for p in predictor.parameters())
     assert all(torch.equal(t, before[n]) for n, t in predictor.state_dict().items())
     assert torch.equal(found, attack(predictor, task, shown))
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "ordinal", "detection", "enhancement"])
+def test_every_other_kind_of_task_is_attacked_too(kind):
+    task = toys.task_of(kind)
+    predictor, shown = learnt(task)
+    found = PGD(BUDGETS[0], steps=3)(predictor, task, shown)
+    assert loss(predictor, task, found, shown.y) > loss(predictor, task, shown.x, shown.y)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.kind)

@@ -123,10 +123,12 @@ class Stepped(Predictor):
         return x.flatten(1).sum(1, keepdim=True).to(torch.int64) * self.weight
 
 
-def test_what_passes_no_gradient_is_refused_in_words():
+def test_what_passes_no_gradient_is_refused_in_words_and_nothing_is_begun(tmp_path):
     predictor, shown = _problem(TASKS[0])
+    stepped = Stepped().with_card(predictor.known_card())
     with pytest.raises(TaskError, match="passes no gradient"):
-        harden(Stepped().with_card(predictor.known_card()), shown, **LITTLE)
+        harden(stepped, shown, folder=tmp_path, **LITTLE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_volumes_are_refused():

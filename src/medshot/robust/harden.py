@@ -8,10 +8,12 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError, unknown
 from medshot.core.predictor import Predictor, any_tensor
+from medshot.core.task import Task
 from medshot.core.trainable import settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.robust.attack import Attack
 from medshot.robust.budget import Budget
+from medshot.robust.fgsm import FGSM
 from medshot.robust.pgd import PGD
 from medshot.training.descent import batch_of, descend
 from medshot.training.progress import Watch, quiet
@@ -61,6 +63,7 @@ def harden(
     against = _against(attack, Budget(epsilon, norm), attack_steps, seed=0).describe()
     _check(card.task, shown, share, batch)
     copied, shown = trainable(predictor), shown.to(any_tensor(predictor))
+    refuse_unattackable(copied, card.task, shown, Budget(epsilon, norm))
 
     def loss(step: int) -> Tensor:
         some = shown[batch_of(step, len(shown), batch, seed)]
@@ -82,6 +85,12 @@ def refuse_volumes(predictor: Predictor) -> None:
         raise TaskError("This model takes volumes: attacks and hardening are for images.")
 
 
+def refuse_unattackable(predictor: Predictor, task: Task, shown: Examples, budget: Budget) -> None:
+    """What an attack would find out later, found before anything is begun or kept."""
+    budget.check(shown.x)
+    FGSM(budget)(predictor, task, shown[:1])
+
+
 def _against(attack: str, budget: Budget, steps: int, *, seed: int) -> Attack:
     if attack not in AGAINST:
         raise unknown(attack, AGAINST, kind="attack to harden against")
@@ -90,7 +99,7 @@ def _against(attack: str, budget: Budget, steps: int, *, seed: int) -> Attack:
     return PGD(budget, steps=steps, seed=seed)
 
 
-def _check(task: Any, shown: Examples, share: float, batch: int) -> None:
+def _check(task: Task, shown: Examples, share: float, batch: int) -> None:
     if not 0 < share <= 1:
         raise ConfigError(f"The share of attacked images is in (0, 1], not {share}.")
     if batch < 1:

@@ -59,6 +59,8 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(medshot, model, images, t
     ):
         ended = medshot("harden", model, "--data", images, "--out", tmp_path / "h", *wrong)
         assert ended.refused(said), ended
-        assert not (tmp_path / "h").exists()
+        assert not list(tmp_path.glob("h*"))
+    same = medshot("harden", model, "--data", images, "--test", images, "--out", tmp_path / "h")
+    assert same.refused("too good")
     taken = medshot("harden", model, "--data", images, "--out", images)
     assert taken.refused("exists already")

@@ -1,6 +1,7 @@
 """`medshot attack`: how well a model does under attack, and on corrupted images."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def attack(
     steps: int = typer.Option(10, help="Steps of PGD."),
     queries: int = typer.Option(200, help="Queries of the attack without gradients."),
     corruptions: bool = typer.Option(False, help="Noise, blur, light, ... in five severities too."),
-    seed: int = typer.Option(0, help="Decides random starts, squares and corruptions."),
+    seed: int = typer.Option(0, min=0, help="Decides random starts, squares and corruptions."),
     plot: Path | None = typer.Option(None, metavar="FILE", help="New SVG file: score by epsilon."),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the numbers."
@@ -38,7 +39,7 @@ def attack(
     """
     from medshot.app.measure import no_nan
     from medshot.app.robust_tables import attacks_table, corruptions_table, tell_of_masking
-    from medshot.app.show import console, plain, tell
+    from medshot.app.show import console, plain, say, tell
     from medshot.app.stage import images_for
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken, write_text
@@ -51,11 +52,15 @@ def attack(
     from medshot.robust.pgd import PGD
     from medshot.training.progress import bar_called
 
+    started = time.monotonic()
     for file in filter(None, (plot, json_file)):
         refuse_taken(file)
     budgets = _budgets(epsilon, norm)
     predictor = load_predictor(model)
-    images = images_for(predictor.known_card(), data)
+    card = predictor.known_card()
+    images = images_for(card, data)
+    if card.data.get("hash") == images.hash:
+        say(f"The model has learnt from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     with one_thread():
         found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
@@ -72,6 +77,7 @@ def attack(
         write_text(plot, curve(lines, found.clean.task.leading, model.name))
         tell(f"Written: {plot}")
     if json_file:
+        record["seconds"] = time.monotonic() - started
         write_text(json_file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
         tell(f"Written: {json_file}")
 

@@ -23,7 +23,7 @@ def harden(
     steps: int = typer.Option(300, help="Steps of learning."),
     lr: float = typer.Option(1e-3, help="Rate of Adam."),
     batch: int = typer.Option(16, help="Images a step."),
-    seed: int = typer.Option(0, help="Decides the order of images."),
+    seed: int = typer.Option(0, min=0, help="Decides the order of images."),
     test: Path | None = typer.Option(None, help="Folder of other patients, to be judged on."),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the numbers."
@@ -40,7 +40,7 @@ def harden(
     """
     from medshot.app.measure import no_nan
     from medshot.app.show import tell
-    from medshot.app.stage import images_for, unfinished
+    from medshot.app.stage import images_for, refuse_shared, unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken, write_text
     from medshot.core.store import load_predictor
@@ -55,6 +55,8 @@ def harden(
     predictor = load_predictor(model)
     images = images_for(predictor.known_card(), data)
     judged_on = images_for(predictor.known_card(), test) if test else images
+    if test:
+        refuse_shared(images, judged_on)
     options: dict[str, Any] = {"attack": attack, "epsilon": budget.epsilon, "norm": norm}
     options |= {"attack_steps": attack_steps, "share": share, "steps": steps, "lr": lr}
     options |= {"batch": batch, "seed": seed}
