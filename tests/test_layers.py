@@ -22,11 +22,6 @@ ALLOWED = {
     "robust": AROUND,
     "compress": AROUND,
     "export": AROUND,
-    "pretraining": AROUND,
-    "finetuning": AROUND,
-    "robust": AROUND,
-    "compress": AROUND,
-    "export": AROUND,
     "fusion": AROUND,
     "app": AROUND
     | {"inner", "learners", "pretraining", "finetuning", "robust", "compress", "export", "fusion"},

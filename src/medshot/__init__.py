@@ -33,15 +33,16 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
-    from medshot.finetuning.finetune import finetune
     from medshot.export.bundle import export_bundle
     from medshot.export.onnx_file import export_onnx
+    from medshot.finetuning.finetune import finetune
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.pretraining.run import pretrain
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.fit import load_weights
     from medshot.pretraining.weights.hub import from_hub
+    from medshot.robust.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
@@ -84,6 +85,7 @@ _HOME = {
     "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
     "from_hub": "medshot.pretraining.weights.hub",
+    "harden": "medshot.robust.harden",
     "load": "medshot.data.load",
     "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.store",
@@ -137,6 +139,7 @@ __all__ = [
     "export_onnx",
     "finetune",
     "from_hub",
+    "harden",
     "load",
     "load_encoder",
     "load_predictor",

@@ -7,6 +7,8 @@ import typer
 
 from medshot.app.cli import app
 from medshot.app.measure import planned
+from medshot.robust.budget import read_epsilon
+from medshot.robust.harden import harden
 from medshot.training.loop import train
 
 REQUIRED = "required"
@@ -75,6 +77,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--vectorise": None,
         "--contrast": None,
         "--teacher": None,
+        "--adversarial": None,
         "--bf16": False,
         "--channels-last": False,
     },
@@ -87,6 +90,34 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--set": [],
         "--steps": None,
         "--lr": 1e-3,
+        "--seed": 0,
+        "--test": None,
+        "--json": None,
+    },
+    "attack": {
+        "model": REQUIRED,
+        "--data": REQUIRED,
+        "--epsilon": [],
+        "--norm": "linf",
+        "--steps": 10,
+        "--queries": 200,
+        "--corruptions": False,
+        "--seed": 0,
+        "--plot": None,
+        "--json": None,
+    },
+    "harden": {
+        "model": REQUIRED,
+        "--data": REQUIRED,
+        "--out": REQUIRED,
+        "--attack": "pgd",
+        "--epsilon": "4/255",
+        "--norm": "linf",
+        "--attack-steps": 7,
+        "--share": 0.5,
+        "--steps": 300,
+        "--lr": 1e-3,
+        "--batch": 16,
         "--seed": 0,
         "--test": None,
         "--json": None,
@@ -136,6 +167,14 @@ def test_train_has_the_defaults_of_the_function_that_it_calls() -> None:
         if name not in NOT_TYPED
     }
     assert {name: ours[name] for name in theirs} == theirs
+
+
+def test_harden_has_the_defaults_of_the_function_that_it_calls() -> None:
+    theirs = {name: p.default for name, p in inspect.signature(harden).parameters.items()}
+    for name, value in FROZEN["harden"].items():
+        own = name.lstrip("-").replace("-", "_")
+        if own in theirs and value != REQUIRED:
+            assert theirs[own] == (read_epsilon(value) if own == "epsilon" else value)
 
 
 def test_evaluate_shows_the_defaults_of_the_function_that_it_calls() -> None:

@@ -7,8 +7,15 @@ from rich.console import Console
 
 import toys
 from app.toys import folder
-from medshot.app.stage import gains, gains_table, images_for, judged, unfinished
-from medshot.core.errors import DataError, SaveError
+from medshot.app.stage import (
+    gains,
+    gains_table,
+    images_for,
+    judged,
+    refuse_shared,
+    unfinished,
+)
+from medshot.core.errors import DataError, LeakError, SaveError
 from medshot.data.load import load
 from medshot.learners.registry import build
 
@@ -36,6 +43,15 @@ def test_other_labels_are_refused_with_both_lists(tmp_path):
     card = _model(tmp_path).known_card()
     with pytest.raises(DataError, match=r"another, bright.*bright, dark, grey"):
         images_for(card, folder(tmp_path / "two", (2, 2), labels=("bright", "another")))
+
+
+def test_an_image_on_both_sides_is_refused_by_name(tmp_path):
+    card = _model(tmp_path).known_card()
+    learnt = images_for(card, tmp_path / "mine")
+    refuse_shared(learnt, images_for(card, folder(tmp_path / "others", (2, 2, 2), first=10)))
+    some = images_for(card, folder(tmp_path / "some", (2, 2, 2), first=3))
+    with pytest.raises(LeakError, match=r"3 image\(s\) of some are in mine.*0-0\.png"):
+        refuse_shared(learnt, some)
 
 
 def test_what_was_cut_short_keeps_its_checkpoints_and_what_ended_its_scalars(tmp_path):

@@ -8,6 +8,7 @@ import typer
 from medshot.app.argv import WORDS, spread
 from medshot.app.commands import (
     adapt,
+    attack,
     cite,
     compress,
     data,
@@ -15,6 +16,7 @@ from medshot.app.commands import (
     evaluate,
     export,
     finetune,
+    harden,
     learners,
     predict,
     pretrain,
@@ -40,6 +42,8 @@ app.command()(export.export)
 app.command()(train.train)
 app.command()(compress.compress)
 app.command()(finetune.finetune)
+app.command()(attack.attack)
+app.command()(harden.harden)
 app.command()(learners.learners)
 app.command()(select.select)
 app.command()(cite.cite)

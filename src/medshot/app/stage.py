@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 
 from medshot.app.folder import new_folder
-from medshot.core.errors import DataError
+from medshot.core.errors import DataError, LeakError
 from medshot.core.files import refuse_taken
 from medshot.core.predictor import Card, Predictor
 from medshot.core.task import is_share
@@ -42,6 +42,18 @@ def images_for(card: Card, folder: Path) -> Dataset:
         )
     new = torch.tensor([card.labels.index(label) for label in dataset.labels])
     return replace(dataset, y=new[dataset.y], labels=card.labels)
+
+
+def refuse_shared(learnt: Dataset, judged: Dataset) -> None:
+    """Raise `LeakError` if an image to be judged on is among those that are learnt from."""
+    known = {image.numpy().tobytes() for image in learnt.x}
+    shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
+    if shared:
+        first = judged.rows[shared[0]].path if judged.rows else f"number {shared[0]}"
+        raise LeakError(
+            f"{len(shared)} image(s) of {judged.name} are in {learnt.name} too (first: {first}). "
+            "Leave them out of one, or the scores will be too good."
+        )
 
 
 @contextmanager

@@ -1,7 +1,11 @@
 """How well a predictor does on images, with intervals over patients; and a second, beside it."""
 
-import torch
+from collections.abc import Callable
 
+import torch
+from torch import Tensor
+
+from medshot.core.episode import Examples
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.data.dataset import Dataset
 from medshot.data.split import own_groups, rarest
@@ -9,8 +13,12 @@ from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold
 
 
 @torch.no_grad()
-def answered(predictor: Predictor, dataset: Dataset) -> OutOfFold:
+def answered(
+    predictor: Predictor, dataset: Dataset, change: Callable[[Examples], Tensor] | None = None
+) -> OutOfFold:
     """What `predictor` says of every image of `dataset`, which has the form that it takes.
+
+    It is shown what `change` makes of some images: attacked ones, say.
 
     Two of them on the same images can be compared, patient by patient: `after.minus(before, name)`.
     """
@@ -18,7 +26,8 @@ def answered(predictor: Predictor, dataset: Dataset) -> OutOfFold:
     found = []
     with eval_mode(predictor):
         for some in torch.arange(len(dataset)).split(AT_ONCE):
-            output = predictor.answer_all(dataset.examples(some).x.to(like))
+            shown = dataset.examples(some).to(like)
+            output = predictor.answer_all(shown.x if change is None else change(shown))
             found.append(task.decode(output.double()).cpu())
     y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
     strata = rarest(dataset.shows()).numpy()

@@ -105,3 +105,12 @@ def test_several_processes_speak_with_one_voice(tmp_path: Path, taught: Path) ->
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Next: medshot adapt") == 1
     assert load_run(tmp_path / "run").history
+
+
+def test_the_query_may_be_attacked(medshot, taught, tmp_path):
+    words = ("train", "prototypical", "--data", taught, "--out", tmp_path / "run", *SMALL, *TRAIN)
+    ended = medshot(*words, "--adversarial", "8/255")
+    assert ended.status == 0, ended.err
+    settings = load_run(tmp_path / "run").about["settings"]
+    assert settings["terms"][0]["term"] == "adversarial querying"
+    assert medshot(*words, "--adversarial", "8").refused("write 8/255")

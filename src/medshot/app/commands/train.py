@@ -52,6 +52,11 @@ def train(
     teacher: Path | None = typer.Option(
         None, help="A run whose answers this one learns from too (self-distillation)."
     ),
+    adversarial: str | None = typer.Option(
+        None,
+        metavar="EPSILON",
+        help="Attack the query within this, say 8/255 (of [0, 1]).",
+    ),
     bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
     channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
 ) -> None:
@@ -104,7 +109,7 @@ def train(
         device=device,
         workers=workers,
         vectorise=vectorise,
-        terms=_terms(contrast, teacher),
+        terms=_terms(contrast, teacher, adversarial),
         bf16=bf16,
         channels_last=channels_last,
         watch=bar,
@@ -113,9 +118,12 @@ def train(
     tell(f"Next: medshot adapt MY_IMAGES --learner {quote(str(out))} --out MODEL")
 
 
-def _terms(contrast: float | None, teacher: Path | None) -> "list[Term]":
+def _terms(contrast: float | None, teacher: Path | None, adversarial: str | None) -> "list[Term]":
+    from medshot.robust.budget import read_epsilon
+    from medshot.robust.querying import AdversarialQuerying
     from medshot.training.run import load_run
     from medshot.training.terms import SelfDistillation, TaskContrast
 
     terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
-    return terms + ([] if teacher is None else [SelfDistillation(load_run(teacher).learner)])
+    terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
+    return terms + ([AdversarialQuerying(read_epsilon(adversarial))] if adversarial else [])

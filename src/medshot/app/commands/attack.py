@@ -1,0 +1,90 @@
+"""`medshot attack`: how well a model does under attack, and on corrupted images."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def attack(
+    model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
+    data: Path = typer.Option(help="Folder of labelled images that it has not learnt from."),
+    epsilon: list[str] = typer.Option(
+        [],
+        help="How far values may be changed, of [0, 1]; to be repeated.",
+        show_default="1/255, 2/255, 4/255, 8/255; in L2 0.25, 0.5, 1, 2",
+    ),
+    norm: str = typer.Option("linf", help="linf (each value) or l2 (all values together)."),
+    steps: int = typer.Option(10, help="Steps of PGD."),
+    queries: int = typer.Option(200, help="Queries of the attack without gradients."),
+    corruptions: bool = typer.Option(False, help="Noise, blur, light, ... in five severities too."),
+    seed: int = typer.Option(0, min=0, help="Decides random starts, squares and corruptions."),
+    plot: Path | None = typer.Option(None, metavar="FILE", help="New SVG file: score by epsilon."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the numbers."
+    ),
+) -> None:
+    """Measure a model on attacked images; nothing is changed.
+
+    At each epsilon with FGSM and PGD; at the largest also with PGD of four times the steps and with
+    the square attack, which needs no gradient: if those show that the first were weak, it says so.
+
+    Examples:
+
+        medshot attack my_model --data other_patients/ --epsilon 4/255 --plot robust.svg
+
+        medshot attack my_model --data other_patients/ --norm l2 --corruptions
+    """
+    from medshot.app.measure import no_nan
+    from medshot.app.robust_tables import attacks_table, corruptions_table, tell_of_masking
+    from medshot.app.show import console, plain, say, tell
+    from medshot.app.stage import images_for
+    from medshot.app.threads import one_thread
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.store import load_predictor
+    from medshot.robust.corrupt import corruptions as corrupt
+    from medshot.robust.curve import curve, points_of
+    from medshot.robust.fgsm import FGSM
+    from medshot.robust.masking import signs
+    from medshot.robust.measure import robustness
+    from medshot.robust.pgd import PGD
+    from medshot.training.progress import bar_called
+
+    started = time.monotonic()
+    for file in filter(None, (plot, json_file)):
+        refuse_taken(file)
+    budgets = _budgets(epsilon, norm)
+    predictor = load_predictor(model)
+    card = predictor.known_card()
+    images = images_for(card, data)
+    if card.data.get("hash") == images.hash:
+        say(f"The model has learnt from {data}: what it scores there flatters it.")
+    numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
+    with one_thread():
+        found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
+        console.print(attacks_table(found, plain(str(data))))
+        tell_of_masking(found)
+        record: dict[str, Any] = {"model": str(model), "data": images.about(), **numbers}
+        record |= {**found.to_json(), "signs": signs(found)}
+        if corruptions:
+            worse = corrupt(predictor, images, seed=seed, watch=bar_called("corrupt"))
+            console.print(corruptions_table(found.clean, worse, plain(str(data))))
+            record["corruptions"] = {family: c.to_json() for family, c in worse.items()}
+    if plot:
+        lines = {kind.name.upper(): points_of(found, kind) for kind in (FGSM, PGD)}
+        write_text(plot, curve(lines, found.clean.task.leading, model.name))
+        tell(f"Written: {plot}")
+    if json_file:
+        record["seconds"] = time.monotonic() - started
+        write_text(json_file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
+        tell(f"Written: {json_file}")
+
+
+def _budgets(epsilon: list[str], norm: str) -> list[Any]:
+    """Those that are asked for, each once; else the usual ones of the norm."""
+    from medshot.robust.budget import Budget, read_epsilon
+
+    usual = ["0.25", "0.5", "1", "2"] if norm == "l2" else ["1/255", "2/255", "4/255", "8/255"]
+    return list(dict.fromkeys(Budget(read_epsilon(text), norm) for text in epsilon or usual))

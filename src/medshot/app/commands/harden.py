@@ -1,0 +1,126 @@
+"""`medshot harden`: go on learning under attack, and say what that costs and brings."""
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from medshot.robust.measure import Robustness
+
+
+def harden(
+    model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
+    data: Path = typer.Option(help="Folder of labelled images to learn from."),
+    out: Path = typer.Option(help="New folder for the hardened model; MODEL stays as it is."),
+    attack: str = typer.Option("pgd", help="What to harden against: fgsm or pgd."),
+    epsilon: str = typer.Option("4/255", help="How far values may be changed, of [0, 1]."),
+    norm: str = typer.Option("linf", help="linf (each value) or l2 (all values together)."),
+    attack_steps: int = typer.Option(7, help="Steps of pgd, as it learns."),
+    share: float = typer.Option(0.5, help="Weight of attacked images; the rest are as they are."),
+    steps: int = typer.Option(300, help="Steps of learning."),
+    lr: float = typer.Option(1e-3, help="Rate of Adam."),
+    batch: int = typer.Option(16, help="Images a step."),
+    seed: int = typer.Option(0, min=0, help="Decides the order of images."),
+    test: Path | None = typer.Option(None, help="Folder of other patients, to be judged on."),
+    json_file: Path | None = typer.Option(
+        None, "--json", metavar="FILE", help="New file for the numbers."
+    ),
+) -> None:
+    """Make a model that holds out better against small changes of its images.
+
+    Killed at any moment, the same command goes on. In OUT is also robustness.svg: the score by
+    epsilon, before and after. Without --test it is judged on what it learnt from, which flatters.
+
+    Example:
+
+        medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
+    """
+    from medshot.app.measure import no_nan
+    from medshot.app.show import tell
+    from medshot.app.stage import images_for, refuse_shared, unfinished
+    from medshot.app.threads import one_thread
+    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.store import load_predictor
+    from medshot.robust.budget import Budget, read_epsilon
+    from medshot.robust.harden import harden as hardened_by
+    from medshot.training.progress import bar_called
+
+    started = time.monotonic()
+    budget = Budget(read_epsilon(epsilon), norm)
+    if json_file:
+        refuse_taken(json_file)
+    predictor = load_predictor(model)
+    images = images_for(predictor.known_card(), data)
+    judged_on = images_for(predictor.known_card(), test) if test else images
+    if test:
+        refuse_shared(images, judged_on)
+    options: dict[str, Any] = {"attack": attack, "epsilon": budget.epsilon, "norm": norm}
+    options |= {"attack_steps": attack_steps, "share": share, "steps": steps, "lr": lr}
+    options |= {"batch": batch, "seed": seed}
+    with unfinished(out) as (staging, working), one_thread():
+        watch = bar_called("harden")
+        hardened = hardened_by(predictor, images, **options, folder=working, watch=watch)
+        before, after = _measured((predictor, hardened), judged_on, budget, seed)
+        hardened.save(staging)
+        write_text(staging / "robustness.svg", _drawn(before, after))
+    where = str(test) if test else f"{data}, which it learnt from (this flatters)"
+    told = _told(before, after, where, str(budget))
+    tell(f"Hardened:   {out}")
+    if json_file:
+        record = {"model": str(model), "data": images.about(), "test": judged_on.about(), **options}
+        record |= {"before": before.to_json(), "after": after.to_json(), **told}
+        record["seconds"] = time.monotonic() - started
+        write_text(json_file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
+        tell(f"Written:    {json_file}")
+
+
+def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> list["Robustness"]:
+    """Both at half of epsilon, epsilon, and twice that; of the second also what tells of it."""
+    from medshot.robust.budget import Budget
+    from medshot.robust.measure import robustness
+    from medshot.training.progress import bar_called
+
+    most = budget.measure.largest(images.x[0].numel())
+    sizes = [size for size in (budget.epsilon * by for by in (0.5, 1, 2)) if size <= most]
+    budgets = [Budget(size, budget.norm) for size in sizes]
+    found = []
+    for model, checks in zip(models, (False, True), strict=True):
+        watch = bar_called("attack, hardened" if checks else "attack, before")
+        found.append(robustness(model, images, budgets, checks=checks, seed=seed, watch=watch))
+    return found
+
+
+def _drawn(before: "Robustness", after: "Robustness") -> str:
+    from medshot.robust.curve import curve, points_of
+    from medshot.robust.pgd import PGD
+
+    lines = {"before": points_of(before, PGD), "hardened": points_of(after, PGD)}
+    return curve(lines, before.clean.task.leading, "under PGD")
+
+
+def _told(before: "Robustness", after: "Robustness", where: str, epsilon: str) -> dict[str, Any]:
+    """Say what it cost and what it brought; the same as numbers."""
+    from medshot.app.robust_tables import attacks_table, change_of, tell_of_masking
+    from medshot.app.show import console, plain, say
+    from medshot.robust.masking import signs
+    from medshot.robust.pgd import PGD
+
+    metric = before.clean.task.leading
+    first, second = (_within(found, epsilon, PGD) for found in (before, after))
+    console.print(attacks_table(before, plain(f"{where}, before")))
+    console.print(attacks_table(after, plain(f"{where}, hardened")))
+    tell_of_masking(after)
+    clean, robust = change_of(before.clean, after.clean), change_of(first, second)
+    say(f"{metric}: {clean} on images as they are; {robust} under PGD within {epsilon}.")
+    changes = {
+        "clean_change": vars(after.clean.minus(before.clean, metric)),
+        "robust_change": vars(second.minus(first, metric)),
+    }
+    return {**changes, "signs": signs(after)}
+
+
+def _within(found: "Robustness", epsilon: str, kind: type) -> Any:
+    return next(r.answers for r in found.by(kind) if str(r.attack.budget) == epsilon)

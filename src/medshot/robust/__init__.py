@@ -1,0 +1,1 @@
+"""Robustness: attacks, hardening against them, and corruptions. From predictor to predictor."""
