@@ -21,8 +21,8 @@ ALLOWED = {
     "finetune": AROUND,
     "robust": AROUND,
     "compress": AROUND,
-    "fuse": AROUND,
-    "app": AROUND | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "fuse"},
+    "fusion": AROUND,
+    "app": AROUND | {"inner", "learners", "pretrain", "finetune", "robust", "compress", "fusion"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
+    from medshot.fusion.ensemble_of import EnsembleOf
+    from medshot.fusion.fuse import fuse
+    from medshot.fusion.snapshots import snapshots
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.tasks.classification import Classification
@@ -49,6 +52,7 @@ _HOME = {
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Enhancement": "medshot.tasks.enhancement",
+    "EnsembleOf": "medshot.fusion.ensemble_of",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
@@ -68,6 +72,7 @@ _HOME = {
     "Volume": "medshot.data.formats.volume",
     "build": "medshot.learners.registry",
     "encoder": "medshot.nn.encoder",
+    "fuse": "medshot.fusion.fuse",
     "load": "medshot.data.load",
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
@@ -75,6 +80,7 @@ _HOME = {
     "read_mask_volume": "medshot.data.formats.door",
     "read_volume": "medshot.data.formats.door",
     "register": "medshot.learners.registry",
+    "snapshots": "medshot.fusion.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
@@ -90,6 +96,7 @@ __all__ = [
     "Detection",
     "Encoder",
     "Enhancement",
+    "EnsembleOf",
     "Episode",
     "EpisodeSampler",
     "Examples",
@@ -109,6 +116,7 @@ __all__ = [
     "Volume",
     "build",
     "encoder",
+    "fuse",
     "load",
     "load_predictor",
     "load_run",
@@ -116,6 +124,7 @@ __all__ = [
     "read_mask_volume",
     "read_volume",
     "register",
+    "snapshots",
     "split_classes",
     "split_patients",
     "train",

@@ -60,6 +60,17 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--bf16": False,
         "--channels-last": False,
     },
+    "fuse": {
+        "model": REQUIRED,
+        "--data": REQUIRED,
+        "--out": REQUIRED,
+        "--how": "weighted",
+        "--test": None,
+        "--cycles": None,  # shown as 4, 100 and 0.001: those of `fusion.snapshots`
+        "--steps": None,
+        "--lr": None,
+        "--json": None,
+    },
     "learners": {"--options": False},
     "cite": {"what": REQUIRED},
     "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from medshot.app.argv import WORDS, spread
-from medshot.app.commands import adapt, cite, data, demo, evaluate, learners, predict, train
+from medshot.app.commands import adapt, cite, data, demo, evaluate, fuse, learners, predict, train
 from medshot.core.errors import MedshotError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(adapt.adapt)
 app.command()(predict.predict)
 app.command()(evaluate.evaluate)
 app.command()(train.train)
+app.command()(fuse.fuse)
 app.command()(learners.learners)
 app.command()(cite.cite)
 app.command()(demo.demo)

@@ -38,6 +38,7 @@ class Task(ABC):
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
+    link: ClassVar[str | None] = None  # what `decode` is: softmax, sigmoid, identity (up to units)
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
         "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
         "and its probabilities, where it gives any, are not calibrated."

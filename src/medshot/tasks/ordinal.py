@@ -28,6 +28,7 @@ class Ordinal(Task):
     """
 
     kind = "ordinal"
+    link = "sigmoid"
     metrics = METRICS
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
