@@ -18,6 +18,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--task": None,
         "--encoder": None,
         "--set": [],
+        "--modalities": None,
     },
     "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED},
     "evaluate": {

@@ -54,12 +54,10 @@ def forms_of(cards: Sequence[Card]) -> list[Form]:
 
 def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
     """The card of the whole: the largest images of any member, and all that they learnt from."""
-    largest = {
-        name: max(getattr(card.preprocessing, name) for card in cards)
-        for name in FORM
-        if hasattr(cards[0].preprocessing, name)
-    }
-    form = replace(cards[0].preprocessing, **largest)  # type: ignore[type-var]
+    form: Any = cards[0].preprocessing
+    for name in FORM:
+        sizes: set[Any] = {getattr(card.preprocessing, name, None) for card in cards}
+        form = replace(form, **{name: max(sizes)}) if len(sizes) > 1 else form
     names = [_called(card) for card in cards]
     card = replace(cards[0], preprocessing=form, data=_data(cards), learner={}, stages=())
     return card.after("fuse", how=how, members=names, **settings)

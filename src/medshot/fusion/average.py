@@ -19,10 +19,10 @@ def fit_scores(
 ) -> Float[Tensor, "m"]:
     """The scores whose softmax, as weights of the mean, makes the task's loss smallest.
 
-    Source: a mixture of experts' densities with weights by maximum likelihood is Breiman 1996,
-    doi:10.1007/BF00117832 (stacked regressions: weights that are not negative), in probabilities.
-    Where we differ: weights add up to 1; and each member begins with one image on its side (a
-    Dirichlet prior of 2), so that few images do not give all the weight to one member.
+    Source: Breiman 1996, doi:10.1007/BF00117832 (stacked regressions: no weight is negative).
+    Where we differ: what is averaged are probabilities, where there are any; weights add up to 1;
+    and each member begins with one image on its side (a Dirichlet prior of 2), so that few images
+    do not give all the weight to one member.
     """
     scores = torch.zeros(len(outputs), dtype=outputs.dtype)
     link = str(task.link)

@@ -8,7 +8,7 @@ def attend(
     queries: Float[Tensor, "*b n d"],
     keys: Float[Tensor, "*b m d"],
     values: Float[Tensor, "*b m e"],
-    seen: Bool[Tensor, "n m"] | None = None,
+    seen: Bool[Tensor, "*b n m"] | Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "*b n e"]:
     """For each query the mean of the values, weighted by how well their keys match it.
 

@@ -25,6 +25,11 @@ def adapt(
         show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
+    modalities: str | None = typer.Option(
+        None,
+        help="image,table,text,signal: only these, where labels.csv has several.",
+        show_default="all",
+    ),
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
@@ -32,7 +37,8 @@ def adapt(
     best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
     classifier of pixels and a U-Net, for images as they should look (a column `target` that names
     files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
-    learnt from other data.
+    learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
+    in place of `path`, each kind of data has an encoder of its own, and any may be missing.
 
     Examples:
 
@@ -46,6 +52,7 @@ def adapt(
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
+    from medshot.app.modalities import keeping
     from medshot.app.report import adapted
     from medshot.app.show import busy, console, say, scores_table, tell
     from medshot.app.threads import one_thread
@@ -67,7 +74,7 @@ def adapt(
             form: dict[str, Any] = {
                 name: getattr(made.encoder, name, None) for name in ("channels", "size")
             }
-            dataset = load_one(folder, **form, task=kind)
+            dataset = keeping(load_one(folder, **form, task=kind), modalities)
         with one_thread(), busy("adapting, and judging it on patients left out"):
             seen = load_run(learner).about["seen"] if is_run(learner) else ()
             predictor, report = adapted(made, dataset, typed(), seen)
