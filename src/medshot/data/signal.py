@@ -1,5 +1,6 @@
 """Signals in files: one number after another, in a sound or in a column of text."""
 
+import struct
 import warnings
 from math import gcd
 from pathlib import Path
@@ -33,7 +34,7 @@ def read_signal(path: Path) -> Float[Tensor, "1 t"]:
         raise refusal(path, what, f"Give {', '.join((*WAV, *TEXT))}.").error()
     try:
         rate, values = _sound(path) if suffix in WAV else (0, _numbers(path))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, struct.error) as error:
         mend = "Export it again, or leave the cell empty."
         raise refusal(path, f"it cannot be read as a signal ({error})", mend).error() from error
     if len(values) < 2 or not np.isfinite(values).all() or values.min() == values.max():

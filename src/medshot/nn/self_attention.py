@@ -28,7 +28,7 @@ class SelfAttention(nn.Module):
         """The tokens after they have looked at those that are `seen`; all, if that is not said."""
         asked = self.asked(self.before(x)).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = asked.permute(2, 0, 3, 1, 4)  # three of n heads m v
-        mask = None if seen is None else seen[:, None, None]
+        mask = None if seen is None else seen[:, None, None].expand(*queries.shape[:-1], -1)
         found = attend(queries, keys, values, mask)
         x = x + self.mix(found.transpose(1, 2).flatten(2))
         return x + self.after(x)

@@ -137,7 +137,7 @@ class SignalTransformer(SignalEncoder):
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:
     convolution = nn.Conv1d(inputs, outputs, 3, padding=1)
-    return [convolution, nn.GroupNorm(8, outputs), nn.ReLU(), nn.MaxPool1d(2)]
+    return [convolution, nn.GroupNorm(8, outputs), nn.ReLU(), nn.MaxPool1d(2, ceil_mode=True)]
 
 
 def _places(n: int, width: int) -> Float[Tensor, "n w"]:
