@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float
@@ -108,16 +108,8 @@ class Multimodal(Dataset):
             x = without(x, kind)
         form = replace(self.preprocessing, kinds=[k for k in have if k in kinds])
         some = (x != 0).any(1).nonzero().flatten()
-        rest = self.subset(some)
-        return replace(
-            self,
-            x=x[some],
-            y=rest.y,
-            groups=rest.groups,
-            split=rest.split,
-            rows=rest.rows,
-            preprocessing=form,
-        )
+        rest = cast("Multimodal", self.subset(some))
+        return replace(rest, x=x[some], preprocessing=form)
 
     def as_read_by(self, form: Preprocessing) -> "Multimodal":
         """The same rows read as a predictor reads them: its columns, its kinds of data."""
