@@ -17,7 +17,7 @@ def test_adapt_predict_and_fuse(medshot: Medshot, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert (both / "report.html").is_file()
     assert medshot("adapt", source, "--out", text, "--modalities", "text", *PROBE).status == 0
-    assert load_predictor(text).known_card().preprocessing.kinds == ["text"]
+    assert load_predictor(text).known_card().preprocessing.kinds == ("text",)
     done = medshot("predict", both, new, "--out", tmp_path / "a.csv")
     assert done.status == 0, done.err
     rows = table(tmp_path / "a.csv")

@@ -13,7 +13,7 @@ TABLE = Path("labels.csv")
 def test_numbers_are_standardised_and_words_are_one_of_several():
     age = column_of("age", ["40", "60", "", "NaN"], TABLE)
     sex = column_of("sex", ["F", "M", "?", "F"], TABLE)
-    assert (age.mean, age.deviation, sex.words) == (50, 10, ["F", "M"])
+    assert (age.mean, age.deviation, sex.words) == (50, 10, ("F", "M"))
     found = row_of([age, sex], {"table.age": "65", "table.sex": "M"})
     assert found[0, :4].tolist() == [1.5, 0, 1, 0]
     assert found[1, :4].tolist() == [1, 1, 1, 0]

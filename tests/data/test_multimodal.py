@@ -22,6 +22,7 @@ def test_any_learner_learns_predicts_and_is_saved(data, tmp_path):
     learner = medshot.build("linear-probe", encoder=medshot.encoder("joined", width=8))
     found = learner.adapt(data)
     loaded = medshot.load_predictor(found.save(tmp_path / "model"))
+    assert loaded.known_card().preprocessing == found.known_card().preprocessing
     row = data.rows[3].path
     assert loaded.predict(row) == found.predict(row)
     torch.testing.assert_close(loaded.known_card().preprocessing.read(row), data.x[3])

@@ -30,6 +30,9 @@ class Column:
     mean: float = 0.0
     deviation: float = 1.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(self.words))  # a list, where it is from a file
+
     @property
     def size(self) -> int:
         """How many numbers it becomes."""

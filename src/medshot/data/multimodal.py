@@ -38,6 +38,10 @@ class MultimodalPreprocessing:
     channels: ClassVar[int] = WIDTH
     size: ClassVar[None] = None
 
+    def __post_init__(self) -> None:
+        for name in ("kinds", "columns"):  # lists, where they are from a file
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
     def read(self, path: Path) -> Float[Tensor, "f"]:
         """The example in one line, as `labels.csv/2`. Raises `DataError` naming table and line."""
         cells, folder = cells_at(path), path.parent.parent

@@ -15,7 +15,7 @@ def test_such_a_folder_is_known_by_its_columns(tmp_path):
     data = medshot.load(folder)
     assert isinstance(data, Multimodal)
     assert data.counts() == {"sick": 6, "well": 6}
-    assert data.preprocessing.kinds == ["image", "text", "signal", "table"]
+    assert data.preprocessing.kinds == ("image", "text", "signal", "table")
     assert len(data.groups.unique()) == 12
     assert data.kind == "classification-multimodal"
     assert data.hash == medshot.load(folder).hash
