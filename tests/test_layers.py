@@ -31,7 +31,7 @@ EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 
 def test_every_folder_has_its_place():
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert folders <= set(ALLOWED)
+    assert folders == set(ALLOWED)
 
 
 def test_imports_only_point_down():

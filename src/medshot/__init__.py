@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from medshot.export.bundle import export_bundle
     from medshot.export.onnx_file import export_onnx
     from medshot.finetuning.finetune import finetune
+    from medshot.fusion.ensemble_of import EnsembleOf
+    from medshot.fusion.fuse import fuse
+    from medshot.fusion.snapshots import snapshots
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.pretraining.run import pretrain
@@ -61,6 +64,7 @@ _HOME = {
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Enhancement": "medshot.tasks.enhancement",
+    "EnsembleOf": "medshot.fusion.ensemble_of",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.sample",
     "Examples": "medshot.core.episode",
@@ -85,6 +89,7 @@ _HOME = {
     "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
     "from_hub": "medshot.pretraining.weights.hub",
+    "fuse": "medshot.fusion.fuse",
     "harden": "medshot.robust.harden",
     "load": "medshot.data.load",
     "load_encoder": "medshot.pretraining.store",
@@ -100,6 +105,7 @@ _HOME = {
     "register": "medshot.learners.registry",
     "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.app.selecting",
+    "snapshots": "medshot.fusion.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
@@ -115,6 +121,7 @@ __all__ = [
     "Detection",
     "Encoder",
     "Enhancement",
+    "EnsembleOf",
     "Episode",
     "EpisodeSampler",
     "Examples",
@@ -139,6 +146,7 @@ __all__ = [
     "export_onnx",
     "finetune",
     "from_hub",
+    "fuse",
     "harden",
     "load",
     "load_encoder",
@@ -154,6 +162,7 @@ __all__ = [
     "register",
     "save_encoder",
     "select_learner",
+    "snapshots",
     "split_classes",
     "split_patients",
     "train",

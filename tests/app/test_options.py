@@ -21,6 +21,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--encoder": None,
         "--finetune": "none",
         "--set": [],
+        "--modalities": None,
     },
     "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED},
     "evaluate": {
@@ -134,6 +135,17 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--pull": 1.0,
         "--batch": 32,
         "--set": [],
+        "--json": None,
+    },
+    "fuse": {
+        "model": REQUIRED,
+        "--data": REQUIRED,
+        "--out": REQUIRED,
+        "--how": "weighted",
+        "--test": None,
+        "--cycles": None,  # shown as 4, 100 and 0.001: those of `fusion.snapshots`
+        "--steps": None,
+        "--lr": None,
         "--json": None,
     },
     "learners": {"--options": False},

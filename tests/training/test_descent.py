@@ -32,6 +32,16 @@ def test_the_loss_falls_to_what_is_wanted():
     assert [row["step"] for row in history] == [100, 200, 300, 400]
 
 
+def test_a_rate_of_its_own_takes_the_place_of_lr():
+    still, moved = _module(), _module()
+    before = still.weight.clone()
+    descend(still, _loss(still), steps=3, lr=0.05, rate=lambda step: 0.0)
+    assert torch.equal(still.weight, before)
+    descend(moved, _loss(moved), steps=3, lr=0.05, rate=lambda step: 0.05 if step == 2 else 0.0)
+    # Adam's first step that counts moves each weight by about its rate
+    assert 0 < (moved.weight - before).abs().max() < 0.051
+
+
 def test_killed_and_gone_on_it_ends_with_the_same_bits(tmp_path):
     whole, killed = _module(), _module()
     descend(whole, _loss(whole), steps=60, lr=0.05)

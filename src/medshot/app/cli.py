@@ -16,6 +16,7 @@ from medshot.app.commands import (
     evaluate,
     export,
     finetune,
+    fuse,
     harden,
     learners,
     predict,
@@ -44,6 +45,7 @@ app.command()(compress.compress)
 app.command()(finetune.finetune)
 app.command()(attack.attack)
 app.command()(harden.harden)
+app.command()(fuse.fuse)
 app.command()(learners.learners)
 app.command()(select.select)
 app.command()(cite.cite)

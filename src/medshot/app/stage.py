@@ -17,6 +17,7 @@ from medshot.core.predictor import Card, Predictor
 from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
+from medshot.data.multimodal import Multimodal
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.statistics import Interval
@@ -32,6 +33,8 @@ def images_for(card: Card, folder: Path) -> Dataset:
         name: getattr(card.preprocessing, name, None) for name in ("channels", "size")
     }
     dataset = load_one(folder, **form, task=card.kind)
+    if isinstance(dataset, Multimodal):
+        dataset = dataset.as_read_by(card.preprocessing)
     if dataset.labels == card.labels:
         return dataset
     unknown = [label for label in dataset.labels if label not in card.labels]

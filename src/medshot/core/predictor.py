@@ -28,7 +28,7 @@ SITES = 2**16  # pixels answered together: four images of 128 x 128 took half th
 class Preprocessing(Protocol):
     """Makes the tensor that a predictor takes out of a file."""
 
-    dims: ClassVar[int]  # 2 for images, 3 for volumes
+    dims: ClassVar[int]  # 2 for images, 3 for volumes, 0 for rows of several kinds of data
 
     def read(self, path: Path) -> Float[Tensor, "c *s"]:
         """One image or volume, in [0, 1]. Raises `DataError` naming the file."""
@@ -70,7 +70,12 @@ class Card:
 
 
 def kind_in(task: Task, preprocessing: Preprocessing) -> str:
-    """The kind of a task on images of such a form: that of volumes ends with `-3d`."""
+    """The kind of a task on images of such a form: that of volumes ends with `-3d`.
+
+    That of rows of several kinds of data ends with `-multimodal`.
+    """
+    if preprocessing.dims == 0:
+        return f"{task.kind}-multimodal"
     return task.kind if preprocessing.dims == 2 else f"{task.kind}-{preprocessing.dims}d"
 
 

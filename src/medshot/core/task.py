@@ -40,6 +40,7 @@ class Task(ABC):
     at_centres: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
     exportable: ClassVar[bool] = True  # False: decoding runs code that no graph of tensors holds
+    link: ClassVar[str | None] = None  # what `decode` is: softmax, sigmoid, identity (up to units)
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
         "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
         "and its probabilities, where it gives any, are not calibrated."

@@ -8,6 +8,7 @@ from medshot.data.finding import TABLE
 from medshot.data.formats.kind import VOLUMES, is_dicom, volume_suffix
 from medshot.data.manifest import files_below, is_image
 from medshot.data.read import SUFFIXES
+from medshot.data.rows import rows_of
 from medshot.data.table import cells
 
 
@@ -29,6 +30,19 @@ def find_volumes(paths: Iterable[Path]) -> list[Path]:
         DataError: a path does not exist, or a folder holds no volume.
     """
     return _found(paths, _volumes_in, f"volume ({', '.join(VOLUMES)}, or a DICOM series)")
+
+
+def find_rows(paths: Iterable[Path]) -> list[Path]:
+    """The rows of the tables named, or of labels.csv in the folders named: labels.csv/2, ...
+
+    Raises:
+        DataError: there is no such table, or it cannot be read.
+    """
+    found = []
+    for path in paths:
+        table = path / TABLE if path.is_dir() else path
+        found += [table / str(line) for line in rows_of(table)]
+    return list(dict.fromkeys(found))
 
 
 def _found(paths: Iterable[Path], inside: Callable[[Path], list[Path]], what: str) -> list[Path]:

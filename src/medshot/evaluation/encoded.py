@@ -13,7 +13,6 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import any_tensor
 from medshot.data.dataset import Dataset
-from medshot.data.preprocess import unit
 from medshot.data.sample import EpisodeSampler
 from medshot.tasks import Classification
 
@@ -69,8 +68,9 @@ def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, Encoded
 def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
     """The features of all images of `dataset`, which is in the encoder's form."""
     like = any_tensor(encoder)
-    batches = dataset.x.split(AT_ONCE)
-    return torch.cat([encoder(unit(batch).to(like)).float().cpu() for batch in batches])
+    parts = torch.arange(len(dataset)).split(AT_ONCE)
+    found = [encoder(dataset.examples(part).x.to(like)) for part in parts]
+    return torch.cat([features.float().cpu() for features in found])
 
 
 def without_encoder(learner: Learner) -> Learner:

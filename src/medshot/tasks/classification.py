@@ -18,6 +18,7 @@ class Classification(Task):
     """Which of `n_outputs` classes an image belongs to; targets are 0 ... k-1."""
 
     kind = "classification"
+    link = "softmax"
     metrics = METRICS
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:

@@ -28,6 +28,7 @@ class Enhancement(Task):
     """
 
     kind = "enhancement"
+    link = "identity"
     on_grid = True
     from_image = True
     metrics = METRICS

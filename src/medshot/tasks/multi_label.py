@@ -19,6 +19,7 @@ class MultiLabel(Task):
     """Which of `n_outputs` labels are true of an image; targets are rows of 0 and 1."""
 
     kind = "multi-label"
+    link = "sigmoid"
     metrics = METRICS
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:

@@ -29,6 +29,7 @@ class Ordinal(Task):
     """
 
     kind = "ordinal"
+    link = "sigmoid"
     metrics = METRICS
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:

@@ -25,6 +25,7 @@ class Regression(Task):
     """
 
     kind = "regression"
+    link = "identity"
     logits = False
     metrics = METRICS
 

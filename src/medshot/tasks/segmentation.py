@@ -32,6 +32,7 @@ class Segmentation(Task):
     spacing: Sequence[float] | None = None
 
     kind = "segmentation"
+    link = "softmax"
     on_grid = True
     metrics = METRICS
 

@@ -33,6 +33,7 @@ def descend(
     judge_every: int = 50,
     patience: int | None = None,
     weight_decay: float = 0.0,
+    rate: Callable[[int], float] | None = None,
     folder: Path | None = None,
     settings: dict[str, Any] | None = None,
     watch: Watch = quiet,
@@ -43,7 +44,8 @@ def descend(
     descent that was killed goes on as if it had not been. Every `judge_every` steps, and at the
     end, `judge` says how bad `module` is on what it does not descend on; the best weights are
     kept, and after `patience` judgements without a better one it ends. Without `judge` the last
-    weights are the result. With `folder`, checkpoints, TensorBoard's scalars and `settings` are
+    weights are the result. `rate` gives the learning rate of a step in place of `lr`, which it is
+    noted by. With `folder`, checkpoints, TensorBoard's scalars and `settings` are
     kept there.
 
     Returns: a row for each judgement, `step`, `loss` and `val_loss`.
@@ -65,6 +67,7 @@ def descend(
     saved = time.monotonic()
     with torch.enable_grad(), Scalars(folder, state.step) as scalars, watch(steps, state.step) as t:
         while state.step < steps and not state.exhausted(patience):
+            _set_rate(optimizer, lr if rate is None else rate(state.step))
             optimizer.zero_grad()
             found = loss(state.step)
             _refuse_not_finite(found, state.step)
@@ -108,6 +111,11 @@ def _judged(
         row["val_loss"] = judge()
     state.note(row, module)
     return row
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = lr
 
 
 def _refuse_not_finite(loss: Tensor, step: int) -> None:

@@ -16,6 +16,8 @@ from medshot.data.folders.kinds import FOLDERS, FolderKind, kind_of, reader_of
         ("path,mask", "segmentation"),
         ("path,grade", "ordinal"),
         ("path,labels", "multi-label"),
+        ("path,label,text", "classification-multimodal"),
+        ("label,table.age", "classification-multimodal"),
         ("path,label,labels,grade,target", "classification"),
         ("", "classification"),
     ],
@@ -48,4 +50,5 @@ def test_a_folder_of_two_kinds_is_asked_about(tmp_path: Path, monkeypatch: pytes
 
 def test_every_kind_of_task_has_folders():
     assert callable(reader_of("classification"))
-    assert {kind.removesuffix("-3d") for kind in FOLDERS} == set(TASKS)
+    plain = {kind.removesuffix("-3d").removesuffix("-multimodal") for kind in FOLDERS}
+    assert plain == set(TASKS)

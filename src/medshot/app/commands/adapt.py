@@ -28,6 +28,11 @@ def adapt(
         "none", help="none, head, bias, film, lora, adapter or all: what moves once it has learnt."
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
+    modalities: str | None = typer.Option(
+        None,
+        help="image,table,text,signal: only these, where labels.csv has several.",
+        show_default="all",
+    ),
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
@@ -35,7 +40,8 @@ def adapt(
     best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
     classifier of pixels and a U-Net, for images as they should look (a column `target` that names
     files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
-    learnt from other data.
+    learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
+    in place of `path`, each kind of data has an encoder of its own, and any may be missing.
 
     Examples:
 
@@ -52,6 +58,7 @@ def adapt(
     from medshot.app.finetuned import finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
+    from medshot.app.modalities import keeping
     from medshot.app.report import adapted
     from medshot.app.show import busy, console, say, scores_table, tell
     from medshot.app.threads import one_thread
@@ -73,7 +80,7 @@ def adapt(
             form: dict[str, Any] = {
                 name: getattr(made.encoder, name, None) for name in ("channels", "size")
             }
-            dataset = load_one(folder, **form, task=kind)
+            dataset = keeping(load_one(folder, **form, task=kind), modalities)
         with one_thread(), busy("adapting, and judging it on patients left out"):
             predictor, report = adapted(made, dataset, typed(), seen_by(learner, made))
         predictor.save(staging)

@@ -7,7 +7,9 @@ import typer
 
 def predict(
     model: Path = typer.Argument(help="A folder that `medshot adapt` made."),
-    images: list[Path] = typer.Argument(help="Files of images (or volumes), or folders of them."),
+    images: list[Path] = typer.Argument(
+        help="Files of images (or volumes), or folders of them; folders with labels.csv."
+    ),
     out: Path = typer.Option(
         help="The CSV file to write (for masks and images, the folder); it must not exist."
     ),
@@ -18,6 +20,9 @@ def predict(
     volume NIfTI, on its grid), and a table beside them with the share that each class has.
 
     A model for enhancement writes an image for each image, of its size, channels and depth.
+
+    A model for several kinds of data reads the rows of labels.csv in the folders named (or another
+    table that is named); no label need be in it.
 
     A path that does not exist stops it before anything is done. A file that
     cannot be read does not stop the others: its row is left empty, the reason is
@@ -33,12 +38,13 @@ def predict(
     from medshot.core.errors import DataError
     from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
-    from medshot.data.find import find_images, find_volumes
+    from medshot.data.find import find_images, find_rows, find_volumes
 
     refuse_taken(out)
     predictor = load_predictor(model)
     card = predictor.known_card()
-    files = find_images(images) if card.preprocessing.dims == 2 else find_volumes(images)
+    finders = {0: find_rows, 2: find_images, 3: find_volumes}
+    files = finders[card.preprocessing.dims](images)
 
     with kind_called(card.kind).answers(out, card) as answers:
         for i in progress("predict", range(len(files))):

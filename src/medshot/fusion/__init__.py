@@ -1,0 +1,1 @@
+"""Fuse: several predictors, or several kinds of data, become one predictor."""
