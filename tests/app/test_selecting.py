@@ -58,7 +58,8 @@ def test_a_learner_is_chosen_that_can_be_saved_and_is_as_good_as_the_table_says(
     assert FLATTERS in report.warnings
     assert "corrected for the choice, expect" in report.summary
     predictor.save(tmp_path / "model")
-    x = _dataset().at(3, predictor.known_card().preprocessing.size).examples().x
+    form = predictor.known_card().preprocessing
+    x = _dataset().at(form.channels, form.size).examples().x
     assert torch.equal(medshot.load_predictor(tmp_path / "model")(x), predictor(x))
     noted = record(found)
     assert [row["why not to the end"] for row in noted["tried"]] == ["", "", ""]

@@ -25,9 +25,13 @@ class Outcome:
     err: str
 
     def refused(self, *words: str) -> bool:
-        """Whether it ended with status 2 and one line on standard error that holds `words`."""
-        one_line = self.err.count("\n") == 1 and self.err.startswith("medshot: ")
-        return self.status == 2 and one_line and all(re.search(w, self.err) for w in words)
+        """Whether it ended with status 2 and one line that says why and holds `words`.
+
+        Before it stands at most what was going on.
+        """
+        *before, said = self.err.splitlines() or [""]
+        alone = said.startswith("medshot: ") and not any("medshot: " in line for line in before)
+        return self.status == 2 and alone and all(re.search(w, said) for w in words)
 
 
 def command(*words: str | Path) -> int:

@@ -1,18 +1,34 @@
 """In-context segmentation: its parts against slow ones, what is kept, what practice brings."""
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 import toys
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.learners import build
-from medshot.nn.dense_context import DenseReader
+from medshot.nn.dense_context import DenseReader, balanced_ridge
 from medshot.tasks import Segmentation
 
 
+def test_the_linear_map_is_scikit_learns_on_standardised_features_with_balanced_classes():
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(90, 5)) * [1, 5, 0.2, 1, 1] + 3, np.repeat([0, 1, 2], [70, 15, 5])
+    weight = 1 / (3 * np.bincount(y)[y])
+    scaler = StandardScaler().fit(z, sample_weight=weight)
+    slow = Ridge(alpha=0.3, fit_intercept=True).fit(scaler.transform(z), np.eye(3)[y], weight)
+    overall = torch.from_numpy(np.bincount(y) / len(y))
+    labels, penalty = torch.eye(3).double()[y], torch.tensor(0.3).double()
+    ours = balanced_ridge(torch.from_numpy(z), labels, overall, penalty).numpy()
+    found = z @ ours[:-1] + ours[-1]
+    np.testing.assert_allclose(found, slow.predict(scaler.transform(z)), atol=1e-5)
+
+
 def test_what_is_kept_of_a_support_is_a_key_and_the_shares_of_a_patch():
-    reader = DenseReader(3, patch=4, width=6, heads=1, hidden=8, more=5)
+    reader = DenseReader(3, patch=4, width=6, heads=1, hidden=8)
     y = torch.zeros(2, 8, 8, dtype=torch.int64)
     y[0, :4, :2], y[1, 4:] = 1, -1
     memory = reader.remember(torch.rand(2, 3, 8, 8), y, 2)

@@ -4,9 +4,10 @@ import copy
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from medshot.core.episode import Examples
+from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
@@ -14,7 +15,8 @@ from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.dense_context import DenseReader, DenseReading
 from medshot.nn.encoder import n_features
-from medshot.nn.features import features
+from medshot.nn.features import features, labelled_sites
+from medshot.nn.random_ridge import random_ridge
 from medshot.tasks import Segmentation
 
 BATCH = 4  # images on each side of a step
@@ -32,6 +34,10 @@ class InContextMasks(Learner):
     is a pass over the whole support again. Here one encoder sees every image by itself. Of the
     support a linear map and one key a patch are kept (see `DenseReader`), and a query costs its
     own pass and one attention. All classes of a task are answered at once, and compete.
+
+    Beside it stands, where `more` is not 0, a ridge regression on the features of a pixel and
+    `more` random mixtures of them, fitted to this support: what is read was learnt on other tasks,
+    and texture that none of them had is told apart by it. Nothing of it is meta-trained.
 
     With `steps`, a copy of the network first practises on the support: so many steps of Adam, in
     each of which it reads some of the images and is asked about others, mirrored and turned.
@@ -53,23 +59,36 @@ class InContextMasks(Learner):
         lr: float = 0.003,
     ) -> None:
         super().__init__()
-        sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden, "more": more}
-        if min(sizes.values()) < 1 or steps < 0:
+        sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden}
+        if min(sizes.values()) < 1 or min(more, steps) < 0:
             said = ", ".join(f"{name}={value}" for name, value in sizes.items())
-            raise ConfigError(f"{said}: each is at least 1, and steps={steps} at least 0.")
-        self.encoder, self.steps, self.lr = encoder, steps, lr
+            raise ConfigError(
+                f"{said}: each is at least 1, and more={more} and steps={steps} at least 0."
+            )
+        self.encoder, self.more, self.steps, self.lr = encoder, more, steps, lr
         self.reader = DenseReader(n_features(encoder), **sizes)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Read the support once; with `steps`, practise before."""
-        return self._practised(support, task) if self.steps else self._read(support, task)
+        """Read the support once; with `steps`, practise before; look at its texture."""
+        read = self._practised(support, task) if self.steps else self._read(support, task)
+        if self.more:
+            with torch.no_grad():
+                z = features(read.encoder, support.x, unit=False)
+            rows, labels = labelled_sites(z, support.y)
+            read.texture = random_ridge(rows, labels, task.n_outputs, self.more)
+        return read
 
-    def _read(self, support: Examples, task: Task) -> Predictor:
+    def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
+        """The query loss of what is read alone: the texture has nothing to train."""
+        predictor = self._read(episode.support, episode.task)
+        return episode.task.loss(predictor(episode.query.x), episode.query.y)
+
+    def _read(self, support: Examples, task: Task) -> DenseReading:
         z = features(self.encoder, support.x, unit=False)
         memory = self.reader.remember(z, support.y, task.n_outputs)
         return DenseReading(self.encoder, self.reader, *memory)
 
-    def _practised(self, support: Examples, task: Task) -> Predictor:
+    def _practised(self, support: Examples, task: Task) -> DenseReading:
         """What a copy of this learner reads, having practised."""
         other = copy.deepcopy(self).requires_grad_(True)
         with torch.enable_grad():
@@ -79,7 +98,7 @@ class InContextMasks(Learner):
                 task.loss(other._read(shown, task)(asked.x), asked.y).backward()
                 optimizer.step()
         with torch.no_grad():
-            return other._read(support, task).freeze()
+            return other._read(support, task)
 
 
 def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, Examples]]:

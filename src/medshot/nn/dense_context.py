@@ -11,18 +11,16 @@ from medshot.core.parts import part
 from medshot.core.predictor import Predictor
 from medshot.nn.attend import attend
 from medshot.nn.features import features, labelled_sites, on_grid, sites
-from medshot.nn.random_features import RandomFeatures, moments, weighted_ridge, weights_of
+from medshot.nn.random_ridge import RandomRidge
 
+READ, TEXTURE = 0.5, 8.0  # what the two count, chosen on white cells and vessels (docs/log.md)
 EPS = 1e-3  # of a share: what is nowhere is not infinitely unlikely
-ROWS = 24_000  # pixels that a linear map is fitted to
 
 
 class Memory(NamedTuple):
     """All that an answer needs of the support; m patches, f features, k classes."""
 
-    weights: Float[Tensor, "g1 k"]  # of a map that tells pixels apart by random features
-    mean: Float[Tensor, "f"]  # of what these are made of
-    deviation: Float[Tensor, "f"]
+    weights: Float[Tensor, "f1 k"]  # of a linear map that tells pixels apart, and its intercept
     keys: Float[Tensor, "m w"]  # what each patch looks like
     shares: Float[Tensor, "m k"]  # the share of each class in each patch
     overall: Float[Tensor, "k"]  # the share of each class in all
@@ -32,20 +30,15 @@ class Memory(NamedTuple):
 class DenseReader(nn.Module):
     """Judges a pixel by itself, by patches like its own, and by its neighbours, class by class.
 
-    By itself: a ridge regression of the classes on the features of the support's pixels and `more`
-    random features made of them, rare classes weighing more. By patches: attention of each patch to
-    those of the support, which answer with their shares of the class. Both maps of a class, and the
-    features, go through three convolutions that are the same for all classes, so that there may be
-    any number of them.
+    By itself: a ridge regression of the classes on the features of the support's pixels, all
+    classes weighing the same. By patches: attention of each patch to those of the support, which
+    answer with their shares of the class. Both maps of a class, and the features, go through three
+    convolutions that are the same for all classes, so that there may be any number of them.
     """
 
-    def __init__(
-        self, n_features: int, *, patch: int, width: int, heads: int, hidden: int, more: int
-    ) -> None:
+    def __init__(self, n_features: int, *, patch: int, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.patch, self.heads = patch, heads
-        self.expand = RandomFeatures(n_features, more)
-        self.balance = nn.Parameter(torch.tensor(0.5))
         self.embed = nn.Conv2d(n_features, width, patch, stride=patch)
         self.sharpness = nn.Parameter(torch.full((heads, 1, 1), 5.0))
         self.log_penalty = nn.Parameter(torch.tensor(-5.0))
@@ -66,23 +59,12 @@ class DenseReader(nn.Module):
         there = sites(counts).sum(1) > 0
         counts = sites(counts)[there]
         keys = F.normalize(sites(self.embed(z))[there], dim=1)
-        weights, mean, deviation = self._told_apart(*_some(rows, chosen[labels]), overall)
-        shares = counts / counts.sum(1, keepdim=True)
-        return Memory(weights, mean, deviation, keys, shares, overall)
-
-    def _told_apart(
-        self, rows: Tensor, labels: Tensor, overall: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The weights, mean and deviation of what judges a pixel by itself."""
-        weight = weights_of(labels, overall, self.balance)
-        mean, deviation = moments(rows, weight)
-        seen = self.expand((rows - mean) / deviation)
-        return weighted_ridge(seen, labels, weight, self.log_penalty.exp()), mean, deviation
+        weights = balanced_ridge(rows, chosen[labels], overall, self.log_penalty.exp())
+        return Memory(weights, keys, counts / counts.sum(1, keepdim=True), overall)
 
     def answer(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k h w"]:
         """A logit a class for every pixel."""
-        seen = self.expand((sites(z) - memory.mean) / memory.deviation)
-        alone = on_grid(seen @ memory.weights[:-1] + memory.weights[-1], z)
+        alone = on_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
         alike = self._alike(z, memory)
         beside = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
         of_class = torch.cat([torch.stack(beside, 2), alike], 2)  # n k c h w
@@ -104,39 +86,55 @@ class DenseReader(nn.Module):
 
 @part("predictor", "dense-reading")
 class DenseReading(Predictor):
-    """What `reader` answers from its memory of the support."""
+    """What `reader` answers from its memory of the support, and `texture` beside it.
+
+    Where there is a `texture`, the log odds of the two are added. Both are sure of themselves for
+    different reasons: what is read was learnt on many tasks, the texture from this support alone.
+    """
 
     def __init__(
         self,
         encoder: nn.Module,
         reader: DenseReader,
-        weights: Float[Tensor, "g1 k"],
-        mean: Float[Tensor, "f"],
-        deviation: Float[Tensor, "f"],
+        weights: Float[Tensor, "f1 k"],
         keys: Float[Tensor, "m w"],
         shares: Float[Tensor, "m k"],
         overall: Float[Tensor, "k"],
+        texture: RandomRidge | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.reader = encoder, reader
+        self.encoder, self.reader, self.texture = encoder, reader, texture
         self.transductive = bool(getattr(encoder, "transductive", False))
-        memory = (weights, mean, deviation, keys, shares, overall)
-        for name, tensor in zip(Memory._fields, memory, strict=True):
+        for name, tensor in zip(Memory._fields, (weights, keys, shares, overall), strict=True):
             self.register_buffer(name, tensor)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
         """A logit a class for every pixel."""
         memory = Memory(*(cast(Tensor, getattr(self, name)) for name in Memory._fields))
         with torch.autocast(x.device.type, enabled=False):
-            return self.reader.answer(features(self.encoder, x, unit=False), memory)
+            z = features(self.encoder, x, unit=False)
+            read = self.reader.answer(z, memory)
+            if self.texture is None:
+                return read
+            return READ * read.log_softmax(1) + TEXTURE * on_grid(self.texture(sites(z)), z)
 
 
-def _some(rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """At most `ROWS` of these rows, drawn from a seed: more hardly change a linear map."""
-    if len(rows) <= ROWS:
-        return rows, labels
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:ROWS]
-    return rows[chosen.to(rows.device)], labels[chosen.to(rows.device)]
+def balanced_ridge(
+    z: Float[Tensor, "m f"], labels: Float[Tensor, "m k"], overall: Tensor, penalty: Tensor
+) -> Float[Tensor, "f1 k"]:
+    """The linear map from features to classes with the least squared error, classes weighing alike.
+
+    Its last row is the intercept. The penalty is on the others, for features of deviation 1.
+    """
+    weight = (labels / (overall * len(overall) * len(z))).sum(1, keepdim=True)  # sums to 1
+    mean = (weight * z).sum(0)
+    deviation = ((weight * (z - mean).square()).sum(0) + EPS**2).sqrt()
+    rows, wanted = (z - mean) / deviation, labels - 1 / labels.shape[1]
+    gram = rows.T @ (weight * rows) + penalty * torch.eye(
+        z.shape[1], dtype=z.dtype, device=z.device
+    )
+    slopes = torch.linalg.solve(gram, rows.T @ (weight * wanted)) / deviation[:, None]
+    return torch.cat([slopes, (1 / labels.shape[1] - mean @ slopes)[None]])
 
 
 def _best_other(scores: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:

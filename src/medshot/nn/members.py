@@ -33,7 +33,7 @@ class Members(Predictor):
         return torch.stack([_on_grid(member(in_form(x, form)), x, form) for member, form in pairs])
 
 
-def in_form(x: Float[Tensor, "n c h w"], form: Form) -> Float[Tensor, "n d s s"]:
+def in_form(x: Float[Tensor, "n ..."], form: Form) -> Float[Tensor, "n ..."]:
     """Images with other channels and of another size: as files are read, but from these pixels."""
     if not form:
         return x

@@ -21,8 +21,8 @@ def test_a_hardened_model_beside_the_old_one(medshot, model, images, tmp_path):
     words = ("--data", images, "--test", others, "--out", out, "--json", tmp_path / file)
     ended = medshot("harden", model, *words, "--attack", "fgsm", "--epsilon", "8/255", *FEW)
     assert ended.status == 0, ended.err
-    for word in ("others, before", "others, hardened", "16/255", "on images as they are", str(out)):
-        assert word in ended.out.replace("\n", " ")
+    for word in ("before", "hardened", "16/255", "on images as they are", str(out)):
+        assert word in ended.out
     assert {f.name: f.read_bytes() for f in model.iterdir()} == before
     assert not (tmp_path / "h.unfinished").exists()
     assert (out / "robustness.svg").read_text().startswith("<svg")

@@ -56,7 +56,9 @@ def test_it_is_not_judged_on_what_it_learnt_from(
     assert judged.refused("encoder was pretrained on 3 class")
     words = ("--learner", "linear-probe", "--encoder", out, "--out", tmp_path / "model")
     flattered = medshot("adapt", data[0], *words)
-    assert "encoder was pretrained on these very images" in " ".join(flattered.out.split())
+    assert "scores here are too good. This encoder was pretrained on" in " ".join(
+        flattered.out.split()
+    )
 
 
 @pytest.mark.parametrize(
