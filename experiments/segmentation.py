@@ -48,6 +48,7 @@ DESCENT: dict[str, dict[str, Any]] = {
     "unet": {"lr": 0.01, "steps": 150, "batch": 4},
     "unet3d": {"lr": 0.01, "steps": 120, "batch": 2},
 }
+VARIANTS = {"practised": {"steps": 20}, "read": {"more": 0}}
 HALVED = {"in-context-masks": 1200, "prototypical": 400, "ridge": 400}
 
 
@@ -85,18 +86,19 @@ def _keys(name: str) -> Iterator[str]:
     kind = "3d" if name == VOLUMES else ""
     yield from (f"linear-probe/filters{kind}", f"finetune/unet{kind}")
     yield from TRAINED
-    yield "in-context-masks/practised"
+    yield from (f"in-context-masks/{name}" for name in VARIANTS)
 
 
 def _learner(key: str, runs: Path) -> Learner:
     torch.manual_seed(0)
     if key in TRAINED:
         return _trained(key, runs)
-    if key == "in-context-masks/practised":
-        learner: Any = _trained("in-context-masks", runs)
-        learner.steps = 20
-        return learner
     name, _, on = key.partition("/")
+    if on in VARIANTS:
+        learner: Any = _trained(name, runs)
+        for option, value in VARIANTS[on].items():
+            setattr(learner, option, value)
+        return learner
     encoder = medshot.encoder(on, **({"width": 16, "depth": 3} if on == "unet" else {}))
     return medshot.build(name, encoder=encoder, **DESCENT.get(on, {}))
 

@@ -84,7 +84,7 @@ def test_what_a_run_has_learnt_from_is_refused(run: Path, taught: Path, tmp_path
     with pytest.raises(LeakError, match="meta-trained on"):
         measured(planned(None, [taught], **NUMBERS), str(run), learner)
     copied = planned(None, [folder(tmp_path / "copied")], **NUMBERS)
-    with pytest.raises(LeakError, match="12 of the 12 images of copied .*learnt from before"):
+    with pytest.raises(LeakError, match=r"12 of the 12 images of copied .*learnt from before"):
         measured(copied, str(run), learner)
     other = planned(None, [folder(tmp_path / "other", first=100)], **NUMBERS)
     results, _ = measured(other, str(run), learner)
