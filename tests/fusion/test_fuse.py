@@ -34,11 +34,12 @@ def test_saved_and_loaded_it_answers_the_same_and_members_stay(how, tmp_path):
 
 def test_weights_find_who_is_wrong_and_help_on_other_images():
     parts, other = members(), bars(20, seed=9, name="other")
-    plain, weighted = medshot.fuse(parts), medshot.fuse(parts, NEW, how="weighted")
+    enough = bars(20, seed=6, name="enough")
+    plain, weighted = medshot.fuse(parts), medshot.fuse(parts, enough, how="weighted")
     shares = weighted.known_card().stages[-1]["weights"]
     assert shares[2] == min(shares) < 0.25
     assert loss(weighted, other) < loss(plain, other)
-    assert loss(medshot.fuse(parts, NEW, how="stack"), other) < loss(plain, other)
+    assert loss(medshot.fuse(parts, enough, how="stack"), other) < loss(plain, other)
 
 
 @pytest.mark.parametrize("how", HOWS)

@@ -38,6 +38,6 @@ def test_tones_of_two_heights_can_be_told_apart(name):
     x = (torch.sin(2 * torch.pi * (pitch * t + torch.rand(24, 1))))[:, None]
     x = x + 0.3 * torch.randn_like(x)
     task = medshot.Classification(2)
-    learner = medshot.build("linear-probe", encoder=medshot.encoder(name, size=512, width=16))
+    learner = medshot.build("linear-probe", encoder=medshot.encoder(name, size=512))
     found = learner.adapt(medshot.core.episode.Examples(x[:12], y[:12]), task)
     assert (found(x[12:]).argmax(1) == y[12:]).double().mean() > 0.8
