@@ -69,27 +69,24 @@ class InContextMasks(Learner):
         self.reader = DenseReader(n_features(encoder), **sizes)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Read the support once; with `steps`, practise before; look at its texture."""
-        read = self._practised(support, task) if self.steps else self._read(support, task)
-        if self.more:
-            with torch.no_grad():
-                z = features(read.encoder, support.x, unit=False)
-            rows, labels = labelled_sites(z, support.y)
-            read.texture = random_ridge(rows, labels, task.n_outputs, self.more)
-        return read
+        """Read the support once, and look at its texture; with `steps`, practise before."""
+        learner = self._practised(support, task) if self.steps else self
+        return learner._read(support, task, self.more)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """The query loss of what is read alone: the texture has nothing to train."""
         predictor = self._read(episode.support, episode.task)
         return episode.task.loss(predictor(episode.query.x), episode.query.y)
 
-    def _read(self, support: Examples, task: Task) -> DenseReading:
+    def _read(self, support: Examples, task: Task, more: int = 0) -> DenseReading:
         z = features(self.encoder, support.x, unit=False)
         memory = self.reader.remember(z, support.y, task.n_outputs)
-        return DenseReading(self.encoder, self.reader, *memory)
+        rows = labelled_sites(z.detach(), support.y)
+        texture = random_ridge(*rows, task.n_outputs, more) if more else None
+        return DenseReading(self.encoder, self.reader, *memory, texture)
 
-    def _practised(self, support: Examples, task: Task) -> DenseReading:
-        """What a copy of this learner reads, having practised."""
+    def _practised(self, support: Examples, task: Task) -> "InContextMasks":
+        """A copy of this learner that has practised."""
         other = copy.deepcopy(self).requires_grad_(True)
         with torch.enable_grad():
             optimizer = torch.optim.Adam(other.parameters(), lr=self.lr)
@@ -97,8 +94,7 @@ class InContextMasks(Learner):
                 optimizer.zero_grad()
                 task.loss(other._read(shown, task)(asked.x), asked.y).backward()
                 optimizer.step()
-        with torch.no_grad():
-            return other._read(support, task)
+        return other.requires_grad_(False)
 
 
 def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, Examples]]:

@@ -11,6 +11,7 @@ PENALTY = 0.0067
 BALANCE = 0.5  # with 0 every row would count alike, with 1 every class
 ROWS = 24_000  # to fit to: more hardly change a linear map
 EPS = 1e-3
+AT_ONCE = 4096  # rows
 
 
 @part("module", "random-ridge")
@@ -43,8 +44,14 @@ class RandomRidge(nn.Module):
 
     def forward(self, z: Float[Tensor, "m f"]) -> Float[Tensor, "m k"]:
         """A score a class for each row of features: 1 for the class, 0 for others, about."""
-        seen = expanded((z - self.mean) / self.deviation, self.mixtures, self.offsets)
-        return seen @ self.weights[:-1] + self.weights[-1]
+        plain, mixed = self.weights[:-1].split([len(self.mean), len(self.offsets)])
+        plain, mixtures = (each / self.deviation[:, None] for each in (plain, self.mixtures))
+        start, offsets = self.weights[-1] - self.mean @ plain, self.offsets - self.mean @ mixtures
+        parts = [  # few rows at a time, which stay in the cache: in half the time
+            torch.addmm(start, some, plain) + torch.addmm(offsets, some, mixtures).relu_() @ mixed
+            for some in z.split(AT_ONCE)
+        ]
+        return torch.cat(parts)
 
 
 @torch.no_grad()
