@@ -11,7 +11,7 @@ from medshot.nn import Conv4
 
 
 def _steps(original=None, **typed):
-    usual = {"prune": None, "distil": None, "given": [], "seed": 0}
+    usual = {"prune": None, "distil": None, "quantise": None, "given": [], "seed": 0}
     return wanted_steps(original or classifier(width=32), **{**usual, **typed})
 
 
@@ -59,3 +59,13 @@ def test_masks_are_distilled_too(tmp_path):
     step = _steps(original, distil="small")["distil small"]
     made = step(Examples(x, x.new_zeros(2)), {"steps": 1}, original, tmp_path)
     assert made(x).shape == original(x).shape
+
+
+def test_quantising_comes_last_and_other_numbers_are_refused():
+    assert list(_steps(quantise="int8", prune=0.5, distil="small")) == [
+        "distil small",
+        "prune 0.5",
+        "int8",
+    ]
+    with pytest.raises(ConfigError, match="int8"):
+        _steps(quantise="int4")

@@ -88,6 +88,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--out": REQUIRED,
         "--prune": None,
         "--distil": None,
+        "--quantise": None,
         "--set": [],
         "--steps": None,
         "--lr": 1e-3,

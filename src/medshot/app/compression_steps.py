@@ -8,13 +8,16 @@ from torch import nn
 
 from medshot.app.choose import named_encoder
 from medshot.compress.distil import distil as distilled
-from medshot.compress.imitate import Images
+from medshot.compress.imitate import Images, examples_for
 from medshot.compress.prune import check_share
 from medshot.compress.prune import prune as pruned
+from medshot.compress.quantise import quantise as quantised
 from medshot.compress.student import SIZES
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, unknown
 from medshot.core.predictor import Predictor
 from medshot.training.progress import bar_called
+
+NUMBERS = ("int8",)
 
 # images, the options of learning, the predictor so far, a folder for checkpoints
 Wanted = Callable[[Images, Mapping[str, Any], Predictor, Path], Predictor]
@@ -25,6 +28,7 @@ def wanted_steps(
     *,
     prune: float | None,
     distil: str | None,
+    quantise: str | None,
     given: Sequence[str],
     seed: int,
 ) -> dict[str, Wanted]:
@@ -33,8 +37,12 @@ def wanted_steps(
     Raises:
         ConfigError: there is none, or one that cannot be.
     """
-    if prune is None and distil is None:
-        raise ConfigError("Say how to compress: --prune 0.5, --distil small, or both.")
+    if prune is None and distil is None and quantise is None:
+        raise ConfigError(
+            "Say how to compress: --distil small, --prune 0.5, --quantise int8, or several."
+        )
+    if quantise not in (None, *NUMBERS):
+        raise unknown(str(quantise), NUMBERS, kind="kind of number to quantise to")
     if given and (distil is None or distil in SIZES):
         raise ConfigError("--set is for --distil with the name of an encoder: conv4, unet, ...")
     steps: dict[str, Wanted] = {}
@@ -43,6 +51,8 @@ def wanted_steps(
     if prune is not None:
         check_share(prune)
         steps[f"prune {prune:g}"] = _pruning(original, prune)
+    if quantise is not None:
+        steps[quantise] = _quantising
     return steps
 
 
@@ -68,3 +78,10 @@ def _pruning(original: Predictor, share: float) -> Wanted:
         return pruned(predictor, images, share, teacher=original, **options, **seen)
 
     return step
+
+
+def _quantising(
+    images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
+) -> Predictor:
+    del options, folder  # nothing is learnt, and it takes seconds
+    return quantised(predictor, examples_for(predictor, images))

@@ -13,6 +13,9 @@ def compress(
     distil: str | None = typer.Option(
         None, help="small, tiny, or an encoder by name: a smaller network learns its answers."
     ),
+    quantise: str | None = typer.Option(
+        None, help="int8: convolutions in 8-bit numbers; a model that no gradient goes through."
+    ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="With an encoder by name: encoder.width=16."
     ),
@@ -28,15 +31,15 @@ def compress(
 ) -> None:
     """Make a model smaller and faster; say how much, and what it costs in score.
 
-    With --distil and --prune both, each is also done alone, for the table, and what is saved is the
-    chain: first distilled, then pruned. Killed at any moment, the same command goes on. Without
-    --test it is judged on what it learnt from, which flatters.
+    With several of --distil, --prune and --quantise, each is also done alone, for the table, and
+    what is saved is the chain: distilled, then pruned, then quantised. Killed at any moment, the
+    same command goes on. Without --test it is judged on what it learnt from, which flatters.
 
     Examples:
 
         medshot compress my_model --data my_images/ --prune 0.5 --out pruned --test others/
 
-        medshot compress my_model --data my_images/ --distil small --prune 0.5 --out small
+        medshot compress my_model --data my_images/ --prune 0.5 --quantise int8 --out small
     """
     import json
     import time
@@ -61,7 +64,9 @@ def compress(
     torch.manual_seed(seed)
     original = load_predictor(model)
     card = original.known_card()
-    wanted = wanted_steps(original, prune=prune, distil=distil, given=set_, seed=seed)
+    wanted = wanted_steps(
+        original, prune=prune, distil=distil, quantise=quantise, given=set_, seed=seed
+    )
     if json_file:
         refuse_taken(json_file)
     with unfinished(out) as (staging, working), one_thread():
