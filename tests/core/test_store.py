@@ -10,7 +10,8 @@ from torch import nn
 import toys
 from medshot.core import store
 from medshot.core.errors import SaveError
-from medshot.core.store import RESEARCH_ONLY, load_predictor
+from medshot.core.model_card import RESEARCH_ONLY
+from medshot.core.store import load_predictor
 from medshot.learners import build
 from medshot.nn.heads import Linear
 

@@ -11,7 +11,7 @@ import pytest
 import toys
 from app.toys import folder
 from medshot.core.errors import SaveError
-from medshot.core.store import RESEARCH_ONLY
+from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.load import load
 from medshot.export.onnx_file import export_onnx
 from medshot.learners import build

@@ -24,12 +24,12 @@ from safetensors.torch import load, save
 
 from medshot.core.errors import SaveError
 from medshot.core.files import refuse_taken, write_text
+from medshot.core.model_card import model_card
 from medshot.core.parts import make, recipe
 from medshot.core.predictor import Card, Predictor, Preprocessing
 from medshot.core.task import task_of
 
 FORMAT = 1
-RESEARCH_ONLY = "Research use only. Not a medical device; not validated for any clinical decision."
 
 
 def save_predictor(predictor: Predictor, folder: Path) -> Path:
@@ -100,33 +100,6 @@ def load_predictor(folder: str | Path) -> Predictor:
     return predictor.eval().requires_grad_(False).with_card(card)
 
 
-def model_card(about: dict[str, Any]) -> str:
-    """The README of a saved predictor, in Markdown."""
-    data = about["data"]
-    counts = "\n".join(f"| {label} | {n} |" for label, n in data.get("images", {}).items())
-    notes = data.get("licence", "not stated")
-    return f"""# A medshot predictor: {" / ".join(about["labels"])}
-
-{RESEARCH_ONLY}
-
-{_provenance(about["learner"], data.get("name", ""))}
-{_afterwards(about["stages"])}
-| | images in the support |
-|---|---|
-{counts}
-
-Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
-Licence of the data: {notes}
-
-{task_of(**about["task"]).caution} How well it does on images like yours is in the report made
-beside it, if any.
-
-    medshot predict THIS_FOLDER IMAGES --out ANSWERS
-
-Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["versions"].items())}.
-"""
-
-
 def versions() -> dict[str, str]:
     """What a result depends on: medshot, PyTorch, Python."""
     return {
@@ -151,22 +124,6 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
             "again, or adapt again."
         ) from error
     return predictor, card
-
-
-def _provenance(learner: dict[str, Any], data: str) -> str:
-    if not learner:
-        return "How it was learnt was not recorded."
-    part, source, origin = learner["learner"]["part"], learner["source"], learner["origin"]
-    return f"Learnt by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
-
-
-def _afterwards(stages: list[dict[str, Any]]) -> str:
-    """What was done since, a line a stage."""
-    said = (
-        ", ".join([str(stage["stage"]), *(f"{k} {v}" for k, v in stage.items() if k != "stage")])
-        for stage in stages
-    )
-    return "".join(f"\n{i}. Then: {line}.\n" for i, line in enumerate(said, 1))
 
 
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from medshot.core.errors import TaskError
 from medshot.core.extras import needed
+from medshot.core.model_card import RESEARCH_ONLY
 from medshot.core.parts import recipe
 from medshot.core.predictor import Card, Predictor
-from medshot.core.store import RESEARCH_ONLY, versions
+from medshot.core.store import versions
 from medshot.core.task import Task
 from medshot.nn.graph import Graph, session_of
 from medshot.nn.graph_of import INPUT, OUTPUT, graph_of, takes_any_sides

@@ -3,8 +3,8 @@
 from importlib.metadata import version
 from typing import Any
 
+from medshot.core.model_card import RESEARCH_ONLY
 from medshot.core.predictor import Card
-from medshot.core.store import RESEARCH_ONLY
 from medshot.data.preprocess import ImagePreprocessing
 
 NEEDED = ("onnxruntime", "pytorch-ignite")

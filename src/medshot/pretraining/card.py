@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from medshot.core.store import RESEARCH_ONLY
+from medshot.core.model_card import RESEARCH_ONLY
 
 
 def encoder_card(table: dict[str, Any]) -> str:

@@ -1,0 +1,50 @@
+"""The README of a saved predictor: what it is, what it learnt from, and what it is not."""
+
+from typing import Any
+
+from medshot.core.task import task_of
+
+RESEARCH_ONLY = "Research use only. Not a medical device; not validated for any clinical decision."
+
+
+def model_card(about: dict[str, Any]) -> str:
+    """The README of a saved predictor, in Markdown."""
+    data = about["data"]
+    counts = "\n".join(f"| {label} | {n} |" for label, n in data.get("images", {}).items())
+    notes = data.get("licence", "not stated")
+    return f"""# A medshot predictor: {" / ".join(about["labels"])}
+
+{RESEARCH_ONLY}
+
+{_provenance(about["learner"], data.get("name", ""))}
+{_afterwards(about["stages"])}
+| | images in the support |
+|---|---|
+{counts}
+
+Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
+Licence of the data: {notes}
+
+{task_of(**about["task"]).caution} How well it does on images like yours is in the report made
+beside it, if any.
+
+    medshot predict THIS_FOLDER IMAGES --out ANSWERS
+
+Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["versions"].items())}.
+"""
+
+
+def _provenance(learner: dict[str, Any], data: str) -> str:
+    if not learner:
+        return "How it was learnt was not recorded."
+    part, source, origin = learner["learner"]["part"], learner["source"], learner["origin"]
+    return f"Learnt by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
+
+
+def _afterwards(stages: list[dict[str, Any]]) -> str:
+    """What was done since, a line a stage."""
+    said = (
+        ", ".join([str(stage["stage"]), *(f"{k} {v}" for k, v in stage.items() if k != "stage")])
+        for stage in stages
+    )
+    return "".join(f"\n{i}. Then: {line}.\n" for i, line in enumerate(said, 1))
