@@ -90,7 +90,7 @@ def finished(
     summary = f"{report.summary} {in_words(found, metric)}"
     if choice is None:
         return predictor, replace(report, summary=summary)
-    expected = choice.corrected and choice.corrected.mean
+    expected = choice.corrected and round(choice.corrected.mean, 3)
     noted = {"candidates": len(choice.rows), "metric": metric, "expected": expected}
     predictor.with_card(predictor.known_card().after("select", **noted))
     warnings = (FLATTERS, *report.warnings)
