@@ -5,31 +5,16 @@
 Without --from, the tables are made again from the result that is kept.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
-from pages import fill
-
-ROOT = Path(__file__).parents[1]
+from pages import fill, kept_result, made_on
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "around" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
+    found, docs = kept_result(__doc__, "around")
     text = f"{_omniglot(found['omniglot'])}\n{_in_turn(found['in turn'])}\n"
-    text += f"{found['hardware']}; commit `{found['commit']}`.\n"
-    fill(options.to / "results.md", "around", text)
+    text += f"{made_on(found)}\n"
+    fill(docs / "results.md", "around", text)
 
 
 def _omniglot(found: dict[str, Any]) -> str:

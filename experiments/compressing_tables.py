@@ -5,35 +5,21 @@
 Without --from, the table is made again from the result that is kept.
 """
 
-import argparse
-import json
 import statistics
-from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
-from pages import fill
+from pages import fill, kept_result, made_on
 
-ROOT = Path(__file__).parents[1]
 METRIC = "balanced accuracy"
 SMALLER, FASTER, POINTS = 8, 4, 0.5  # what is aimed at, on the median set
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "compressing" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
+    found, docs = kept_result(__doc__, "compressing")
     steps = ", ".join(f"{name} {n}" for name, n in found["steps"].items())
-    about = f"Steps: {steps}. {found['hardware']}; commit `{found['commit']}`."
+    about = f"Steps: {steps}. {made_on(found)}"
     text = "\n".join([*by_set(found["rows"]), "", *medians(found["rows"]), "", about, ""])
-    fill(options.to / "stages" / "compress.md", "compressing", text)
+    fill(docs / "stages" / "compress.md", "compressing", text)
 
 
 def by_set(rows: list[dict[str, Any]]) -> list[str]:

@@ -5,34 +5,16 @@
 Without --from, the table is made again from the result that is kept.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
-from pages import fill
-
-ROOT = Path(__file__).parents[1]
+from pages import fill, kept_result, made_on
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "enhancement" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
+    found, docs = kept_result(__doc__, "enhancement")
     steps = ", ".join(f"{name} {n}" for name, n in found["steps"].items())
-    about = (
-        f"Meta-training: {found['seconds']} CPU seconds each (steps: {steps}). "
-        f"{found['hardware']}; commit `{found['commit']}`."
-    )
-    fill(options.to / "results.md", "enhancement", f"{table(found['rows'])}\n{about}\n")
+    about = f"Meta-training: {found['seconds']} CPU seconds each (steps: {steps}). {made_on(found)}"
+    fill(docs / "results.md", "enhancement", f"{table(found['rows'])}\n{about}\n")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

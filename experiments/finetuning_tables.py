@@ -5,36 +5,19 @@
 Without --from, the tables are made again from the result that is kept.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
-from pages import fill
+from pages import fill, kept_result, made_on
 
-ROOT = Path(__file__).parents[1]
 METRIC = "balanced accuracy"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "finetuning" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
-    about = (
-        f"{found['episodes']} episodes a cell, at most {found['steps']} steps. "
-        f"{found['hardware']}; commit `{found['commit']}`."
-    )
+    found, docs = kept_result(__doc__, "finetuning")
+    about = f"{found['episodes']} episodes a cell, at most {found['steps']} steps. {made_on(found)}"
     rows = found["rows"]
     text = f"{accuracy(rows)}\n{cost(rows, found['peaks'])}\n{about}\n"
-    fill(options.to / "stages" / "finetune.md", "finetuning", text)
+    fill(docs / "stages" / "finetune.md", "finetuning", text)
 
 
 def accuracy(rows: list[dict[str, Any]]) -> str:

@@ -5,15 +5,10 @@
 Without --from, the tables are made again from the result that is kept.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
-from pages import fill
+from pages import fill, kept_result, made_on
 
-ROOT = Path(__file__).parents[1]
 TITLES = {
     "notes": "view of a chest X-ray (COVID-19)",
     "notes_missing": "the same, a third of the patients without notes",
@@ -24,20 +19,11 @@ METRICS = ("balanced accuracy", "macro AUROC", "difference")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "fusing" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
+    found, docs = kept_result(__doc__, "fusing")
     seconds = sum(part["cpu_seconds"] for part in found["parts"])
-    about = f"{seconds} CPU seconds in all. {found['hardware']}; commit `{found['commit']}`."
+    about = f"{seconds} CPU seconds in all. {made_on(found)}"
     tables = "\n".join(table(part) for part in found["parts"])
-    fill(options.to / "stages" / "fuse.md", "fusing", f"{tables}\n{about}\n")
+    fill(docs / "stages" / "fuse.md", "fusing", f"{tables}\n{about}\n")
 
 
 def table(part: dict[str, Any]) -> str:

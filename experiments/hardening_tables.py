@@ -5,35 +5,22 @@
 Without --from, they are made again from the result that is kept.
 """
 
-import argparse
-import json
-from pathlib import Path
 from typing import Any
 
 from medshot.core.files import write_text
 from medshot.evaluation.statistics import Interval
 from medshot.robust.curve import Point, curve
-from pages import fill
+from pages import fill, kept_result, made_on
 
-ROOT = Path(__file__).parents[1]
 METRIC = "balanced accuracy"
 FAMILIES = ("digital", "noise", "blur", "light", "modality")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "hardening" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
+    found, docs = kept_result(__doc__, "hardening")
     page, about = (
-        options.to / "stages" / "harden.md",
-        f"{found['hardware']}; commit `{found['commit']}`.",
+        docs / "stages" / "harden.md",
+        f"{made_on(found)}",
     )
     querying = found["parts"].pop("querying", None)
     tables = [table(found["parts"]), corrupted(found["parts"])]

@@ -7,7 +7,6 @@ With --from, what experiments/medical.py wrote becomes <to>/results/medical.csv.
 pixels) and the table in <to>/results.md.
 """
 
-import argparse
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,9 +19,8 @@ from numpy.typing import NDArray
 from medical import METRIC, PROBE, SHOTS
 from medshot.core.files import write_text
 from medshot.learners import learners
-from pages import fill, read_csv
+from pages import fill, read_csv, tables_options
 
-ROOT = Path(__file__).parents[1]
 PIXELS = f"{METRIC}, minus linear probe on raw pixels"
 OWN = f"{METRIC}, minus linear probe on its own encoder"
 COLUMNS = ("set", "shot", "learner", "encoder", "transductive", "metric", "mean", "low", "high")
@@ -31,10 +29,7 @@ LIMIT = 0.15  # of the colours
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, help="folder of experiments/medical.py")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
+    options = tables_options(__doc__)
     file = options.to / "results" / "medical.csv"
     if options.source:
         write_text(file, as_csv(json.loads(f.read_text()) for f in _files(options.source)))

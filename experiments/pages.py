@@ -1,10 +1,42 @@
-"""Putting tables into pages, between their markers."""
+"""From results that are kept to tables in pages, between their markers."""
 
+import argparse
 import csv
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from medshot.core.files import write_text
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def tables_options(about: str | None) -> argparse.Namespace:
+    """What every script of tables is told: `source`, where a run is (or None), and `to`."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--from", dest="source", type=Path, help="what the experiment wrote")
+    parser.add_argument("--to", type=Path, default=DOCS)
+    return parser.parse_args()
+
+
+def kept_result(about: str | None, name: str) -> tuple[Any, Path]:
+    """The result of an experiment, first taken over from a run where one is named; and the pages.
+
+    It is kept in <to>/results/<name>/result.json.
+    """
+    options = tables_options(about)
+    kept = options.to / "results" / name / "result.json"
+    if options.source:
+        write_text(kept, (options.source / "result.json").read_text())
+    return json.loads(kept.read_text()), options.to
+
+
+def made_on(found: dict[str, Any]) -> str:
+    """The hardware and the commit of a result."""
+    return f"{found['hardware']}; commit `{found['commit']}`."
 
 
 def fill(page: Path, block: str, text: str) -> None:

@@ -5,28 +5,21 @@
 Without --from, the table is made again from the results that are kept.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from medshot.core.files import write_text
-from pages import fill
+from pages import fill, tables_options
 from pretraining import JUDGED, METRIC, MOBILENETS, NONE, OBJECTIVES
 
-ROOT = Path(__file__).parents[1]
 AUROC = "macro AUROC"
 ROWS = (NONE, "pixels", *OBJECTIVES, *MOBILENETS)
 Found = dict[tuple[str, str], dict[str, Any]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
+    options = tables_options(__doc__)
     kept = options.to / "results" / "pretraining.json"
     if options.source:
         rows = [json.loads(file.read_text()) for file in _files(options.source)]

@@ -6,16 +6,14 @@ With --from, what experiments/segmentation.py wrote becomes <to>/results/segment
 which come the tables in <to>/results.md.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from medshot.core.files import write_text
-from pages import fill, read_csv
+from pages import fill, read_csv, tables_options
 from segmentation import SHOTS, VOLUMES
 from segmentation_sets import SETS
 
-ROOT = Path(__file__).parents[1]
 COLUMNS = ("set", "shot", "learner", "mean", "low", "high", "n", "mm", "seconds", "scores")
 HEADING = (
     "Dice ± half of its 95 % interval over episodes, of volumes the mean distance of borders "
@@ -25,10 +23,7 @@ DISTANCE = "mean surface distance (mm)"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, help="what segmentation.py wrote")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
+    options = tables_options(__doc__)
     file = options.to / "results" / "segmentation.csv"
     if options.source:
         write_text(file, _as_csv(sorted(options.source.glob("*/*.json"))))

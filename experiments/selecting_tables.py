@@ -5,38 +5,24 @@
 Without --from, the table is made again from the result that is kept.
 """
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medshot.core.files import write_text
 from medshot.evaluation.statistics import mean_interval
-from pages import fill
+from pages import fill, kept_result, made_on
 from selecting import ALL, AUTO, SHOTS, won
 
-ROOT = Path(__file__).parents[1]
 AUTOS = list(range(1, 1 + len(AUTO)))
 Episode = dict[str, Any]
 Way = Callable[[Episode, list[int]], float]  # with the portfolio: the score of what is chosen
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the run")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
-    kept = options.to / "results" / "selecting" / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    found = json.loads(kept.read_text())
-    said = f"{_luck(found['rows'])} {found['hardware']}; commit `{found['commit']}`."
-    fill(options.to / "stages" / "select.md", "select", f"{_table(found['rows'])}\n{said}\n")
+    found, docs = kept_result(__doc__, "selecting")
+    said = f"{_luck(found['rows'])} {made_on(found)}"
+    fill(docs / "stages" / "select.md", "select", f"{_table(found['rows'])}\n{said}\n")
 
 
 def best(episode: Episode, among: list[int]) -> float:

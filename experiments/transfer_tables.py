@@ -6,23 +6,17 @@ With --from, what experiments/transfer.py wrote becomes <to>/results/transfer.js
 the table in <to>/results.md.
 """
 
-import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from medshot.core.files import write_text
-from pages import fill
+from pages import fill, tables_options
 
-ROOT = Path(__file__).parents[1]
 SIDES = ("meta-trained on labels", "from scratch", "difference")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, help="what transfer.py wrote")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
-    options = parser.parse_args()
+    options = tables_options(__doc__)
     file = options.to / "results" / "transfer.json"
     if options.source:
         write_text(file, options.source.read_text())
