@@ -18,10 +18,7 @@ FAMILIES = ("digital", "noise", "blur", "light", "modality")
 
 def main() -> None:
     found, docs = kept_result(__doc__, "hardening")
-    page, about = (
-        docs / "stages" / "harden.md",
-        f"{made_on(found)}",
-    )
+    page, about = docs / "stages" / "harden.md", made_on(found)
     querying = found["parts"].pop("querying", None)
     tables = [table(found["parts"]), corrupted(found["parts"])]
     if querying:

@@ -1,6 +1,5 @@
 """What `medshot evaluate` runs: a plan of episodes, the learner and its baselines on it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from medshot.app.choose import describe, seen_by
 from medshot.app.kinds import kind_called
+from medshot.app.record import no_nan
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
@@ -100,24 +100,16 @@ def _check(plan: Plan, given: str, learner: Learner) -> None:
 def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[str, Any]:
     first, *others = results.values()
     metric = first.leading
-    record = {
-        "protocol": plan.name,
-        **plan.about,
-        "recipe": recipe(learner),
-        "origin": learner.origin,
-        **first.to_json(),
-        "baselines": [other.to_json() for other in others],
-        "minus_baseline": {
-            o.learner: vars(paired(first.scores[metric], o.scores[metric])) for o in others
-        },
-    }
-    return no_nan(record)
-
-
-def no_nan(value: Any) -> Any:
-    """`value` with null for what is not a number: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: no_nan(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [no_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return no_nan(
+        {
+            "protocol": plan.name,
+            **plan.about,
+            "recipe": recipe(learner),
+            "origin": learner.origin,
+            **first.to_json(),
+            "baselines": [other.to_json() for other in others],
+            "minus_baseline": {
+                o.learner: vars(paired(first.scores[metric], o.scores[metric])) for o in others
+            },
+        }
+    )

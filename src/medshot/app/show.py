@@ -4,6 +4,8 @@ import contextlib
 import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from shlex import quote
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from medshot.core.task import is_share
-from medshot.evaluation.report import MetricsTable
+from medshot.evaluation.report import MetricsTable, Report
 from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import Interval, paired
@@ -73,6 +75,19 @@ def scores_table(scores: MetricsTable) -> Table:
         cells = [f"{number(e.mean)} {interval(e)}" for e in row.estimates]
         table.add_row(row.name, *cells)
     return table
+
+
+def conclude(report: Report, out: Path, answers: str) -> None:
+    """What a report says, where it is, and the command that asks the predictor in `out` next."""
+    say(report.summary)
+    for warning in report.warnings:
+        say(warning, start="  - ")
+    if report.metrics:
+        console.print(scores_table(report.metrics))
+    tell()
+    tell(f"Predictor:  {out}")
+    tell(f"Report:     {out / 'report.html'}")
+    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {answers}")
 
 
 def progress(label: str, items: Iterable[int]) -> Iterator[int]:

@@ -21,7 +21,7 @@ def library(name: str) -> ModuleType:
     """
     try:
         if name == "timm":
-            _mend_torchvision()
+            mend_torchvision()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -41,7 +41,7 @@ def no_such(network: str, known: Iterable[str], name: str) -> ConfigError:
     return unknown(network, near or ["(none is like it)"], kind=f"network of {name}")
 
 
-def _mend_torchvision() -> None:
+def mend_torchvision() -> None:
     """Let torchvision be imported where it was built for another PyTorch than the one that is here.
 
     Its released packages are built for CUDA: with PyTorch for CPUs its compiled part is not

@@ -18,6 +18,7 @@ from medshot.nn.self_attention import SelfAttention
 WINDOW, STEP = 128, 64
 FREQUENCIES = WINDOW // 2 + 1
 FAINT = 1e-3  # power that counts as none
+HEADS = 4  # of the transformer
 
 
 class SignalEncoder(Encoder, ABC):
@@ -27,13 +28,21 @@ class SignalEncoder(Encoder, ABC):
     cosines: Tensor
     sines: Tensor
 
-    def __init__(self, channels: int, size: int, width: int, scaling: str) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        size: int = 4096,
+        width: int = 64,
+        scaling: str = "standard",
+    ) -> None:
         super().__init__(channels, size, scaling)
         turns = torch.arange(WINDOW)[:, None] * torch.arange(FREQUENCIES) * 2 * math.pi / WINDOW
         window = torch.hann_window(WINDOW)[:, None]
         self.register_buffer("cosines", window * turns.cos())
         self.register_buffer("sines", window * turns.sin())
         self.n_features = width
+        self.build(FREQUENCIES * channels, width)
 
     def frames(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n g s"]:
         """Log power at each frequency of each channel, frame by frame."""
@@ -44,6 +53,10 @@ class SignalEncoder(Encoder, ABC):
     def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n f"]:
         """The features of signals."""
         return self.read(self.frames(x))
+
+    @abstractmethod
+    def build(self, inputs: int, width: int) -> None:
+        """Make the layers, from so many numbers a frame to so many features."""
 
     @abstractmethod
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
@@ -60,17 +73,10 @@ class SignalCNN(SignalEncoder):
 
     source = "Wang et al. 2017, arXiv:1611.06455"
 
-    def __init__(
-        self,
-        *,
-        channels: int = 1,
-        size: int = 4096,
-        width: int = 64,
-        scaling: str = "standard",
-    ) -> None:
-        super().__init__(channels, size, width, scaling)
+    def build(self, inputs: int, width: int) -> None:
+        """Make the layers."""
         self.blocks = nn.Sequential(
-            *_block(FREQUENCIES * channels, width), *_block(width, width), *_block(width, width)
+            *_block(inputs, width), *_block(width, width), *_block(width, width)
         )
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
@@ -87,16 +93,9 @@ class SignalGRU(SignalEncoder):
 
     source = "Cho et al. 2014, arXiv:1406.1078"
 
-    def __init__(
-        self,
-        *,
-        channels: int = 1,
-        size: int = 4096,
-        width: int = 64,
-        scaling: str = "standard",
-    ) -> None:
-        super().__init__(channels, size, width, scaling)
-        self.unit = nn.GRU(FREQUENCIES * channels, width, batch_first=True)
+    def build(self, inputs: int, width: int) -> None:
+        """Make the layers."""
+        self.unit = nn.GRU(inputs, width, batch_first=True)
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
         """The mean over time of the states."""
@@ -113,19 +112,11 @@ class SignalTransformer(SignalEncoder):
     source = "Vaswani et al. 2017, arXiv:1706.03762"
     places: Tensor
 
-    def __init__(
-        self,
-        *,
-        channels: int = 1,
-        size: int = 4096,
-        width: int = 64,
-        heads: int = 4,
-        scaling: str = "standard",
-    ) -> None:
-        super().__init__(channels, size, width, scaling)
-        self.token = nn.Linear(FREQUENCIES * channels, width)
-        self.layers = nn.ModuleList(SelfAttention(width, heads) for _ in range(2))
-        self.register_buffer("places", _places((size - WINDOW) // STEP + 1, width))
+    def build(self, inputs: int, width: int) -> None:
+        """Make the layers."""
+        self.token = nn.Linear(inputs, width)
+        self.layers = nn.ModuleList(SelfAttention(width, HEADS) for _ in range(2))
+        self.register_buffer("places", _places(((self.size or WINDOW) - WINDOW) // STEP + 1, width))
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
         """The mean over time of the tokens of the last layer."""

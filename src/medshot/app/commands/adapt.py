@@ -1,7 +1,6 @@
 """`medshot adapt`: from a folder of a few labelled images to a predictor and a report."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import typer
@@ -60,7 +59,7 @@ def adapt(
     from medshot.app.kinds import kind_called
     from medshot.app.modalities import keeping
     from medshot.app.report import adapted
-    from medshot.app.show import busy, console, say, scores_table, tell
+    from medshot.app.show import busy, conclude
     from medshot.app.threads import one_thread
     from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
@@ -85,12 +84,4 @@ def adapt(
             predictor, report = adapted(made, dataset, typed(), seen_by(learner, made))
         predictor.save(staging)
         write_report(report, staging / "report.html")
-    say(report.summary)
-    for warning in report.warnings:
-        say(warning, start="  - ")
-    if report.metrics:
-        console.print(scores_table(report.metrics))
-    tell()
-    tell(f"Predictor:  {out}")
-    tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {kind_called(kind).out}")
+    conclude(report, out, kind_called(kind).out)

@@ -1,6 +1,5 @@
 """`medshot attack`: how well a model does under attack, and on corrupted images."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def attack(
 
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
-    from medshot.app.measure import no_nan
+    from medshot.app.record import write_record
     from medshot.app.robust_tables import attacks_table, corruptions_table, tell_of_masking
     from medshot.app.show import console, plain, say, tell
     from medshot.app.stage import images_for
@@ -78,8 +77,7 @@ def attack(
         tell(f"Written: {plot}")
     if json_file:
         record["seconds"] = time.monotonic() - started
-        write_text(json_file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, record)
 
 
 def _budgets(epsilon: list[str], norm: str) -> list[Any]:

@@ -41,7 +41,6 @@ def compress(
 
         medshot compress my_model --data my_images/ --prune 0.5 --quantise int8 --out small
     """
-    import json
     import time
     from functools import partial
     from typing import Any
@@ -50,13 +49,13 @@ def compress(
 
     from medshot.app.compressing import compressed_table, gather_scalars, in_steps, pictures
     from medshot.app.compression_steps import wanted_steps
-    from medshot.app.measure import no_nan
+    from medshot.app.record import write_record
     from medshot.app.show import console, plain, tell
     from medshot.app.stage import gains, images_for, judged, unfinished
     from medshot.app.threads import one_thread
     from medshot.compress.cost import costs
     from medshot.core.errors import DataError
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.data.dataset import Dataset
 
@@ -89,7 +88,5 @@ def compress(
         about |= {"stages": last.known_card().stages, "scores": gains(scores)}
         about |= {"costs": {name: vars(cost) for name, cost in known.items()}}
         about["seconds"] = time.monotonic() - started
-        said = json.dumps(no_nan(about), indent=2, allow_nan=False)
-        write_text(json_file, said + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, about)
     tell(f"Model:   {out}")

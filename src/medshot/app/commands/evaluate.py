@@ -1,6 +1,5 @@
 """`medshot evaluate`: how well a learner does, beside the simple baseline, on the same episodes."""
 
-import json
 from pathlib import Path
 
 import typer
@@ -67,9 +66,10 @@ def evaluate(
 
     from medshot.app.choose import run_or_learner
     from medshot.app.measure import form_of, measured, planned
-    from medshot.app.show import console, plain, results_table, tell
+    from medshot.app.record import write_record
+    from medshot.app.show import console, plain, results_table
     from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
 
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
@@ -85,8 +85,7 @@ def evaluate(
     title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"
     console.print(results_table(results, plain(title)))
     if json_file:
-        write_text(json_file, json.dumps(record, indent=2, allow_nan=False) + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, record)
 
 
 def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:

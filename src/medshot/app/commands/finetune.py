@@ -36,14 +36,14 @@ def finetune(
 
         medshot finetune my_model --data new_scanner/ --unseen --test others/ --out new_model
     """
-    import json
     import time
 
     from medshot.app.choose import parse_options
+    from medshot.app.record import write_record
     from medshot.app.show import console, say, tell
     from medshot.app.stage import gains, gains_table, images_for, judged, unfinished
     from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.finetuning import finetune as finetuned
     from medshot.finetuning import way_called
@@ -78,6 +78,5 @@ def finetune(
     console.print(gains_table(found, where))
     if json_file:
         record = {**did, "seconds": seconds, "judged on": where, "scores": gains(found)}
-        write_text(json_file, json.dumps(record, indent=2) + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, record)
     tell(f"Model:   {out}")

@@ -40,14 +40,14 @@ def fuse(
 
         medshot fuse model_a --how snapshots --data my_images/ --test others/ --out steadier
     """
-    import json
     import time
 
     from medshot.app.fused import Fusing, judgement, made
+    from medshot.app.record import write_record
     from medshot.app.show import console, say, tell
     from medshot.app.stage import gains, gains_table, unfinished
     from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
 
     began = time.monotonic()
@@ -73,5 +73,4 @@ def fuse(
         stage = fused.known_card().stages[-1]
         record = {**stage, "models": list(map(str, model)), "on": found.where}
         about = {"scores": gains(found.answers), "seconds": round(time.monotonic() - began, 1)}
-        write_text(json_file, json.dumps({**record, **about}, indent=2) + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, {**record, **about})

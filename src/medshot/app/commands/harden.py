@@ -1,6 +1,5 @@
 """`medshot harden`: go on learning under attack, and say what that costs and brings."""
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,7 @@ def harden(
 
         medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
     """
-    from medshot.app.measure import no_nan
+    from medshot.app.record import write_record
     from medshot.app.show import tell
     from medshot.app.stage import images_for, refuse_shared, unfinished
     from medshot.app.threads import one_thread
@@ -73,8 +72,7 @@ def harden(
         record = {"model": str(model), "data": images.about(), "test": judged_on.about(), **options}
         record |= {"before": before.to_json(), "after": after.to_json(), **told}
         record["seconds"] = time.monotonic() - started
-        write_text(json_file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
-        tell(f"Written:    {json_file}")
+        write_record(json_file, record)
 
 
 def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> list["Robustness"]:

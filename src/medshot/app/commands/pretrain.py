@@ -1,6 +1,5 @@
 """`medshot pretrain`: an encoder that learns from images before any few-shot task."""
 
-import json
 from pathlib import Path
 from shlex import quote
 
@@ -51,10 +50,11 @@ def pretrain(
     import torch
 
     from medshot.app.pretraining_data import objective_options, pretraining_data
+    from medshot.app.record import write_record
     from medshot.app.show import say, tell
     from medshot.app.stage import unfinished
     from medshot.app.which_encoder import chosen_encoder
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.core.parts import recipe
     from medshot.core.store import versions
     from medshot.pretraining import pretrain as learn
@@ -89,7 +89,5 @@ def pretrain(
     say(f"{out}: {learnt.origin}")
     if json_file:
         record = {"encoder": recipe(learnt), **learnt.about, "seconds": seconds}
-        text = json.dumps(record | {"versions": versions()}, indent=2, allow_nan=False)
-        write_text(json_file, text + "\n")
-        tell(f"Written: {json_file}")
+        write_record(json_file, record | {"versions": versions()})
     tell(f"Next: medshot adapt MY_IMAGES --encoder {quote(str(out))} --out MODEL")

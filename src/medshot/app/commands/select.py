@@ -1,7 +1,6 @@
 """`medshot select`: from labelled images to the learner that suits them, and its predictor."""
 
 from pathlib import Path
-from shlex import quote
 
 import typer
 
@@ -42,7 +41,6 @@ def select(
 
         medshot select my_images/ --learner runs/proto --learner runs/maml --out my_model
     """
-    import json
     import time
 
     import torch
@@ -50,13 +48,14 @@ def select(
     from medshot.app.argv import typed
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner
     from medshot.app.kinds import kind_called
+    from medshot.app.record import write_record
     from medshot.app.seconds import seconds_of
     from medshot.app.selected import drawn, record
     from medshot.app.selecting import finished, select_learner
-    from medshot.app.show import busy, console, say, scores_table, tell
+    from medshot.app.show import busy, conclude, console, tell
     from medshot.app.stage import unfinished
     from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.core.files import refuse_taken
     from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
@@ -92,16 +91,8 @@ def select(
         write_report(report, staging / "report.html")
         if json_file:
             noted = {"seconds": time.monotonic() - started, **record(found)}
-            write_text(json_file, json.dumps(noted, indent=2) + "\n")
+            write_record(json_file, noted)
     if report.tried:
         console.print(drawn(report.tried))
         tell()
-    say(report.summary)
-    for warning in report.warnings:
-        say(warning, start="  - ")
-    if report.metrics:
-        console.print(scores_table(report.metrics))
-    tell()
-    tell(f"Predictor:  {out}")
-    tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {kind_called(kind).out}")
+    conclude(report, out, kind_called(kind).out)
