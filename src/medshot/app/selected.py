@@ -10,6 +10,7 @@ from medshot.evaluation.report import Table
 from medshot.evaluation.statistics import Interval
 from medshot.select.choice import RULE, Choice, Row, Selection
 
+SHOWN = 8  # rows on a terminal
 WIDE = ("learner", "settings")
 NOTHING = (
     "Nothing can be left out to choose by, as a class has one patient (or image) only: the simple "
@@ -42,12 +43,14 @@ def table_of(choice: Choice, metric: str) -> Table:
 
 
 def drawn(table: Table) -> Drawn:
-    """The same on a terminal."""
+    """The first rows of the same, on a terminal; all are in the report."""
     found = Drawn(box=None, padding=(0, 2, 0, 0))
     for name in table.columns:
         found.add_column(name, overflow="fold", min_width=16 if name in WIDE else None)
-    for row in table.rows:
+    for row in table.rows[:SHOWN]:
         found.add_row(*(plain(cell) for cell in row))
+    if len(table.rows) > SHOWN:
+        found.caption = f"and {len(table.rows) - SHOWN} more, in the report"
     return found
 
 

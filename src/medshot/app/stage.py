@@ -96,16 +96,15 @@ def gains(found: Mapping[str, OutOfFold]) -> dict[str, dict[str, Any]]:
 
 
 def gains_table(found: Mapping[str, OutOfFold], where: str) -> Table:
-    """What `gains` says, as a person reads it; `where` says on which images."""
-    first, *_ = found
-    task = found[first].task
+    """What `gains` says, as a person reads it: a row a metric; `where` says on which images."""
+    first, *others = found
+    task, before = found[first].task, found[first]
     title = f"on {where}, with 95 % intervals over patients (images, where none are known)"
-    table = Table("", *task.metrics, "difference", title=title, title_justify="left", box=None)
-    for name, answers in found.items():
-        cells = [cell(metric, answers.interval(metric)) for metric in task.metrics]
-        minus = answers.minus(found[first], task.leading)
-        difference = "" if name == first else cell(task.leading, minus)
-        table.add_row(name, *cells, difference)
+    table = Table("", *found, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for metric in task.metrics:
+        table.add_row(metric, *(cell(metric, of.interval(metric)) for of in found.values()))
+    minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
+    table.add_row(f"{task.leading}, difference", "", *minus)
     return table
 
 

@@ -18,8 +18,11 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
     yield lambda step, row: None
 
 
-def bar_called(what: str) -> Watch:
-    """A bar on standard error, with losses and the time left; lines where it is no terminal."""
+def bar_called(what: str, unit: str = "step") -> Watch:
+    """A bar on standard error, with losses and the time left; lines where it is no terminal.
+
+    `unit` is what is counted.
+    """
 
     @contextmanager
     def shown(steps: int, done: int) -> Iterator[Tick]:
@@ -38,7 +41,7 @@ def bar_called(what: str) -> Watch:
                 said = _said(row)
                 progress.update(task, completed=step, said=said)
                 if not console.is_terminal:
-                    line = f"step {step}/{steps}  {said}"
+                    line = f"{unit} {step}/{steps}  {said}"
                     console.print(line, highlight=False, soft_wrap=True)
 
             yield tick

@@ -82,7 +82,7 @@ def select(
             storage=storage,
             folder=working,
             seed=seed,
-            watch=bar_called("select"),
+            watch=bar_called("select", unit="second" if trials is None else "candidate"),
         )
         with busy("learning from all images, and judging"):
             seen = {name: load_run(name).about["seen"] for name in learner if is_run(name)}
