@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from medshot.app.folder import new_folder
+from medshot.app.show import plain
 from medshot.core.errors import DataError, LeakError
 from medshot.core.files import refuse_taken
 from medshot.core.predictor import Card, Predictor
@@ -95,17 +98,17 @@ def gains(found: Mapping[str, OutOfFold]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def gains_table(found: Mapping[str, OutOfFold], where: str) -> Table:
+def gains_table(found: Mapping[str, OutOfFold], where: str) -> Group:
     """What `gains` says, as a person reads it: a row a metric; `where` says on which images."""
     first, *others = found
     task, before = found[first].task, found[first]
     title = f"on {where}, with 95 % intervals over patients (images, where none are known)"
-    table = Table("", *found, title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table("", *found, box=None, padding=(0, 2, 0, 0))
     for metric in task.metrics:
         table.add_row(metric, *(cell(metric, of.interval(metric)) for of in found.values()))
     minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
     table.add_row(f"{task.leading}, difference", "", *minus)
-    return table
+    return Group(Text(plain(title), no_wrap=True, overflow="ignore"), table)  # a path stays whole
 
 
 def cell(metric: str, found: Interval) -> str:
