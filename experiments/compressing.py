@@ -1,4 +1,4 @@
-"""What pruning and distillation cost and bring, on five real sets, at 64 pixels.
+"""What pruning, distillation and int8 cost and bring, on five real sets, at 64 pixels.
 
     python experiments/compressing.py --out runs/compressing
 
@@ -22,6 +22,7 @@ from medshot.app.stage import gains, judged
 from medshot.compress.cost import costs
 from medshot.compress.distil import distil
 from medshot.compress.prune import prune
+from medshot.compress.quantise import quantise
 from medshot.compress.views import views
 from medshot.core.files import write_text
 from medshot.core.trainable import settled, trainable
@@ -44,6 +45,9 @@ VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
     "distil small, prune 0.5": lambda made, data: _pruned(
         made["distil small"], made[ORIGINAL], data, 0.5
     ),
+    "int8": lambda made, data: quantise(made[ORIGINAL], data.examples()),
+    "prune 0.5, int8": lambda made, data: quantise(made["prune 0.5"], data.examples()),
+    "distil small, int8": lambda made, data: quantise(made["distil small"], data.examples()),
 }
 
 
