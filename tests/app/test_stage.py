@@ -1,8 +1,10 @@
 """Images in the form and the labels of a model, an output that is whole or goes on, and tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 import toys
@@ -13,6 +15,7 @@ from medshot.app.stage import (
     images_for,
     judged,
     refuse_shared,
+    say_verdicts,
     unfinished,
 )
 from medshot.core.errors import DataError, LeakError, SaveError
@@ -82,7 +85,27 @@ def test_gains_are_differences_to_the_first(tmp_path):
     assert rows["after"]["difference"]["mean"] == 0
     assert "difference" not in rows["before"]
     console = Console(width=200, record=True)
-    console.print(gains_table(found, "mine"))
+    console.print(gains_table(found))
     said = console.export_text()
     assert f"{100 * rows['before']['balanced accuracy']['mean']:.1f}" in said
     assert "0.0 [0.0, 0.0]" in said
+
+
+def test_a_verdict_stands_where_the_interval_leaves_out_0(tmp_path, capsys):
+    model = _model(tmp_path)
+    data = images_for(model.known_card(), tmp_path / "mine")
+    same = judged({"before": model, "after": model}, data)
+    say_verdicts(same)
+    assert "do not tell after from before" in capsys.readouterr().out
+    right, wrong = (
+        replace(same["before"], decoded=_sure_of(data.y if ok else (data.y + 1) % 3))
+        for ok in (True, False)
+    )
+    say_verdicts({"a": right, "b": wrong})
+    assert "b is WORSE than a: by balanced accuracy, keep a" in capsys.readouterr().out
+    say_verdicts({"a": wrong, "b": right})
+    assert "b is better than a" in capsys.readouterr().out
+
+
+def _sure_of(y):
+    return torch.nn.functional.one_hot(y, 3).double().numpy()

@@ -11,6 +11,7 @@ from medshot.core.predictor import Predictor
 from medshot.learners.registry import build
 from medshot.robust.budget import Budget
 from medshot.robust.fgsm import FGSM
+from medshot.robust.masking import verdict
 from medshot.robust.measure import flat_share, robustness
 from medshot.robust.pgd import PGD
 from medshot.robust.square import Square
@@ -48,6 +49,25 @@ def test_each_budget_has_its_attacks_and_the_largest_the_checks(monkeypatch):
         found.by(FGSM)[0].answers.interval("accuracy").mean
     )
     assert len(found.by(Square)) == 1
+
+
+class Whole(Predictor):
+    """Answers in whole numbers: no gradient comes back."""
+
+    def forward(self, x):
+        sums = (255 * x).to(torch.int64).flatten(1).sum(1)
+        return torch.stack([sums % 7, sums % 3], 1).float()
+
+
+def test_without_a_gradient_the_square_attack_is_what_remains():
+    known, data = model()
+    whole = Whole().with_card(known.known_card())
+    budgets = [Budget(16 / 255), Budget(2 / 255)]
+    found = robustness(whole, data, budgets, queries=5)
+    said = [(str(row.attack), str(row.attack.budget)) for row in found.attacked]
+    assert said == [("square-5", "2/255"), ("square-5", "16/255")]
+    assert found.flat is None
+    assert "square attack alone" in verdict(found)
 
 
 def test_what_is_answered_is_the_attacked_image():

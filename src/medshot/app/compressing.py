@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from medshot.app.stage import cell, images_for
+from medshot.app.show import show, tell
+from medshot.app.stage import INTERVALS, cell, images_for, say_verdicts
 from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
@@ -56,25 +57,38 @@ def pictures(card: Card, folder: Path) -> Dataset | Examples:
     return Examples(torch.stack(read), torch.zeros(len(read), dtype=torch.int64))
 
 
-def compressed_table(
-    known: Mapping[str, Cost], found: Mapping[str, OutOfFold], where: str
-) -> Table:
+def show_compressed(known: Mapping[str, Cost], found: Mapping[str, OutOfFold], where: str) -> None:
     """Size, time, memory and score of each, and what has become of them since the first."""
+    show("what each takes", costs_table(known))
+    tell("ms: processor time of one image on one thread. memory: what loading and asking adds.")
+    first, *_ = found
+    title = f"{found[first].task.leading} on {where}, {INTERVALS}"
+    show(title, scores_by_row(found))
+    say_verdicts(found)
+
+
+def costs_table(known: Mapping[str, Cost]) -> Table:
+    """A row each: size, time and memory, and how many times smaller and faster than the first."""
     first, *_ = known
-    metric = found[first].task.leading
-    title = f"{metric} on {where}, with 95 % intervals over patients (images, where none are known)"
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column(no_wrap=True)
-    for column in ("MB", "ms", "memory MB", metric, "smaller", "faster", "difference"):
-        table.add_column(column)
+    heads = ("MB", "ms", "memory MB", "smaller", "faster")
+    table = Table("", *heads, box=None, padding=(0, 2, 0, 0))
     for name, cost in known.items():
         memory = "not known" if cost.memory is None else f"{cost.memory:.1f}"
         cells = [f"{cost.megabytes:.3f}", f"{cost.milliseconds:.2f}", memory]
-        cells.append(cell(metric, found[name].interval(metric)))
         if name != first:
             cells += [f"{times:.1f}x" for times in ratios(known[first], cost)]
-            cells.append(cell(metric, found[name].minus(found[first], metric)))
         table.add_row(name, *cells)
+    return table
+
+
+def scores_by_row(found: Mapping[str, OutOfFold]) -> Table:
+    """A row each: the leading metric, and its difference to the first."""
+    first, *_ = found
+    metric = found[first].task.leading
+    table = Table("", metric, "difference", box=None, padding=(0, 2, 0, 0))
+    for name, answers in found.items():
+        minus = "" if name == first else cell(metric, answers.minus(found[first], metric))
+        table.add_row(name, cell(metric, answers.interval(metric)), minus)
     return table
 
 

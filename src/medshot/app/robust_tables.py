@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from medshot.app.show import say
-from medshot.app.stage import cell
+from medshot.app.show import say, show
+from medshot.app.stage import INTERVALS, cell
 from medshot.core.task import is_share
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.robust.corrupt import Corrupted, lost
@@ -13,34 +13,38 @@ from medshot.robust.masking import signs, verdict
 from medshot.robust.measure import Robustness
 
 
-def attacks_table(found: Robustness, where: str) -> Table:
-    """The leading metric, an epsilon a row, an attack a column."""
-    attacks = list(dict.fromkeys(str(row.attack) for row in found.attacked))
-    norm = found.attacked[0].attack.budget.measure.said
-    title = (
-        f"{found.clean.task.leading} on {where}, attacked in {norm}, with 95 % intervals over "
-        "patients (images, where none are known)"
-    )
-    table = Table("epsilon", *attacks, title=title, title_justify="left", box=None)
-    table.add_row("0", *[_of(found.clean)] * len(attacks))
-    for epsilon in dict.fromkeys(str(row.attack.budget) for row in found.attacked):
-        there = {str(r.attack): r for r in found.attacked if str(r.attack.budget) == epsilon}
-        cells = [_of(there[a].answers) if a in there else "" for a in attacks]
-        table.add_row(epsilon, *cells)
+def show_attacks(found: Mapping[str, Robustness], where: str) -> None:
+    """The leading metric of each model, as it is and under every attack."""
+    first = next(iter(found.values()))
+    norm = first.attacked[0].attack.budget.measure.said
+    show(f"{first.clean.task.leading} on {where}, attacked in {norm}, {INTERVALS}", attacks(found))
+
+
+def attacks(found: Mapping[str, Robustness]) -> Table:
+    """A row an epsilon and attack, a column a model; empty where one was not attacked so."""
+    table = Table("epsilon", "attack", *found, box=None, padding=(0, 2, 0, 0))
+    table.add_row("0", "", *(_of(model.clean) for model in found.values()))
+    by_attack = [
+        {(str(row.attack.budget), str(row.attack)): row.answers for row in model.attacked}
+        for model in found.values()
+    ]
+    longest_first = sorted(by_attack, key=len, reverse=True)
+    for epsilon, attack in dict.fromkeys(key for model in longest_first for key in model):
+        answers = (model.get((epsilon, attack)) for model in by_attack)
+        table.add_row(epsilon, attack, *("" if of is None else _of(of) for of in answers))
     return table
 
 
-def corruptions_table(clean: OutOfFold, found: Mapping[str, Corrupted], where: str) -> Table:
+def show_corruptions(clean: OutOfFold, found: Mapping[str, Corrupted], where: str) -> None:
     """The leading metric, a family a row: over all kinds and severities, and at some."""
-    title = f"{clean.task.leading} on {where}, corrupted (as they are: {_of(clean)})"
-    severities = (1, 3, 5)
-    heads = ("all severities", "lost", *(f"severity {s}" for s in severities))
-    table = Table("family", *heads, title=title, title_justify="left", box=None)
+    metric, severities = clean.task.leading, (1, 3, 5)
+    heads = ("all severities", "lost", *(f"at {s}" for s in severities))
+    table = Table("family", *heads, box=None, padding=(0, 2, 0, 0))
     for family, corrupted in found.items():
-        gone = cell(clean.task.leading, lost(clean, corrupted.all()))
-        at = [_of(corrupted.at(s)) for s in severities]
+        gone = cell(metric, lost(clean, corrupted.all()))
+        at = [cell(metric, corrupted.at(s).interval(metric)).split()[0] for s in severities]
         table.add_row(family, _of(corrupted.all()), gone, *at)
-    return table
+    show(f"{metric} on {where}, corrupted, in severities 1 to 5 (as they are: {_of(clean)})", table)
 
 
 def tell_of_masking(found: Robustness) -> None:

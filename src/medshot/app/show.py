@@ -39,6 +39,12 @@ def tell(line: str = "") -> None:
     console.print(plain(line), soft_wrap=True)
 
 
+def show(title: str, table: Table) -> None:
+    """A table under a heading of its own: a path there is not cut to the table's width."""
+    say(title)
+    console.print(table)
+
+
 def plain(text: str) -> str:
     """`text` with what would move the cursor, or cannot be written in UTF-8, spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

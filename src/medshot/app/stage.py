@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from medshot.app.folder import new_folder
-from medshot.app.show import plain
+from medshot.app.show import say, show
 from medshot.core.errors import DataError, LeakError
 from medshot.core.files import refuse_taken
 from medshot.core.predictor import Card, Predictor
@@ -98,17 +96,39 @@ def gains(found: Mapping[str, OutOfFold]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def gains_table(found: Mapping[str, OutOfFold], where: str) -> Group:
-    """What `gains` says, as a person reads it: a row a metric; `where` says on which images."""
+INTERVALS = "with 95 % intervals over patients (images, where none are known)"
+
+
+def show_gains(found: Mapping[str, OutOfFold], where: str) -> None:
+    """What `gains` says, as a person reads it; `where` says on which images."""
+    show(f"on {where}, {INTERVALS}", gains_table(found))
+    say_verdicts(found)
+
+
+def gains_table(found: Mapping[str, OutOfFold]) -> Table:
+    """A row a metric, and one of differences to the first."""
     first, *others = found
     task, before = found[first].task, found[first]
-    title = f"on {where}, with 95 % intervals over patients (images, where none are known)"
     table = Table("", *found, box=None, padding=(0, 2, 0, 0))
     for metric in task.metrics:
         table.add_row(metric, *(cell(metric, of.interval(metric)) for of in found.values()))
     minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
     table.add_row(f"{task.leading}, difference", "", *minus)
-    return Group(Text(plain(title), no_wrap=True, overflow="ignore"), table)  # a path stays whole
+    return table
+
+
+def say_verdicts(found: Mapping[str, OutOfFold]) -> None:
+    """Whether the others are better or worse than the first, where the images can tell."""
+    first, *others = found
+    metric = found[first].task.leading
+    for name in others:
+        minus = found[name].minus(found[first], metric)
+        if minus.low > 0:
+            say(f"{name} is better than {first}.")
+        elif minus.high < 0:
+            say(f"{name} is WORSE than {first}: by {metric}, keep {first}.")
+        else:
+            say(f"These images do not tell {name} from {first}: the difference may be chance.")
 
 
 def cell(metric: str, found: Interval) -> str:

@@ -76,6 +76,16 @@ def losses_of(task: Task, output: Tensor, target: Tensor) -> Float[Tensor, "n"]:
     return torch.stack(list(rows))
 
 
+def passes_gradient(predictor: Predictor, task: Task, one: Examples) -> bool:
+    """Whether a gradient comes back from the loss to the image: not so in whole numbers."""
+    with eval_mode(predictor):
+        try:
+            gradient(lambda x: losses_of(task, predictor(x), one.y), one.x)
+        except TaskError:
+            return False
+    return True
+
+
 def gradient(losses: Losses, x: Images) -> Images:
     """How the loss of each image changes with each of its values.
 

@@ -43,12 +43,16 @@ def _signs(found: Robustness) -> Iterator[str]:
 
 def verdict(found: Robustness) -> str:
     """The same in one line."""
+    if not found.by(PGD):
+        return (
+            "The model passes no gradient: it was attacked by the square attack alone, a weak one."
+        )
     if found.flat is None:
         return "Whether gradients are masked was not looked at."
     if signs(found):
         return (
             "Gradients seem masked: what FGSM and PGD leave is more than a better attack would. "
-            "Do not rely on these numbers."
+            "Do not rely on these numbers: rely on the lowest, of more --queries and --steps."
         )
     return (
         "No sign of masked gradients: more steps do not attack less, nor does an attack without "

@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.data.dataset import Dataset
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold
-from medshot.robust.attack import Attack, gradient, losses_of
+from medshot.robust.attack import Attack, gradient, losses_of, passes_gradient
 from medshot.robust.budget import Budget
 from medshot.robust.fgsm import FGSM
 from medshot.robust.harden import refuse_volumes
@@ -68,22 +68,28 @@ def robustness(
     """Clean and attacked answers: PGD at each of `budgets`, and, with `checks`, what tells of it.
 
     The checks are FGSM at each budget, and at the largest PGD with four times the steps and the
-    square attack, which needs no gradient; see `medshot.robust.masking`.
+    square attack, which needs no gradient; see `medshot.robust.masking`. A predictor that passes no
+    gradient to its images, as one in int8, meets the square attack alone, at each budget.
 
     Raises:
         ConfigError: an epsilon beyond the range of these images.
-        TaskError: the predictor passes no gradient to its images, or takes volumes.
+        TaskError: the predictor takes volumes.
     """
     refuse_volumes(predictor)
     task = predictor.known_card().task
-    plan = _planned(budgets, checks, steps, queries, seed)
+    one = dataset.examples(torch.arange(1)).to(any_tensor(predictor))
+    by_gradient = passes_gradient(predictor, task, one)
+    if by_gradient:
+        plan = _planned(budgets, checks, steps, queries, seed)
+    else:
+        plan = [Square(budget, queries=queries, seed=seed) for budget in _by_size(budgets)]
     found = []
     with watch(sum(attack.passes for attack in plan), 0) as tick:
         for done, attack in enumerate(plan, 1):
             change = lambda shown, attack=attack: attack(predictor, task, shown)  # noqa: E731
             found.append(Attacked(attack, answered(predictor, dataset, change)))
             tick(sum(past.passes for past in plan[:done]), None)
-    flat = flat_share(predictor, dataset) if checks else None
+    flat = flat_share(predictor, dataset) if checks and by_gradient else None
     return Robustness(answered(predictor, dataset), tuple(found), flat)
 
 
@@ -101,7 +107,7 @@ def flat_share(predictor: Predictor, dataset: Dataset) -> float:
 def _planned(
     budgets: Sequence[Budget], checks: bool, steps: int, queries: int, seed: int
 ) -> list[Attack]:
-    by_size = sorted(budgets, key=lambda budget: budget.epsilon)
+    by_size = _by_size(budgets)
     plan: list[Attack] = []
     for budget in by_size:
         plan += [FGSM(budget)] if checks else []
@@ -110,6 +116,10 @@ def _planned(
         plan.append(PGD(by_size[-1], steps=MORE * steps, seed=seed + 1))
         plan.append(Square(by_size[-1], queries=queries, seed=seed))
     return plan
+
+
+def _by_size(budgets: Sequence[Budget]) -> list[Budget]:
+    return sorted(budgets, key=lambda budget: budget.epsilon)
 
 
 def _metrics(answers: OutOfFold) -> dict[str, Any]:

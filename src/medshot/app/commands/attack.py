@@ -29,6 +29,7 @@ def attack(
 
     At each epsilon with FGSM and PGD; at the largest also with PGD of four times the steps and with
     the square attack, which needs no gradient: if those show that the first were weak, it says so.
+    A model that has no gradient, as one in int8, meets the square attack alone.
 
     Examples:
 
@@ -37,8 +38,8 @@ def attack(
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
     from medshot.app.record import write_record
-    from medshot.app.robust_tables import attacks_table, corruptions_table, tell_of_masking
-    from medshot.app.show import console, plain, say, tell
+    from medshot.app.robust_tables import show_attacks, show_corruptions, tell_of_masking
+    from medshot.app.show import say, tell
     from medshot.app.stage import images_for
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken, write_text
@@ -49,6 +50,7 @@ def attack(
     from medshot.robust.masking import signs
     from medshot.robust.measure import robustness
     from medshot.robust.pgd import PGD
+    from medshot.robust.square import Square
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
@@ -63,16 +65,17 @@ def attack(
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     with one_thread():
         found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
-        console.print(attacks_table(found, plain(str(data))))
+        show_attacks({model.name: found}, str(data))
         tell_of_masking(found)
         record: dict[str, Any] = {"model": str(model), "data": images.about(), **numbers}
         record |= {**found.to_json(), "signs": signs(found)}
         if corruptions:
             worse = corrupt(predictor, images, seed=seed, watch=bar_called("corrupt"))
-            console.print(corruptions_table(found.clean, worse, plain(str(data))))
+            show_corruptions(found.clean, worse, str(data))
             record["corruptions"] = {family: c.to_json() for family, c in worse.items()}
     if plot:
-        lines = {kind.name.upper(): points_of(found, kind) for kind in (FGSM, PGD)}
+        kinds = [kind for kind in (FGSM, PGD) if found.by(kind)] or [Square]
+        lines = {kind.name.upper(): points_of(found, kind) for kind in kinds}
         write_text(plot, curve(lines, found.clean.task.leading, model.name))
         tell(f"Written: {plot}")
     if json_file:

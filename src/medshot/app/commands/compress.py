@@ -47,10 +47,10 @@ def compress(
 
     import torch
 
-    from medshot.app.compressing import compressed_table, gather_scalars, in_steps, pictures
+    from medshot.app.compressing import gather_scalars, in_steps, pictures, show_compressed
     from medshot.app.compression_steps import wanted_steps
     from medshot.app.record import write_record
-    from medshot.app.show import console, plain, tell
+    from medshot.app.show import tell
     from medshot.app.stage import gains, images_for, judged, unfinished
     from medshot.app.threads import one_thread
     from medshot.compress.cost import costs
@@ -81,8 +81,7 @@ def compress(
         last.save(staging)
         gather_scalars(working)
     where = str(test) if test else f"{data}, which it learnt from: this flatters"
-    console.print(compressed_table(known, scores, plain(where)))
-    tell("ms: processor time of one image on one thread. memory: what loading and asking adds.")
+    show_compressed(known, scores, where)
     if json_file:
         about: dict[str, Any] = {"model": str(model), "data": str(data), "judged on": where}
         about |= {"stages": last.known_card().stages, "scores": gains(scores)}

@@ -44,8 +44,8 @@ def fuse(
 
     from medshot.app.fused import Fusing, judgement, made
     from medshot.app.record import write_record
-    from medshot.app.show import console, say, tell
-    from medshot.app.stage import gains, gains_table, unfinished
+    from medshot.app.show import say, tell
+    from medshot.app.stage import gains, show_gains, unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
@@ -65,7 +65,7 @@ def fuse(
         fused = made(fusing, shown, working)
         found = judgement(fusing, fused, shown, judged_on)
         fused.save(staging)
-    console.print(gains_table(found.answers, found.where))
+    show_gains(found.answers, found.where)
     for warning in found.warnings:
         say(warning, start="  - ")
     tell(f"Fused: {out}")

@@ -101,15 +101,14 @@ def _drawn(before: "Robustness", after: "Robustness") -> str:
 
 def _told(before: "Robustness", after: "Robustness", where: str, epsilon: str) -> dict[str, Any]:
     """Say what it cost and what it brought; the same as numbers."""
-    from medshot.app.robust_tables import attacks_table, change_of, tell_of_masking
-    from medshot.app.show import console, plain, say
+    from medshot.app.robust_tables import change_of, show_attacks, tell_of_masking
+    from medshot.app.show import say
     from medshot.robust.masking import signs
     from medshot.robust.pgd import PGD
 
     metric = before.clean.task.leading
     first, second = (_within(found, epsilon, PGD) for found in (before, after))
-    console.print(attacks_table(before, plain(f"{where}, before")))
-    console.print(attacks_table(after, plain(f"{where}, hardened")))
+    show_attacks({"before": before, "hardened": after}, where)
     tell_of_masking(after)
     clean, robust = change_of(before.clean, after.clean), change_of(first, second)
     say(f"{metric}: {clean} on images as they are; {robust} under PGD within {epsilon}.")
