@@ -30,7 +30,7 @@ from medshot.select.clock import Limits
 from medshot.select.portfolio import stored
 from medshot.select.redrawn import Redrawn
 from medshot.select.search import search
-from medshot.select.space import Space
+from medshot.select.space import FINETUNE, Space
 from medshot.select.tried import best_of, through
 from record import commit, hardware, parse
 
@@ -40,7 +40,11 @@ SETS = (
 )
 SHOTS, QUERY, EPISODES = (5, 20), 10, 4
 SEARCHED, TRIALS, QUEUE = 1, 20, 8  # episodes of each part on which a search runs; its size
-FAMILIES = [f for f in kind_called("classification").families if f.learner != "finetune"]
+FAMILIES = [
+    family
+    for family in kind_called("classification").families
+    if family.learner != "finetune" and FINETUNE not in family.settings
+]
 BASELINE = Configuration(
     "linear-probe", "pixels", {"encoder.size": 64, "encoder.reduce": 1, "c": 100.0}
 )

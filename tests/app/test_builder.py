@@ -4,9 +4,14 @@ import pytest
 import torch
 
 from medshot.app.builder import Builder
+from medshot.app.finetuned import WAYS
 from medshot.core.errors import ConfigError
+from medshot.finetuning import FineTuned
+from medshot.finetuning.way import ways
 from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
 from medshot.select import Configuration
+from medshot.select.space import FINETUNE
 
 SMALL = {"encoder.width": 4, "encoder.size": 16}
 
@@ -39,6 +44,20 @@ def test_it_leaves_the_random_state_as_it_was():
 def test_what_was_given_is_kept():
     mine = build("lda", encoder="pixels")
     assert Builder({"runs/mine": mine})(Configuration("runs/mine")) is mine
+
+
+def test_a_setting_fine_tunes_any_learner_afterwards():
+    built = Builder()(Configuration("linear-probe", "conv4", SMALL | {"c": 3.0, FINETUNE: "lora"}))
+    assert isinstance(built, FineTuned)
+    assert (built.what, built.learner.c) == ("lora", 3.0)
+    mine = build("linear-probe", encoder=encoder("conv4", width=4, size=16))
+    tuned = Builder({"runs/mine": mine})(Configuration("runs/mine", settings={FINETUNE: "film"}))
+    assert isinstance(tuned, FineTuned)
+    assert tuned.learner is mine
+
+
+def test_every_way_there_is_may_be_chosen():
+    assert set(WAYS[FINETUNE].values) == set(ways())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import medshot
 import toys
 from app.test_masks import marked
 from medshot.app import selecting
+from medshot.app.builder import Builder
 from medshot.app.selected import FLATTERS, NOTHING, record
 from medshot.app.selecting import finished, select_learner
 from medshot.core.errors import ConfigError, DataError
@@ -40,10 +41,23 @@ def _names(**options: object) -> list[str]:
 
 def test_first_the_baseline_then_what_is_given_then_what_won_elsewhere():
     mine: Learner = build("nearest-centroid", encoder=toys.conv4())
-    names = _names(trials=4, learners={"runs/mine": mine})
-    assert names[:2] == ["linear-probe on pixels (baseline)", "runs/mine"]
+    names = _names(trials=5, learners={"runs/mine": mine})
+    given = ["linear-probe on pixels (baseline)", "runs/mine", "runs/mine, fine-tuned"]
+    assert names[:3] == given
     won = selecting.stored()["classification"].portfolio(selecting.QUEUE, 6)
-    assert names[2:] == [one.name for one in won[:2]]
+    assert names[3:] == [one.name for one in won[:2]]
+
+
+def test_a_given_learner_is_fine_tuned_where_that_is_best(tmp_path: Path):
+    mine: Learner = build("nearest-centroid", encoder=toys.conv4())
+    found = select_learner(_dataset(), trials=3, learners={"runs/mine": mine})
+    assert found.choice is not None
+    row = found.choice.rows[2]
+    assert row.configuration.words == "finetune=adapter"
+    assert row.tried.whole, row.tried.why
+    tuned = replace(found, learner=Builder({"runs/mine": mine})(row.configuration))
+    predictor, _ = finished(tuned, _dataset(), "medshot select x", {})
+    assert "finetune" in [stage["stage"] for stage in predictor.known_card().stages]
 
 
 def test_a_learner_is_chosen_that_can_be_saved_and_is_as_good_as_the_table_says(tmp_path: Path):

@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from medshot.app.finetuned import NONE, finetuned
 from medshot.core.learner import Learner
 from medshot.learners.registry import build
 from medshot.nn.encoder import Encoder, encoder
 from medshot.select import Configuration
+from medshot.select.space import FINETUNE
 
 OF = "encoder."  # what an option of the encoder begins with
 
@@ -26,19 +28,22 @@ class Builder:
         self._encoders: dict[str, Encoder] = {}
 
     def __call__(self, wanted: Configuration) -> Learner:
-        """The learner.
+        """The learner, fine-tuned where a setting says so.
 
         Raises:
-            ConfigError: there is no such learner, encoder or option.
+            ConfigError: there is no such learner, encoder or option, or way to fine-tune.
         """
-        if wanted.name in self.given:
-            return self.given[wanted.name]
+        settings = dict(wanted.settings)
+        way = settings.pop(FINETUNE, NONE)
+        return finetuned(self._plain(wanted, settings), way)
+
+    def _plain(self, wanted: Configuration, settings: Mapping[str, Any]) -> Learner:
+        if wanted.learner in self.given:
+            return self.given[wanted.learner]
         of_encoder = {
-            name.removeprefix(OF): value
-            for name, value in wanted.settings.items()
-            if name.startswith(OF)
+            name.removeprefix(OF): value for name, value in settings.items() if name.startswith(OF)
         }
-        own = {name: value for name, value in wanted.settings.items() if not name.startswith(OF)}
+        own = {name: value for name, value in settings.items() if not name.startswith(OF)}
         return build(wanted.learner, encoder=self._encoder(wanted.encoder, of_encoder), **own)
 
     def _encoder(self, name: str, options: dict[str, Any]) -> Encoder:

@@ -1,11 +1,14 @@
-"""What `adapt --finetune` makes of a learner."""
+"""What `adapt --finetune`, and a setting of `select`, make of a learner."""
 
 from medshot.core.learner import Learner
 from medshot.finetuning import FineTuned, way_called
 from medshot.finetuning.freed import moves_below
-from medshot.select import Auto
+from medshot.select import Auto, OneOf
+from medshot.select.space import FINETUNE
 
 NONE = "none"
+# The first is tried first: those that gained most with few images (docs/stages/finetune.md).
+WAYS = {FINETUNE: OneOf(("adapter", "lora", "all", "film", "bias", "head"))}
 
 
 def finetuned(learner: Learner, what: str) -> Learner:

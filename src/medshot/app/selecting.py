@@ -11,6 +11,7 @@ import numpy as np
 
 from medshot.app.builder import Builder
 from medshot.app.choose import describe
+from medshot.app.finetuned import WAYS
 from medshot.app.kinds import kind_called
 from medshot.app.report import adapted
 from medshot.app.selected import FLATTERS, in_words, table_of
@@ -66,8 +67,10 @@ def select_learner(
     if not bench.folds:
         return Selection(baseline, None)
     given = {f"{describe(baseline)} (baseline)": baseline, **(learners or {})}
-    space, build = Space(*(Family(name) for name in given), *kind.families), Builder(given)
-    queue = [*(Configuration(name) for name in given), *_first(dataset)]
+    asked = [Family(name) for name in given]
+    asked += [Family(name, settings=WAYS) for name in learners or ()]
+    space, build = Space(*asked, *kind.families), Builder(given)
+    queue = [*(start for family in asked for start in family.starts()), *_first(dataset)]
     place = _place(storage, folder, _identity(dataset, space))
     limits = Limits(budget, trials)
     tried = search(bench, space, build, queue, limits, place=place, seed=seed, watch=watch)
@@ -85,7 +88,7 @@ def finished(
     `seen` is what each run was meta-trained on, by the name that it was given.
     """
     metric, choice = dataset.task().leading, found.choice
-    name = choice.chosen.configuration.name if choice else ""
+    name = choice.chosen.configuration.learner if choice else ""
     predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()))
     summary = f"{report.summary} {in_words(found, metric)}"
     if choice is None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 METHOD = "method"  # the first thing that is drawn: of which family
+FINETUNE = "finetune"  # a setting of any learner: the way in which it is fine-tuned afterwards
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Configuration:
     @property
     def name(self) -> str:
         """As it is called in tables."""
-        return f"{self.learner} on {self.encoder}" if self.encoder else self.learner
+        name = f"{self.learner} on {self.encoder}" if self.encoder else self.learner
+        return f"{name}, fine-tuned" if FINETUNE in self.settings else name
 
     @property
     def words(self) -> str:
@@ -57,7 +59,7 @@ class Family:
     @property
     def name(self) -> str:
         """As its configurations are called."""
-        return Configuration(self.learner, self.encoder).name
+        return Configuration(self.learner, self.encoder, self.settings).name
 
     @property
     def free(self) -> dict[str, Between | OneOf]:

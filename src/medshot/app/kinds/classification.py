@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.answers import Answers
+from medshot.app.finetuned import WAYS
 from medshot.app.kinds.kind import Kind
 from medshot.core.errors import ConfigError
 from medshot.core.files import write_text
@@ -59,6 +60,7 @@ class OfLabels(Kind):
         *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
         *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
         Family("finetune", "conv4", CONV4 | DESCENT),
+        Family("linear-probe", "conv4", CONV4 | HEADS["linear-probe"] | WAYS),
     )
 
     def baseline(self, **form: Any) -> Learner:
