@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from medshot.app.choose import describe
+from medshot.app.doubts import doubts
 from medshot.app.kinds import kind_called
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
@@ -40,12 +41,13 @@ def adapted(
         chosen = _chosen(learner, dataset)
         predictor = chosen.adapt(dataset)
     card = predictor.known_card()
+    measured = _measured(dataset, judged) if judged else {}
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*warnings, card.task.caution),
+        warnings=(*doubts(measured), *warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen), command),
-        **(_measured(dataset, judged) if judged else {}),
+        **measured,
     )
     summary = summary_sentence(report) + _choice(learner, chosen)
     return predictor, replace(report, summary=summary)

@@ -1,0 +1,35 @@
+"""What a report must warn of once answers for images left out are known."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from medshot.evaluation import report as r
+
+TOO_SURE = 0.1  # mean confidence above the share of right answers
+
+
+def doubts(measured: Mapping[str, Any]) -> list[str]:
+    """Sentences on the fields of a report: too sure, or behind a simpler learner."""
+    found = [*_behind(measured.get("differences", ()))]
+    reliability = measured.get("reliability")
+    return [*found, *_too_sure(reliability)] if reliability is not None else found
+
+
+def _behind(differences: tuple[r.Difference, ...]) -> Iterator[str]:
+    for difference in differences:
+        if difference.estimate.mean < 0:
+            yield (
+                f"{difference.baseline} scored higher on these images. Unless there is another "
+                "reason for this learner, take that one; `medshot select` does, where nothing is "
+                "better."
+            )
+
+
+def _too_sure(found: r.Reliability) -> Iterator[str]:
+    weights = found.count / found.count.sum()
+    said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
+    if said - was > TOO_SURE:
+        yield (
+            f"It is surer than it is right: {100 * said:.0f} % sure on average, and right in "
+            f"{100 * was:.0f} %. Do not read its probabilities as chances."
+        )
