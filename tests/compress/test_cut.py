@@ -92,5 +92,5 @@ def test_an_image_that_an_encoder_mends_stays_whole():
 def test_what_has_no_channels_is_refused():
     encoder = Pixels(channels=1, size=toys.SIZE)
     before = Linear(encoder, torch.zeros(encoder.n_features, 2), torch.zeros(2)).freeze()
-    with pytest.raises(TaskError, match=r"Pixels has no convolutions .* Distil it"):
+    with pytest.raises(TaskError, match=r"pixels has no convolutions .* Distil it"):
         cut(before, toys.images(), 0.5)

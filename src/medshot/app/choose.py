@@ -11,7 +11,7 @@ from medshot.app.options import checked, impossible
 from medshot.app.which_encoder import chosen_encoder
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import PARTS, options_of, recipe
+from medshot.core.parts import called, options_of, recipe
 from medshot.data.folders.kinds import USUAL
 from medshot.finetuning import FineTuned
 from medshot.learners.registry import build, learners, lookup, missing
@@ -103,7 +103,7 @@ def refuse_transductive(learner: Learner) -> None:
     """Raise `SaveError` if what `learner` learns could not be saved: before the work, not after."""
     if learner.transductive:
         raise SaveError(
-            f"{_name(learner)} is transductive: it answers all images together, so what it learns "
+            f"{called(learner)} is transductive: it answers all images together, so what it learns "
             "cannot be saved, as one image alone would get another answer. Take another learner "
             "(`medshot learners`); `medshot evaluate` can measure this one."
         )
@@ -118,12 +118,12 @@ def refuse_transductive(learner: Learner) -> None:
 def describe(learner: Learner) -> str:
     """A learner in a few words, for tables: its name and its encoder's, as one types them."""
     if isinstance(learner, Auto):
-        return _name(learner)
+        return called(learner)
     if isinstance(learner, FineTuned):
         return f"{describe(learner.learner)}, then {learner.what}"
     how = learner.origin.partition(" ")[0]
     trained = {"untrained": "", "meta-trained": " (meta-trained)"}.get(how, " (pretrained)")
-    return f"{_name(learner)} on {_name(learner.encoder)}{trained}"
+    return f"{called(learner)} on {called(learner.encoder)}{trained}"
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:
@@ -145,8 +145,3 @@ def options_text(cls: type[Learner]) -> str:
     shown = [p for name, p in options_of(cls).items() if name != "encoder"]
     optional = [p for p in shown if p.default is not inspect.Parameter.empty]
     return " ".join(f"{p.name}={p.default}" for p in optional)
-
-
-def _name(made: object) -> str:
-    known = (key.partition("/")[2] for key, cls in PARTS.items() if cls is type(made))
-    return next(known, type(made).__name__)  # somebody's own class may not be registered

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from medshot.compress.importance import energies, importance
 from medshot.compress.units import is_grouped, per_group, units
 from medshot.core.errors import ConfigError, TaskError
+from medshot.core.parts import called
 
 
 class Net(nn.Module):
@@ -57,7 +58,7 @@ def remove_channels(
             plans.append((group[0], _weakest(together, importance(group, known), share)))
     if not plans:
         raise TaskError(
-            f"{type(net.encoder).__name__} has no convolutions whose channels could be removed. "
+            f"{called(net.encoder)} has no convolutions whose channels could be removed. "
             "Distil it, or take a predictor with an encoder like conv4 or unet."
         )
     if not any(gone for _, gone in plans):

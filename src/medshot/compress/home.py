@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from medshot.core.errors import TaskError
+from medshot.core.parts import called
 from medshot.core.predictor import Predictor
 
 
@@ -21,7 +22,7 @@ def home_of(predictor: Predictor) -> Any:
     ]
     if len(found) != 1:
         raise TaskError(
-            f"{type(predictor).__name__} holds {len(found)} encoders, and this is for one. Take "
+            f"{called(predictor)} holds {len(found)} encoders, and this is for one. Take "
             "each predictor before they are joined, or distil into an encoder by name."
         )
     return found[0]

@@ -13,6 +13,7 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, TaskError, unknown
 from medshot.core.extras import needed
+from medshot.core.parts import called
 from medshot.core.predictor import Predictor
 from medshot.nn.graph import Graph
 from medshot.nn.graph_of import INPUT, graph_of, quietly, takes_any_sides
@@ -115,7 +116,7 @@ def _not_this(predictor: Predictor) -> TaskError:
         return TaskError("This predictor is quantised already. Take the one it was made of.")
     why = "reads the images of a batch together" if predictor.transductive else "runs other code"
     return TaskError(
-        f"{type(predictor).__name__} {why}, so it cannot be quantised. Take another learner, or "
+        f"{called(predictor)} {why}, so it cannot be quantised. Take another learner, or "
         "prune or distil it."
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
-from medshot.core.parts import recipe
+from medshot.core.parts import called, recipe
 from medshot.core.predictor import Card, Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 
@@ -89,21 +89,20 @@ class Learner(nn.Module, ABC):
         if not isinstance(task, self.supports):
             able = " or ".join(kind.kind for kind in self.supports)
             raise TaskError(
-                f"{type(self).__name__} does {able}, not {task.kind}. "
-                "`medshot learners` lists what does."
+                f"{called(self)} does {able}, not {task.kind}. `medshot learners` lists what does."
             )
         keeps = getattr(self.encoder, "keeps_grid", task.on_grid)
         if keeps != task.on_grid and not (keeps and self.pools):
             given = "every pixel" if keeps else "the image as a whole"
             other = "unet" if task.on_grid else "conv4"
             raise TaskError(
-                f"{type(self.encoder).__name__} gives features of {given}, which is not what "
+                f"{called(self.encoder)} gives features of {given}, which is not what "
                 f"{task.kind} asks for: take encoder={other!r}."
             )
 
         if task.from_image and not getattr(self.encoder, "begins_with_image", True):
             raise TaskError(
-                f"The features of {type(self.encoder).__name__} do not begin with the image, from "
+                f"The features of {called(self.encoder)} do not begin with the image, from "
                 f"which {task.kind} starts: take encoder='dncnn', or 'filters' with "
                 "scaling='unit'."
             )

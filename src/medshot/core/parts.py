@@ -86,6 +86,12 @@ def names(kind: str) -> list[str]:
     return sorted(key.partition("/")[2] for key in PARTS if key.startswith(kind + "/"))
 
 
+def called(made: object) -> str:
+    """The name that a user gives for such an object; its class's, if that is not registered."""
+    known = (key.partition("/")[2] for key, cls in PARTS.items() if cls is type(made))
+    return next(known, type(made).__name__)
+
+
 def options_of(cls: type) -> dict[str, inspect.Parameter]:
     """The keyword arguments of a part: its configuration."""
     return dict(inspect.signature(cls).parameters)

@@ -18,8 +18,8 @@ def trainable(predictor: Predictor) -> Predictor:
     """
     if not all(part.differentiable for part in _predictors(predictor)):
         raise TaskError(
-            f"{type(predictor).__name__} cannot be trained: no gradient goes through what is "
-            "quantised. Do this stage with the model that it was made of, and quantise last."
+            "This model cannot be trained: no gradient goes through what is quantised. Do this "
+            "stage with the model that it was made of, and quantise last."
         )
     copied = predictor.freeze().requires_grad_(True)
     for part in _predictors(copied):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.parts import part
+from medshot.core.parts import called, part
 from medshot.core.predictor import Card, Preprocessing
 from medshot.data.columns import Column, row_of
 from medshot.data.dataset import Dataset
@@ -92,7 +92,7 @@ class Multimodal(Dataset):
         """All rows as a support set for `encoder`, which must take such rows."""
         if getattr(encoder, "channels", WIDTH) != WIDTH:
             raise ShapeError(
-                f"{type(encoder).__name__} takes images alone, and {self.name} has "
+                f"{called(encoder)} takes images alone, and {self.name} has "
                 f"{', '.join(self.preprocessing.kinds)}: take encoder='joined'."
             )
         return super().support(encoder)

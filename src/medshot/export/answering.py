@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from medshot.core.errors import TaskError
 from medshot.core.extras import needed
 from medshot.core.model_card import RESEARCH_ONLY
-from medshot.core.parts import recipe
+from medshot.core.parts import called, recipe
 from medshot.core.predictor import Card, Predictor
 from medshot.core.store import versions
 from medshot.core.task import Task
@@ -48,7 +48,7 @@ def answering(predictor: Predictor) -> Any:
     off = float(np.abs(found - expected).max())
     if not off <= CLOSE * max(1.0, float(np.abs(expected).max())):
         raise TaskError(
-            f"The graph of {type(predictor).__name__} gives answers that are off by {off:.2g}, so "
+            f"The graph of {called(predictor)} gives answers that are off by {off:.2g}, so "
             "it is not written. Keep the model's folder, and use it with `medshot predict`."
         )
     return model
@@ -128,7 +128,7 @@ def _example(card: Card) -> Float[Tensor, "n c *s"]:
 
 
 def _refuse(predictor: Predictor, task: Task) -> None:
-    name = type(predictor).__name__
+    name = called(predictor)
     if predictor.transductive:
         why = f"{name} is transductive: it reads the images of a batch together"
     elif not task.exportable:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from medshot.core.errors import ConfigError
+from medshot.core.parts import called
 from medshot.core.predictor import Predictor
 from medshot.core.trainable import settled, trainable
 from medshot.finetuning.layers import below_head, of_head
@@ -24,13 +25,13 @@ class Freed:
     def __init__(self, predictor: Predictor, way: Way) -> None:
         if not predictor.exportable:
             raise ConfigError(
-                f"{type(predictor).__name__} answers by code that no gradient goes through, so "
+                f"{called(predictor)} answers by code that no gradient goes through, so "
                 "nothing in it can be fine-tuned. Take another learner."
             )
         self.way, self.predictor = way, trainable(predictor).requires_grad_(False)
         below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
         if not below + head:
-            raise ConfigError(f"{type(predictor).__name__} has no weights that could move.")
+            raise ConfigError(f"{called(predictor)} has no weights that could move.")
         self.moves = head + below
         self._starts = [_now(move).detach().clone() for move in self.moves]
         for move in self.moves:
@@ -71,7 +72,7 @@ def moves_below(whole: nn.Module, way: Way) -> list[Move]:
     if way.asks and not found:
         inner = next(whole.children(), whole) if isinstance(whole, Predictor) else whole
         raise ConfigError(
-            f"{type(inner).__name__} has no {way.asks}, so {way.name!r} could move nothing below "
+            f"{called(inner)} has no {way.asks}, so {way.name!r} could move nothing below "
             "the head. Take 'head', or an encoder that has some, such as conv4 or unet."
         )
     return found

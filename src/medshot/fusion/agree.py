@@ -72,29 +72,29 @@ def refuse_learnt_from(cards: Sequence[Card], dataset: Dataset) -> None:
     for i, card in enumerate(cards, 1):
         if dataset.hash in str(card.data.get("hash", "")).split(" + "):
             raise DataError(
-                f"{dataset.name} holds the very images that predictor {i} learnt from, so weights "
+                f"{dataset.name} holds the very images that model {i} learnt from, so weights "
                 "fitted on them would flatter the one that remembers best. Give images that none "
-                "has seen, or fuse without fitting (how='mean')."
+                "has seen, or fuse without fitting by 'mean'."
             )
 
 
 def _refuse_other(first: Card, card: Card, i: int) -> None:
     if card.kind != first.kind:
-        raise TaskError(f"Predictor 1 does {first.kind}, and predictor {i} {card.kind}.")
+        raise TaskError(f"Model 1 does {first.kind}, and model {i} {card.kind}.")
     if card.labels != first.labels:
         raise DataError(
-            f"Predictor 1 knows {', '.join(first.labels)}, and predictor {i} "
+            f"Model 1 knows {', '.join(first.labels)}, and model {i} "
             f"{', '.join(card.labels)}. Only predictors of the same labels can be fused."
         )
     if card.task != first.task:
         raise TaskError(
-            f"Predictors 1 and {i} both do {card.kind}, but in other units ({first.task} and "
+            f"Models 1 and {i} both do {card.kind}, but in other units ({first.task} and "
             f"{card.task}). Adapt both to the same images."
         )
     same_way = type(card.preprocessing) is type(first.preprocessing) and _rest(card) == _rest(first)
     if not same_way:
         raise DataError(
-            f"Predictors 1 and {i} read files in other ways ({first.preprocessing} and "
+            f"Models 1 and {i} read files in other ways ({first.preprocessing} and "
             f"{card.preprocessing}). Adapt both to folders of one kind."
         )
 

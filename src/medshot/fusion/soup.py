@@ -23,8 +23,8 @@ def soup(members: Sequence[Predictor]) -> Predictor:
     for i, member in enumerate(members[1:], 2):
         if recipe(member) != recipe(members[0]):
             raise DataError(
-                f"Predictor {i} is not built as predictor 1 is (other parts, options or sizes), so "
-                "their weights have no mean. Use how='mean', which averages answers."
+                f"Model {i} is not built as model 1 is (other parts, options or sizes), so "
+                "their weights have no mean. Take 'mean', which averages answers."
             )
     mean = members[0].freeze()
     states = [member.state_dict() for member in members]

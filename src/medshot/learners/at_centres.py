@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import TaskError
+from medshot.core.parts import called
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.inner.solve import ridge_weights
@@ -43,7 +44,7 @@ def at_centres(
     rows = sites(z)
     head = fit(encoder, rows[where], number, Segmentation(len(kinds)))
     if not isinstance(head, Head):
-        raise TaskError(f"{type(head).__name__} is no head on features: boxes need one.")
+        raise TaskError(f"{called(head)} is no head on features: boxes need one.")
     means = mean_sizes(boxes, k).to(z)
     near = label < k
     sides = sites(paint(boxes, k, grid, like=z)[1])[where[near]]

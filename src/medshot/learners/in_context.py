@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, TaskError
+from medshot.core.parts import called
 from medshot.core.task import Task
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
@@ -38,7 +39,7 @@ class Reads(OnFeatures):
         super().check(task)
         if task.n_outputs > self.way:
             raise TaskError(
-                f"This {type(self).__name__} has label codes for {self.way} classes, and the task "
+                f"This {called(self)} has label codes for {self.way} classes, and the task "
                 f"has {task.n_outputs}. Train with way={task.n_outputs} or more."
             )
 

@@ -4,7 +4,7 @@ import copy
 
 from medshot.core.errors import TaskError
 from medshot.core.learner import Learner
-from medshot.core.parts import make, recipe
+from medshot.core.parts import called, make, recipe
 from medshot.nn.hypercolumns import Hypercolumns
 from medshot.tasks import Segmentation
 
@@ -20,7 +20,7 @@ def on_grid(learner: Learner, size: int = 128) -> Learner:
     """
     if Segmentation not in learner.supports:
         raise TaskError(
-            f"{type(learner).__name__} cannot be turned to masks. prototypical, ridge, "
+            f"{called(learner)} cannot be turned to masks. prototypical, ridge, "
             "linear-probe, finetune and those of the MAML family can."
         )
     encoder = Hypercolumns(encoder=copy.deepcopy(learner.encoder), size=size)

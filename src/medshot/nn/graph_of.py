@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from medshot.core.errors import TaskError
 from medshot.core.extras import needed
+from medshot.core.parts import called
 from medshot.nn.encoder import Encoder
 from medshot.nn.graph_means import means_by_axis
 
@@ -48,7 +49,7 @@ def graph_of(module: nn.Module, x: Float[Tensor, "n c *s"], *, any_sides: bool =
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         cause = str(error.__cause__ or error).strip().partition("\n")[0]
         raise TaskError(
-            f"{type(module).__name__} cannot be written as a graph of ONNX ({cause[:200]}). Keep "
+            f"{called(module)} cannot be written as a graph of ONNX ({cause[:200]}). Keep "
             "the model's folder, and use it with `medshot predict`."
         ) from error
     model = program.model_proto  # type: ignore[union-attr]

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import part
+from medshot.core.parts import called, part
 from medshot.nn.encoder import Encoder
 
 
@@ -33,7 +33,7 @@ class Hypercolumns(Encoder):
         blocks = getattr(encoder, "blocks", None)
         if not isinstance(encoder, Encoder) or not isinstance(blocks, nn.Sequential):
             raise ConfigError(
-                f"{type(encoder).__name__} has no blocks whose maps could be laid on the grid. "
+                f"{called(encoder)} has no blocks whose maps could be laid on the grid. "
                 "Take a learner on conv4, or one that was trained with masks."
             )
         super().__init__(encoder.channels, size, encoder.scaling)

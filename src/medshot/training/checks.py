@@ -4,6 +4,7 @@ import math
 
 from medshot.core.errors import TaskError, TrainingError
 from medshot.core.learner import Learner
+from medshot.core.parts import called
 from medshot.training.run import Run
 
 
@@ -21,6 +22,6 @@ def refuse_baseline(learner: Learner) -> None:
     """Raise `TaskError` if there is nothing to meta-train."""
     if not learner.trainable:
         raise TaskError(
-            f"{type(learner).__name__} is a baseline: it learns from the support alone and has "
+            f"{called(learner)} is a baseline: it learns from the support alone and has "
             "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
         )

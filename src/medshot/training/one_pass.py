@@ -10,6 +10,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
+from medshot.core.parts import called
 from medshot.core.vectorise import vectorising
 from medshot.training.objective import Chunk, Objective
 from medshot.training.settings import Settings
@@ -67,7 +68,7 @@ def _pass(
 def _why_not(objective: Objective, settings: Settings) -> str | None:
     for part in objective.modules():
         if isinstance(part, Learner | Term) and not part.vectorises:
-            return f"{type(part).__name__} has no path for several tasks in one pass"
+            return f"{called(part)} has no path for several tasks in one pass"
         if getattr(part, "remat", False):
             return "Steps that are taken again (remat) cannot go for several tasks in one pass"
     if part := stateful_part(objective.learner):

@@ -58,7 +58,7 @@ def test_images_that_were_learnt_from_are_refused_or_said(
     medshot: Medshot, models: list[Path], tmp_path: Path
 ) -> None:
     words = ("fuse", *models, "--data", tmp_path / "support", "--out", tmp_path / "both")
-    assert medshot(*words).refused("very images that predictor 1 learnt from", "how='mean'")
+    assert medshot(*words).refused("very images that model 1 learnt from", "without fitting")
     done = medshot(*words, "--how", "mean")
     assert done.status == 0
     assert "its scores here are too good" in done.out
@@ -77,6 +77,6 @@ def test_what_cannot_be_fused_is_one_sentence(
     words = ("--learner", "nearest-centroid", "--out", tmp_path / "third", *SMALL)
     assert medshot("adapt", other, *words).status == 0
     done = medshot("fuse", models[0], tmp_path / "third", "--data", held, *out)
-    assert done.refused("Predictor 1 knows bright, dark, and predictor 2 x, y")
+    assert done.refused("Model 1 knows bright, dark, and model 2 x, y")
     assert medshot("fuse", *models, "--data", other, *out).refused("labels of the model")
     assert not (tmp_path / "both").exists()
