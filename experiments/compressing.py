@@ -48,6 +48,9 @@ VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
     "int8": lambda made, data: quantise(made[ORIGINAL], data.examples()),
     "prune 0.5, int8": lambda made, data: quantise(made["prune 0.5"], data.examples()),
     "distil small, int8": lambda made, data: quantise(made["distil small"], data.examples()),
+    "distil small, prune 0.5, int8": lambda made, data: quantise(
+        made["distil small, prune 0.5"], data.examples()
+    ),
 }
 
 

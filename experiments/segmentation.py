@@ -4,7 +4,8 @@
 
 Six real sets, no image of which was seen before: five of images (128 x 128, squeezed), and the
 hippocampus in volumes (as they are; a network for images sees them slice by slice). An episode
-draws so many support images and asks about 12 others, all whole (of the volumes, 6). Seconds are
+draws so many support images and asks about 12 others, all whole (of the volumes, 6). "fine-tuned"
+goes on from the meta-trained weights with all of them, as the U-Net does from none. Seconds are
 those of a processor, of learning from the support and of all answers. One that is done is left
 out, and a meta-training that was killed goes on. Baselines begin from nothing on each support; the
 steps, rate and width of the U-Net are the best of four tried on white cells and vessels
@@ -30,6 +31,7 @@ from medshot.data.sample_images import ImageEpisodes
 from medshot.evaluation.run import evaluate
 from medshot.training.progress import bar
 from record import commit, hardware
+from segmentation_onwards import Onwards
 from segmentation_sets import SETS, real_set
 from segmentation_slices import by_slices
 
@@ -43,13 +45,16 @@ TRAINED: dict[str, tuple[str, dict[str, Any], dict[str, Any], int]] = {
     "in-context-masks": ("in-context-masks", SHARP, {}, 2000),
     "prototypical": ("prototypical", UNET, {"distance": "mean-squared"}, 600),
     "ridge": ("ridge", SHARP, {}, 800),
+    "anil": ("anil", UNET, {"lr": 0.5, "test_steps": 20}, 400),
+    "fomaml": ("fomaml", UNET, {"lr": 0.3, "test_steps": 10}, 300),
 }
 DESCENT: dict[str, dict[str, Any]] = {
     "unet": {"lr": 0.01, "steps": 150, "batch": 4},
     "unet3d": {"lr": 0.01, "steps": 120, "batch": 2},
 }
 VARIANTS = {"practised": {"steps": 20}, "read": {"more": 0}}
-HALVED = {"in-context-masks": 1200, "prototypical": 400, "ridge": 400}
+HALVED = {"in-context-masks": 1200}  # 400 of the others
+TUNED = {"what": "all", "lr": 0.003, "steps": 60, "batch": 4, "pull": 0.01}
 
 
 def main() -> None:
@@ -87,6 +92,7 @@ def _keys(name: str) -> Iterator[str]:
     yield from (f"linear-probe/filters{kind}", f"finetune/unet{kind}")
     yield from TRAINED
     yield from (f"in-context-masks/{name}" for name in VARIANTS)
+    yield "prototypical/fine-tuned"
 
 
 def _learner(key: str, runs: Path) -> Learner:
@@ -99,6 +105,8 @@ def _learner(key: str, runs: Path) -> Learner:
         for option, value in VARIANTS[on].items():
             setattr(learner, option, value)
         return learner
+    if on == "fine-tuned":
+        return Onwards(_trained(name, runs), TUNED)
     encoder = medshot.encoder(on, **({"width": 16, "depth": 3} if on == "unet" else {}))
     return medshot.build(name, encoder=encoder, **DESCENT.get(on, {}))
 
@@ -120,7 +128,7 @@ def _trained(key: str, runs: Path) -> Learner:
         val_every=500,
         val_episodes=40,
         channels_last=True,
-        halve_every=HALVED[key],
+        halve_every=HALVED.get(key, 400),
         watch=bar,
     )
     write_text(out / "done", "")
