@@ -28,8 +28,12 @@ def test_saved_and_loaded_it_answers_the_same_and_members_stay(how, tmp_path):
     assert all(torch.equal(p(x), b) for p, b in zip(parts, before, strict=True))
     stage = loaded.known_card().stages[-1]
     assert stage["how"] == how
-    assert stage["members"] == ["linear-probe", "nearest-centroid", "nearest-centroid"]
-    assert how in (tmp_path / "model" / "README.md").read_text()
+    learners = ("linear-probe", "nearest-centroid", "nearest-centroid")
+    assert stage["members"] == [f"{name} on conv4 (untrained) from bars" for name in learners]
+    assert stage.get("fitted_on") == (None if how == "mean" else "new")
+    said = (tmp_path / "model" / "README.md").read_text()
+    assert how in said
+    assert "Fused of several models, which learnt from `bars" in said
 
 
 def test_weights_find_who_is_wrong_and_help_on_other_images():

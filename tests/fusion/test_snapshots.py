@@ -65,7 +65,7 @@ def test_the_card_says_what_was_done():
     assert stage == {
         "stage": "fuse",
         "how": "snapshots",
-        "members": ["nearest-centroid"],
+        "members": ["nearest-centroid on conv4 (untrained) from bars"],
         "cycles": 2,
         "steps": 6,
         "lr": 0.01,

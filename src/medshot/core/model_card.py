@@ -16,7 +16,7 @@ def model_card(about: dict[str, Any]) -> str:
 
 {RESEARCH_ONLY}
 
-{_provenance(about["learner"], data.get("name", ""))}
+{_provenance(about["learner"], data.get("name", ""), about["stages"])}
 {_afterwards(about["stages"])}
 | | images in the support |
 |---|---|
@@ -34,7 +34,9 @@ Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["version
 """
 
 
-def _provenance(learner: dict[str, Any], data: str) -> str:
+def _provenance(learner: dict[str, Any], data: str, stages: list[dict[str, Any]]) -> str:
+    if not learner and stages and stages[0]["stage"] == "fuse":
+        return f"Fused of several models, which learnt from `{data}`."
     if not learner:
         return "How it was learnt was not recorded."
     part, source, origin = learner["learner"]["part"], learner["source"], learner["origin"]

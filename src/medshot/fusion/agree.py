@@ -105,8 +105,16 @@ def _rest(card: Card) -> dict[str, Any]:
 
 
 def _called(card: Card) -> str:
-    part = str(card.learner.get("learner", {}).get("part", "learner/unknown")).partition("/")[2]
-    return ", then ".join([part, *(str(stage["stage"]) for stage in card.stages)])
+    """How a member was made: `lda on conv4 (untrained) from my_images, then finetune`."""
+    made = card.learner.get("learner", {})
+    encoder = made.get("options", {}).get("encoder") or {}
+    name, on = (str(each.get("part", "/unknown")).partition("/")[2] for each in (made, encoder))
+    how = f"{name} on {on} ({card.learner.get('origin', 'unknown')})"
+    return ", then ".join([f"{how} from {card.data.get('name', 'unknown')}", *_stages(card)])
+
+
+def _stages(card: Card) -> list[str]:
+    return [str(stage["stage"]) for stage in card.stages]
 
 
 def _data(cards: Sequence[Card]) -> dict[str, Any]:

@@ -57,8 +57,11 @@ def fuse(
     shown = shown_in(images, plain.known_card())
     plain.known_card().task.check(shown.y)
     if how == "greedy-soup":
-        return _greedy(predictors, cards, shown)
-    return fitted(plain, outputs_of(plain, shown, watch), shown, how)
+        found = _greedy(predictors, cards, shown)
+    else:
+        found = fitted(plain, outputs_of(plain, shown, watch), shown, how)
+    about = {"fitted_on": images.name} if isinstance(images, Dataset) else {}
+    return found.with_card(_restated(found.known_card(), **about, images=len(shown)))
 
 
 def mean_of(predictors: Sequence[Predictor], cards: Sequence[Card]) -> Ensemble:
