@@ -1,10 +1,10 @@
 """What int8 costs in accuracy: a network learnt from 100 images, before and after, on new patients.
 
-    python experiments/quantising.py --out runs/quantising [--only cls_covid_ct] [--to docs]
+    python experiments/quantising.py --out runs/quantising [--only cls_covid_ct]
 
 Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and from 4 of them;
-judged on 200 images of other patients, differences paired. Goes on where it stopped. With --to, the
-table of docs/stages/export.md is filled from what is kept.
+judged on 200 images of other patients, differences paired. Goes on where it stopped;
+experiments/quantising_tables.py makes the table.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds
 from medshot.evaluation.answered import answered
 from medshot.evaluation.protocol import data_root
-from pages import fill
 from record import commit, hardware
 
 SETS = ("cls_pneumonia_mnist", "cls_brain_mri_tumor", "cls_covid_ct")
@@ -35,7 +34,6 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--only", nargs="*", default=SETS, help="only these sets")
-    parser.add_argument("--to", type=Path, help="docs, to fill the table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.only:
@@ -43,9 +41,9 @@ def main() -> None:
         if not file.exists():
             write_text(file, json.dumps(_measured(name), indent=1) + "\n")
         print(name, json.loads(file.read_text())["rows"], flush=True)
-    if options.to:
-        found = [json.loads(f.read_text()) for f in sorted(options.out.glob("cls_*.json"))]
-        fill(options.to / "stages" / "export.md", "quantising", table(found))
+    rows = [json.loads(f.read_text()) for f in sorted(options.out.glob("cls_*.json"))]
+    about = {name: rows[0][name] for name in ("hardware", "commit")}
+    write_text(options.out / "result.json", json.dumps({**about, "rows": rows}, indent=1) + "\n")
 
 
 def _measured(name: str) -> dict[str, Any]:
@@ -79,25 +77,6 @@ def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 def _bytes(predictor: Predictor) -> int:
     return sum(tensor.nbytes for tensor in predictor.state_dict().values())
-
-
-def table(found: list[dict[str, Any]]) -> str:
-    """A row a set: before, after, and the paired difference, in percent."""
-    names = list(found[0]["rows"])
-    lines = [f"| set | {' | '.join(names)} | MB |", "|---" * (len(names) + 2) + "|"]
-    for one in found:
-        size = " → ".join(f"{n / 1e6:.2f}" for n in one["bytes"])
-        cells = [_cell(one["rows"][name]) for name in names]
-        lines.append(f"| `{one['set']}` ({one['test']} images) | {' | '.join(cells)} | {size} |")
-    return "\n".join(lines) + f"\n\n{found[0]['hardware']}; commit `{found[0]['commit']}`.\n"
-
-
-def _cell(row: dict[str, Any]) -> str:
-    plain = f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-    if "difference" not in row:
-        return plain
-    mean, low, high = (100 * row["difference"][k] for k in ("mean", "low", "high"))
-    return f"{plain}, difference {mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 if __name__ == "__main__":
