@@ -19,12 +19,15 @@ from medshot import Classification, Examples, Segmentation
 from medshot.compress.quantise import _quantised
 from medshot.core.predictor import Card, Predictor
 from medshot.data.preprocess import ImagePreprocessing
+from medshot.export.script import SCRIPT
 from medshot.nn.graph import Graph
 from medshot.nn.graph_of import graph_of
 
 PEAK = "print(next(x for x in open('/proc/self/status') if 'VmHWM' in x).split()[1])"  # in kB
 BY_TORCH = "import sys, medshot; medshot.load_predictor(sys.argv[1]).predict(sys.argv[2]); "
-BY_FILE = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0]); "
+BY_FILE = (
+    "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
+)
 
 
 def main() -> None:
@@ -75,14 +78,13 @@ def _peaks(predictor: Predictor, support: Examples) -> str:
     """Megabytes of two processes that answer for one picture: medshot, and the script alone."""
     from PIL import Image  # noqa: PLC0415
 
-    script = Path(__file__).parents[1] / "examples" / "run_onnx.py"
     with tempfile.TemporaryDirectory() as place:
         model, picture, file = (Path(place) / name for name in ("model", "a.png", "a.onnx"))
         Image.fromarray((255 * support.x[0].movedim(0, -1)).byte().numpy()).save(picture)
         predictor.save(model)
         medshot.export_onnx(predictor, file)
         whole = _printed(BY_TORCH + PEAK, model, picture)
-        alone = _printed(BY_FILE + PEAK, script, file, picture)
+        alone = _printed(BY_FILE + PEAK, SCRIPT, file, picture)
     return f"peak memory, one image: medshot {whole:.0f} MB, the file alone {alone:.0f} MB"
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import onnx
 import pytest
@@ -14,10 +13,10 @@ from medshot.core.errors import SaveError
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.load import load
 from medshot.export.onnx_file import export_onnx
+from medshot.export.script import SCRIPT
 from medshot.learners import build
 from medshot.nn.graph_of import OPSET
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "run_onnx.py"
 BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runpy; "
 
 
@@ -48,7 +47,7 @@ def test_what_must_travel_with_it_is_inside(made):
 def test_a_script_without_medshot_and_torch_gives_the_same_probabilities(made):
     predictor, pictures, file = made
     paths = sorted(map(str, pictures.glob("*.png")))[:3]
-    run = f"{BLOCKED}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0])"
+    run = f"{BLOCKED}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-I", "-c", run, str(SCRIPT), str(file), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

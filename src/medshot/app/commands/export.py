@@ -16,7 +16,8 @@ def export(
 
     An ONNX file takes images in [0, 1] and gives answers (probabilities, numbers, masks), any
     number of images at once, in any program that runs ONNX. Labels, preprocessing and what the
-    model is for are inside. examples/run_onnx.py runs it with onnxruntime, numpy and pillow alone.
+    model is for are inside. A script beside it, run_onnx.py, runs it with onnxruntime, numpy and
+    pillow alone, where the model answers about whole images.
 
     A bundle is a folder that `python -m monai.bundle run` runs.
 
@@ -30,6 +31,7 @@ def export(
     from medshot.core.errors import unknown
     from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
+    from medshot.export.script import script_beside
 
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")
@@ -54,4 +56,6 @@ def export(
             "--meta_file configs/metadata.json --dataset_dir IMAGES"
         )
     else:
-        tell(f"Next: python examples/run_onnx.py {out} IMAGES")
+        script = script_beside(out, predictor.known_card())
+        if script:
+            tell(f"Next: python {script} {out} IMAGES")

@@ -1,0 +1,38 @@
+"""Answers by a file of `medshot export`, with onnxruntime, numpy and pillow alone.
+
+    python run_onnx.py MODEL.onnx IMAGE [IMAGE ...]
+
+For labels, grades, findings and numbers of 8-bit images. Research use only.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+
+def answers(model: str, paths: list[str]) -> Iterator[dict[str, Any]]:
+    """A number a label, for one image after the other."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    form, labels = json.loads(about["preprocessing"])["options"], json.loads(about["labels"])
+    size, mode = (form["size"], form["size"]), "L" if form["channels"] == 1 else "RGB"
+    for path in paths:
+        image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
+        pixels = np.asarray(
+            image.resize(size, Image.Resampling[form["resize"].upper()]), np.float32
+        )
+        images = pixels.reshape(1, *size, form["channels"]).transpose(0, 3, 1, 2) / 255
+        answer: Any = session.run(["answer"], {"images": images})[0]
+        yield {"path": path, **dict(zip(labels, answer[0].tolist(), strict=True))}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    for row in answers(sys.argv[1], sys.argv[2:]):
+        print(json.dumps(row))
