@@ -50,7 +50,7 @@ TRAINED: dict[str, tuple[str, dict[str, Any], dict[str, Any], int]] = {
 }
 DESCENT: dict[str, dict[str, Any]] = {
     "unet": {"lr": 0.01, "steps": 150, "batch": 4},
-    "unet3d": {"lr": 0.01, "steps": 120, "batch": 2},
+    "unet3d": {"lr": 0.01, "steps": 600, "batch": 1},
 }
 VARIANTS = {"practised": {"steps": 20}, "read": {"more": 0}}
 HALVED = {"in-context-masks": 1200}  # 400 of the others

@@ -6,6 +6,7 @@ import pytest
 
 from app.conftest import Medshot
 from medshot.app.cite import _parts, bibtex, entry
+from medshot.app.stage_sources import STAGES, WAYS
 from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError
 from medshot.core.parts import PARTS
@@ -43,6 +44,21 @@ def test_a_model_of_an_untrained_learner_was_not_optimized(tmp_path: Path) -> No
     for key in ("medshot", "friedman1989", "ledoit2004", "vinyals2016", "wu2018"):
         assert f"{{{key},\n" in found
     assert "kingma2015" not in found
+
+
+@pytest.mark.parametrize("source", [*STAGES.values(), *WAYS.values()])
+def test_what_stages_are_from_is_stored(source: str) -> None:
+    for part in _parts(source):
+        assert "title = {" in entry(part), f"add {part} to references.bib"
+
+
+def test_a_model_cites_what_was_done_to_it(tmp_path: Path) -> None:
+    model = build("nearest-centroid", encoder=conv4()).adapt(toy_dataset())
+    card = model.known_card().after("harden", attack="pgd").after("fuse", how="stack")
+    model.with_card(card.after("quantise", to="int8")).save(tmp_path / "model")
+    found = bibtex(str(tmp_path / "model"))
+    for key in ("madry2018", "wolpert1992", "jacob2018"):
+        assert f"{{{key},\n" in found
 
 
 def test_a_stage_is_cited_from_a_stored_entry(tmp_path: Path) -> None:

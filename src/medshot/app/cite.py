@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from medshot.app.stage_sources import sources_of
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import PARTS, names
@@ -66,7 +67,7 @@ def _sources(given: str) -> Iterator[str]:
         card = load_predictor(given).known_card()
         yield str(card.learner.get("source", ""))
         yield from _of_recipe(card.learner.get("learner", {}))
-        yield from (str(stage.get("source", "")) for stage in card.stages)
+        yield from (source for stage in card.stages for source in sources_of(stage))
         yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
     elif given in learners():
         yield lookup(given).source
