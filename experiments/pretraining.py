@@ -3,7 +3,7 @@
     MEDSHOT_WEIGHTS=FOLDER python experiments/pretraining.py --out runs/pretraining [--only ...]
 
 Each objective teaches the same encoder (4 layers of width 32, images of 32 pixels in colour) for
-300 steps of 64 images of one set at a time. Beside them the encoder untrained, raw pixels, and
+1500 steps of 64 images of one set at a time. Beside them the encoder untrained, raw pixels, and
 the MobileNets of ImageNet at 96 pixels, of those files that lie in MEDSHOT_WEIGHTS. All are judged
 by a linear probe on the first 100 episodes of `medshot26/<set>/5s`: 5 support images a class,
 split by patient where patients are known; each is paired with the encoder untrained. Resumes:
@@ -32,7 +32,7 @@ from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar_called
 from record import commit, hardware
 
-SIZE, STEPS, EPISODES = 32, 300, 100
+SIZE, STEPS, EPISODES = 32, 1500, 100
 JUDGED = ("skin_ham10000", "lung_histology", "brain_mri_tumor", "covid_ct")
 METRIC = "balanced accuracy"
 NONE = "untrained"
