@@ -1,11 +1,16 @@
 """What holds for every command: help is quick and teaches, errors are a sentence and status 2."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from app.conftest import Medshot
+from app.toys import folder
 from medshot.app.cli import main
 
 COMMANDS = ("adapt", "predict", "evaluate", "train", "learners", "demo", "data check")
@@ -63,6 +68,21 @@ def test_what_the_disk_refuses_is_a_sentence_too(
 
     monkeypatch.setattr("medshot.data.check.check", refuse)
     assert medshot("data", "check", "there").refused("Permission denied", "there")
+
+
+def test_a_polite_kill_leaves_nothing_half_done(
+    medshot: Medshot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def slow(*given: object) -> None:
+        del given
+        assert list(tmp_path.glob(".model*"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr("medshot.app.report.adapted", slow)
+    ended = medshot("adapt", folder(tmp_path / "in" / "mine", (2, 2)), "--out", tmp_path / "model")
+    assert ended.status == 143
+    assert list(tmp_path.glob(".model*")) == []
 
 
 def test_it_reads_the_words_of_the_process(

@@ -11,6 +11,8 @@ import toys
 from app.test_masks import marked
 from medshot.app import selecting
 from medshot.app.builder import Builder
+from medshot.app.finetuned import WAYS
+from medshot.app.kinds import kind_called
 from medshot.app.selected import FLATTERS, NOTHING, record
 from medshot.app.selecting import finished, select_learner
 from medshot.core.errors import ConfigError, DataError
@@ -18,7 +20,7 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.learners.registry import build
-from medshot.select import redrawn
+from medshot.select import Family, redrawn
 from medshot.select.tried import Tried
 from toys_to_choose import some_images
 
@@ -41,21 +43,27 @@ def _names(**options: object) -> list[str]:
 
 def test_first_the_baseline_then_what_is_given_then_what_won_elsewhere():
     mine: Learner = build("nearest-centroid", encoder=toys.conv4())
-    names = _names(trials=5, learners={"runs/mine": mine})
-    given = ["linear-probe on pixels (baseline)", "runs/mine", "runs/mine, fine-tuned"]
-    assert names[:3] == given
+    names = _names(trials=4, learners={"runs/mine": mine})
+    assert names[:2] == ["linear-probe on pixels (baseline)", "runs/mine"]
     won = selecting.stored()["classification"].portfolio(selecting.QUEUE, 6)
-    assert names[3:] == [one.name for one in won[:2]]
+    assert names[2:] == [one.name for one in won[:2]]
 
 
-def test_a_given_learner_is_fine_tuned_where_that_is_best(tmp_path: Path):
+def test_what_takes_long_comes_late():
+    tuned = Family("runs/mine", settings=WAYS)
+    names = [one.name for one in selecting._first(_dataset(), [tuned])]
+    first_slow = names.index("runs/mine, fine-tuned")
+    simple = [f.name for f in kind_called("classification").families if f.simple]
+    assert all(names.index(name) < first_slow for name in simple)
+    assert names.index("linear-probe on conv4, fine-tuned") > first_slow
+
+
+def test_a_given_learner_can_be_chosen_fine_tuned():
     mine: Learner = build("nearest-centroid", encoder=toys.conv4())
-    found = select_learner(_dataset(), trials=3, learners={"runs/mine": mine})
-    assert found.choice is not None
-    row = found.choice.rows[2]
-    assert row.configuration.words == "finetune=adapter"
-    assert row.tried.whole, row.tried.why
-    tuned = replace(found, learner=Builder({"runs/mine": mine})(row.configuration))
+    found = select_learner(_dataset(), trials=2, learners={"runs/mine": mine})
+    (start,) = Family("runs/mine", settings=WAYS).starts()
+    assert start.words == "finetune=adapter"
+    tuned = replace(found, learner=Builder({"runs/mine": mine})(start))
     predictor, _ = finished(tuned, _dataset(), "medshot select x", {})
     assert "finetune" in [stage["stage"] for stage in predictor.known_card().stages]
 

@@ -51,5 +51,5 @@ def test_an_encoder_that_is_given_stays_as_it_is():
 
 def test_what_has_no_width_says_what_to_do():
     original = Linear(Pixels(channels=1, size=16), torch.zeros(256, 3), torch.zeros(3))
-    with pytest.raises(ConfigError, match=r"medshot.encoder\('conv4', width=8\)"):
+    with pytest.raises(ConfigError, match=r"conv4 with encoder.width=8"):
         student_for(original, toys.images(), Classification(3), "small")

@@ -123,7 +123,12 @@ def test_classes() -> None:
 
     assert of(a=4, b=16) == []
     assert of(a=4, b=20) == ["very unequal classes: 'b' has 20 images, 'a' 4"]
-    assert of(Flu=3, flu=4) == ["the classes 'Flu', 'flu' differ in capital letters only"]
+    said = "differ in capital letters, spaces or signs only"
+    assert of(Flu=3, flu=4) == [f"the classes 'Flu', 'flu' {said}"]
+    assert of(**{"covid 19": 3, "covid-19": 4, "flu": 3}) == [
+        f"the classes 'covid 19', 'covid-19' {said}"
+    ]
+    assert of(**{"+": 3, "-": 4}) == []
 
 
 def test_the_archives_of_omniglot(tmp_path: Path) -> None:

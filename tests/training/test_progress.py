@@ -1,11 +1,12 @@
 import re
+import time
 
 import pytest
 from rich.console import Console
 
 import medshot
 from medshot.training import progress
-from medshot.training.progress import bar, quiet
+from medshot.training.progress import bar, bar_called, quiet
 from training.toys import blobs, build
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
@@ -22,7 +23,8 @@ def test_where_there_is_no_terminal_the_bar_is_lines(capsys: pytest.CaptureFixtu
     out, err = capsys.readouterr()
     assert not out
     assert err.splitlines() == [
-        f"step {row['step']}/5  loss {row['loss']:.3f}  validation loss {row['val_loss']:.3f}"
+        f"meta-train: step {row['step']}/5  "
+        f"loss {row['loss']:.3f}  validation loss {row['val_loss']:.3f}"
         for row in run.history
     ]
 
@@ -33,7 +35,18 @@ def test_a_line_is_never_broken(
     monkeypatch.setenv("COLUMNS", "20")
     with bar(100000, 0) as tick:
         tick(99999, {"step": 99999, "loss": 1.0, "val_loss": 2.0})
-    assert capsys.readouterr().err == "step 99999/100000  loss 1.000  validation loss 2.000\n"
+    assert capsys.readouterr().err.startswith("meta-train: step 99999/100000  loss 1.000  vali")
+
+
+def test_off_a_terminal_a_long_silence_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SILENT", 0.05)
+    with bar_called("judging [x]", "fold")(5, 0) as tick:
+        tick(1, None)
+        time.sleep(0.06)
+        tick(2, None)
+    assert capsys.readouterr().err == "judging [x]: fold 2/5\n"
 
 
 def test_on_a_terminal_there_is_a_bar_with_losses_and_the_time_left(

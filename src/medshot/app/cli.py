@@ -1,7 +1,10 @@
 """The command `medshot`. Each command imports what it needs when it runs, so that help is quick."""
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -52,12 +55,31 @@ app.command()(cite.cite)
 app.command()(demo.demo)
 
 
+@contextmanager
+def _cleared_when_killed() -> Iterator[None]:
+    """A polite kill ends as an error does: what is half done is cleared away."""
+
+    def end(number: int, frame: object) -> None:
+        del frame
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; what medshot refuses ends with a sentence and status 2, no traceback."""
     words = tuple(sys.argv[1:] if argv is None else argv)
     WORDS.set(words)
     try:
-        app(spread(words), prog_name="medshot")
+        with _cleared_when_killed():
+            app(spread(words), prog_name="medshot")
     except (MedshotError, OSError) as error:
         typer.echo(f"medshot: {error}", err=True)
         raise SystemExit(2) from error

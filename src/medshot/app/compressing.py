@@ -7,7 +7,7 @@ import torch
 from rich.table import Table
 
 from medshot.app.show import show, tell
-from medshot.app.stage import INTERVALS, cell, images_for, say_verdicts
+from medshot.app.stage import INTERVALS, cell, images_for, say_verdicts, unit
 from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
@@ -62,7 +62,7 @@ def show_compressed(known: Mapping[str, Cost], found: Mapping[str, OutOfFold], w
     show("what each takes", costs_table(known))
     tell("ms: processor time of one image on one thread. memory: what loading and asking adds.")
     first, *_ = found
-    title = f"{found[first].task.leading} on {where}, {INTERVALS}"
+    title = f"{unit(found[first].task.leading)} on {where}, {INTERVALS}"
     show(title, scores_by_row(found))
     say_verdicts(found)
 
@@ -85,7 +85,7 @@ def scores_by_row(found: Mapping[str, OutOfFold]) -> Table:
     """A row each: the leading metric, and its difference to the first."""
     first, *_ = found
     metric = found[first].task.leading
-    table = Table("", metric, "difference", box=None, padding=(0, 2, 0, 0))
+    table = Table("", unit(metric), "difference", box=None, padding=(0, 2, 0, 0))
     for name, answers in found.items():
         minus = "" if name == first else cell(metric, answers.minus(found[first], metric))
         table.add_row(name, cell(metric, answers.interval(metric)), minus)

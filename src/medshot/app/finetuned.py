@@ -1,5 +1,6 @@
 """What `adapt --finetune`, and a setting of `select`, make of a learner."""
 
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.finetuning import FineTuned, way_called
 from medshot.finetuning.freed import moves_below
@@ -21,5 +22,13 @@ def finetuned(learner: Learner, what: str) -> Learner:
     if what == NONE:
         return learner
     for each in learner.candidates if isinstance(learner, Auto) else [learner]:
-        moves_below(each.get_submodule("encoder"), way_called(what))
+        try:
+            moves_below(each.get_submodule("encoder"), way_called(what))
+        except ConfigError as error:
+            if not isinstance(learner, Auto):
+                raise
+            raise ConfigError(
+                f"{error} `auto` may choose an encoder without weights: name a learner, as "
+                "--learner prototypical, or a run."
+            ) from error
     return FineTuned(learner, what).eval()

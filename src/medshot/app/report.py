@@ -1,6 +1,6 @@
 """The report that `medshot adapt` writes beside a predictor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from medshot.app.choose import describe
 from medshot.app.doubts import doubts
 from medshot.app.kinds import kind_called
+from medshot.app.show import busy
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
@@ -20,24 +21,30 @@ from medshot.evaluation.run import refuse_seen
 from medshot.evaluation.summarise import from_folds, provenance_of
 from medshot.finetuning import FineTuned
 from medshot.select import Auto
+from medshot.training.progress import Watch, quiet
 
 FEW = 30
 
 
 def adapted(
-    learner: Learner, dataset: Dataset, command: str, seen: Sequence[Mapping[str, Any]] = ()
+    learner: Learner,
+    dataset: Dataset,
+    command: str,
+    seen: Sequence[Mapping[str, Any]] = (),
+    watch: Callable[[str], Watch] = lambda what: quiet,
 ) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
-    `seen` is what the learner or its encoder was trained on, as `run.json` says it.
+    `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
+    the folds of what it is called with.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     judged: dict[str, OutOfFold] = {}
     try:
-        judged = _judged(learner, dataset)
+        judged = _judged(learner, dataset, watch)
     except DataError as error:
         warnings.insert(0, f"How well this does could not be measured. {error}")
-    with torch.no_grad():
+    with busy("learning from all images"), torch.no_grad():
         chosen = _chosen(learner, dataset)
         predictor = chosen.adapt(dataset)
     card = predictor.known_card()
@@ -49,7 +56,7 @@ def adapted(
         provenance=provenance_of(card, _options(learner, chosen), command),
         **measured,
     )
-    summary = summary_sentence(report) + _choice(learner, chosen)
+    summary = summary_sentence(report) + _choice(learner, chosen, bool(judged))
     return predictor, replace(report, summary=summary)
 
 
@@ -61,14 +68,19 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
     return []
 
 
-def _judged(learner: Learner, dataset: Dataset) -> dict[str, OutOfFold]:
+def _judged(
+    learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
+) -> dict[str, OutOfFold]:
     """The learner and the kind's simple baseline, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
     probe = kind_called(dataset.kind).baseline(**form)
     wanted = [learner, learner.learner] if isinstance(learner, FineTuned) else [learner]
     learners = {describe(each): each for each in wanted}
     learners.setdefault(describe(probe), probe)
-    return {name: cross_validate(each, dataset) for name, each in learners.items()}
+    return {
+        name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
+        for name, each in learners.items()
+    }
 
 
 def _auto(learner: Learner) -> Auto | None:
@@ -83,15 +95,18 @@ def _chosen(learner: Learner, dataset: Dataset) -> Learner:
     return learner.choose(support, card.task)
 
 
-def _choice(learner: Learner, chosen: Learner) -> str:
+def _choice(learner: Learner, chosen: Learner, judged: bool) -> str:
     auto = _auto(learner)
     if auto is None:
         return ""
-    return (
+    score = (
         " The score is that of choosing and then learning: in each fold the choice was made anew, "
-        "on fewer images, and may have been another. From all images, of "
-        f"{len(auto.candidates)} candidates, auto chose {describe(chosen)}."
+        "on fewer images, and may have been another."
     )
+    chose = (
+        f" From all images, of {len(auto.candidates)} candidates, auto chose {describe(chosen)}."
+    )
+    return score + chose if judged else chose
 
 
 def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:

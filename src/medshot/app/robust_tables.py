@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from medshot.app.show import say, show
-from medshot.app.stage import INTERVALS, cell
+from medshot.app.stage import INTERVALS, cell, unit
 from medshot.core.task import is_share
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.robust.corrupt import Corrupted, lost
@@ -17,7 +17,10 @@ def show_attacks(found: Mapping[str, Robustness], where: str) -> None:
     """The leading metric of each model, as it is and under every attack."""
     first = next(iter(found.values()))
     norm = first.attacked[0].attack.budget.measure.said
-    show(f"{first.clean.task.leading} on {where}, attacked in {norm}, {INTERVALS}", attacks(found))
+    show(
+        f"{unit(first.clean.task.leading)} on {where}, attacked in {norm}, {INTERVALS}",
+        attacks(found),
+    )
 
 
 def attacks(found: Mapping[str, Robustness]) -> Table:
@@ -44,7 +47,10 @@ def show_corruptions(clean: OutOfFold, found: Mapping[str, Corrupted], where: st
         gone = cell(metric, lost(clean, corrupted.all()))
         at = [cell(metric, corrupted.at(s).interval(metric)).split()[0] for s in severities]
         table.add_row(family, _of(corrupted.all()), gone, *at)
-    show(f"{metric} on {where}, corrupted, in severities 1 to 5 (as they are: {_of(clean)})", table)
+    show(
+        f"{unit(metric)} on {where}, corrupted, in severities 1 to 5 (as they are: {_of(clean)})",
+        table,
+    )
 
 
 def tell_of_masking(found: Robustness) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,10 +67,10 @@ def select_learner(
     if not bench.folds:
         return Selection(baseline, None)
     given = {f"{describe(baseline)} (baseline)": baseline, **(learners or {})}
-    asked = [Family(name) for name in given]
-    asked += [Family(name, settings=WAYS) for name in learners or ()]
-    space, build = Space(*asked, *kind.families), Builder(given)
-    queue = [*(start for family in asked for start in family.starts()), *_first(dataset)]
+    tuned = [Family(name, settings=WAYS) for name in learners or ()]
+    space = Space(*(Family(name) for name in given), *kind.families, *tuned)
+    build = Builder(given)
+    queue = [*(Configuration(name) for name in given), *_first(dataset, tuned)]
     place = _place(storage, folder, _identity(dataset, space))
     limits = Limits(budget, trials)
     tried = search(bench, space, build, queue, limits, place=place, seed=seed, watch=watch)
@@ -81,7 +81,11 @@ def select_learner(
 
 
 def finished(
-    found: Selection, dataset: Dataset, command: str, seen: Mapping[str, Any]
+    found: Selection,
+    dataset: Dataset,
+    command: str,
+    seen: Mapping[str, Any],
+    watch: Callable[[str], Watch] = lambda what: quiet,
 ) -> tuple[Predictor, Report]:
     """The predictor that the chosen learner makes of all images, and the report with the search.
 
@@ -89,7 +93,7 @@ def finished(
     """
     metric, choice = dataset.task().leading, found.choice
     name = choice.chosen.configuration.learner if choice else ""
-    predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()))
+    predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()), watch)
     summary = f"{report.summary} {in_words(found, metric)}"
     if choice is None:
         return predictor, replace(report, summary=summary)
@@ -101,13 +105,15 @@ def finished(
     return predictor, replace(report, summary=summary, warnings=warnings, tried=tried)
 
 
-def _first(dataset: Dataset) -> list[Configuration]:
-    """What won on other data sets, then what `auto` chooses from, then each other family once."""
+def _first(dataset: Dataset, tuned: Sequence[Family]) -> list[Configuration]:
+    """What won on other data, what `auto` chooses from, `tuned`, then each other family once."""
     kind, found = kind_called(dataset.kind), []
     if dataset.kind in stored():
         shot = float(np.median(list(dataset.counts().values())))
         found = stored()[dataset.kind].portfolio(QUEUE, shot)
-    for family in sorted(kind.families, key=lambda family: not family.simple):
+    simple = [family for family in kind.families if family.simple]
+    others = [family for family in kind.families if not family.simple]
+    for family in (*simple, *tuned, *others):  # what takes long comes late
         found += family.starts()
     return found
 

@@ -18,6 +18,7 @@ from medshot.evaluation.report import MetricsTable, Report
 from medshot.evaluation.report.words import interval, number
 from medshot.evaluation.run import Result
 from medshot.evaluation.statistics import Interval, paired
+from medshot.training.progress import Watch, bar_called
 
 FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, the first speaks for all
 console = Console(highlight=False, markup=False, emoji=False, quiet=not FIRST)
@@ -104,12 +105,22 @@ def progress(label: str, items: Iterable[int]) -> Iterator[int]:
     )
 
 
+def announce(what: str) -> None:
+    """A line on standard error where there is no terminal, on which bars show the same."""
+    if FIRST and not errors.is_terminal:
+        errors.print(Text(plain(what)))
+
+
+def watch_folds(what: str) -> Watch:
+    """A bar of folds, for a person who waits."""
+    return bar_called(what, unit="fold")
+
+
 @contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
     """A line on standard error that says what is going on: it goes away on a terminal alone."""
     shown = Text(plain(what))
-    if FIRST and not errors.is_terminal:
-        errors.print(shown)
+    announce(what)
     with errors.status(shown) if errors.is_terminal else contextlib.nullcontext():
         yield
 

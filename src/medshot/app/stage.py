@@ -111,9 +111,9 @@ def gains_table(found: Mapping[str, OutOfFold]) -> Table:
     task, before = found[first].task, found[first]
     table = Table("", *found, box=None, padding=(0, 2, 0, 0))
     for metric in task.metrics:
-        table.add_row(metric, *(cell(metric, of.interval(metric)) for of in found.values()))
+        table.add_row(unit(metric), *(cell(metric, of.interval(metric)) for of in found.values()))
     minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
-    table.add_row(f"{task.leading}, difference", "", *minus)
+    table.add_row(f"{unit(task.leading)}, difference", "", *minus)
     return table
 
 
@@ -129,6 +129,11 @@ def say_verdicts(found: Mapping[str, OutOfFold]) -> None:
             say(f"{name} is WORSE than {first}: by {metric}, keep {first}.")
         else:
             say(f"These images do not tell {name} from {first}: the difference may be chance.")
+
+
+def unit(metric: str) -> str:
+    """A metric as tables of stages call it: `balanced accuracy %`, and `RMSE` as it is."""
+    return f"{metric} %" if is_share(metric) else metric
 
 
 def cell(metric: str, found: Interval) -> str:

@@ -55,8 +55,8 @@ def _smaller(predictor: Predictor, into: str) -> nn.Module:
     before = made["options"].get("width") if made["part"].startswith("encoder/") else None
     if not isinstance(before, int) or (after := _divided(before, SIZES[into])) >= before:
         raise ConfigError(
-            f"{made['part']} has no width that {into!r} could make less: name the encoder to "
-            "distil into, with its options: medshot.encoder('conv4', width=8), for example."
+            f"{made['part'].partition('/')[2]} has no width that {into!r} could make less: name "
+            "the encoder to distil into, as conv4 with encoder.width=8 (for masks unet)."
         )
     return make({**made, "options": {**made["options"], "width": after}}).eval()
 

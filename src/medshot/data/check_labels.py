@@ -48,12 +48,17 @@ def classes(rows: Sequence[Row]) -> list[Finding]:
         share = n / counts.total()
         mend = f"Go by balanced accuracy: the answer {most!r} for all is right in {share:.0%}."
         found.append(Finding("warning", None, None, what, mend))
-    alike = Counter(label.casefold() for label in counts)
+    alike = Counter(_bare(label) for label in counts)
     for name in sorted(name for name, times in alike.items() if times > 1):
-        same = ", ".join(repr(label) for label in sorted(counts) if label.casefold() == name)
-        what = f"the classes {same} differ in capital letters only"
+        same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
+        what = f"the classes {same} differ in capital letters, spaces or signs only"
         found.append(Finding("warning", None, None, what, "Write them alike if they are one."))
     return found
+
+
+def _bare(label: str) -> str:
+    """Its letters and digits; without any, what it is."""
+    return "".join(c for c in label.casefold() if c.isalnum()) or label
 
 
 def _files(rows: Sequence[Row]) -> list[Finding]:

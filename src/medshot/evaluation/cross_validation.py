@@ -20,6 +20,7 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
 from medshot.evaluation.statistics import Interval
+from medshot.training.progress import Watch, quiet
 
 FOLDS = 5
 DRAWS = 1000
@@ -85,7 +86,9 @@ def drawn_again(
         yield np.concatenate([members[i] for i in np.concatenate(chosen)])
 
 
-def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFold:
+def cross_validate(
+    learner: Learner, dataset: Dataset, seed: int = 0, *, watch: Watch = quiet
+) -> OutOfFold:
     """Predict each fold of `dataset` from the others; 5 folds, or as many as the rarest class has.
 
     Raises:
@@ -99,13 +102,15 @@ def cross_validate(learner: Learner, dataset: Dataset, seed: int = 0) -> OutOfFo
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
-    for rest, held in folds:
-        support, card = fitted.subset(rest).support(encoder)
-        with torch.no_grad():
-            predictor = learner.adapt(support, card.task)
-            for some in held.split(AT_ONCE):
-                output = predictor.answer_all(fitted.examples(some).x)
-                answers.append(card.task.decode(output.double()))
+    with watch(len(folds), 0) as tick:
+        for done, (rest, held) in enumerate(folds, 1):
+            support, card = fitted.subset(rest).support(encoder)
+            with torch.no_grad():
+                predictor = learner.adapt(support, card.task)
+                for some in held.split(AT_ONCE):
+                    output = predictor.answer_all(fitted.examples(some).x)
+                    answers.append(card.task.decode(output.double()))
+            tick(done, None)
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()

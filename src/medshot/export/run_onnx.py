@@ -1,13 +1,15 @@
 """Answers by a file of `medshot export`, with onnxruntime, numpy and pillow alone.
 
-    python run_onnx.py MODEL.onnx IMAGE [IMAGE ...]
+    python run_onnx.py MODEL.onnx IMAGES
 
-For labels, grades, findings and numbers of 8-bit images. Research use only.
+IMAGES are files, or folders of them. For labels, grades, findings and numbers of 8-bit images.
+Research use only.
 """
 
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,27 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
+def files(paths: list[str]) -> list[str]:
+    """Files as they are, folders as the pictures in them."""
+    known, found = Image.registered_extensions(), []
+    for path in map(Path, paths):
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found += [str(p) for p in inside if p == path or p.suffix.lower() in known]
+    return found
+
+
 def answers(model: str, paths: list[str]) -> Iterator[dict[str, Any]]:
-    """A number a label, for one image after the other."""
+    """A number a label, for one image after the other; a file that is none says why."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     form, labels = json.loads(about["preprocessing"])["options"], json.loads(about["labels"])
     size, mode = (form["size"], form["size"]), "L" if form["channels"] == 1 else "RGB"
-    for path in paths:
-        image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
+    for path in files(paths):
+        try:
+            image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
+        except OSError as error:
+            yield {"path": path, "not read": str(error)}
+            continue
         pixels = np.asarray(
             image.resize(size, Image.Resampling[form["resize"].upper()]), np.float32
         )

@@ -23,12 +23,13 @@ class Freed:
     """
 
     def __init__(self, predictor: Predictor, way: Way) -> None:
+        copied = trainable(predictor)
         if not predictor.exportable:
             raise ConfigError(
                 f"{called(predictor)} answers by code that no gradient goes through, so "
                 "nothing in it can be fine-tuned. Take another learner."
             )
-        self.way, self.predictor = way, trainable(predictor).requires_grad_(False)
+        self.way, self.predictor = way, copied.requires_grad_(False)
         below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
         if not below + head:
             raise ConfigError(f"{called(predictor)} has no weights that could move.")

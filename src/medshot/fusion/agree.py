@@ -74,7 +74,7 @@ def refuse_learnt_from(cards: Sequence[Card], dataset: Dataset) -> None:
             raise DataError(
                 f"{dataset.name} holds the very images that model {i} learnt from, so weights "
                 "fitted on them would flatter the one that remembers best. Give images that none "
-                "has seen, or fuse without fitting by 'mean'."
+                "has seen, or fuse without fitting (`mean`)."
             )
 
 
@@ -84,7 +84,7 @@ def _refuse_other(first: Card, card: Card, i: int) -> None:
     if card.labels != first.labels:
         raise DataError(
             f"Model 1 knows {', '.join(first.labels)}, and model {i} "
-            f"{', '.join(card.labels)}. Only predictors of the same labels can be fused."
+            f"{', '.join(card.labels)}. Only models of the same labels can be fused."
         )
     if card.task != first.task:
         raise TaskError(

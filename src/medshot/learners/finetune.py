@@ -28,7 +28,7 @@ class FineTune(Learner):
     """
 
     supports = EVERY
-    source = "Chen et al. 2019, arXiv:1904.04232"
+    source = "Chen et al. 2019, arXiv:1904.04232; Kingma & Ba 2015, arXiv:1412.6980"
     trainable = False
     adapts_encoder = True
     exact = False

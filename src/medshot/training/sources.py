@@ -50,8 +50,8 @@ def episode_sources(
         if not held_out:
             raise
         raise DataError(
-            f"{error} These are the images that are held out for validation, a fifth: or give "
-            "`val` data of its own."
+            f"Of the images that are held out for validation, a fifth of each set: {error} Or ask "
+            "for fewer support and query images, or give more (in Python, `val` data of its own)."
         ) from error
     _refuse_shared(first, second)  # type: ignore[arg-type]
     return first, second  # type: ignore[return-value]

@@ -59,7 +59,7 @@ def adapt(
     from medshot.app.kinds import kind_called
     from medshot.app.modalities import keeping
     from medshot.app.report import adapted
-    from medshot.app.show import busy, conclude
+    from medshot.app.show import announce, busy, conclude, watch_folds
     from medshot.app.threads import one_thread
     from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
@@ -80,8 +80,10 @@ def adapt(
                 name: getattr(made.encoder, name, None) for name in ("channels", "size")
             }
             dataset = keeping(load_one(folder, **form, task=kind), modalities)
-        with one_thread(), busy("adapting, and judging it on patients left out"):
-            predictor, report = adapted(made, dataset, typed(), seen_by(learner, made))
+        announce("adapting, and judging it on patients left out")
+        with one_thread():
+            seen = seen_by(learner, made)
+            predictor, report = adapted(made, dataset, typed(), seen, watch_folds)
         predictor.save(staging)
         write_report(report, staging / "report.html")
     conclude(report, out, kind_called(kind).out)

@@ -38,7 +38,7 @@ def harden(
         medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
     """
     from medshot.app.record import write_record
-    from medshot.app.show import tell
+    from medshot.app.show import announce, tell
     from medshot.app.stage import images_for, refuse_shared, unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken, write_text
@@ -62,6 +62,7 @@ def harden(
     with unfinished(out) as (staging, working), one_thread():
         watch = bar_called("harden")
         hardened = hardened_by(predictor, images, **options, folder=working, watch=watch)
+        announce("measuring both under attack, which can take longer than hardening")
         before, after = _measured((predictor, hardened), judged_on, budget, seed)
         hardened.save(staging)
         write_text(staging / "robustness.svg", _drawn(before, after))

@@ -52,7 +52,7 @@ def select(
     from medshot.app.seconds import seconds_of
     from medshot.app.selected import drawn, record
     from medshot.app.selecting import finished, select_learner
-    from medshot.app.show import busy, conclude, console, tell
+    from medshot.app.show import announce, busy, conclude, console, tell, watch_folds
     from medshot.app.stage import unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken
@@ -84,9 +84,9 @@ def select(
             seed=seed,
             watch=bar_called("select", unit="second" if trials is None else "candidate"),
         )
-        with busy("learning from all images, and judging"):
-            seen = {name: load_run(name).about["seen"] for name in learner if is_run(name)}
-            predictor, report = finished(found, dataset, typed(), seen)
+        announce("learning from all images, and judging")
+        seen = {name: load_run(name).about["seen"] for name in learner if is_run(name)}
+        predictor, report = finished(found, dataset, typed(), seen, watch_folds)
         predictor.save(staging)
         write_report(report, staging / "report.html")
         if json_file:
