@@ -14,7 +14,7 @@ def pretrain(
     ),
     encoder: str = typer.Option("conv4", help="What learns: as in adapt."),
     set_: list[str] = typer.Option(
-        [], "--set", metavar="NAME=VALUE", help="An option of the objective, or encoder.NAME=VALUE."
+        [], "--set", metavar="NAME=VALUE", help="Of the objective; of the encoder as encoder.NAME."
     ),
     task: str | None = typer.Option(
         None, help="The kind of targets in the folders.", show_default="as labels.csv says"

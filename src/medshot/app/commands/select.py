@@ -23,7 +23,7 @@ def select(
         help="For several workers: a database's address, or a journal file.",
         show_default="OUT.unfinished/study.db",
     ),
-    seed: int = typer.Option(0, help="Of what is drawn once the queue is tried."),
+    seed: int = typer.Option(0, help="Decides what is drawn after the known candidates."),
     json_file: Path | None = typer.Option(
         None, "--json", metavar="FILE", help="New file for the numbers."
     ),

@@ -26,7 +26,7 @@ def train(
         None, help="The encoder: as in adapt.", show_default="conv4, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option(
-        [], "--set", metavar="NAME=VALUE", help="An option of the learner, or encoder.NAME=VALUE."
+        [], "--set", metavar="NAME=VALUE", help="Of the learner; of its encoder as encoder.NAME."
     ),
     way: int = typer.Option(5, help="Classes an episode (a set with fewer gives all it has)."),
     shot: int = typer.Option(5, help="Support images a class (with masks, in all)."),
@@ -50,7 +50,7 @@ def train(
         None, help="Weight of a contrast between tasks, beside the learner's own loss (say, 0.1)."
     ),
     teacher: Path | None = typer.Option(
-        None, help="A run whose answers this one learns from too (self-distillation)."
+        None, help="A run whose answers it learns from too: self-distillation."
     ),
     adversarial: str | None = typer.Option(
         None,
