@@ -1,5 +1,6 @@
 """What every learner refuses, with an error of ours that says why."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import toys
 from medshot.core.episode import Episode
 from medshot.core.errors import DataError, TaskError
 from medshot.core.learner import Learner
+from medshot.core.parts import called
 from medshot.core.task import TASKS, Task
 
 NOTHING = r"(no image in|no box in|in no mask of|all images of) the support"
@@ -53,7 +55,7 @@ def test_examples_without_a_task(case):
 
 def test_another_task_by_its_name(case, divination):
     learner, ep = case
-    with pytest.raises(TaskError, match=f"{type(learner).__name__} does .*, not divination"):
+    with pytest.raises(TaskError, match=f"{re.escape(called(learner))} does .*, not divination"):
         learner.adapt(ep.support, divination)
 
 

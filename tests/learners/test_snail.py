@@ -51,7 +51,7 @@ def test_the_longest_sequence_and_one_longer():
 
 def test_more_classes_than_codes_are_refused():
     ep = toys.episode(Classification(4))
-    with pytest.raises(TaskError, match=r"SNAIL has label codes for 3 classes.*has 4.*way=4"):
+    with pytest.raises(TaskError, match=r"snail has label codes for 3 classes.*has 4.*way=4"):
         _learner(way=3).adapt(ep.support, ep.task)
 
 
