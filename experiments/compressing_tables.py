@@ -8,7 +8,7 @@ Without --from, the table is made again from the result that is kept.
 import statistics
 from typing import Any
 
-from pages import fill, kept_result, made_on
+from pages import fill, kept_result, made_on, percent
 
 METRIC = "balanced accuracy"
 SMALLER, FASTER, POINTS = 8, 4, 0.5  # what is aimed at, on the median set
@@ -31,7 +31,8 @@ def by_set(rows: list[dict[str, Any]]) -> list[str]:
             scores = row["scores"][name]
             cells = [f"`{row['set']}`", name, f"{cost['megabytes']:.3f}"]
             cells += [f"{cost['milliseconds']:.2f}", f"{cost['memory']:.1f}"]
-            cells += [_points(scores[METRIC]), _points(scores.get("difference"))]
+            minus = scores.get("difference")
+            cells += [percent(scores[METRIC]), percent(minus) if minus else ""]
             lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -53,13 +54,6 @@ def medians(rows: list[dict[str, Any]]) -> list[str]:
         cells = [name, f"{size:.1f}", f"{time:.1f}", f"{points:+.1f}", "met" if met else "missed"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _points(found: dict[str, float] | None) -> str:
-    if found is None:
-        return ""
-    mean, low, high = (100 * found[key] for key in ("mean", "low", "high"))
-    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Without --from, the tables are made again from the result that is kept.
 
 from typing import Any
 
-from pages import fill, kept_result, made_on
+from pages import fill, kept_result, made_on, percent
 
 TITLES = {
     "notes": "view of a chest X-ray (COVID-19)",
@@ -36,10 +36,8 @@ def table(part: dict[str, Any]) -> str:
 
 
 def _cell(found: dict[str, Any]) -> str:
-    mean, low, high = found["mean"], found["low"], found["high"]
-    if mean == low == high == 0:  # to itself
-        return ""
-    return f"{100 * mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    to_itself = found["mean"] == found["low"] == found["high"] == 0
+    return "" if to_itself else percent(found)
 
 
 if __name__ == "__main__":

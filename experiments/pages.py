@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def kept_result(about: str | None, name: str) -> tuple[Any, Path]:
 def made_on(found: dict[str, Any]) -> str:
     """The hardware and the commit of a result."""
     return f"{found['hardware']}; commit `{found['commit']}`."
+
+
+def percent(found: Mapping[str, Any], sign: str = "") -> str:
+    """A mean with its interval: `81.0 [75.2, 86.1]`; `sign="+"` for a difference."""
+    mean, low, high = (f"{100 * found[part]:{sign}.1f}" for part in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
 
 
 def fill(page: Path, block: str, text: str) -> None:

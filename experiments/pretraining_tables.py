@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.core.files import write_text
-from pages import fill, tables_options
+from pages import fill, percent, tables_options
 from pretraining import JUDGED, METRIC, MOBILENETS, NONE, OBJECTIVES
 
 AUROC = "macro AUROC"
@@ -63,14 +63,9 @@ def _cell(row: dict[str, Any] | None) -> str:
         return "not run"
     if "not done" in row:
         return "no data of colour left"
-    accuracy, auroc = (_interval(row["metrics"][metric]) for metric in (METRIC, AUROC))
+    accuracy, auroc = (percent(row["metrics"][metric]) for metric in (METRIC, AUROC))
     minus = row.get("minus_untrained")
-    return f"{accuracy} / {auroc}" + (f"<br>{_interval(minus, '+')}" if minus else "")
-
-
-def _interval(found: dict[str, float], sign: str = "") -> str:
-    mean, low, high = (f"{100 * found[n]:{sign}.1f}" for n in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
+    return f"{accuracy} / {auroc}" + (f"<br>{percent(minus, '+')}" if minus else "")
 
 
 if __name__ == "__main__":

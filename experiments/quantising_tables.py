@@ -7,7 +7,7 @@ Without --from, the table is made again from the result that is kept.
 
 from typing import Any
 
-from pages import fill, kept_result, made_on
+from pages import fill, kept_result, made_on, percent
 
 
 def main() -> None:
@@ -28,11 +28,8 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def _cell(row: dict[str, Any]) -> str:
-    plain = f"{100 * row['mean']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-    if "difference" not in row:
-        return plain
-    mean, low, high = (100 * row["difference"][k] for k in ("mean", "low", "high"))
-    return f"{plain}, difference {mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    minus = row.get("difference")
+    return percent(row) + (f", difference {percent(minus, '+')}" if minus else "")
 
 
 if __name__ == "__main__":

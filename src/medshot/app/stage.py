@@ -80,6 +80,11 @@ def unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
     shutil.rmtree(working, ignore_errors=True)
 
 
+def judged_on(data: Path, test: Path | None) -> str:
+    """On which images a stage is judged, as its tables say it."""
+    return str(test) if test else f"{data}, which it learnt from: this flatters"
+
+
 def judged(predictors: Mapping[str, Predictor], dataset: Dataset) -> dict[str, OutOfFold]:
     """The answers of each for the same images."""
     return {name: answered(predictor, dataset) for name, predictor in predictors.items()}

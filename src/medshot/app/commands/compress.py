@@ -51,7 +51,7 @@ def compress(
     from medshot.app.compression_steps import wanted_steps
     from medshot.app.record import write_record
     from medshot.app.show import tell
-    from medshot.app.stage import gains, images_for, judged, unfinished
+    from medshot.app.stage import gains, images_for, judged, judged_on, unfinished
     from medshot.app.threads import one_thread
     from medshot.compress.cost import costs
     from medshot.core.errors import DataError
@@ -80,7 +80,7 @@ def compress(
         scores, known = judged(found, asked), costs(found)
         last.save(staging)
         gather_scalars(working)
-    where = str(test) if test else f"{data}, which it learnt from: this flatters"
+    where = judged_on(data, test)
     show_compressed(known, scores, where)
     if json_file:
         about: dict[str, Any] = {"model": str(model), "data": str(data), "judged on": where}

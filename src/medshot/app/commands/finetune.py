@@ -41,7 +41,7 @@ def finetune(
     from medshot.app.choose import parse_options
     from medshot.app.record import write_record
     from medshot.app.show import say, tell
-    from medshot.app.stage import gains, images_for, judged, show_gains, unfinished
+    from medshot.app.stage import gains, images_for, judged, judged_on, show_gains, unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
@@ -74,7 +74,7 @@ def finetune(
         after.save(staging)
     did = after.known_card().stages[-1]
     say(f"{did['parameters']} weights moved for {did['steps']} steps, {seconds:.0f} s.")
-    where = str(test) if test else f"{data}, which it learnt from: this flatters"
+    where = judged_on(data, test)
     show_gains(found, where)
     if json_file:
         record = {**did, "seconds": seconds, "judged on": where, "scores": gains(found)}

@@ -39,7 +39,7 @@ def harden(
     """
     from medshot.app.record import write_record
     from medshot.app.show import announce, tell
-    from medshot.app.stage import images_for, refuse_shared, unfinished
+    from medshot.app.stage import images_for, judged_on, refuse_shared, unfinished
     from medshot.app.threads import one_thread
     from medshot.core.files import refuse_taken, write_text
     from medshot.core.store import load_predictor
@@ -53,9 +53,9 @@ def harden(
         refuse_taken(json_file)
     predictor = load_predictor(model)
     images = images_for(predictor.known_card(), data)
-    judged_on = images_for(predictor.known_card(), test) if test else images
+    asked = images_for(predictor.known_card(), test) if test else images
     if test:
-        refuse_shared(images, judged_on)
+        refuse_shared(images, asked)
     options: dict[str, Any] = {"attack": attack, "epsilon": budget.epsilon, "norm": norm}
     options |= {"attack_steps": attack_steps, "share": share, "steps": steps, "lr": lr}
     options |= {"batch": batch, "seed": seed}
@@ -63,14 +63,14 @@ def harden(
         watch = bar_called("harden")
         hardened = hardened_by(predictor, images, **options, folder=working, watch=watch)
         announce("measuring both under attack, which can take longer than hardening")
-        before, after = _measured((predictor, hardened), judged_on, budget, seed)
+        before, after = _measured((predictor, hardened), asked, budget, seed)
         hardened.save(staging)
         write_text(staging / "robustness.svg", _drawn(before, after))
-    where = str(test) if test else f"{data}, which it learnt from (this flatters)"
+    where = judged_on(data, test)
     told = _told(before, after, where, str(budget))
     tell(f"Hardened:   {out}")
     if json_file:
-        record = {"model": str(model), "data": images.about(), "test": judged_on.about(), **options}
+        record = {"model": str(model), "data": images.about(), "test": asked.about(), **options}
         record |= {"before": before.to_json(), "after": after.to_json(), **told}
         record["seconds"] = time.monotonic() - started
         write_record(json_file, record)
