@@ -5,7 +5,7 @@ import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from shlex import quote
+from shlex import join
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from medshot.app.argv import program
 from medshot.core.task import is_share
 from medshot.evaluation.report import MetricsTable, Report
 from medshot.evaluation.report.words import interval, number
@@ -94,7 +95,12 @@ def conclude(report: Report, out: Path, answers: str) -> None:
     tell()
     tell(f"Predictor:  {out}")
     tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {answers}")
+    next_step("predict", out, "NEW_IMAGES", "--out", answers, start="Next:       ")
+
+
+def next_step(*words: str | Path, start: str = "Next: ") -> None:
+    """The command of `words`, to be pasted into the shell in which this one was typed."""
+    tell(f"{start}{program()} {join(map(str, words))}")
 
 
 def progress(label: str, items: Iterable[int]) -> Iterator[int]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_json
+
 
 def _listed(value: str | None) -> str | None:
     """`--protocol list` answers at once, whatever else is there or missing."""
@@ -29,9 +31,7 @@ def evaluate(
         "segmentation.",
         show_default="as labels.csv says",
     ),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the result."
-    ),
+    json_file: Path | None = new_json("New file for the result."),
     encoder: str | None = typer.Option(
         None, help="As in adapt.", show_default="conv4, for masks and boxes unet"
     ),
@@ -49,6 +49,7 @@ def evaluate(
         None, min=1, help="With --data: how many episodes.", show_default="600"
     ),
     seed: int = typer.Option(0, help="Decides untrained weights and, with --data, the episodes."),
+    threads: int = THREADS,
 ) -> None:
     """Measure a learner over many episodes, beside the linear probe, paired.
 
@@ -68,18 +69,15 @@ def evaluate(
     from medshot.app.measure import form_of, measured, planned
     from medshot.app.record import write_record
     from medshot.app.show import console, plain, results_table
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.threads import limited
 
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
     kind = _kind(protocol, data, task, given)
-    if json_file:
-        refuse_taken(json_file)
     torch.manual_seed(seed)
     made = run_or_learner(learner, encoder, set_, kind, **form_of(protocol))
     plan = planned(protocol, data, task=kind, seed=seed, **given)
-    with one_thread():
+    with limited(threads):
         results, record = measured(plan, learner, made)
     fingerprint = next(iter(results.values())).episodes["fingerprint"]
     title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 
 def finetune(
     model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
     data: Path = typer.Option(help="Labelled images, as for `medshot adapt`."),
-    out: Path = typer.Option(help="New folder for the fine-tuned model."),
+    out: Path = new_folder("New folder for the fine-tuned model."),
     what: str = typer.Option("lora", help="head, bias, film, lora, adapter or all."),
     test: Path | None = typer.Option(None, help="Images to judge it on, of other patients."),
     unseen: bool = typer.Option(
@@ -21,9 +23,8 @@ def finetune(
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="Option of the way: rank and alpha of lora."
     ),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Move some of a model's weights to do images better; save it beside the original.
 
@@ -42,8 +43,7 @@ def finetune(
     from medshot.app.record import write_record
     from medshot.app.show import say, tell
     from medshot.app.stage import gains, images_for, judged, judged_on, show_gains, unfinished
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.threads import limited
     from medshot.core.store import load_predictor
     from medshot.finetuning import finetune as finetuned
     from medshot.finetuning import way_called
@@ -51,9 +51,7 @@ def finetune(
 
     before = load_predictor(model)
     way = way_called(what, **parse_options(set_))
-    if json_file:
-        refuse_taken(json_file)
-    with unfinished(out) as (staging, working), one_thread():
+    with unfinished(out) as (staging, working), limited(threads):
         shown = images_for(before.known_card(), data)
         asked = images_for(before.known_card(), test) if test else shown
         started = time.perf_counter()
