@@ -7,13 +7,14 @@ import torch
 from rich.table import Table
 
 from medshot.app.show import show, tell
-from medshot.app.stage import INTERVALS, cell, images_for, say_verdicts, unit
+from medshot.app.stage import INTERVALS, cell, say_verdicts, unit
 from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.find import find_images
+from medshot.data.for_card import images_for
 from medshot.data.manifest import is_image
 from medshot.evaluation.cross_validation import OutOfFold
 

@@ -12,7 +12,7 @@ def doubts(measured: Mapping[str, Any]) -> list[str]:
     """Sentences on the fields of a report: too sure, or behind a simpler learner."""
     found = [*_behind(measured.get("differences", ()))]
     reliability = measured.get("reliability")
-    return [*found, *_too_sure(reliability)] if reliability is not None else found
+    return [*found, *too_sure(reliability)] if reliability is not None else found
 
 
 def _behind(differences: tuple[r.Difference, ...]) -> Iterator[str]:
@@ -25,7 +25,8 @@ def _behind(differences: tuple[r.Difference, ...]) -> Iterator[str]:
             )
 
 
-def _too_sure(found: r.Reliability) -> Iterator[str]:
+def too_sure(found: r.Reliability) -> Iterator[str]:
+    """A sentence, where answers are surer than they are right."""
     weights = found.count / found.count.sum()
     said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
     if said - was > TOO_SURE:

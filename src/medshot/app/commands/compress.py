@@ -52,12 +52,13 @@ def compress(
     from medshot.app.compression_steps import wanted_steps
     from medshot.app.record import write_record
     from medshot.app.show import tell
-    from medshot.app.stage import gains, images_for, judged, judged_on, unfinished
+    from medshot.app.stage import gains, judged, judged_on, unfinished
     from medshot.app.threads import limited
     from medshot.compress.cost import costs
     from medshot.core.errors import DataError
     from medshot.core.store import load_predictor
     from medshot.data.dataset import Dataset
+    from medshot.data.for_card import images_for
 
     started = time.monotonic()
     torch.manual_seed(seed)

@@ -42,9 +42,10 @@ def finetune(
     from medshot.app.choose import parse_options
     from medshot.app.record import write_record
     from medshot.app.show import say, tell
-    from medshot.app.stage import gains, images_for, judged, judged_on, show_gains, unfinished
+    from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
     from medshot.app.threads import limited
     from medshot.core.store import load_predictor
+    from medshot.data.for_card import images_for
     from medshot.finetuning import finetune as finetuned
     from medshot.finetuning import way_called
     from medshot.training.progress import bar_called
