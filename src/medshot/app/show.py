@@ -9,7 +9,6 @@ from shlex import join
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -103,12 +102,13 @@ def next_step(*words: str | Path, start: str = "Next: ") -> None:
     tell(f"{start}{program()} {join(map(str, words))}")
 
 
-def progress(label: str, items: Iterable[int]) -> Iterator[int]:
-    """`items`, with a bar and the time left on standard error."""
-    total = len(items) if isinstance(items, range) else None
-    yield from track(
-        items, label, total=total, console=errors, transient=True, disable=not errors.is_terminal
-    )
+def progress(label: str, items: Iterable[int], unit: str = "image") -> Iterator[int]:
+    """`items`, with a bar, the speed and the time left on standard error."""
+    listed = list(items)
+    with bar_called(label, unit, stays=False)(len(listed), 0) as tick:
+        for done, item in enumerate(listed, 1):
+            yield item
+            tick(done, None)
 
 
 def announce(what: str) -> None:
