@@ -11,7 +11,11 @@ def finetune(
     model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
     data: Path = typer.Option(help="Labelled images, as for `medshot adapt`."),
     out: Path = new_folder("New folder for the fine-tuned model."),
-    what: str = typer.Option("lora", help="head, bias, film, lora, adapter or all."),
+    what: str | None = typer.Option(
+        None,
+        help="head, bias, film, lora, adapter or all.",
+        show_default="lora; head, where nothing else can move",
+    ),
     test: Path | None = typer.Option(None, help="Images to judge it on, of other patients."),
     unseen: bool = typer.Option(
         False, help="MODEL never saw DATA: the number of steps is judged on images left out."
@@ -47,11 +51,13 @@ def finetune(
     from medshot.core.store import load_predictor
     from medshot.data.for_card import images_for
     from medshot.finetuning import finetune as finetuned
-    from medshot.finetuning import way_called
+    from medshot.finetuning import usual_way, way_called
     from medshot.training.progress import bar_called
 
     before = load_predictor(model)
-    way = way_called(what, **parse_options(set_))
+    way = way_called(what or usual_way(before), **parse_options(set_))
+    if what is None:
+        say(f"What moves: {way.name}.")
     with unfinished(out) as (staging, working), limited(threads):
         shown = images_for(before.known_card(), data)
         asked = images_for(before.known_card(), test) if test else shown
