@@ -34,8 +34,8 @@ def in_steps(original: Predictor, steps: Mapping[str, Step], working: Path) -> d
         try:
             found[name] = steps[name](original, working / name)
         except (ConfigError, TaskError) as error:
-            why = str(error).partition(". ")[0]
-            say(f"{name} alone is left out: {why}.".replace("..", "."), start="  - ")
+            why = str(error).partition(". ")[0].removesuffix(".")
+            say(f"{name} alone is left out: {why}.", start="  - ")
     if others:
         for name in others:
             last = steps[name](last, working / f"{name} in the chain")

@@ -5,7 +5,7 @@ from shlex import quote
 
 import typer
 
-from medshot.app.arguments import new_folder
+from medshot.app.arguments import THREADS, new_folder
 
 FORMATS = ("bundle", "onnx")
 
@@ -14,6 +14,7 @@ def export(
     model: Path = typer.Argument(help="A folder that medshot made."),
     format_: str = typer.Option("onnx", "--format", help="onnx: one file; bundle: for MONAI."),
     out: Path = new_folder("The file to write (for a bundle, the folder); must not exist."),
+    threads: int = THREADS,
 ) -> None:
     """Write a model for machines without medshot; the model itself stays as it is.
 
@@ -32,6 +33,7 @@ def export(
     """
     from medshot.app.argv import python
     from medshot.app.show import busy, tell
+    from medshot.app.threads import limited
     from medshot.core.errors import unknown
     from medshot.core.store import load_predictor
     from medshot.export.script import script_beside
@@ -39,7 +41,7 @@ def export(
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")
     predictor = load_predictor(model)
-    with busy(f"exporting {model}"):
+    with busy(f"exporting {model}"), limited(threads):
         if format_ == "onnx":
             from medshot.export.onnx_file import export_onnx
 

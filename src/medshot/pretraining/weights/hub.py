@@ -47,7 +47,7 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
 @contextmanager
 def _not_waiting(by_hub: bool) -> Iterator[None]:
     """Within the block, the hub's client looks only where it keeps files, if no hub is reached."""
-    constants = importlib.import_module("huggingface_hub.constants") if by_hub else None
+    constants: Any = importlib.import_module("huggingface_hub.constants") if by_hub else None
     if constants is None or constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
         yield
         return
