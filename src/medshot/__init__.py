@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
+    from medshot.evaluation.labelled import evaluate
     from medshot.export.bundle import export_bundle
     from medshot.export.onnx_file import export_onnx
     from medshot.finetuning.finetune import finetune
@@ -85,6 +86,7 @@ _HOME = {
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
+    "evaluate": "medshot.evaluation.labelled",
     "export_bundle": "medshot.export.bundle",
     "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
@@ -142,6 +144,7 @@ __all__ = [
     "build",
     "distil",
     "encoder",
+    "evaluate",
     "export_bundle",
     "export_onnx",
     "finetune",
