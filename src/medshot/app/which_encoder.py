@@ -103,7 +103,7 @@ def _of_file(path: Path, options: Options, form: Options) -> Encoder:
 
 
 def _images(form: Options) -> Options:
-    """What a protocol asks of the images. Weights keep the scaling that they learnt with."""
+    """What a protocol asks of the images. Weights keep the scaling that they were trained with."""
     return {name: value for name, value in form.items() if name != "scaling"}
 
 

