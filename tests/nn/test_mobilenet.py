@@ -1,7 +1,8 @@
-"""MobileNets against TensorFlow's SAME padding written out, and against the file's own words."""
+"""MobileNets: against a reference, TensorFlow's SAME padding written out, the file's own words."""
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from medshot.core.errors import ConfigError
+import medshot
+from medshot.core.errors import ConfigError, SaveError
 from medshot.core.parts import make, recipe
-from medshot.nn.mobilenet import MobileNet
+from medshot.nn import mobilenet
+from medshot.nn.mobilenet import MobileNet, global_statistics
 from medshot.pretraining.weights import load_described
 
 SMALL = [
@@ -21,6 +24,91 @@ SMALL = [
     ["conv", "block1_project", 4, 1, 1, False, False, True],
     ["add"],
 ]
+
+
+REFERENCE = Path(__file__).with_name("mobilenet_reference.json")
+
+
+def picture(size: int) -> torch.Tensor:
+    """The image that the reference was computed on: stripes, rings and a bowl."""
+    side = torch.linspace(0, 1, size)
+    y, x = torch.meshgrid(side, side, indexing="ij")
+    red, green = 0.5 + 0.5 * torch.sin(25 * x + 9 * y), 0.5 + 0.5 * torch.cos(40 * x * y)
+    return torch.stack([red, green, (x - 0.5) ** 2 + (y - 0.4) ** 2]).clamp(0, 1)[None]
+
+
+def off(module: torch.nn.Module, size: int) -> float:
+    """The largest difference to the reference: the original 32-bit file, run by plain code."""
+    wanted = torch.tensor(json.loads(REFERENCE.read_text())[str(size)])
+    with torch.no_grad():
+        return float((F.normalize(module(picture(size)))[0] - wanted).abs().max())
+
+
+@pytest.mark.parametrize("size", [128, 224])
+def test_the_packaged_network_gives_the_reference_activations(size: int):
+    assert off(medshot.encoder("mobilenet", size=size, depths=[]), size) < 1e-3
+
+
+def test_another_padding_or_range_is_no_longer_the_reference():
+    other = medshot.encoder("mobilenet", depths=[])
+    for layer in other.layers.values():
+        if any(layer.around):
+            layer.around, layer.padding = (0, 0, 0, 0), (1, 1)  # PyTorch's
+    assert off(other, 128) > 1e-2
+    assert off(medshot.encoder("mobilenet", depths=[], scaling="unit"), 128) > 1e-2
+
+
+def test_depths_are_means_and_deviations_of_unit_length_and_statistics():
+    module = medshot.encoder("mobilenet", size=64)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        blocks = module(x).split(module.block_sizes, 1)
+        z = module.maps(x, ["block7_pw"])[0]
+    assert sum(module.block_sizes) == module.n_features
+    torch.testing.assert_close(blocks[2], F.normalize(z.mean((2, 3))), atol=1e-4, rtol=1e-3)
+    slow = F.normalize(z.flatten(2).std(2, correction=0))
+    torch.testing.assert_close(blocks[3], slow, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(blocks[-1], global_statistics(x))
+
+
+def test_statistics_are_those_of_numpy():
+    x = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    a = x[0].numpy()
+    slow = [*a.mean((1, 2)), *a.std((1, 2)), (a[0] - a[1]).std(), (a[2] - a[1]).std()]
+    slow += [np.abs(np.diff(a, axis=2)).mean(), np.abs(np.diff(a, axis=1)).mean()]
+    np.testing.assert_allclose(global_statistics(x)[0].numpy(), slow, atol=1e-4)
+
+
+def test_one_channel_is_three_equal_ones():
+    grey = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    one, three = (medshot.encoder("mobilenet", size=64, channels=c) for c in (1, 3))
+    with torch.no_grad():
+        torch.testing.assert_close(one(grey), three(grey.expand(-1, 3, -1, -1)))
+
+
+def test_it_is_quick_to_load_and_small():
+    medshot.encoder("mobilenet")
+    began = time.process_time()
+    medshot.encoder("mobilenet")
+    assert time.process_time() - began < 1  # 0.1 s; the limit is for a busy machine
+    assert mobilenet.PACKAGED.stat().st_size < 6e6
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[: len(c) // 2], lambda c: c[:-1] + b"x"])
+def test_a_damaged_file_of_weights_is_refused(damage, tmp_path, monkeypatch):
+    place = tmp_path / "mobilenet_v1.safetensors"
+    place.write_bytes(damage(mobilenet.PACKAGED.read_bytes()))
+    monkeypatch.setattr(mobilenet, "PACKAGED", place)
+    with pytest.raises(SaveError, match=r"mobilenet_v1.*--force-reinstall"):
+        medshot.encoder("mobilenet")
+    place.unlink()
+    with pytest.raises(SaveError, match="missing"):
+        medshot.encoder("mobilenet")
+
+
+def test_an_unknown_depth_is_refused():
+    with pytest.raises(ConfigError, match="block12_pw"):
+        medshot.encoder("mobilenet", depths=["block13_pw"])
 
 
 @pytest.mark.parametrize("size", [8, 9])

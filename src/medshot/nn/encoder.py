@@ -40,6 +40,7 @@ class Encoder(nn.Module):
     channels: int
     size: int | None
     n_features: int
+    block_sizes: tuple[int, ...] = ()  # features of parts of different scale; none: one part
     transductive: bool = False
     keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, a row for every pixel
     dims: ClassVar[int] = 2  # spatial axes
@@ -77,6 +78,10 @@ class Encoder(nn.Module):
         """The data sets that the weights were learnt from: hashes, each with its classes."""
         return self.about.get("seen", ())
 
+    def pretrained(self) -> "Encoder":
+        """Itself, with the weights that come with the package, if there are any for it."""
+        return self
+
     def inner(self) -> nn.Module:
         """The part whose tensors have the names that a file from elsewhere gives them."""
         return self
@@ -101,10 +106,13 @@ class Encoder(nn.Module):
 
 
 def encoder(name: str, **options: object) -> Encoder:
-    """The encoder called `name`, untrained, in eval mode. Options as in its class.
+    """The encoder called `name`, in eval mode; options as in its class.
+
+    It is untrained, but for `mobilenet`, whose ImageNet weights come with the package.
 
     Raises:
         ConfigError: an unknown encoder or option.
+        SaveError: the package's file of weights is missing or damaged.
     """
     import_files("medshot.nn")
     if f"encoder/{name}" not in PARTS:
@@ -113,7 +121,7 @@ def encoder(name: str, **options: object) -> Encoder:
     for option in options:
         if option not in known:
             raise unknown(option, known, kind=f"option of {name!r}")
-    return make({"part": f"encoder/{name}", "options": options}).eval()
+    return make({"part": f"encoder/{name}", "options": options}).pretrained().eval()
 
 
 def n_features(module: nn.Module) -> int:
