@@ -7,8 +7,9 @@ A linear probe (logistic regression on normalized features, C = 100) learns from
 of each class of a set, and answers 10 others of each: 200 episodes, patients apart where they are
 known. Of each class at most 80 images are taken, drawn once. Encoders are frozen and see every
 image once, at the size in their row. Each is paired, episode by episode, with the MobileNetV1 at
-224 pixels; two that learned nothing are the floor. The MobileNets are files in MEDSHOT_WEIGHTS, the
-EfficientNet-Lite0 is the extra `efficientnet`. Resumes: a set with an encoder is done once.
+224 pixels; two that learned nothing are the floor. Features are the mean over the last map, but for
+the encoder `mobilenet` as it comes with medshot. The other MobileNets are files in MEDSHOT_WEIGHTS,
+the EfficientNet-Lite0 is the extra `efficientnet`. Resumes: a set with an encoder is done once.
 """
 
 import json
@@ -78,6 +79,7 @@ V1 = "mobilenet_v1_1.0_224_imagenet_to_block12"
 ENCODERS: dict[str, Callable[[], medshot.Encoder]] = {
     FIRST: partial(_of_file, V1, 224),
     "MobileNetV1 to block 12, 128": partial(_of_file, V1, 128),
+    "MobileNetV1 as packaged (five depths), 128": partial(medshot.encoder, "mobilenet", size=128),
     "MobileNetV1 0.25, 224": partial(_of_file, "mobilenet_v1_0.25_224_imagenet_notop", 224),
     "MobileNetV2, 224": partial(_of_file, "mobilenet_v2_1.0_224_imagenet", 224),
     "EfficientNet-Lite0, 224": partial(medshot.from_package, "efficientnet-lite0", size=224),
