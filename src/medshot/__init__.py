@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.fit import load_weights
     from medshot.pretraining.weights.hub import from_hub
+    from medshot.pretraining.weights.package import from_package
     from medshot.robust.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
@@ -91,6 +92,7 @@ _HOME = {
     "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
     "from_hub": "medshot.pretraining.weights.hub",
+    "from_package": "medshot.pretraining.weights.package",
     "fuse": "medshot.fusion.fuse",
     "harden": "medshot.robust.harden",
     "load": "medshot.data.load",
@@ -149,6 +151,7 @@ __all__ = [
     "export_onnx",
     "finetune",
     "from_hub",
+    "from_package",
     "fuse",
     "harden",
     "load",
