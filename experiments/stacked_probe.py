@@ -32,14 +32,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import medshot
-from medshot.core.episode import Examples
 from medshot.core.files import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval, paired
-from medshot.inner import dual
 from medshot.learners import stacked_probe
 from medshot.learners.stacked_probe import MEMBERS, PACKAGED, StackedProbe
 from medshot.nn.whitened import directions, shortened
