@@ -78,7 +78,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
     for each in (first, probe, pixels):
         name = describe(each)
         if name not in results:
-            tick = lambda items, name=name: progress(name, items)  # noqa: E731
+            tick = lambda items, name=name: progress(name, items, "episode")  # noqa: E731
             results[name] = evaluate(
                 each, plan.sampler, episodes=plan.episodes, name=name, tick=tick
             )

@@ -52,7 +52,7 @@ def adapted(
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*doubts(measured), *warnings, card.task.caution),
+        warnings=(*doubts(measured, describe(chosen)), *warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen), command),
         **measured,
     )

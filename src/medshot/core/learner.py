@@ -73,6 +73,14 @@ class Learner(nn.Module, ABC):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """The predictor that `support` teaches. `adapt`, without its checks."""
 
+    def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
+        """What this learner reads of support images, where it reads features of its encoder only.
+
+        By default what the encoder gives, as for any image. Another one may average over mirror
+        images: then those who encode images once for many supports must do so too.
+        """
+        return self.encoder(x)
+
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """What meta-training minimises. By default, the query loss after adapting."""
         predictor = self.learn(episode.support, episode.task)

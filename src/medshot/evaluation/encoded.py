@@ -25,12 +25,14 @@ class EncodedEpisodes:
 
     sampler: EpisodeSampler
     features: Float[Tensor, "n f"]
+    shown: Float[Tensor, "n f"] | None = None  # what a learner reads of support images, if other
 
     def episode(self, i: int) -> Episode:
         """Episode `i`."""
         drawn = self.sampler.draw(i)
-        support = self._gather(drawn.support, drawn.support_y)
-        query = self._gather(drawn.query, drawn.query_y)
+        shown = self.features if self.shown is None else self.shown
+        support = self._gather(shown, drawn.support, drawn.support_y)
+        query = self._gather(self.features, drawn.query, drawn.query_y)
         return Episode(Classification(self.sampler.way), support, query)
 
     def describe(self) -> dict[str, Any]:
@@ -41,9 +43,11 @@ class EncodedEpisodes:
         """As the sampler."""
         return self.sampler.fingerprint(episodes)
 
-    def _gather(self, index: Int[ndarray, "n"], y: Int[ndarray, "n"]) -> Examples:
+    def _gather(
+        self, features: Float[Tensor, "n f"], index: Int[ndarray, "n"], y: Int[ndarray, "n"]
+    ) -> Examples:
         at = torch.from_numpy(index)
-        return Examples(self.features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
+        return Examples(features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
 
 
 def can_be_encoded(learner: Learner, sampler: object) -> bool:
@@ -61,15 +65,26 @@ def encodes_alone(learner: Learner) -> bool:
 def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, EncodedEpisodes]:
     """`learner` without its encoder, and the sampler's episodes as that encoder's features."""
     features = encode(learner.encoder, sampler.dataset)
-    return without_encoder(learner), EncodedEpisodes(sampler, features)
+    shown = encode(learner.encoder, sampler.dataset, learner) if reads_otherwise(learner) else None
+    return without_encoder(learner), EncodedEpisodes(sampler, features, shown)
+
+
+def reads_otherwise(learner: Learner) -> bool:
+    """Whether the learner reads other features of support images than its encoder gives."""
+    return type(learner).support_features is not Learner.support_features
 
 
 @torch.no_grad()
-def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
-    """The features of all images of `dataset`, which is in the encoder's form."""
-    like = any_tensor(encoder)
+def encode(
+    encoder: nn.Module, dataset: Dataset, learner: Learner | None = None
+) -> Float[Tensor, "n f"]:
+    """The features of all images of `dataset`, which is in the encoder's form.
+
+    With `learner`, what it reads of them as a support.
+    """
+    like, give = any_tensor(encoder), encoder if learner is None else learner.support_features
     parts = torch.arange(len(dataset)).split(AT_ONCE)
-    found = [encoder(dataset.examples(part).x.to(like)) for part in parts]
+    found = [give(dataset.examples(part).x.to(like)) for part in parts]
     return torch.cat([features.float().cpu() for features in found])
 
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder
+
 
 def adapt(
     folder: Path = typer.Argument(
         help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
-    out: Path = typer.Option(help="New folder for the predictor and its report."),
+    out: Path = new_folder("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
         None,
@@ -34,6 +36,7 @@ def adapt(
         help="image,table,text,signal: only these, where labels.csv has several.",
         show_default="all",
     ),
+    threads: int = THREADS,
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
@@ -52,7 +55,7 @@ def adapt(
 
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
-        medshot adapt my_images/ --learner linear-probe --encoder mobilenet --finetune auto --out m
+        medshot adapt my_images/ --learner stacked-probe --encoder mobilenet --finetune auto --out m
     """
     import torch
 
@@ -64,7 +67,7 @@ def adapt(
     from medshot.app.modalities import keeping
     from medshot.app.report import adapted
     from medshot.app.show import announce, busy, conclude, warn_of, watch_folds
-    from medshot.app.threads import one_thread
+    from medshot.app.threads import limited
     from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
@@ -85,7 +88,7 @@ def adapt(
             }
             dataset = keeping(load_one(folder, **form, task=kind), modalities)
         announce("adapting, and judging it on patients left out")
-        with one_thread():
+        with limited(threads):
             if said := cost(made, dataset):
                 warn_of(said)
             seen = seen_by(learner, made)
