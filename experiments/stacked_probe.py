@@ -10,9 +10,9 @@ of pneumonia_mnist), and writes to --out what it has, so that a run that was cut
    queries of 10 episodes a set and shot, each with factors that know neither its modality nor that
    of the set to be judged. `--prior-only` makes the one of the package, from the sets whose
    license is open (`OPEN`), and stops.
-2. Judging: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart (also
-   where patients are only guessed), with the prior that knows no set of the modality; beside it,
-   on the same episodes, the bar: the same frozen network at 224 pixels, the mean of its last map,
+2. Evaluation: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart
+   (also where patients are only guessed), with the prior that knows no set of the modality; on the
+   same episodes the bar: the same frozen network at 224 pixels, the mean of its last map,
    L2, logistic regression with C = 100.
 """
 
@@ -74,7 +74,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     sets = {name: encoded(name, options.out) for name in MODALITY}
     if options.prior_only:
-        write_prior(PACKAGED, [name for name in OPEN], sets)
+        write_prior(PACKAGED, list(OPEN), sets)
         return
     for kind, names in MODALITIES.items():
         place = options.out / f"prior without {kind}"
@@ -312,7 +312,7 @@ def _loss(numbers: dict[str, Tensor], record: Record, scales: Tensor) -> Tensor:
 
 
 def judged(found: Encoded, prior: Path, shot: int, count: int) -> dict[str, Any]:
-    """The head with `prior` and the bar on the same episodes: scores, their difference, calibration."""
+    """The head with `prior` and the bar on the same episodes: scores, difference, calibration."""
     head = StackedProbe(_Features(), prior=str(prior))
     head.sizes, head.known = sizes(), True
     bar = medshot.build("linear-probe", encoder=nn.Identity())

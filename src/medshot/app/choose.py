@@ -13,7 +13,7 @@ from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import called, options_of, recipe
 from medshot.data.folders.kinds import USUAL
-from medshot.finetuning import FineTuned
+from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.mobilenet import MobileNet
@@ -121,7 +121,7 @@ def describe(learner: Learner) -> str:
     """A learner in a few words, for tables: its name and its encoder's, as one types them."""
     if isinstance(learner, Auto):
         return called(learner)
-    if isinstance(learner, FineTuned):
+    if isinstance(learner, Tuned):
         return f"{describe(learner.learner)}, then {learner.what}"
     if special := _known_by_another_name(learner):
         return special

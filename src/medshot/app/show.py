@@ -117,6 +117,12 @@ def announce(what: str) -> None:
         errors.print(Text(plain(what)))
 
 
+def warn_of(what: str) -> None:
+    """A line on standard error, terminal or not: what it will cost, before it is begun."""
+    if FIRST:
+        errors.print(Text(plain(what)))
+
+
 def watch_folds(what: str) -> Watch:
     """A bar of folds, for a person who waits."""
     return bar_called(what, unit="fold")

@@ -42,6 +42,15 @@ def at_size(x: Float[Tensor, "n c *s"], size: int | None) -> Float[Tensor, "n c 
     return F.interpolate(x, (size, size), mode="bilinear", antialias=True).clamp(0, 1)
 
 
+def learn_at_size(learner: Learner, support: Examples, task: Task) -> Predictor:
+    """What `learner` learns from `support`, whose images may be of another size than it takes."""
+    size = getattr(learner.encoder, "size", None)
+    x = at_size(support.x, size)
+    if size is None or x is support.x:
+        return learner.learn(support, task)
+    return Resized(learner.learn(Examples(x, support.y, support.groups), task), size)
+
+
 @part("learner", "auto")
 class Auto(Learner):
     """Of several learners, the one that predicts the support's own folds best.
@@ -96,12 +105,7 @@ class Auto(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Learn with the chosen candidate."""
-        chosen = self.choose(support, task)
-        size = getattr(chosen.encoder, "size", None)
-        x = at_size(support.x, size)
-        if x is support.x:
-            return chosen.learn(support, task)
-        return Resized(chosen.learn(Examples(x, support.y, support.groups), task), size)
+        return learn_at_size(self.choose(support, task), support, task)
 
     def choose(self, support: Examples, task: Task) -> Learner:
         """The candidate that does best."""

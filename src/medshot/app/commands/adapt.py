@@ -26,7 +26,9 @@ def adapt(
         show_default="conv4, for masks and boxes unet, for images dncnn",
     ),
     finetune: str = typer.Option(
-        "none", help="none, head, bias, film, lora, adapter or all: what moves once it has learnt."
+        "none",
+        help="none, head, bias, film, lora, adapter or all: what moves once it has learnt; auto "
+        "moves a MobileNet's last blocks where that helps.",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     modalities: str | None = typer.Option(
@@ -52,17 +54,19 @@ def adapt(
         medshot adapt my_images/ --learner runs/proto --out my_model
 
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
+
+        medshot adapt my_images/ --learner stacked-probe --encoder mobilenet --finetune auto --out m
     """
     import torch
 
     from medshot.app.argv import typed
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner, seen_by
-    from medshot.app.finetuned import finetuned
+    from medshot.app.finetuned import cost, finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
     from medshot.app.modalities import keeping
     from medshot.app.report import adapted
-    from medshot.app.show import announce, busy, conclude, watch_folds
+    from medshot.app.show import announce, busy, conclude, warn_of, watch_folds
     from medshot.app.threads import limited
     from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
@@ -85,6 +89,8 @@ def adapt(
             dataset = keeping(load_one(folder, **form, task=kind), modalities)
         announce("adapting, and judging it on patients left out")
         with limited(threads):
+            if said := cost(made, dataset):
+                warn_of(said)
             seen = seen_by(learner, made)
             predictor, report = adapted(made, dataset, typed(), seen, watch_folds)
         predictor.save(staging)
