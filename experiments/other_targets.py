@@ -36,9 +36,8 @@ def main() -> None:
     torch.set_num_threads(1)
     graded = lambda _, row: float(row["label"].removeprefix("kl"))  # noqa: E731
     covered = lambda folder, row: float((stored(folder / row["mask"]) > 0).mean())  # noqa: E731
-    print(
-        "| targets | metric | ridge on raw pixels | stacked-probe | difference |\n|---|---|---|---|---|"
-    )
+    print("| targets | metric | ridge on raw pixels | stacked-probe | difference |")
+    print("|---|---|---|---|---|")
     row("cls_knee_oa", graded, Ordinal(4), "grades")
     row("cls_fundus_dr_mx", _findings, MultiLabel(2), "findings")
     row("seg_fetal_head_hc18", covered, Regression(1), "a number")
