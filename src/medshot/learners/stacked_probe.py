@@ -22,6 +22,7 @@ from medshot.data.split import grouped_folds, own_groups
 from medshot.inner import dual
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
+from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.nn.mobilenet import DEPTHS, MobileNet
 from medshot.nn.whitened import WhitenedBlocks, directions, shortened
@@ -109,14 +110,28 @@ class StackedProbe(OnFeatures):
 
     def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """Features of images averaged with those of their mirror images."""
-        if self.mirror and x.ndim == IMAGES:
-            return (self.encoder(x) + self.encoder(x.flip(-1))) / 2
-        return self.encoder(x)
+        return self._read(self.encoder, x)
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Whiten, fit the members, blend."""
-        z = self.support_features(support.x).float()
+        encoder = self._seeing(task)
+        return self._fitted(encoder, self._read(encoder, support.x), support, task)
+
+    @torch.no_grad()
+    def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
+        """The predictor that features of the support teach, each of a patient of its own."""
+        return self._fitted(encoder, z, Examples(z, y), task)
+
+    def _read(self, encoder: nn.Module, x: Float[Tensor, "n c *s"]) -> Tensor:
+        z = features(encoder, x, unit=False)
+        if self.mirror and x.ndim == IMAGES:
+            return (z + features(encoder, x.flip(-1), unit=False)) / 2
+        return z
+
+    def _fitted(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], support: Examples, task: Task
+    ) -> Predictor:
         sizes = list(self.sizes) or [z.shape[1]]
         factors = self._factors(z)
         whitened = shortened(z, factors, sizes)
@@ -130,18 +145,14 @@ class StackedProbe(OnFeatures):
             solved = _regressed(grams, task.encode(support.y, like=blocks[0]), held, support, task)
         per_block, bias = solved
         weight = torch.cat([b.T @ a for b, a in zip(blocks, per_block, strict=True)])
-        encoder = WhitenedBlocks(encoder=self.encoder, sizes=sizes, factors=factors, center=center)
-        return Linear(encoder, weight.to(z), bias.to(z))
-
-    def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
-        """The predictor that features of the support teach, each of a patient of its own."""
-        return StackedProbe(encoder, prior=self.prior).learn(Examples(z, y), task)
+        whole = WhitenedBlocks(encoder=encoder, sizes=sizes, factors=factors, center=center)
+        return Linear(whole, weight.to(z), bias.to(z))
 
     def blend(
         self,
         grams: Sequence[Float[Tensor, "n n"]],
         labels: Float[Tensor, "n k"],
-        held: Sequence[Int[Tensor, "m"]],
+        held: Sequence[Int[Tensor, "_"]],
     ) -> Blend:
         """Each member fitted to the support, and to the support without each set of `held`."""
         n, k = labels.shape
@@ -174,7 +185,7 @@ class StackedProbe(OnFeatures):
         grams: Sequence[Float[Tensor, "n n"]],
         y: Int[Tensor, "n"],
         task: Task,
-        held: Sequence[Int[Tensor, "m"]],
+        held: Sequence[Int[Tensor, "_"]],
     ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
         labels = one_hot(y, task.n_outputs, like=grams[0])
         found = self.blend(grams, labels, held)
@@ -259,7 +270,7 @@ def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"
     return z.mean(0)
 
 
-def _held(support: Examples, task: Task) -> list[Int[Tensor, "m"]]:
+def _held(support: Examples, task: Task) -> list[Int[Tensor, "_"]]:
     """Rows that are left out together: a patient's, or with many images those of a fold.
 
     None where a class would have no patient left.
@@ -285,7 +296,7 @@ def _joined(held: Sequence[Tensor], labels: Float[Tensor, "n k"]) -> list[Tensor
 def _regressed(
     grams: Sequence[Float[Tensor, "n n"]],
     targets: Float[Tensor, "n k"],
-    held: Sequence[Int[Tensor, "m"]],
+    held: Sequence[Int[Tensor, "_"]],
     support: Examples,
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from medshot.core.errors import ShapeError
 from medshot.core.parts import part
+from medshot.nn.features import features
 
 TINY = 1e-12  # of a sum of squares: a block that is all zero stays so
 
@@ -48,7 +49,7 @@ class WhitenedBlocks(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
         """Directions of images."""
-        whitened = shortened(self.encoder(x), self.factors, self.sizes)
+        whitened = shortened(features(self.encoder, x, unit=False), self.factors, self.sizes)
         return torch.cat(directions(whitened, self.center, self.sizes), 1)
 
 
