@@ -33,6 +33,7 @@ MOST_HELD = 10  # sets left out one after the other where there are more patient
 MOST_ALONE = 40  # images up to which each patient is left out alone
 IMAGES = 4  # axes of a batch of images
 PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
+NUMBERS = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
 SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 15))  # of scores, likewise
 
 
@@ -216,28 +217,30 @@ class StackedProbe(OnFeatures):
         cost = (scales.log() - prior["log_scale"]).square() / (2 * prior["scale_spread"] ** 2)
         if evident:
             said = (weights[:, None, None] * found.left_out).sum(0)
-            cost -= ((scales[:, None, None] * said).log_softmax(-1) * labels).sum((1, 2))
+            cost -= torch.stack([((s * said).log_softmax(-1) * labels).sum() for s in scales])
         return weights, float(scales[cost.argmin()])
 
     def _factors(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "f r"]:
         if not self.known:
             return z.new_zeros(z.shape[1], 0)
-        return _tables(self.prior)[1].to(z)
+        factors = _tables(self.prior)[1]
+        if len(factors) != z.shape[1]:
+            raise _no_prior(
+                _place(self.prior), f"factors for {len(factors)} features, not {z.shape[1]}"
+            )
+        return factors.to(z)
 
 
 def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
     """The numbers of the prior for so many images a class: linear in their logarithm."""
     knots = [math.log(s) for s in prior["shots"]]
     here = min(max(math.log(shot), knots[0]), knots[-1])
-    names = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
     for i, (low, high) in enumerate(pairwise(knots)):
         if here <= high:
             share = (here - low) / (high - low)
             return {
-                name: (
-                    np.array(prior[name][i]) * (1 - share) + share * np.array(prior[name][i + 1])
-                )
-                for name in names
+                name: np.array(prior[name][i]) * (1 - share) + share * np.array(prior[name][i + 1])
+                for name in NUMBERS
             }
     raise AssertionError("knots are in order")
 
@@ -245,19 +248,30 @@ def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
 @cache
 def _tables(folder: str | None) -> tuple[dict[str, Any], Float[Tensor, "f r"]]:
     """The prior in a folder: its numbers, and the factors of the covariance within classes."""
-    place = Path(folder) if folder else PACKAGED
+    place = _place(folder)
     try:
         numbers = json.loads((place / "prior.json").read_text(encoding="utf-8"))
         factors = load_file(place / "factors.safetensors")["factors"].float()
-        if len(numbers["log_weight"][0]) != len(MEMBERS):
-            raise ValueError(f"it is not of {len(MEMBERS)} members")
+        for shot in (1.0, *numbers["shots"]):
+            here = at_shot(numbers, float(shot))
+            if {len(here[name]) for name in NUMBERS[:2]} != {len(MEMBERS)}:
+                raise ValueError(f"it is not of {len(MEMBERS)} members")
+            if not all(np.isfinite(here[name]).all() for name in NUMBERS):
+                raise ValueError("a number is not finite")
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise SaveError(
-            f"{place} is no prior of stacked-probe ({error}). Make it by "
-            "experiments/stacked_probe.py, or install the package again: "
-            "pip install --force-reinstall medshot"
-        ) from error
+        raise _no_prior(place, str(error)) from error
     return numbers, factors
+
+
+def _place(folder: str | None) -> Path:
+    return Path(folder) if folder else PACKAGED
+
+
+def _no_prior(place: Path, why: str) -> SaveError:
+    return SaveError(
+        f"{place} is no prior of stacked-probe ({why}). Make it by experiments/stacked_probe.py, "
+        "or install the package again: pip install --force-reinstall medshot"
+    )
 
 
 def _is_known(encoder: nn.Module) -> bool:
