@@ -12,7 +12,7 @@ from medshot.core import parts
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.learners import build, learners, missing, registry
-from medshot.nn import Conv4
+from medshot.nn.mobilenet import MobileNet
 
 FILE = """
 import {dependency}
@@ -106,5 +106,6 @@ def test_a_typo_gets_a_suggestion(name, options, hint):
 
 def test_built_learners_are_ready_for_use():
     learner = build("prototypical")
-    assert isinstance(learner.encoder, Conv4)
+    assert isinstance(learner.encoder, MobileNet)
+    assert "ImageNet" in learner.origin
     assert not learner.training

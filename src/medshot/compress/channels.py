@@ -7,6 +7,7 @@ library Torch-Pruning follows them through the graph of a forward pass.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from medshot.compress.importance import energies, importance
 from medshot.compress.units import is_grouped, per_group, units
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.parts import called
+from medshot.nn.mobilenet import MobileNet
 
 
 class Net(nn.Module):
@@ -30,15 +32,36 @@ class Net(nn.Module):
         return self.head(self.encoder(x))
 
 
+class Trunk(nn.Module):
+    """An encoder whose features are of several depths, as one layer after the other.
+
+    `kept` are the layers whose maps it reads: what is made of them needs all their channels.
+    """
+
+    def __init__(self, encoder: nn.Module, reader: MobileNet) -> None:
+        super().__init__()
+        self.encoder, self._reader = encoder, [reader]  # a list: no second name for its layers
+
+    @property
+    def kept(self) -> list[nn.Module]:
+        """The layers whose channels stay."""
+        return [self._reader[0].layers[name] for name in self._reader[0].depths]
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        """The map after the last layer."""
+        return self._reader[0].maps(x, ())[-1]
+
+
 def remove_channels(
-    net: Net, x: Float[Tensor, "n c *s"], share: float, *, features_too: bool
+    net: Net | Trunk, x: Float[Tensor, "n c *s"], share: float, *, features_too: bool
 ) -> None:
     """Take `share` of the channels out of every layer of `net`, those that matter least for `x`.
 
     A channel matters as much as the layers that read it make of it: the sum over these of the
     squares of the weights that read it, times the mean square of what they read. Channels that are
     normalised as one group go together, so that the others are normalised as before. What the head
-    gives stays, and so does what it reads, unless `features_too`.
+    gives stays, and so does what it reads, unless `features_too`; of a `Trunk` all that is read
+    stays, in any case.
 
     Source: Sun et al. 2023, arXiv:2306.11695 (the score of one weight: its size times the norm of
     its input; here it is squared, and summed over all weights that read a channel); Fang et al.
@@ -51,10 +74,9 @@ def remove_channels(
     graph = _library().DependencyGraph().build_dependency(net, x[:1], verbose=False)
     known = energies(net, x)
     plans = []
-    for group in graph.get_all_groups(ignored_layers=[net.head]):
-        read_by_head = any(item.dep.target.module is net.head for item in group.items)
+    for group in graph.get_all_groups(ignored_layers=[net.head] if isinstance(net, Net) else []):
         together = units(group)
-        if together and (features_too or not read_by_head):
+        if together and _may_go(group, net, features_too):
             plans.append((group[0], _weakest(together, importance(group, known), share)))
     if not plans:
         raise TaskError(
@@ -67,6 +89,14 @@ def remove_channels(
         for root, gone in plans:
             if gone:
                 graph.get_pruning_group(root.dep.target.module, root.dep.handler, gone).prune()
+
+
+def _may_go(group: Any, net: Net | Trunk, features_too: bool) -> bool:
+    """Whether none of the channels of `group` is one that must stay."""
+    targets = [(item.dep.target.module, item.dep.handler.__name__) for item in group.items]
+    if isinstance(net, Net):
+        return features_too or all(module is not net.head for module, _ in targets)
+    return not any(module in net.kept and "out_channels" in how for module, how in targets)
 
 
 def _library() -> ModuleType:

@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medshot.compress.channels import Net, remove_channels
+from medshot.compress.channels import Net, Trunk, remove_channels
 from medshot.compress.home import home_of
 from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
 from medshot.core.trainable import trainable
 from medshot.nn.heads import Linear
+from medshot.nn.mobilenet import MobileNet
 from medshot.nn.pruned import Pruned, widths
 
 
@@ -26,9 +27,14 @@ def cut(predictor: Predictor, x: Tensor, share: float) -> Predictor:
     linear = home is predictor and type(home) is Linear
     sliced = linear and not getattr(encoder, "begins_with_image", False)
     copied: Any = trainable(home)
+    reader = next((m for m in copied.encoder.modules() if getattr(m, "depths", ())), None)
+    if isinstance(reader, MobileNet):
+        remove_channels(Trunk(copied.encoder, reader), x, share, features_too=False)
+        n_features = encoder.n_features
+        return _with_encoder(predictor, home, _pruned(encoder, copied.encoder, n_features))
     net = Net(copied.encoder, _head(home, x)).requires_grad_(True)
     remove_channels(net, x, share, features_too=sliced)
-    small = _pruned(encoder, net)
+    small = _pruned(encoder, net.encoder, net.head.weight.shape[1])
     if sliced:
         head: Any = net.head
         weight = head.weight.detach().flatten(1).T
@@ -50,10 +56,10 @@ def _head(home: Any, x: Tensor) -> nn.Linear | nn.Conv2d | nn.Conv3d:
     return head
 
 
-def _pruned(encoder: Any, net: Net) -> Pruned:
+def _pruned(encoder: Any, narrow: Any, n_features: int) -> Pruned:
     """What is left of `encoder`, as a part that can be saved."""
     base = encoder.encoder if isinstance(encoder, Pruned) else encoder
-    cut: Any = net.encoder.encoder if isinstance(encoder, Pruned) else net.encoder
+    cut: Any = narrow.encoder if isinstance(encoder, Pruned) else narrow
     wanted = recipe(base)
     whole = make(wanted)
     layers = [
@@ -61,7 +67,6 @@ def _pruned(encoder: Any, net: Net) -> Pruned:
         for name, layer in cut.named_modules()
         if (now := widths(layer)) and now != widths(whole.get_submodule(name))
     ]
-    n_features = net.head.weight.shape[1]
     options = {"encoder": wanted, "layers": layers, "n_features": n_features}
     small = make({"part": "module/pruned", "options": options})
     small.encoder.load_state_dict(cut.state_dict(), assign=True)

@@ -20,7 +20,7 @@ def ridge(
     targets: Float[Tensor, "n k"],
     penalty: float,
     weights: Float[Tensor, "n"],
-    held: Sequence[Int[Tensor, "m"]],
+    held: Sequence[Int[Tensor, "_"]],
 ) -> tuple[Dual, Float[Tensor, "n k"]]:
     """Weighted ridge regression, and its scores for each row from a fit without its set.
 
@@ -40,7 +40,7 @@ def ridge(
 def prototypes(
     kernel: Float[Tensor, "n n"],
     labels: Float[Tensor, "n k"],
-    held: Sequence[Int[Tensor, "m"]],
+    held: Sequence[Int[Tensor, "_"]],
 ) -> tuple[Dual, Float[Tensor, "n k"]]:
     """Cosine to the mean of each class, and for each row to the means without its set.
 
@@ -65,7 +65,7 @@ def logistic(
     labels: Float[Tensor, "n k"],
     penalty: float,
     weights: Float[Tensor, "n"],
-    held: Sequence[Int[Tensor, "m"]],
+    held: Sequence[Int[Tensor, "_"]],
     steps: int = 100,
 ) -> tuple[Dual, Float[Tensor, "n k"]]:
     """Multinomial logistic regression, and its scores for each row from a fit without its set.

@@ -22,6 +22,7 @@ from medshot.data.split import grouped_folds, own_groups
 from medshot.inner import dual
 from medshot.learners.on_features import OnFeatures
 from medshot.learners.registry import register
+from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.nn.mobilenet import DEPTHS, MobileNet
 from medshot.nn.whitened import WhitenedBlocks, directions, shortened
@@ -32,6 +33,7 @@ MOST_HELD = 10  # sets left out one after the other where there are more patient
 MOST_ALONE = 40  # images up to which each patient is left out alone
 IMAGES = 4  # axes of a batch of images
 PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
+NUMBERS = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
 SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 15))  # of scores, likewise
 
 
@@ -109,14 +111,28 @@ class StackedProbe(OnFeatures):
 
     def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """Features of images averaged with those of their mirror images."""
-        if self.mirror and x.ndim == IMAGES:
-            return (self.encoder(x) + self.encoder(x.flip(-1))) / 2
-        return self.encoder(x)
+        return self._read(self.encoder, x)
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Whiten, fit the members, blend."""
-        z = self.support_features(support.x).float()
+        encoder = self._seeing(task)
+        return self._fitted(encoder, self._read(encoder, support.x), support, task)
+
+    @torch.no_grad()
+    def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
+        """The predictor that features of the support teach, each of a patient of its own."""
+        return self._fitted(encoder, z, Examples(z, y), task)
+
+    def _read(self, encoder: nn.Module, x: Float[Tensor, "n c *s"]) -> Tensor:
+        z = features(encoder, x, unit=False)
+        if self.mirror and x.ndim == IMAGES:
+            return (z + features(encoder, x.flip(-1), unit=False)) / 2
+        return z
+
+    def _fitted(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], support: Examples, task: Task
+    ) -> Predictor:
         sizes = list(self.sizes) or [z.shape[1]]
         factors = self._factors(z)
         whitened = shortened(z, factors, sizes)
@@ -130,18 +146,14 @@ class StackedProbe(OnFeatures):
             solved = _regressed(grams, task.encode(support.y, like=blocks[0]), held, support, task)
         per_block, bias = solved
         weight = torch.cat([b.T @ a for b, a in zip(blocks, per_block, strict=True)])
-        encoder = WhitenedBlocks(encoder=self.encoder, sizes=sizes, factors=factors, center=center)
-        return Linear(encoder, weight.to(z), bias.to(z))
-
-    def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
-        """The predictor that features of the support teach, each of a patient of its own."""
-        return StackedProbe(encoder, prior=self.prior).learn(Examples(z, y), task)
+        whole = WhitenedBlocks(encoder=encoder, sizes=sizes, factors=factors, center=center)
+        return Linear(whole, weight.to(z), bias.to(z))
 
     def blend(
         self,
         grams: Sequence[Float[Tensor, "n n"]],
         labels: Float[Tensor, "n k"],
-        held: Sequence[Int[Tensor, "m"]],
+        held: Sequence[Int[Tensor, "_"]],
     ) -> Blend:
         """Each member fitted to the support, and to the support without each set of `held`."""
         n, k = labels.shape
@@ -174,7 +186,7 @@ class StackedProbe(OnFeatures):
         grams: Sequence[Float[Tensor, "n n"]],
         y: Int[Tensor, "n"],
         task: Task,
-        held: Sequence[Int[Tensor, "m"]],
+        held: Sequence[Int[Tensor, "_"]],
     ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
         labels = one_hot(y, task.n_outputs, like=grams[0])
         found = self.blend(grams, labels, held)
@@ -205,28 +217,30 @@ class StackedProbe(OnFeatures):
         cost = (scales.log() - prior["log_scale"]).square() / (2 * prior["scale_spread"] ** 2)
         if evident:
             said = (weights[:, None, None] * found.left_out).sum(0)
-            cost -= ((scales[:, None, None] * said).log_softmax(-1) * labels).sum((1, 2))
+            cost -= torch.stack([((s * said).log_softmax(-1) * labels).sum() for s in scales])
         return weights, float(scales[cost.argmin()])
 
     def _factors(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "f r"]:
         if not self.known:
             return z.new_zeros(z.shape[1], 0)
-        return _tables(self.prior)[1].to(z)
+        factors = _tables(self.prior)[1]
+        if len(factors) != z.shape[1]:
+            raise _no_prior(
+                _place(self.prior), f"factors for {len(factors)} features, not {z.shape[1]}"
+            )
+        return factors.to(z)
 
 
 def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
     """The numbers of the prior for so many images a class: linear in their logarithm."""
     knots = [math.log(s) for s in prior["shots"]]
     here = min(max(math.log(shot), knots[0]), knots[-1])
-    names = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
     for i, (low, high) in enumerate(pairwise(knots)):
         if here <= high:
             share = (here - low) / (high - low)
             return {
-                name: (
-                    np.array(prior[name][i]) * (1 - share) + share * np.array(prior[name][i + 1])
-                )
-                for name in names
+                name: np.array(prior[name][i]) * (1 - share) + share * np.array(prior[name][i + 1])
+                for name in NUMBERS
             }
     raise AssertionError("knots are in order")
 
@@ -234,19 +248,30 @@ def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
 @cache
 def _tables(folder: str | None) -> tuple[dict[str, Any], Float[Tensor, "f r"]]:
     """The prior in a folder: its numbers, and the factors of the covariance within classes."""
-    place = Path(folder) if folder else PACKAGED
+    place = _place(folder)
     try:
         numbers = json.loads((place / "prior.json").read_text(encoding="utf-8"))
         factors = load_file(place / "factors.safetensors")["factors"].float()
-        if len(numbers["log_weight"][0]) != len(MEMBERS):
-            raise ValueError(f"it is not of {len(MEMBERS)} members")
+        for shot in (1.0, *numbers["shots"]):
+            here = at_shot(numbers, float(shot))
+            if {len(here[name]) for name in NUMBERS[:2]} != {len(MEMBERS)}:
+                raise ValueError(f"it is not of {len(MEMBERS)} members")
+            if not all(np.isfinite(here[name]).all() for name in NUMBERS):
+                raise ValueError("a number is not finite")
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise SaveError(
-            f"{place} is no prior of stacked-probe ({error}). Make it by "
-            "experiments/stacked_probe.py, or install the package again: "
-            "pip install --force-reinstall medshot"
-        ) from error
+        raise _no_prior(place, str(error)) from error
     return numbers, factors
+
+
+def _place(folder: str | None) -> Path:
+    return Path(folder) if folder else PACKAGED
+
+
+def _no_prior(place: Path, why: str) -> SaveError:
+    return SaveError(
+        f"{place} is no prior of stacked-probe ({why}). Make it by experiments/stacked_probe.py, "
+        "or install the package again: pip install --force-reinstall medshot"
+    )
 
 
 def _is_known(encoder: nn.Module) -> bool:
@@ -259,7 +284,7 @@ def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"
     return z.mean(0)
 
 
-def _held(support: Examples, task: Task) -> list[Int[Tensor, "m"]]:
+def _held(support: Examples, task: Task) -> list[Int[Tensor, "_"]]:
     """Rows that are left out together: a patient's, or with many images those of a fold.
 
     None where a class would have no patient left.
@@ -285,7 +310,7 @@ def _joined(held: Sequence[Tensor], labels: Float[Tensor, "n k"]) -> list[Tensor
 def _regressed(
     grams: Sequence[Float[Tensor, "n n"]],
     targets: Float[Tensor, "n k"],
-    held: Sequence[Int[Tensor, "m"]],
+    held: Sequence[Int[Tensor, "_"]],
     support: Examples,
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:

@@ -120,9 +120,7 @@ class MobileNet(Encoder):
         found: list[Tensor] = []
         for z in self.maps(x, self.depths):
             flat = z.flatten(2)
-            mean = flat.mean(2)
-            variance = (flat.square().mean(2) - mean.square()).clamp(min=0)
-            found += [unit(mean), unit((variance + TINY).sqrt())]
+            found += [unit(flat.mean(2)), unit(_deviation(flat))]
         return torch.cat([*found, global_statistics(x)], 1)
 
     def maps(self, x: Float[Tensor, "n c h w"], names: Sequence[str]) -> list[Tensor]:

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from medshot.core.errors import ShapeError
 from medshot.core.parts import part
+from medshot.nn.features import features
 
-TINY = 1e-12  # of a sum of squares: a block that is all zero stays so
+TINY = 1e-8  # least sum of squares: a block at the center, up to rounding, stays near zero
 
 
 @part("module", "whitened-blocks")
@@ -48,7 +49,7 @@ class WhitenedBlocks(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
         """Directions of images."""
-        whitened = shortened(self.encoder(x), self.factors, self.sizes)
+        whitened = shortened(features(self.encoder, x, unit=False), self.factors, self.sizes)
         return torch.cat(directions(whitened, self.center, self.sizes), 1)
 
 
@@ -67,4 +68,5 @@ def directions(
 ) -> list[Float[Tensor, "n d"]]:
     """The blocks of features about `center`, each divided by its length."""
     blocks = (whitened - center).split(list(sizes), 1)
-    return [b / (b.square().sum(1, keepdim=True) + TINY).sqrt() for b in blocks]
+    # no sum with TINY: what converts to ONNX takes so small a number for 0, and leaves it out
+    return [b / b.square().sum(1, keepdim=True).clamp(min=TINY).sqrt() for b in blocks]

@@ -123,17 +123,25 @@ class _Features:
             return learner, images, images
         features = shown = self._kept(encoder, encoder)
         if reads_otherwise(learner):
-            shown = self._kept(encoder, learner.support_features)
+            shown = self._kept(encoder, learner.support_features, _settings(learner))
         return without_encoder(learner), features, shown
 
-    def _kept(self, encoder: nn.Module, give: Callable[[Tensor], Tensor]) -> Tensor:
-        key = id(encoder), "" if give is encoder else give.__qualname__
+    def _kept(
+        self, encoder: nn.Module, give: Callable[[Tensor], Tensor], settings: str = ""
+    ) -> Tensor:
+        key = id(encoder), settings
         if key not in self._known:
             features = torch.cat([give(batch) for batch in self.images(encoder).split(AT_ONCE)])
             if features.numel() + sum(z.numel() for _, z in self._known.values()) > KEPT:
                 self._known.clear()
             self._known[key] = encoder, features  # held, so that its id stays its own
         return self._known[key][1]
+
+
+def _settings(learner: Learner) -> str:
+    """All that is not a module: what a learner reads of an image may depend on it."""
+    own = {name: value for name, value in vars(learner).items() if not name.startswith("_")}
+    return f"{type(learner).__qualname__} {sorted(own.items())}"
 
 
 def _some(shows: Tensor, groups: Int[Tensor, "n"]) -> Int[Tensor, "m"]:
