@@ -32,12 +32,11 @@ class Recipe:
 
     losses: dict[str, float] = field(default_factory=lambda: {"ridge": 1.0, "stay": 1.0})
     rate: float = 1e-4
-    relative: bool = False
+    relative: bool = False  # the rate in parts of a kernel's norm, momentum 0.9; else Adam's
     steps: int = 150
     images: int = 40
     ridge: float = 0.3
-    teacher_rate: float = 2e-4
-    teacher_steps: int = 60
+    teacher_steps: int = 25
 
 
 class Tail:
@@ -139,7 +138,8 @@ class Learning:
     def _losses(self, data: Maps) -> dict[str, Tensor]:
         wanted, found = self.recipe.losses, {}
         index, y = self._draw(data)
-        which = self.rng.integers(0, len(data.x), len(index))
+        variants = 2 if data.name in self.teachers else len(data.x)
+        which = self.rng.integers(0, variants, len(index))
         if "copies" in wanted and self.rng.random() < 0.5:
             index = np.repeat(self.rng.choice(len(data.y), len(index) // 4, replace=False), 4)
             which = np.tile(np.arange(4), len(index) // 4)
@@ -153,7 +153,7 @@ class Learning:
             logits = self._answers(self.heads, data.name, z)
             if "heads" in wanted:
                 found["heads"] = F.cross_entropy(logits, own)
-            if "distill" in wanted:
+            if data.name in self.teachers:
                 theirs = self.teachers[data.name][which, index]
                 told = self._answers(self.teacher_heads, data.name, theirs).detach()
                 told = F.kl_div(
@@ -162,7 +162,9 @@ class Learning:
                     log_target=True,
                     reduction="batchmean",
                 )
-                found["distill"] = told + 2 * (1 - cka(shaped(z), shaped(theirs)))
+                found["distill"] = told + 2 * (
+                    1 - cka(shaped(z, z.mean(0)), shaped(theirs, theirs.mean(0)))
+                )
         if "stay" in wanted:
             before = self.frozen[data.name][which, index]
             alike = (shaped(z, z.mean(0)) * shaped(before, before.mean(0))).sum(1)
@@ -205,16 +207,14 @@ class Learning:
     def _teach(self) -> None:
         """A teacher a set: the same blocks and a head, learned from this set alone."""
         recipe = replace(
-            self.recipe,
-            losses={"heads": 1.0},
-            rate=self.recipe.teacher_rate,
-            steps=self.recipe.teacher_steps,
+            self.recipe, losses={"heads": 1.0}, steps=self.recipe.teacher_steps, images=24
         )
         for data in self.sets:
-            taught = Learning(self.tail, [data], self.frozen, recipe, int(self.rng.integers(2**31)))
-            moved = taught.run()
-            self.teachers[data.name] = self.tail.features(data, moved, 4)
-            self.teacher_heads[data.name] = taught.heads[data.name]
+            if data.name != "phantoms":
+                seed = int(self.rng.integers(2**31))
+                taught = Learning(self.tail, [data], self.frozen, recipe, seed)
+                self.teachers[data.name] = self.tail.features(data, taught.run())
+                self.teacher_heads[data.name] = taught.heads[data.name]
 
 
 def cka(a: Float[Tensor, "n f"], b: Float[Tensor, "n g"]) -> Float[Tensor, ""]:
