@@ -5,7 +5,6 @@ Every step is one set, and a few of its images. What is lowered is any of
 - `ridge`: an episode. Classes drawn, sometimes merged or one against the rest; every image is
   answered by ridge regression of the others (leave one out, in closed form);
 - `heads`: a linear layer a set, which keeps its place over the steps (cosine, one scale);
-- `copies`: which image a changed copy is of, among those of the step;
 - `distill`: the features (linear CKA) and answers of a teacher of this one set (URL, Li et al.
   2021, arXiv:2103.13841), which learned it by `heads`;
 - `stay`: how far the features have gone from those of the encoder as it was (1 - cosine).
@@ -31,9 +30,8 @@ class Recipe:
     """What is lowered, with its weights, how far and how fast."""
 
     losses: dict[str, float] = field(default_factory=lambda: {"ridge": 1.0, "stay": 1.0})
-    rate: float = 1e-4
-    relative: bool = False  # the rate in parts of a kernel's norm, momentum 0.9; else Adam's
-    steps: int = 150
+    rate: float = 3e-4  # a step's share of a kernel's norm, before momentum
+    steps: int = 100
     images: int = 40
     ridge: float = 0.3
     teacher_steps: int = 25
@@ -112,11 +110,10 @@ class Learning:
         if "distill" in recipe.losses:
             self._teach()
         slow = [p for head in self.heads.values() for p in head.parameters()]
-        made = [torch.optim.Adam([*slow, self.scale], 1e-2)]
-        if recipe.relative:
-            made.append(torch.optim.SGD(self.moved, recipe.rate, momentum=0.9))
-        else:
-            made.append(torch.optim.Adam(self.moved, recipe.rate))
+        made = [
+            torch.optim.Adam([*slow, self.scale], 1e-2),
+            torch.optim.SGD(self.moved, recipe.rate, momentum=0.9),
+        ]
         sizes = [layer.weight.norm() for layer in self.tail.layers if layer.groups == 1]
         self.history = []
         for step in range(recipe.steps):
@@ -128,11 +125,11 @@ class Learning:
                 optimizer.zero_grad()
             torch.stack([recipe.losses[k] * v for k, v in losses.items()]).sum().backward()
             for p, size in zip(self.moved, sizes, strict=True):
-                if recipe.relative:
+                if p.grad is not None:
                     p.grad *= size / p.grad.norm().clamp(min=1e-12)
             for optimizer in made:
                 optimizer.step()
-            self.history.append({k: round(float(v), 4) for k, v in losses.items()})
+            self.history.append({k: round(v.item(), 4) for k, v in losses.items()})
         return [m.detach() for m in self.moved]
 
     def _losses(self, data: Maps) -> dict[str, Tensor]:
@@ -140,31 +137,25 @@ class Learning:
         index, y = self._draw(data)
         variants = 2 if data.name in self.teachers else len(data.x)
         which = self.rng.integers(0, variants, len(index))
-        if "copies" in wanted and self.rng.random() < 0.5:
-            index = np.repeat(self.rng.choice(len(data.y), len(index) // 4, replace=False), 4)
-            which = np.tile(np.arange(4), len(index) // 4)
-            z = self.tail(as_maps(data.x[which, index]), self.moved)
-            found["copies"] = self._ridge(z, torch.arange(len(index) // 4).repeat_interleave(4))
-        else:
-            z = self.tail(as_maps(data.x[which, index]), self.moved)
-            if "ridge" in wanted:
-                found["ridge"] = self._ridge(z, torch.from_numpy(y))
-            own = torch.from_numpy(data.y[index])
-            logits = self._answers(self.heads, data.name, z)
-            if "heads" in wanted:
-                found["heads"] = F.cross_entropy(logits, own)
-            if data.name in self.teachers:
-                theirs = self.teachers[data.name][which, index]
-                told = self._answers(self.teacher_heads, data.name, theirs).detach()
-                told = F.kl_div(
-                    logits.log_softmax(1),
-                    told.log_softmax(1),
-                    log_target=True,
-                    reduction="batchmean",
-                )
-                found["distill"] = told + 2 * (
-                    1 - cka(shaped(z, z.mean(0)), shaped(theirs, theirs.mean(0)))
-                )
+        z = self.tail(as_maps(data.x[which, index]), self.moved)
+        if "ridge" in wanted:
+            found["ridge"] = self._ridge(z, torch.from_numpy(y))
+        own = torch.from_numpy(data.y[index])
+        logits = self._answers(self.heads, data.name, z)
+        if "heads" in wanted:
+            found["heads"] = F.cross_entropy(logits, own)
+        if data.name in self.teachers:
+            theirs = self.teachers[data.name][which, index]
+            told = self._answers(self.teacher_heads, data.name, theirs).detach()
+            told = F.kl_div(
+                logits.log_softmax(1),
+                told.log_softmax(1),
+                log_target=True,
+                reduction="batchmean",
+            )
+            found["distill"] = told + 2 * (
+                1 - cka(shaped(z, z.mean(0)), shaped(theirs, theirs.mean(0)))
+            )
         if "stay" in wanted:
             before = self.frozen[data.name][which, index]
             alike = (shaped(z, z.mean(0)) * shaped(before, before.mean(0))).sum(1)

@@ -100,14 +100,15 @@ def all_maps(encoder: Any, folder: Path, head: list[Layer]) -> dict[str, Maps]:
     folder.mkdir(parents=True, exist_ok=True)
     found = {}
     for name, modality, load in _sources():
-        file = folder / f"{name}.npz"
+        file, grid = folder / f"{name}.npz", folder / f"{name}.npy"
         if not file.exists():
             data = load()
-            x = _maps(encoder, data.x, head)
-            np.savez(file, x=x, y=data.y.numpy(), groups=data.groups.numpy())
-            print(f"{file} {x.shape}", flush=True)
+            np.save(grid, _maps(encoder, data.x, head))
+            np.savez(file, y=data.y.numpy(), groups=data.groups.numpy())
+            print(f"{file} {len(data)} images", flush=True)
         with np.load(file) as z:
-            found[name] = Maps(name, z["x"], z["y"], z["groups"], modality)
+            x = np.load(grid, mmap_mode="r")  # 2 GB in all
+            found[name] = Maps(name, x, z["y"], z["groups"], modality)
     return found
 
 
