@@ -72,9 +72,9 @@ def main() -> None:
         _ship(encoder, moved, options.out / "mobilenet_v1.safetensors")
         return
     folder = options.out / ("open" if options.open else "all")
-    for fold in (*FOLDS[1:], FOLDS[0]):
+    for fold in [FOLDS[i - 1] for i in options.folds]:
         for seed in range(1, options.seeds + 1):
-            file = folder / f"{' and '.join(fold)}, seed {seed}.json"
+            file = folder / _file(fold, seed)
             if file.exists():
                 continue
             started = time.process_time()
@@ -97,6 +97,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of maps and results")
     parser.add_argument("--seeds", type=int, default=3, help="training seeds")
+    parser.add_argument("--folds", type=int, nargs="*", default=(2, 3, 4, 1), help="in this order")
     parser.add_argument("--open", action="store_true", help="learn from open sets alone")
     parser.add_argument("--ship", action="store_true", help="learn from all open sets, and save")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -196,22 +197,28 @@ def _answers(products: Float[ndarray, "m s"], draw: Draw) -> Float[ndarray, "q k
 def _summary(folder: Path, seeds: int) -> dict[str, Any]:
     """Differences to the frozen encoder in points, by set, by fold, and over the judged folds."""
     scores: dict[str, dict[str, list[Any]]] = {}  # set, shots: seeds x episodes x answers
+    done = []
     for fold in FOLDS:
-        for seed in range(1, seeds + 1):
-            row = json.loads((folder / f"{' and '.join(fold)}, seed {seed}.json").read_text())
-            for name, by_shot in row["scores"].items():
+        files = [folder / _file(fold, seed) for seed in range(1, seeds + 1)]
+        if not all(file.exists() for file in files):
+            continue
+        done.append(fold)
+        for file in files:
+            for name, by_shot in json.loads(file.read_text())["scores"].items():
                 for shot, found in by_shot.items():
                     scores.setdefault(name, {}).setdefault(shot, []).append(found["scores"])
-    parts = {" and ".join(fold): _sets(fold) for fold in FOLDS}
-    parts["all but the first fold"] = [name for fold in FOLDS[1:] for name in _sets(fold)]
-    parts |= {name: [name] for fold in FOLDS for name in _sets(fold)}
-    return {
-        part: {
-            str(shot): _differences([scores[n][str(shot)] for n in names if str(shot) in scores[n]])
-            for shot in SHOTS
-        }
-        for part, names in parts.items()
-    }
+    parts = {" and ".join(fold): _sets(fold) for fold in done}
+    parts["all but the first fold"] = [n for fold in done if fold != FOLDS[0] for n in _sets(fold)]
+    parts |= {name: [name] for fold in done for name in _sets(fold)}
+    found = {}
+    for part, names in parts.items():
+        rows = {s: [scores[n][str(s)] for n in names if str(s) in scores[n]] for s in SHOTS}
+        found[part] = {str(s): _differences(row) for s, row in rows.items() if row}
+    return found
+
+
+def _file(fold: tuple[str, ...], seed: int) -> str:
+    return f"{' and '.join(fold)}, seed {seed}.json"
 
 
 def _sets(fold: tuple[str, ...]) -> list[str]:
@@ -220,8 +227,6 @@ def _sets(fold: tuple[str, ...]) -> list[str]:
 
 def _differences(scores: list[Any]) -> dict[str, Any]:
     """Of some sets: the frozen encoder's score, and by how much each of `HOW` is ahead of it."""
-    if not scores:
-        return {}
     values = 100 * np.array(scores)  # sets x seeds x episodes x answers
     found: dict[str, Any] = {"frozen": round(float(values[..., 0].mean()), 2), "sets": len(values)}
     for i, how in enumerate(HOW, 1):
