@@ -23,6 +23,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.sample import Draw, EpisodeSampler
 from medshot.evaluation.statistics import Z95
-from metatrain_box_learn import Learning, Moved, Recipe, Tail, shaped
+from metatrain_box_learn import Learning, Moved, Recipe, Tail, Teacher, shaped, teachers_of
 from metatrain_box_maps import GROUPS, MIXED, OPEN, TIED, Maps, all_maps, layers_of
 from record import commit, hardware
 
@@ -52,9 +53,10 @@ FOLDS = (
     ("X-ray",),
     ("skin", "eye"),
 )
+SEEDS = (1, 2, 3)
 SHOTS, EPISODES, QUERIES = (1, 5, 20), 100, (10, 8, 6, 5, 4, 3)
 HOW = ("trained", "features together", "answers averaged")
-RECIPE = Recipe(losses={"ridge": 1.0, "stay": 1.0}, rate=3e-4, steps=100)
+RECIPES = {"distill": Recipe(), "ridge": Recipe(losses={"ridge": 1.0, "stay": 1.0})}
 
 
 def main() -> None:
@@ -66,29 +68,51 @@ def main() -> None:
     tail = Tail(list(layers.values())[cut:])
     maps = all_maps(encoder, options.out / "maps", list(layers.values())[:cut])
     frozen = _frozen(tail, maps, options.out / "maps" / "frozen.npz")
+    learn = partial(_learned, tail, maps, frozen, RECIPES[options.recipe])
     if options.ship:
-        seen = [m for m in maps.values() if _may_learn(m, (), only_open=True)]
-        moved = Learning(tail, seen, frozen, RECIPE, seed=1).run()
-        _ship(encoder, moved, options.out / "mobilenet_v1.safetensors")
+        _ship(encoder, learn((), 1, True)[0], options.out / "mobilenet_v1.safetensors")
         return
-    folder = options.out / ("open" if options.open else "all")
-    for fold in [FOLDS[i - 1] for i in options.folds]:
-        for seed in range(1, options.seeds + 1):
+    folder = options.out / f"{options.recipe}, {'open sets' if options.open else 'all sets'}"
+    for seed in options.seeds:
+        for fold in [FOLDS[i - 1] for i in options.folds]:
             file = folder / _file(fold, seed)
             if file.exists():
                 continue
             started = time.process_time()
-            seen = [m for m in maps.values() if _may_learn(m, fold, options.open)]
-            learning = Learning(tail, seen, frozen, RECIPE, seed)
-            moved, seconds = learning.run(), time.process_time() - started
+            moved, row = learn(fold, seed, options.open)
             scores = {n: _judged(maps[n], tail, moved, frozen[n]) for n in _sets(fold)}
-            sets = [m.name for m in seen]
-            row = {"seconds": round(seconds), "sets": sets, "history": learning.history}
             write_text(file, json.dumps(row | {"scores": scores}) + "\n")
             print(f"{file} {time.process_time() - started:.0f} s", flush=True)
-    about = {"recipe": asdict(RECIPE), "hardware": hardware(), "commit": commit()}
-    found = about | _summary(folder, options.seeds)
+    about = {"recipe": asdict(RECIPES[options.recipe]), "hardware": hardware(), "commit": commit()}
+    found = about | _summary(folder)
     write_text(options.out / f"{folder.name}.json", json.dumps(found, indent=1) + "\n")
+
+
+def _learned(
+    tail: Tail,
+    maps: dict[str, Maps],
+    frozen: dict[str, Tensor],
+    recipe: Recipe,
+    fold: tuple[str, ...],
+    seed: int,
+    only_open: bool,
+) -> tuple[Moved, dict[str, Any]]:
+    """What is added to the kernels where `fold` is left out, and how it was learned."""
+    started = time.process_time()
+    teachers: dict[str, Teacher] = {}
+    if "distill" in recipe.losses:
+        if (seed, only_open) not in _TEACHERS:  # the same for all folds
+            sets = [m for m in maps.values() if _may_learn(m, (), only_open)]
+            _TEACHERS[seed, only_open] = teachers_of(tail, sets, frozen, recipe, seed)
+        teachers = _TEACHERS[seed, only_open]
+    sets = [m for m in maps.values() if _may_learn(m, fold, only_open)]
+    learning = Learning(tail, sets, frozen, recipe, seed, teachers)
+    moved, seconds = learning.run(), round(time.process_time() - started)
+    names = [m.name for m in sets]
+    return moved, {"seconds": seconds, "sets": names, "history": learning.history}
+
+
+_TEACHERS: dict[tuple[int, bool], dict[str, Teacher]] = {}
 
 
 def _options() -> argparse.Namespace:
@@ -96,7 +120,8 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of maps and results")
-    parser.add_argument("--seeds", type=int, default=3, help="training seeds")
+    parser.add_argument("--recipe", choices=RECIPES, default="distill")
+    parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS, help="of training")
     parser.add_argument("--folds", type=int, nargs="*", default=(2, 3, 4, 1), help="in this order")
     parser.add_argument("--open", action="store_true", help="learn from open sets alone")
     parser.add_argument("--ship", action="store_true", help="learn from all open sets, and save")
@@ -194,12 +219,12 @@ def _answers(products: Float[ndarray, "m s"], draw: Draw) -> Float[ndarray, "q k
     return found[: len(draw.query)] + found[len(draw.query) :]
 
 
-def _summary(folder: Path, seeds: int) -> dict[str, Any]:
+def _summary(folder: Path) -> dict[str, Any]:
     """Differences to the frozen encoder in points, by set, by fold, and over the judged folds."""
     scores: dict[str, dict[str, list[Any]]] = {}  # set, shots: seeds x episodes x answers
     done = []
     for fold in FOLDS:
-        files = [folder / _file(fold, seed) for seed in range(1, seeds + 1)]
+        files = [folder / _file(fold, seed) for seed in SEEDS]
         if not all(file.exists() for file in files):
             continue
         done.append(fold)

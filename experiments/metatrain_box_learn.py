@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from metatrain_box_maps import WAY, Layer, Maps
 
+LOSSES = ("ridge", "distill", "stay")
 BLOCKS = (512, 512, 1024, 1024)  # mean and deviation after block 11, and after block 12
 Moved = list[Tensor]
 
@@ -29,7 +30,7 @@ Moved = list[Tensor]
 class Recipe:
     """What is lowered, with its weights, how far and how fast."""
 
-    losses: dict[str, float] = field(default_factory=lambda: {"ridge": 1.0, "stay": 1.0})
+    losses: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LOSSES, 1.0))
     rate: float = 3e-4  # a step's share of a kernel's norm, before momentum
     steps: int = 100
     images: int = 40
@@ -86,11 +87,25 @@ def shaped(
     return torch.cat([F.normalize(part, dim=1) for part in z.split(BLOCKS, 1)], 1) / 2
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """What one set alone has taught: features of its images as they are and mirrored, a head."""
+
+    features: Float[Tensor, "2 n f"]
+    head: nn.Linear
+
+
 class Learning:
     """One run over some sets. `frozen` holds the features of all variants as they were."""
 
     def __init__(
-        self, tail: Tail, sets: Sequence[Maps], frozen: dict[str, Tensor], recipe: Recipe, seed: int
+        self,
+        tail: Tail,
+        sets: Sequence[Maps],
+        frozen: dict[str, Tensor],
+        recipe: Recipe,
+        seed: int,
+        teachers: dict[str, Teacher] | None = None,
     ) -> None:
         self.tail, self.sets, self.frozen, self.recipe = tail, sets, frozen, recipe
         self.rng = np.random.default_rng([seed, 7])
@@ -101,14 +116,11 @@ class Learning:
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.scale = torch.tensor(2.0, requires_grad=True)
-        self.teachers: dict[str, Tensor] = {}
-        self.teacher_heads: dict[str, nn.Linear] = {}
+        self.teachers = teachers or {}
 
     def run(self) -> Moved:
         """Learn, and give what was added to the kernels."""
         recipe = self.recipe
-        if "distill" in recipe.losses:
-            self._teach()
         slow = [p for head in self.heads.values() for p in head.parameters()]
         made = [
             torch.optim.Adam([*slow, self.scale], 1e-2),
@@ -140,30 +152,27 @@ class Learning:
         z = self.tail(as_maps(data.x[which, index]), self.moved)
         if "ridge" in wanted:
             found["ridge"] = self._ridge(z, torch.from_numpy(y))
-        own = torch.from_numpy(data.y[index])
-        logits = self._answers(self.heads, data.name, z)
         if "heads" in wanted:
-            found["heads"] = F.cross_entropy(logits, own)
+            own = torch.from_numpy(data.y[index])
+            found["heads"] = F.cross_entropy(_logits(self.heads[data.name], z), own)
         if data.name in self.teachers:
-            theirs = self.teachers[data.name][which, index]
-            told = self._answers(self.teacher_heads, data.name, theirs).detach()
-            told = F.kl_div(
-                logits.log_softmax(1),
-                told.log_softmax(1),
-                log_target=True,
-                reduction="batchmean",
-            )
-            found["distill"] = told + 2 * (
-                1 - cka(shaped(z, z.mean(0)), shaped(theirs, theirs.mean(0)))
-            )
+            found["distill"] = self._distill(data.name, z, index, which)
         if "stay" in wanted:
             before = self.frozen[data.name][which, index]
             alike = (shaped(z, z.mean(0)) * shaped(before, before.mean(0))).sum(1)
             found["stay"] = (1 - alike).mean()
         return found
 
-    def _answers(self, heads: dict[str, nn.Linear], name: str, z: Tensor) -> Tensor:
-        return heads[name](shaped(z, z.mean(0))) * 4
+    def _distill(
+        self, name: str, z: Tensor, index: Int[np.ndarray, "n"], which: Int[np.ndarray, "n"]
+    ) -> Tensor:
+        """How far the answers, and the features, are from the teacher's."""
+        teacher = self.teachers[name]
+        theirs = teacher.features[which, index]
+        ours = _logits(self.heads[name], z).log_softmax(1)
+        told = _logits(teacher.head, theirs).detach().log_softmax(1)
+        answers = F.kl_div(ours, told, log_target=True, reduction="batchmean")
+        return answers + 2 * (1 - cka(shaped(z, z.mean(0)), shaped(theirs, theirs.mean(0))))
 
     def _draw(self, data: Maps) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
         """Images of some classes, of different patients while there are any, and their labels."""
@@ -195,17 +204,23 @@ class Learning:
         weight = 1 / torch.bincount(y).clamp(min=1).float()
         return F.cross_entropy(self.scale.exp() * answers, y, weight=weight)
 
-    def _teach(self) -> None:
-        """A teacher a set: the same blocks and a head, learned from this set alone."""
-        recipe = replace(
-            self.recipe, losses={"heads": 1.0}, steps=self.recipe.teacher_steps, images=24
-        )
-        for data in self.sets:
-            if data.name != "phantoms":
-                seed = int(self.rng.integers(2**31))
-                taught = Learning(self.tail, [data], self.frozen, recipe, seed)
-                self.teachers[data.name] = self.tail.features(data, taught.run())
-                self.teacher_heads[data.name] = taught.heads[data.name]
+
+def teachers_of(
+    tail: Tail, sets: Sequence[Maps], frozen: dict[str, Tensor], recipe: Recipe, seed: int
+) -> dict[str, Teacher]:
+    """A teacher a set: the same blocks and a head, learned from this set alone."""
+    alone = replace(recipe, losses={"heads": 1.0}, steps=recipe.teacher_steps, images=24)
+    found = {}
+    for i, data in enumerate(sets):
+        if data.name != "phantoms":
+            taught = Learning(tail, [data], frozen, alone, 1000 * seed + i)
+            features = tail.features(data, taught.run())
+            found[data.name] = Teacher(features, taught.heads[data.name])
+    return found
+
+
+def _logits(head: nn.Linear, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    return 4 * head(shaped(z, z.mean(0)))
 
 
 def cka(a: Float[Tensor, "n f"], b: Float[Tensor, "n g"]) -> Float[Tensor, ""]:
