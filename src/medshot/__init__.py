@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from medshot.data.sample import EpisodeSampler
     from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
+    from medshot.evaluation.labelled import evaluate
     from medshot.export.bundle import export_bundle
     from medshot.export.onnx_file import export_onnx
     from medshot.finetuning.finetune import finetune
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.fit import load_weights
     from medshot.pretraining.weights.hub import from_hub
+    from medshot.pretraining.weights.package import from_package
     from medshot.robust.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
@@ -85,10 +87,12 @@ _HOME = {
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
+    "evaluate": "medshot.evaluation.labelled",
     "export_bundle": "medshot.export.bundle",
     "export_onnx": "medshot.export.onnx_file",
     "finetune": "medshot.finetuning.finetune",
     "from_hub": "medshot.pretraining.weights.hub",
+    "from_package": "medshot.pretraining.weights.package",
     "fuse": "medshot.fusion.fuse",
     "harden": "medshot.robust.harden",
     "load": "medshot.data.load",
@@ -142,10 +146,12 @@ __all__ = [
     "build",
     "distil",
     "encoder",
+    "evaluate",
     "export_bundle",
     "export_onnx",
     "finetune",
     "from_hub",
+    "from_package",
     "fuse",
     "harden",
     "load",

@@ -1,5 +1,6 @@
 """One run and one model for all tests of the command line, and a way to run commands."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,15 @@ Medshot = Callable[..., Outcome]
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals are tested beside their code; here a few draws do."""
     monkeypatch.setattr(cross_validation, "DRAWS", 30)
+
+
+@pytest.fixture(autouse=True)
+def _on_the_path(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where medshot is installed: the shell finds it by its name."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "medshot").write_text("#!/bin/sh\n")
+    (folder / "medshot").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
 @pytest.fixture

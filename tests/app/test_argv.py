@@ -1,8 +1,11 @@
 """`--data A B C` is `--data A --data B --data C`."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from medshot.app.argv import WORDS, spread, typed
+from medshot.app.argv import WORDS, program, python, spread, typed
 
 
 @pytest.mark.parametrize(
@@ -26,3 +29,23 @@ def test_the_command_is_repeated_as_typed_ready_to_paste() -> None:
     before = WORDS.set(("adapt", "my images", "--out", "m"))
     assert typed() == "medshot adapt 'my images' --out m"
     WORDS.reset(before)
+
+
+def test_what_is_printed_to_type_next_starts_medshot_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert program() == "medshot"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    script = tmp_path / "my tools" / "medshot"
+    script.parent.mkdir()
+    script.write_text("")
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    assert program() == f"'{script}'"
+    monkeypatch.setattr(sys, "argv", ["/somewhere/medshot/__main__.py"])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "a b" / "python"))
+    assert program() == f"'{tmp_path / 'a b' / 'python'}' -m medshot"
+    here = tmp_path / "python"
+    here.write_text("")
+    here.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(here))
+    assert python() == "python"

@@ -19,7 +19,7 @@ from medshot.app.compressing import (
 from medshot.app.stage import judged
 from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
-from medshot.core.errors import DataError
+from medshot.core.errors import DataError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.data.load import load
 from medshot.learners.registry import build
@@ -43,6 +43,21 @@ def test_each_step_is_done_alone_and_then_all_in_order(tmp_path):
     chain = [("b", 1, "b in the chain"), ("c", 2, "c in the chain")]
     assert seen == [("a", 0, "a"), ("b", 0, "b"), ("c", 0, "c"), *chain]
     assert list(in_steps(original, {"a": step("a")}, tmp_path)) == ["original", "a"]
+
+
+def test_what_can_be_done_in_the_chain_alone_is_left_out_by_itself(tmp_path, capfd):
+    original = build("nearest-centroid", encoder=toys.conv4()).adapt(toys.dataset())
+
+    def late(predictor, place):
+        if predictor is original:
+            raise TaskError("It has no channels.")
+        return predictor
+
+    steps = {"distil": lambda predictor, place: predictor.freeze(), "prune": late}
+    assert list(in_steps(original, steps, tmp_path)) == ["original", "distil", "distil, prune"]
+    assert "prune alone is left out: It has no channels." in capfd.readouterr().out
+    with pytest.raises(TaskError):
+        in_steps(original, {"prune": late}, tmp_path)
 
 
 def test_scalars_of_all_steps_come_together(tmp_path):

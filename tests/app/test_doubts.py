@@ -26,3 +26,11 @@ def test_a_simpler_learner_that_scored_higher_is_named(mean: float, warned: bool
         [True] * warned
     )
     assert doubts({}) == []
+
+
+def test_what_was_chosen_already_is_no_advice():
+    estimate = Estimate(-0.02, -0.1, 0.1, 20)
+    measured = {"differences": (Difference("accuracy", "linear-probe on pixels", estimate),)}
+    assert doubts(measured, "linear-probe on pixels") == []
+    assert len(doubts(measured, "lda on pixels")) == 1
+    assert "select" not in doubts(measured)[0]

@@ -6,13 +6,14 @@ import pytest
 
 from app.conftest import Medshot
 from app.toys import SMALL, folder
+from finetuning.test_pointwise import small
 from medshot.app.choose import automatic, describe
-from medshot.app.finetuned import finetuned
+from medshot.app.finetuned import cost, finetuned
 from medshot.app.report import adapted
 from medshot.core.errors import ConfigError
 from medshot.core.store import load_predictor
 from medshot.data.load import load_one
-from medshot.finetuning import FineTuned
+from medshot.finetuning import AutoTuned, FineTuned
 from medshot.learners.registry import build
 from medshot.select import Auto
 from toys import conv4
@@ -53,3 +54,37 @@ def test_the_command_judges_it_with_and_without(medshot: Medshot, tmp_path: Path
     assert (stage["stage"], stage["what"]) == ("finetune", "head")
     wrong = medshot("adapt", mine, "--finetune", "haed", "--out", tmp_path / "other", *named)
     assert wrong.refused("Did you mean 'head'")
+
+
+def test_auto_moves_a_mobilenet_and_says_first_what_it_costs(tmp_path: Path) -> None:
+    tuned = finetuned(build("linear-probe", encoder=small(5)), "auto")
+    assert isinstance(tuned, AutoTuned)
+    assert describe(tuned) == "linear-probe on mobilenet, then auto"
+    dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=3, size=32)
+    told = cost(tuned, dataset)
+    assert told.startswith("fine-tuning takes about ")
+    assert "on 6 images; with the judging on patients left out about " in told
+    assert cost(build("lda", encoder=conv4()), dataset) == ""
+    alone = load_one(folder(tmp_path / "b", (1, 1)), channels=3, size=32)
+    assert cost(tuned, alone) == "", "nothing can be left out, so nothing is done"
+
+
+def test_auto_needs_a_mobilenet_among_the_candidates() -> None:
+    with pytest.raises(ConfigError, match="conv4 is no MobileNet v1"):
+        finetuned(build("lda", encoder=conv4()), "auto")
+    shallow, deep = (build("lda", encoder=small(blocks)) for blocks in (3, 5))
+    with pytest.raises(ConfigError, match="5 pointwise"):
+        finetuned(Auto([build("lda", encoder=conv4()), shallow]), "auto")
+    assert isinstance(finetuned(Auto([shallow, deep]), "auto"), AutoTuned)
+
+
+def test_the_command_says_whether_auto_was_kept(medshot: Medshot, tmp_path: Path) -> None:
+    mine, out = folder(tmp_path / "mine", (3, 3)), tmp_path / "model"
+    named = ("--learner", "linear-probe", "--encoder", "mobilenet", "--set", "encoder.size=32")
+    done = medshot("adapt", mine, "--finetune", "auto", "--out", out, *named)
+    assert done.status == 0, done.err
+    assert "fine-tuning takes about" in done.err
+    stage = load_predictor(out).known_card().stages[-1]
+    assert (stage["stage"], stage["what"], stage["kept"]) == ("finetune", "auto", stage["kept"])
+    assert stage["kept"] == (stage["loss fine-tuned"] < stage["loss as it is"])
+    assert "linear-probe on mobilenet (pretrained), then auto" in " ".join(done.out.split())

@@ -22,14 +22,16 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--finetune": "none",
         "--set": [],
         "--modalities": None,
+        "--threads": 1,
     },
-    "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED},
+    "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED, "--threads": 1},
     "evaluate": {
-        "learner": REQUIRED,
+        "what": REQUIRED,
         "--protocol": None,
         "--data": [],
         "--task": None,
         "--json": None,
+        "--report": None,
         "--encoder": None,
         "--set": [],
         "--way": None,
@@ -37,6 +39,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--query": None,
         "--episodes": None,
         "--seed": 0,
+        "--threads": 1,
     },
     "pretrain": {
         "--data": REQUIRED,
@@ -53,8 +56,9 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--seed": 0,
         "--device": "auto",
         "--json": None,
+        "--threads": 1,
     },
-    "export": {"model": REQUIRED, "--format": "onnx", "--out": REQUIRED},
+    "export": {"model": REQUIRED, "--format": "onnx", "--out": REQUIRED, "--threads": 1},
     "train": {
         "learner": REQUIRED,
         "--data": REQUIRED,
@@ -81,6 +85,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--adversarial": None,
         "--bf16": False,
         "--channels-last": False,
+        "--threads": 1,
     },
     "compress": {
         "model": REQUIRED,
@@ -95,6 +100,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--seed": 0,
         "--test": None,
         "--json": None,
+        "--threads": 1,
     },
     "attack": {
         "model": REQUIRED,
@@ -107,6 +113,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--seed": 0,
         "--plot": None,
         "--json": None,
+        "--threads": 1,
     },
     "harden": {
         "model": REQUIRED,
@@ -123,12 +130,13 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--seed": 0,
         "--test": None,
         "--json": None,
+        "--threads": 1,
     },
     "finetune": {
         "model": REQUIRED,
         "--data": REQUIRED,
         "--out": REQUIRED,
-        "--what": "lora",
+        "--what": None,  # shown as lora; head, where nothing else can move,
         "--test": None,
         "--unseen": False,
         "--steps": 50,
@@ -137,6 +145,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--batch": 32,
         "--set": [],
         "--json": None,
+        "--threads": 1,
     },
     "fuse": {
         "model": REQUIRED,
@@ -148,6 +157,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--steps": None,
         "--lr": None,
         "--json": None,
+        "--threads": 1,
     },
     "learners": {"--options": False},
     "select": {
@@ -160,9 +170,10 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--storage": None,
         "--seed": 0,
         "--json": None,
+        "--threads": 1,
     },
     "cite": {"what": REQUIRED},
-    "demo": {"--out": "demo", "--steps": 600, "--episodes": 600},
+    "demo": {"--out": "demo", "--steps": 600, "--episodes": 600, "--threads": 1},
     "data check": {"folder": REQUIRED, "--task": None},
 }
 NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}

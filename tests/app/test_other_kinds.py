@@ -104,3 +104,15 @@ def test_train_and_evaluate(medshot: Medshot, source: Path, tmp_path: Path) -> N
 def _kind(source: Path) -> str:
     header = (source / "labels.csv").read_text().partition("\n")[0]
     return next(kind for kind, column in COLUMNS.items() if column in header.split(","))
+
+
+def test_a_saved_predictor_is_evaluated_on_others(
+    medshot: Medshot, source: Path, kind: str, tmp_path: Path
+) -> None:
+    assert medshot("adapt", source, "--out", tmp_path / "model", *RIDGE).status == 0
+    others, page = shaded(tmp_path / "others", kind, seed=1), tmp_path / "page.html"
+    done = medshot("evaluate", tmp_path / "model", "--data", others, "--report", page)
+    assert done.status == 0, done.err
+    assert LEADING[kind] in done.out
+    assert ("sensitivity" in done.out) == (kind != "regression")
+    assert "8 patients" in page.read_text()

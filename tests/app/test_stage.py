@@ -12,13 +12,13 @@ from app.toys import folder
 from medshot.app.stage import (
     gains,
     gains_table,
-    images_for,
     judged,
     refuse_shared,
     say_verdicts,
     unfinished,
 )
-from medshot.core.errors import DataError, LeakError, SaveError
+from medshot.core.errors import LeakError, SaveError
+from medshot.data.for_card import images_for
 from medshot.data.load import load
 from medshot.learners.registry import build
 
@@ -26,26 +26,6 @@ from medshot.learners.registry import build
 def _model(place: Path):
     mine = folder(place / "mine", (4, 4, 4))
     return build("nearest-centroid", encoder=toys.conv4()).adapt(load(mine))
-
-
-def test_images_come_in_the_form_that_the_model_takes(tmp_path):
-    model = _model(tmp_path)
-    found = images_for(model.known_card(), tmp_path / "mine")
-    assert found.x.shape[1:] == (1, toys.SIZE, toys.SIZE)
-    assert found.labels == model.known_card().labels
-
-
-def test_a_folder_with_some_of_the_classes_keeps_their_numbers(tmp_path):
-    card = _model(tmp_path).known_card()
-    found = images_for(card, folder(tmp_path / "two", (2, 3), labels=("grey", "dark")))
-    assert found.labels == card.labels == ("bright", "dark", "grey")
-    assert found.counts() == {"bright": 0, "dark": 3, "grey": 2}
-
-
-def test_other_labels_are_refused_with_both_lists(tmp_path):
-    card = _model(tmp_path).known_card()
-    with pytest.raises(DataError, match=r"another, bright.*bright, dark, grey"):
-        images_for(card, folder(tmp_path / "two", (2, 2), labels=("bright", "another")))
 
 
 def test_an_image_on_both_sides_is_refused_by_name(tmp_path):

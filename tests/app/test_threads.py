@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from medshot.app.threads import one_thread
+from medshot.app.threads import limited
 
 
 def test_threads_are_given_back():
     torch.set_num_threads(2)
     try:
-        with pytest.raises(ZeroDivisionError), one_thread():
+        with pytest.raises(ZeroDivisionError), limited():
             _ = 1 // (torch.get_num_threads() - 1)
         assert torch.get_num_threads() == 2
     finally:

@@ -1,5 +1,6 @@
 """What stands after --encoder: names, folders and files, each told from the others."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_a_file_takes_the_network_that_is_named(weights: Path) -> None:
         chosen_encoder(str(weights), {"network": "conv5"}, {})
     with pytest.raises(DataError, match=r"encoder\.network="):
         chosen_encoder(str(weights), {}, {})
+
+
+def test_weights_keep_the_scaling_that_they_learnt_with(weights: Path) -> None:
+    asked = {"channels": 1, "size": 16, "scaling": "invert"}
+    found = chosen_encoder(str(weights), {"network": "conv4", "width": 8}, asked)
+    assert (found.size, found.scaling) == (16, "standard")
+    typed = {"network": "conv4", "width": 8, "scaling": "signed"}
+    assert chosen_encoder(str(weights), typed, asked).scaling == "signed"
+
+
+def test_a_name_with_a_package_takes_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "efficientnet-lite0"
+    with pytest.raises(ConfigError, match="no option of the encoder 'efficientnet-lite0' called"):
+        chosen_encoder(name, {"width": 8}, {})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r'Type: pip install "medshot\[efficientnet\]"'):
+        chosen_encoder(name, {"size": 128}, {"scaling": "standard"})
 
 
 @pytest.mark.parametrize("name", ["small", "small.safetensors"])

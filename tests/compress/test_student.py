@@ -8,10 +8,13 @@ from compress.toys import classifier, segmenter
 from medshot.compress.cut import cut
 from medshot.compress.student import student_for
 from medshot.core.errors import ConfigError, TaskError
+from medshot.fusion.fuse import mean_of
+from medshot.nn import UNet
 from medshot.nn.dncnn import DnCNN
+from medshot.nn.filters import Filters
 from medshot.nn.heads import Linear
 from medshot.nn.pixels import Pixels
-from medshot.tasks import Enhancement
+from medshot.tasks import Enhancement, Segmentation
 from medshot.tasks.classification import Classification
 
 
@@ -49,7 +52,23 @@ def test_an_encoder_that_is_given_stays_as_it_is():
     assert found(toys.images()).shape == (6, 3)
 
 
-def test_what_has_no_width_says_what_to_do():
+@pytest.mark.parametrize(("into", "width"), [("small", 16), ("tiny", 8)])
+def test_of_what_has_no_width_a_narrow_network_of_the_usual_kind_is_made(into, width):
+    x = toys.images()
     original = Linear(Pixels(channels=1, size=16), torch.zeros(256, 3), torch.zeros(3))
+    made = student_for(original, x, Classification(3), into)
+    assert made(x).shape == (6, 3)
+    assert made.encoder.blocks[0][0].out_channels == width
+    on_grid = Linear(Filters(channels=1, size=16), torch.zeros(13, 3), torch.zeros(3))
+    f = on_grid.encoder(x).shape[1]
+    on_grid = Linear(on_grid.encoder, torch.zeros(f, 3), torch.zeros(3))
+    masks = student_for(on_grid, x, Segmentation(3), into)
+    assert isinstance(masks.encoder, UNet)
+    assert masks(x).shape == (6, 3, 16, 16)
+    several = mean_of([original, original], [toys.card(3), toys.card(3)])
+    assert student_for(several, x, Classification(3), into)(x).shape == (6, 3)
+
+
+def test_a_width_that_cannot_be_less_says_what_to_do():
     with pytest.raises(ConfigError, match=r"conv4 with encoder.width=8"):
-        student_for(original, toys.images(), Classification(3), "small")
+        student_for(classifier(width=8), toys.images(), Classification(3), "small")

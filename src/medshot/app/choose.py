@@ -13,9 +13,11 @@ from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.parts import called, options_of, recipe
 from medshot.data.folders.kinds import USUAL
-from medshot.finetuning import FineTuned
+from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
+from medshot.nn.mobilenet import MobileNet
+from medshot.nn.pixels import Pixels
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 
@@ -119,11 +121,23 @@ def describe(learner: Learner) -> str:
     """A learner in a few words, for tables: its name and its encoder's, as one types them."""
     if isinstance(learner, Auto):
         return called(learner)
-    if isinstance(learner, FineTuned):
+    if isinstance(learner, Tuned):
         return f"{describe(learner.learner)}, then {learner.what}"
+    if special := _known_by_another_name(learner):
+        return special
     how = learner.origin.partition(" ")[0]
     trained = {"untrained": "", "meta-trained": " (meta-trained)"}.get(how, " (pretrained)")
     return f"{called(learner)} on {called(learner.encoder)}{trained}"
+
+
+def _known_by_another_name(learner: Learner) -> str:
+    """The baselines of a report are called by what they are."""
+    encoder, name = learner.encoder, called(learner)
+    if name == "linear-probe" and isinstance(encoder, MobileNet) and encoder.packaged:
+        return "ImageNet linear probe" if not encoder.depths else ""
+    if isinstance(encoder, Pixels) and encoder.reduce == encoder.size:
+        return f"{name} on mean color"
+    return ""
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:

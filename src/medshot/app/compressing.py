@@ -6,14 +6,15 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from medshot.app.show import show, tell
-from medshot.app.stage import INTERVALS, cell, images_for, say_verdicts, unit
+from medshot.app.show import say, show, tell
+from medshot.app.stage import INTERVALS, cell, say_verdicts, unit
 from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
-from medshot.core.errors import DataError
+from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.find import find_images
+from medshot.data.for_card import images_for
 from medshot.data.manifest import is_image
 from medshot.evaluation.cross_validation import OutOfFold
 
@@ -22,12 +23,20 @@ ORIGINAL = "original"
 
 
 def in_steps(original: Predictor, steps: Mapping[str, Step], working: Path) -> dict[str, Predictor]:
-    """The original, what each step alone makes of it, and all steps after each other."""
-    found = {ORIGINAL: original}
-    found |= {name: step(original, working / name) for name, step in steps.items()}
-    if len(steps) > 1:
-        first, *others = steps
-        last = found[first]
+    """The original, what each step alone makes of it, and all steps after each other.
+
+    What a later step cannot do with the original, it may do with what the first one makes of it:
+    that is said, and alone it is left out.
+    """
+    found, (first, *others) = {ORIGINAL: original}, steps
+    found[first] = last = steps[first](original, working / first)
+    for name in others:
+        try:
+            found[name] = steps[name](original, working / name)
+        except (ConfigError, TaskError) as error:
+            why = str(error).partition(". ")[0].removesuffix(".")
+            say(f"{name} alone is left out: {why}.", start="  - ")
+    if others:
         for name in others:
             last = steps[name](last, working / f"{name} in the chain")
         found[", ".join(steps)] = last

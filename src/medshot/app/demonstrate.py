@@ -138,7 +138,7 @@ def _judged(learner: Learner, episodes: int) -> dict[str, Result]:
             source,
             episodes=episodes,
             name=describe(each),
-            tick=lambda items: progress("judge on unseen tasks", items),
+            tick=lambda items: progress("judge on unseen tasks", items, "episode"),
         )
         for each in judged
     }

@@ -2,18 +2,21 @@
 
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.finetuning import FineTuned, way_called
+from medshot.data.dataset import Dataset
+from medshot.evaluation.cross_validation import FOLDS
+from medshot.finetuning import AutoTuned, FineTuned, way_called
 from medshot.finetuning.freed import moves_below
 from medshot.select import Auto, OneOf
 from medshot.select.space import FINETUNE
 
-NONE = "none"
+NONE, AUTO = "none", "auto"
+MINUTE, LONG = 60, 120  # seconds; from LONG on, minutes are said
 # The first is tried first: those that gained most with few images (docs/stages/finetune.md).
 WAYS = {FINETUNE: OneOf(("adapter", "lora", "all", "film", "bias", "head"))}
 
 
 def finetuned(learner: Learner, what: str) -> Learner:
-    """`learner`, and then the way `what`; as it is for "none".
+    """`learner`, and then the way `what`; as it is for "none", and for "auto" what helps.
 
     Raises:
         ConfigError: there is no such way, or an encoder has nothing that it could move: said before
@@ -21,6 +24,8 @@ def finetuned(learner: Learner, what: str) -> Learner:
     """
     if what == NONE:
         return learner
+    if what == AUTO:
+        return _automatic(learner)
     for each in learner.candidates if isinstance(learner, Auto) else [learner]:
         try:
             moves_below(each.get_submodule("encoder"), way_called(what))
@@ -32,3 +37,37 @@ def finetuned(learner: Learner, what: str) -> Learner:
                 "--learner prototypical, or a run."
             ) from error
     return FineTuned(learner, what).eval()
+
+
+def cost(learner: Learner, dataset: Dataset) -> str:
+    """What is said of the time that fine-tuning takes, before it begins; nothing if it is none."""
+    if not isinstance(learner, AutoTuned):
+        return ""
+    inner = learner.learner
+    if isinstance(inner, Auto):  # what it will choose is not known yet: most often the first
+        learner = AutoTuned(next(iter(inner.candidates)))
+    support, card = dataset.support(learner.encoder)
+    seconds = learner.seconds(support, card.task)
+    if not seconds:
+        return ""
+    whole = f"; with the judging on patients left out about {_rounded(seconds * (1 + FOLDS))}"
+    return f"fine-tuning takes about {_rounded(seconds)} on {len(support)} images{whole}"
+
+
+def _rounded(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < LONG else f"{seconds / MINUTE:.0f} min"
+
+
+def _automatic(learner: Learner) -> Learner:
+    """`learner` fine-tuned where that helps, if its encoder, or a candidate's, can be."""
+    tuned = AutoTuned(learner)
+    candidates = list(learner.candidates) if isinstance(learner, Auto) else [learner]
+    refusals: list[ConfigError] = []
+    for each in candidates:
+        try:
+            tuned.pointwise.check(each.get_submodule("encoder"))
+        except ConfigError as error:
+            refusals.append(error)
+    if len(refusals) == len(candidates):
+        raise refusals[0]
+    return tuned.eval()

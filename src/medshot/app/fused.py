@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from medshot.app.stage import images_for
 from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
+from medshot.data.for_card import images_for
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.fusion.agree import agreed, refuse_learnt_from

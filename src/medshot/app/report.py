@@ -19,7 +19,7 @@ from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence
 from medshot.evaluation.run import refuse_seen
 from medshot.evaluation.summarise import from_folds, provenance_of
-from medshot.finetuning import FineTuned
+from medshot.finetuning.learner import Tuned
 from medshot.select import Auto
 from medshot.training.progress import Watch, quiet
 
@@ -52,7 +52,7 @@ def adapted(
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*doubts(measured), *warnings, card.task.caution),
+        warnings=(*doubts(measured, describe(chosen)), *warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen), command),
         **measured,
     )
@@ -71,12 +71,12 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 def _judged(
     learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
 ) -> dict[str, OutOfFold]:
-    """The learner and the kind's simple baseline, out of fold."""
+    """The learner and the kind's simple baselines, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    probe = kind_called(dataset.kind).baseline(**form)
-    wanted = [learner, learner.learner] if isinstance(learner, FineTuned) else [learner]
+    wanted = [learner, learner.learner] if isinstance(learner, Tuned) else [learner]
     learners = {describe(each): each for each in wanted}
-    learners.setdefault(describe(probe), probe)
+    for probe in kind_called(dataset.kind).baselines(**form):
+        learners.setdefault(describe(probe), probe)
     return {
         name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
         for name, each in learners.items()
@@ -84,12 +84,12 @@ def _judged(
 
 
 def _auto(learner: Learner) -> Auto | None:
-    inner = learner.learner if isinstance(learner, FineTuned) else learner
+    inner = learner.learner if isinstance(learner, Tuned) else learner
     return inner if isinstance(inner, Auto) else None
 
 
 def _chosen(learner: Learner, dataset: Dataset) -> Learner:
-    if not isinstance(learner, Auto | FineTuned):
+    if not isinstance(learner, Auto | Tuned):
         return learner
     support, card = dataset.support(learner.encoder)
     return learner.choose(support, card.task)
@@ -130,9 +130,9 @@ def _warnings(dataset: Dataset) -> list[str]:
 
 
 def _options(learner: Learner, chosen: Learner) -> dict[str, str]:
-    inner = chosen.learner if isinstance(chosen, FineTuned) else chosen
+    inner = chosen.learner if isinstance(chosen, Tuned) else chosen
     options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
-    if isinstance(chosen, FineTuned):
+    if isinstance(chosen, Tuned):
         settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
         options["fine-tuned"] = f"{chosen.what}: {settings}"
     return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options

@@ -5,14 +5,14 @@ import os
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from shlex import quote
+from shlex import join
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from medshot.app.argv import program
 from medshot.core.task import is_share
 from medshot.evaluation.report import MetricsTable, Report
 from medshot.evaluation.report.words import interval, number
@@ -94,20 +94,32 @@ def conclude(report: Report, out: Path, answers: str) -> None:
     tell()
     tell(f"Predictor:  {out}")
     tell(f"Report:     {out / 'report.html'}")
-    tell(f"Next:       medshot predict {quote(str(out))} NEW_IMAGES --out {answers}")
+    next_step("predict", out, "NEW_IMAGES", "--out", answers, start="Next:       ")
 
 
-def progress(label: str, items: Iterable[int]) -> Iterator[int]:
-    """`items`, with a bar and the time left on standard error."""
-    total = len(items) if isinstance(items, range) else None
-    yield from track(
-        items, label, total=total, console=errors, transient=True, disable=not errors.is_terminal
-    )
+def next_step(*words: str | Path, start: str = "Next: ") -> None:
+    """The command of `words`, to be pasted into the shell in which this one was typed."""
+    tell(f"{start}{program()} {join(map(str, words))}")
+
+
+def progress(label: str, items: Iterable[int], unit: str = "image") -> Iterator[int]:
+    """`items`, with a bar, the speed and the time left on standard error."""
+    listed = list(items)
+    with bar_called(label, unit, stays=False)(len(listed), 0) as tick:
+        for done, item in enumerate(listed, 1):
+            yield item
+            tick(done, None)
 
 
 def announce(what: str) -> None:
     """A line on standard error where there is no terminal, on which bars show the same."""
     if FIRST and not errors.is_terminal:
+        errors.print(Text(plain(what)))
+
+
+def warn_of(what: str) -> None:
+    """A line on standard error, terminal or not: what it will cost, before it is begun."""
+    if FIRST:
         errors.print(Text(plain(what)))
 
 

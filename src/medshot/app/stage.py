@@ -1,51 +1,24 @@
 """What the commands of all stages share: a model and images in its form, and what was gained."""
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
 
 from medshot.app.folder import new_folder
 from medshot.app.show import say, show
-from medshot.core.errors import DataError, LeakError
+from medshot.core.errors import LeakError
 from medshot.core.files import refuse_taken
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
 from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
-from medshot.data.load import load_one
-from medshot.data.multimodal import Multimodal
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.statistics import Interval
-
-
-def images_for(card: Card, folder: Path) -> Dataset:
-    """The images in `folder`, in the form and with the labels of a predictor's `card`.
-
-    Raises:
-        DataError: they are of another kind, or have other labels.
-    """
-    form: dict[str, Any] = {
-        name: getattr(card.preprocessing, name, None) for name in ("channels", "size")
-    }
-    dataset = load_one(folder, **form, task=card.kind)
-    if isinstance(dataset, Multimodal):
-        dataset = dataset.as_read_by(card.preprocessing)
-    if dataset.labels == card.labels:
-        return dataset
-    unknown = [label for label in dataset.labels if label not in card.labels]
-    if unknown or not dataset.by_class:
-        raise DataError(
-            f"{folder} has the labels {', '.join(dataset.labels)}, and the model knows "
-            f"{', '.join(card.labels)}. Take images with the labels of the model."
-        )
-    new = torch.tensor([card.labels.index(label) for label in dataset.labels])
-    return replace(dataset, y=new[dataset.y], labels=card.labels)
 
 
 def refuse_shared(learnt: Dataset, judged: Dataset) -> None:
@@ -117,8 +90,9 @@ def gains_table(found: Mapping[str, OutOfFold]) -> Table:
     table = Table("", *found, box=None, padding=(0, 2, 0, 0))
     for metric in task.metrics:
         table.add_row(unit(metric), *(cell(metric, of.interval(metric)) for of in found.values()))
-    minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
-    table.add_row(f"{unit(task.leading)}, difference", "", *minus)
+    if others:
+        minus = (cell(task.leading, found[name].minus(before, task.leading)) for name in others)
+        table.add_row(f"{unit(task.leading)}, difference", "", *minus)
     return table
 
 
@@ -143,6 +117,8 @@ def unit(metric: str) -> str:
 
 def cell(metric: str, found: Interval) -> str:
     """`81.0 [75.2, 86.1]`: a share in percent, another number in its unit."""
+    if not math.isfinite(found.mean):
+        return "undefined"
     by, digits = (100, 1) if is_share(metric) else (1, 2)
     mean, low, high = (f"{by * v:.{digits}f}" for v in (found.mean, found.low, found.high))
     return f"{mean} [{low}, {high}]"

@@ -1,7 +1,9 @@
 """Which encoder is meant by what was typed after `--encoder`: a name, a folder or a file.
 
+    mobilenet                 a MobileNetV1 with its ImageNet weights, which come with medshot
     conv4                     one of ours, untrained
     resnet50, timm/NAME       a network of timm with its published weights
+    efficientnet-lite0        that network with the weights in its package of the index
     monai/NAME                a network of MONAI, untrained
     FOLDER                    what `medshot pretrain` wrote, or a run of `medshot train`
     FILE                      weights; if they do not say whose, --set encoder.network=timm/NAME
@@ -18,12 +20,13 @@ from medshot.app.options import checked, impossible
 from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.core.parts import PARTS, names
+from medshot.nn.efficientnet import EfficientNetLite0
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.nn.from_timm import Timm
 from medshot.nn.mobilenet import MobileNet
 from medshot.pretraining import load_encoder
-from medshot.pretraining.weights import READERS, from_hub, load_weights
+from medshot.pretraining.weights import PACKAGES, READERS, from_hub, from_package, load_weights
 
 VARIABLE = "MEDSHOT_WEIGHTS"
 ALIASES = {"resnet50": "timm/resnet50"}
@@ -43,10 +46,13 @@ def chosen_encoder(given: str, options: Options, form: Options) -> Encoder:
     place = _place(given)
     if place is not None:
         return _of_folder(place, options) if place.is_dir() else _of_file(place, options, form)
+    if given in PACKAGES:
+        found = _options(options, EfficientNetLite0, given)
+        return from_package(given, **{**_images(form), **found})
     library, _, network = ALIASES.get(given, given).partition("/")
     if library != "timm" or not network:
         return untrained(given, options, form)
-    return from_hub(network, **{**form, **_options(options, Timm, given)})
+    return from_hub(network, **{**_images(form), **_options(options, Timm, given)})
 
 
 def untrained(given: str, options: Options, form: Options) -> Encoder:
@@ -92,9 +98,14 @@ def _of_folder(folder: Path, options: Options) -> Encoder:
 def _of_file(path: Path, options: Options, form: Options) -> Encoder:
     network = options.get("network")
     if network is None:
-        return load_encoder(path, **{**form, **_options(options, MobileNet, path.name)})
+        return load_encoder(path, **{**_images(form), **_options(options, MobileNet, path.name)})
     rest = {name: value for name, value in options.items() if name != "network"}
-    return load_weights(untrained(str(network), rest, form), path)
+    return load_weights(untrained(str(network), rest, _images(form)), path)
+
+
+def _images(form: Options) -> Options:
+    """What a protocol asks of the images. Weights keep the scaling that they were trained with."""
+    return {name: value for name, value in form.items() if name != "scaling"}
 
 
 def _options(options: Options, cls: type[Encoder], name: str) -> dict[str, Any]:

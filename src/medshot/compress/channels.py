@@ -59,7 +59,7 @@ def remove_channels(
     if not plans:
         raise TaskError(
             f"{called(net.encoder)} has no convolutions whose channels could be removed. "
-            "Distil it, or take a predictor with an encoder like conv4 or unet."
+            "Distil it (--distil small), or take a predictor with an encoder like conv4 or unet."
         )
     if not any(gone for _, gone in plans):
         raise ConfigError(f"A share of {share} takes no channel of any layer: take a larger one.")

@@ -82,7 +82,8 @@ def _quantised(model: Any, x: Float[Tensor, "n c *s"]) -> Any:
     if not any(node.op_type == "Conv" for node in model.graph.node):
         raise TaskError(
             "There is no convolution in this predictor, so there is nothing to quantise: what is "
-            "left, its head, would lose more than it gains."
+            "left, its head, would lose more than it gains. Keep it as it is, or distil it first: "
+            "`medshot compress MODEL --distil small --quantise int8`."
         )
     kinds = quantization.QuantType
     with tempfile.TemporaryDirectory(prefix="medshot-") as place, quietly("root"):

@@ -11,11 +11,15 @@ from medshot.core.errors import ConfigError, TaskError, unknown
 from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
+from medshot.nn.conv4 import Conv4
+from medshot.nn.dncnn import DnCNN
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear
 from medshot.nn.pruned import Pruned
+from medshot.nn.unet import UNet, UNet3d
 
 SIZES = {"small": 2, "tiny": 4}  # by what the width is divided
+IMAGES = 4  # axes of a tensor of images
 GROUPS = 8  # a width is a multiple of it, so that channels can be normalised by group
 
 
@@ -25,19 +29,23 @@ def student_for(
     """An encoder and a linear head that has learnt nothing, with the outputs of `predictor`.
 
     `into` is `small` (an untrained encoder of half of the width), `tiny` (a quarter), or another
-    encoder.
+    encoder. Of an encoder that has no width, or of several, they are a narrow network of the usual
+    kind: conv4 for whole images, unet or unet3d for answers on the grid, dncnn for images.
 
     Raises:
-        ConfigError: neither `small` nor `tiny`, or a width that cannot be less.
+        ConfigError: neither `small` nor `tiny`, or a width that cannot be less, or there is no
+            such network for what the predictor takes.
         TaskError: it gives other features than the task asks for.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        small = _smaller(predictor, into) if isinstance(into, str) else copy.deepcopy(into)
+        theirs = predictor.answer_all(x[:1])
+        made = isinstance(into, str)
+        small = _smaller(predictor, x, theirs, task, into) if made else copy.deepcopy(into)
         small = small.to(x).eval()
         if getattr(small, "transductive", False):
             raise TaskError("The smaller encoder is transductive: take one with norm='group'.")
-        theirs, z = predictor.answer_all(x[:1]), small(x[:1])
+        z = small(x[:1])
         if z.shape[2:] != theirs.shape[2:]:
             raise TaskError(
                 f"{type(small).__name__} gives features on another grid than the answers: take "
@@ -48,12 +56,14 @@ def student_for(
         return Linear(small, *_head(task, n_features(small), theirs))
 
 
-def _smaller(predictor: Predictor, into: str) -> nn.Module:
+def _smaller(predictor: Predictor, x: Tensor, theirs: Tensor, task: Task, into: str) -> nn.Module:
     if into not in SIZES:
         raise unknown(into, SIZES, kind="size to distil into")
     made = _family(predictor)
-    before = made["options"].get("width") if made["part"].startswith("encoder/") else None
-    if not isinstance(before, int) or (after := _divided(before, SIZES[into])) >= before:
+    before = made["options"].get("width") if made else None
+    if made is None or not isinstance(before, int):
+        return _narrow(x, theirs, task, into).eval()
+    if (after := _divided(before, SIZES[into])) >= before:
         raise ConfigError(
             f"{made['part'].partition('/')[2]} has no width that {into!r} could make less: name "
             "the encoder to distil into, as conv4 with encoder.width=8 (for masks unet)."
@@ -61,10 +71,28 @@ def _smaller(predictor: Predictor, into: str) -> nn.Module:
     return make({**made, "options": {**made["options"], "width": after}}).eval()
 
 
-def _family(predictor: Predictor) -> dict[str, Any]:
-    """How the predictor's encoder was made, before it was pruned."""
-    found = home_of(predictor).encoder
-    return recipe(found.encoder if isinstance(found, Pruned) else found)
+def _narrow(x: Tensor, theirs: Tensor, task: Task, into: str) -> nn.Module:
+    """A network of the kind that the answers ask for, on images like `x`."""
+    if x.ndim < IMAGES:
+        raise ConfigError("Rows of several kinds of data have no smaller network: keep the model.")
+    channels, size, by = x.shape[1], x.shape[-1], SIZES[into]
+    if task.from_image:
+        return DnCNN(channels=channels, size=size, width=32 // by, depth=3)
+    if theirs.ndim < IMAGES:
+        return Conv4(channels=channels, size=size, width=32 // by)
+    if x.ndim > IMAGES:
+        return UNet3d(channels=channels, width=GROUPS, depth=4 - by // 2)
+    return UNet(channels=channels, size=size, width=GROUPS, depth=4 - by // 2)
+
+
+def _family(predictor: Predictor) -> dict[str, Any] | None:
+    """How the predictor's encoder was made, before it was pruned; None of several, or of none."""
+    try:
+        found = home_of(predictor).encoder
+    except TaskError:
+        return None
+    made = recipe(found.encoder if isinstance(found, Pruned) else found)
+    return made if made["part"].startswith("encoder/") else None
 
 
 def _divided(width: int, by: int) -> int:

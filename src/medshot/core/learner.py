@@ -45,6 +45,7 @@ class Learner(nn.Module, ABC):
     trainable: ClassVar[bool] = True  # False: a baseline, nothing of it is meta-trained
     exact: ClassVar[bool] = True  # the meta-gradient is that of the query loss, all of it
     adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
+    chooses: ClassVar[bool] = False  # True: `learn` is that of another learner, whose encoder stays
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
     vectorises: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: an answer depends on the other queries
@@ -72,6 +73,14 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def learn(self, support: Examples, task: Task) -> Predictor:
         """The predictor that `support` teaches. `adapt`, without its checks."""
+
+    def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
+        """What this learner reads of support images, where it reads features of its encoder only.
+
+        By default what the encoder gives, as for any image. Another one may average over mirror
+        images: then those who encode images once for many supports must do so too.
+        """
+        return self.encoder(x)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """What meta-training minimises. By default, the query loss after adapting."""

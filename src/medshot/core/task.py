@@ -120,6 +120,13 @@ class Task(ABC):
         """
         return decoded, target
 
+    def told(
+        self, decoded: ndarray, target: ndarray
+    ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]] | None:
+        """Which label each image has, and which it is said to have; None where neither is so."""
+        del decoded, target
+        return None
+
     def chance(self, metric: str) -> float | None:
         """What `metric` is for somebody who guesses, where that is known."""
         del metric

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,6 +12,7 @@ from medshot.core.errors import DataError
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.tasks import Detection
+from medshot.tasks.boxes import NO_BOX
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,10 @@ class Boxed(Dataset):
     def only(self, classes: Sequence[int]) -> "Boxed":
         """Refused: what is left of an image without some of its classes?"""
         raise DataError(f"{self.name} has boxes: it can be split by patient, not by class.")
+
+    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
+        new = torch.tensor([*(float(labels.index(label)) for label in self.labels), NO_BOX])
+        return torch.cat([self.y[..., :4], new[self.y[..., 4:].long()]], -1)  # the last one is -1
 
     def task(self) -> Task:
         """Detection of as many classes."""

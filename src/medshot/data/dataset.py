@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ShapeError
+from medshot.core.errors import DataError, ShapeError
 from medshot.core.predictor import Card, kind_in
 from medshot.core.task import Task
 from medshot.data.preprocess import ImagePreprocessing, unit
@@ -88,6 +88,27 @@ class Dataset:
         part = self.subset(kept)
         return replace(part, y=new[part.y], labels=tuple(self.labels[c] for c in classes))
 
+    def numbered_as(self, labels: tuple[str, ...]) -> "Dataset":
+        """The same images, their classes numbered as in `labels`, which may hold further ones.
+
+        Raises:
+            DataError: a class is not among `labels`.
+        """
+        if self.labels == labels:
+            return self
+        if others := [label for label in self.labels if label not in labels]:
+            raise DataError(
+                f"{self.name} has {', '.join(others)} among its labels {', '.join(self.labels)}, "
+                f"and the model knows {', '.join(labels)}. Take images with the labels of the "
+                "model, correct a label that is another word for one of them, or adapt a model to "
+                "yours."
+            )
+        return replace(self, y=self._numbered(labels), labels=labels)
+
+    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
+        """The targets, where the classes are numbered as in `labels`."""
+        return torch.tensor([labels.index(label) for label in self.labels])[self.y]
+
     def to(self, device: torch.device) -> "Dataset":
         """With the pixels on `device`; labels and patients stay where indices are made."""
         return replace(self, x=self.x.to(device))
@@ -109,7 +130,8 @@ class Dataset:
         fitted = self.at(channels, size) if channels and size else self
         examples = fitted.examples()
         task = self.task().fitted(examples.y)
-        return examples, Card(task, self.labels, fitted.preprocessing, self.about())
+        learnt = self.about() | {"files": list(self.contents)}
+        return examples, Card(task, self.labels, fitted.preprocessing, learnt)
 
     @property
     def kind(self) -> str:

@@ -58,6 +58,15 @@ class Segmented(Dataset):
         """Refused: what is left of an image without some of its classes?"""
         raise DataError(f"{self.name} has masks: it can be split by patient, not by class.")
 
+    def numbered_as(self, labels: tuple[str, ...]) -> "Segmented":
+        """As for other images; but masks hold numbers, so that the first labels are the same."""
+        if len(self.labels) > len(labels):
+            raise DataError(
+                f"The masks of {self.name} hold numbers up to {len(self.labels) - 1}, and the "
+                f"model knows {len(labels)} classes, {', '.join(labels)}. Take masks of these."
+            )
+        return replace(self, labels=labels)
+
     def task(self) -> Task:
         """Segmentation into as many classes."""
         return Segmentation(len(self.labels))

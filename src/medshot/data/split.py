@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 
 from medshot.core.errors import ConfigError, DataError, LeakError
@@ -34,6 +33,8 @@ def grouped_folds(
     Classes are spread over the folds as evenly as the groups allow. An image whose group is not
     known (-1) is a group of its own.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415  (slow to import)
+
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer images of a class than folds: allowed here

@@ -59,6 +59,11 @@ class Found(Targeted):
         """On how many images each finding is."""
         return dict(zip(self.labels, self.y.sum(0).tolist(), strict=True))
 
+    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
+        y = self.y.new_zeros(len(self), len(labels))
+        y[:, [labels.index(label) for label in self.labels]] = self.y
+        return y
+
     def task(self) -> Task:
         """Each finding there or not."""
         return MultiLabel(len(self.labels))

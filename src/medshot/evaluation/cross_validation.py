@@ -19,6 +19,7 @@ from medshot.core.learner import Learner
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
+from medshot.evaluation.encoded import remembering
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, quiet
 
@@ -42,29 +43,34 @@ class OutOfFold:
     def interval(self, metric: str) -> Interval:
         """A metric over all images, with a bootstrap interval over patients."""
         value = self.task.metrics[metric](*self.evidence)
-        return self._around(value, self._drawn[metric])
+        return self.around(value, self._drawn[metric])
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
         """The paired difference to another learner on the same folds: the same patients drawn."""
         value = self.interval(metric).mean - other.interval(metric).mean
-        return self._around(value, self._drawn[metric] - other._drawn[metric])
+        return self.around(value, self._drawn[metric] - other._drawn[metric])
 
     @cached_property
     def evidence(self) -> tuple[ndarray, ...]:
         """What the metrics read, a row an image."""
         return self.task.evidence(self.decoded, self.y)
 
-    def _around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
+    def around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
         """The central 95 % of `drawn`, widened where needed to hold the value itself."""
-        low, high = np.nanpercentile(drawn, (2.5, 97.5))
         n = len(np.unique(self.groups))
+        if not np.isfinite(drawn).any():
+            return Interval(value, float("nan"), float("nan"), n)
+        low, high = np.nanpercentile(drawn, (2.5, 97.5))
         return Interval(value, min(float(low), value), max(float(high), value), n)
+
+    def draws(self) -> Iterator[Int[ndarray, "m"]]:
+        """Which images each bootstrap draw of patients has: the same ones at every call."""
+        return drawn_again(self.groups, self.strata, DRAWS)
 
     @cached_property
     def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
         """Every metric over draws of patients, with replacement."""
-        again = drawn_again(self.groups, self.strata, DRAWS)
-        drawn = [[rows[index] for rows in self.evidence] for index in again]
+        drawn = [[rows[index] for rows in self.evidence] for index in self.draws()]
         return {
             metric: np.array([score(*rows) for rows in drawn])
             for metric, score in self.task.metrics.items()
@@ -102,6 +108,7 @@ def cross_validate(
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
+    learner = remembering(learner)
     with watch(len(folds), 0) as tick:
         for done, (rest, held) in enumerate(folds, 1):
             support, card = fitted.subset(rest).support(encoder)

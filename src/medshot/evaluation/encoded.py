@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import hashlib
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from medshot.data.sample import EpisodeSampler
 from medshot.tasks import Classification
 
 AT_ONCE = 256  # images encoded together
+FEW = 16  # where each is looked up afterwards: what fits in a processor's cache is done sooner
+FLAT = 2  # spatial axes of images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,12 +28,14 @@ class EncodedEpisodes:
 
     sampler: EpisodeSampler
     features: Float[Tensor, "n f"]
+    shown: Float[Tensor, "n f"] | None = None  # what a learner reads of support images, if other
 
     def episode(self, i: int) -> Episode:
         """Episode `i`."""
         drawn = self.sampler.draw(i)
-        support = self._gather(drawn.support, drawn.support_y)
-        query = self._gather(drawn.query, drawn.query_y)
+        shown = self.features if self.shown is None else self.shown
+        support = self._gather(shown, drawn.support, drawn.support_y)
+        query = self._gather(self.features, drawn.query, drawn.query_y)
         return Episode(Classification(self.sampler.way), support, query)
 
     def describe(self) -> dict[str, Any]:
@@ -41,9 +46,11 @@ class EncodedEpisodes:
         """As the sampler."""
         return self.sampler.fingerprint(episodes)
 
-    def _gather(self, index: Int[ndarray, "n"], y: Int[ndarray, "n"]) -> Examples:
+    def _gather(
+        self, features: Float[Tensor, "n f"], index: Int[ndarray, "n"], y: Int[ndarray, "n"]
+    ) -> Examples:
         at = torch.from_numpy(index)
-        return Examples(self.features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
+        return Examples(features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
 
 
 def can_be_encoded(learner: Learner, sampler: object) -> bool:
@@ -61,15 +68,26 @@ def encodes_alone(learner: Learner) -> bool:
 def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, EncodedEpisodes]:
     """`learner` without its encoder, and the sampler's episodes as that encoder's features."""
     features = encode(learner.encoder, sampler.dataset)
-    return without_encoder(learner), EncodedEpisodes(sampler, features)
+    shown = encode(learner.encoder, sampler.dataset, learner) if reads_otherwise(learner) else None
+    return without_encoder(learner), EncodedEpisodes(sampler, features, shown)
+
+
+def reads_otherwise(learner: Learner) -> bool:
+    """Whether the learner reads other features of support images than its encoder gives."""
+    return type(learner).support_features is not Learner.support_features
 
 
 @torch.no_grad()
-def encode(encoder: nn.Module, dataset: Dataset) -> Float[Tensor, "n f"]:
-    """The features of all images of `dataset`, which is in the encoder's form."""
-    like = any_tensor(encoder)
+def encode(
+    encoder: nn.Module, dataset: Dataset, learner: Learner | None = None
+) -> Float[Tensor, "n f"]:
+    """The features of all images of `dataset`, which is in the encoder's form.
+
+    With `learner`, what it reads of them as a support.
+    """
+    like, give = any_tensor(encoder), encoder if learner is None else learner.support_features
     parts = torch.arange(len(dataset)).split(AT_ONCE)
-    found = [encoder(dataset.examples(part).x.to(like)) for part in parts]
+    found = [give(dataset.examples(part).x.to(like)) for part in parts]
     return torch.cat([features.float().cpu() for features in found])
 
 
@@ -80,3 +98,50 @@ def without_encoder(learner: Learner) -> Learner:
         nothing.n_features = known  # type: ignore[assignment]  (some ask how many there are)
     replaced: dict[int, Any] = {id(learner.encoder): nothing}
     return copy.deepcopy(learner, replaced)
+
+
+class Remembering(nn.Module):
+    """`encoder`, which sees each image once: features of known images are looked up."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self._known: dict[bytes, Tensor] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """What is asked of it is asked of the encoder."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("encoder"), name)
+
+    @torch.no_grad()
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
+        """The features of images; only those that are new are encoded."""
+        keys = [hashlib.blake2b(image.cpu().numpy().tobytes()).digest() for image in x]
+        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        unseen = list(new.values())
+        for few in (unseen[i : i + FEW] for i in range(0, len(unseen), FEW)):
+            for i, features in zip(few, self.encoder(x[few]), strict=True):
+                self._known[keys[i]] = features
+        return torch.stack([self._known[key] for key in keys])
+
+
+def remembering(learner: Learner) -> Learner:
+    """A copy whose encoders see each image once, where it leaves them as they are; else itself.
+
+    For a cross-validation: it meets each image once a fold, and with it a learner that chooses
+    among others once more inside each.
+    """
+    parts = [m for m in learner.modules() if isinstance(m, Learner) and not m.chooses]
+    encoders = [m.encoder for m in parts if isinstance(m._modules.get("encoder"), nn.Module)]
+    whole = any(getattr(e, "keeps_grid", False) or not _floats(e) for e in encoders)
+    if whole or not all(encodes_alone(part) for part in parts):
+        return learner
+    replaced: dict[int, Any] = {id(e): Remembering(e) for e in encoders}
+    return copy.deepcopy(learner, replaced)
+
+
+def _floats(encoder: nn.Module) -> bool:
+    """Whether it reads images: squares of numbers, of a form that it names."""
+    return bool(getattr(encoder, "channels", None)) and getattr(encoder, "dims", 2) == FLAT

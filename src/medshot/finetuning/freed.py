@@ -12,7 +12,7 @@ from medshot.core.parts import called
 from medshot.core.predictor import Predictor
 from medshot.core.trainable import settled, trainable
 from medshot.finetuning.layers import below_head, of_head
-from medshot.finetuning.way import Move, Way
+from medshot.finetuning.way import Move, Way, way_called
 
 
 class Freed:
@@ -32,7 +32,10 @@ class Freed:
         self.way, self.predictor = way, copied.requires_grad_(False)
         below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
         if not below + head:
-            raise ConfigError(f"{called(predictor)} has no weights that could move.")
+            raise ConfigError(
+                f"{called(predictor)} has no weights that could move. Keep the model as it is, or "
+                "adapt with another learner, such as linear-probe."
+            )
         self.moves = head + below
         self._starts = [_now(move).detach().clone() for move in self.moves]
         for move in self.moves:
@@ -77,3 +80,9 @@ def moves_below(whole: nn.Module, way: Way) -> list[Move]:
             "the head. Take 'head', or an encoder that has some, such as conv4 or unet."
         )
     return found
+
+
+def usual_way(predictor: Predictor) -> str:
+    """The way that is taken where none is named: lora, and head where that has nothing to move."""
+    found = next(way_called("lora").moves(below_head(predictor)), None)
+    return "head" if found is None else "lora"

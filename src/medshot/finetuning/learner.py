@@ -1,6 +1,6 @@
 """A learner that fine-tunes what another has learnt."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner, SupportSet
@@ -9,7 +9,10 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.finetuning.finetune import BATCH, LR, PULL, STEPS, finetune
 from medshot.finetuning.way import way_called
+from medshot.select.auto import learn_at_size
 from medshot.tasks import EVERY
+
+Same = TypeVar("Same", bound="Tuned")
 
 
 @runtime_checkable
@@ -21,20 +24,44 @@ class Chooses(Protocol):
         ...
 
 
-@part("learner", "fine-tuned")
-class FineTuned(Learner):
-    """What `learner` learns, fine-tuned: see `medshot.finetune`.
+class Tuned(Learner):
+    """What `learner` learns, fine-tuned: a subclass says how, and calls it `what`."""
 
-    It is a learner like any other: an outer cross-validation, or episodes, judge the two together.
-    How many steps are made, `steps` at most, is judged inside each support, for which `learner`
-    adapts again to parts of it. A learner that chooses among others does so once a support.
-    """
+    learner: Learner
+    what: str
+    settings: dict[str, Any]  # numbers, for a report
+    options: dict[str, Any]  # what it is made of, beside a learner
 
     supports = EVERY  # or fewer: as `learner` says
     source = "fine-tuning"
     trainable = False
     exact = False
     adapts_encoder = True
+
+    def check(self, task: Task) -> None:
+        """As `learner` does."""
+        self.learner.check(task)
+
+    def choose(self: Same, support: Examples, task: Task) -> Same:
+        """This one around what its learner chooses, or itself."""
+        if not isinstance(self.learner, Chooses):
+            return self
+        return type(self)(self.learner.choose(support, task), **self.options)
+
+    def told(self, support: SupportSet) -> tuple[Examples, Task]:
+        """The examples of a loaded folder, and their task."""
+        examples, card = support.support(self.encoder)
+        return examples, card.task
+
+
+@part("learner", "fine-tuned")
+class FineTuned(Tuned):
+    """What `learner` learns, fine-tuned: see `medshot.finetune`.
+
+    It is a learner like any other: an outer cross-validation, or episodes, judge the two together.
+    How many steps are made, `steps` at most, is judged inside each support, for which `learner`
+    adapts again to parts of it. A learner that chooses among others does so once a support.
+    """
 
     def __init__(
         self,
@@ -49,6 +76,7 @@ class FineTuned(Learner):
         super().__init__()
         self.learner, self.encoder, self.what = learner, learner.encoder, what
         self.settings = {"steps": steps, "lr": lr, "pull": pull, "batch": batch}
+        self.options = {"what": what, **self.settings}
         self.origin, self.way = learner.origin, way_called(what)
         self.transductive = learner.transductive  # type: ignore[misc]
 
@@ -56,7 +84,7 @@ class FineTuned(Learner):
         """As any learner; the card of what is learnt from a folder says first what `learner` is."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
-        chosen = self.choose(*self._told(support))
+        chosen = self.choose(*self.told(support))
         return finetune(
             chosen.learner.adapt(support),
             support,
@@ -67,20 +95,9 @@ class FineTuned(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Learn, then fine-tune."""
-        learner = self.choose(support, task).learner
+        chosen = self.choose(support, task)
+        if chosen is not self:
+            return learn_at_size(chosen, support, task)
+        learner = self.learner
         learnt = learner.learn(support, task)
         return finetune(learnt, support, self.way, task=task, learner=learner, **self.settings)
-
-    def check(self, task: Task) -> None:
-        """As `learner` does."""
-        self.learner.check(task)
-
-    def choose(self, support: Examples, task: Task) -> "FineTuned":
-        """This one around what its learner chooses, or itself."""
-        if not isinstance(self.learner, Chooses):
-            return self
-        return FineTuned(self.learner.choose(support, task), self.what, **self.settings)
-
-    def _told(self, support: SupportSet) -> tuple[Examples, Task]:
-        examples, card = support.support(self.encoder)
-        return examples, card.task

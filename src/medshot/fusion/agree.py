@@ -128,4 +128,6 @@ def _data(cards: Sequence[Card]) -> dict[str, Any]:
     joined = {n: " + ".join(str(d.get(n, "")) for d in sources) for n in ("name", "hash")}
     licences = " + ".join(sorted({str(d.get("licence", "not stated")) for d in sources}))
     images = dict(sorted(counts.items()))
-    return {**joined, "images": images, "patients": "not known", "licence": licences}
+    files = sorted({file for data in sources for file in data.get("files", ())})
+    rest = {"patients": "not known", "licence": licences, "files": files}
+    return {**joined, "images": images, **rest}

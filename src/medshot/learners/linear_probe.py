@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
@@ -72,6 +71,8 @@ class LinearProbe(OnFeatures):
     def _fitted(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (slow to import)
+
         wide = z.detach().cpu().double().numpy()
         # The penalised solution lies in the span of the support: few images, few coordinates.
         basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f

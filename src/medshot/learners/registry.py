@@ -44,10 +44,11 @@ def missing() -> MappingProxyType[str, ImportError]:
     return MappingProxyType(_MISSING)
 
 
-def build(name: str, *, encoder: str | nn.Module = "conv4", **options: Any) -> Learner:
+def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) -> Learner:
     """The learner called `name`, in eval mode; its options are its class's keyword arguments.
 
-    `encoder` is a module from images `n c h w` to features `n f`, or the name of one of ours.
+    `encoder` is a module from images `n c h w` to features `n f`, or the name of one of ours:
+    `mobilenet` has ImageNet weights, `conv4` is the untrained network of few-shot papers.
 
     Raises:
         ConfigError: an unknown learner, encoder or option.

@@ -122,11 +122,20 @@ class MobileNet(Encoder):
 
     def maps(self, x: Float[Tensor, "n c h w"], names: Sequence[str]) -> list[Tensor]:
         """The maps `n d i j` after the layers called `names`; without any, the last."""
-        z = before = self.scaled(x)
+        return self.onward(self.scaled(x), names)
+
+    def onward(
+        self, z: Float[Tensor, "n c h w"], names: Sequence[str], after: str | None = None
+    ) -> list[Tensor]:
+        """The same, from the map after the layer called `after`, or from a scaled image.
+
+        What comes after the last of `names` is left out.
+        """
+        before = z
         if not torch.is_grad_enabled():  # twice as fast on CPUs
             z = z.contiguous(memory_format=torch.channels_last)
         found: list[Tensor] = []
-        for op, *rest in self.order:
+        for op, *rest in self.order[1 + self.place(after) if after else 0 :]:
             if op == ADD:
                 z = z + before
                 continue
@@ -135,7 +144,13 @@ class MobileNet(Encoder):
             z = self.layers[rest[0]](z)
             if rest[0] in names:
                 found.append(z)
+            if len(found) == len(names) > 0:
+                break
         return found or [z]
+
+    def place(self, name: str) -> int:
+        """Where the layer called `name` is in `order`."""
+        return [row[1:2] for row in self.order].index([name])
 
 
 class _Layer(nn.Conv2d):

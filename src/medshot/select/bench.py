@@ -15,7 +15,12 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import own_groups, rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
-from medshot.evaluation.encoded import AT_ONCE, encodes_alone, without_encoder
+from medshot.evaluation.encoded import (
+    AT_ONCE,
+    encodes_alone,
+    reads_otherwise,
+    without_encoder,
+)
 
 MOST = 400  # images to choose by: more choose the same, more slowly
 KEPT = 2**28  # numbers in the features that are kept: 1 GiB
@@ -44,6 +49,7 @@ class Bench:
         self.task, self.y = task, y[kept.to(y.device)]
         shows = task.shows(self.y.cpu())
         self.folds = folds_of(shows, known[kept], most=folds)
+        self.patients = known[kept].to(y.device)
         self.features = _Features(lambda encoder: images(encoder)[kept.to(y.device)])
         order = torch.cat([held for _, held in self.folds]) if self.folds else torch.arange(0)
         self.groups = own_groups(known[kept])[order].numpy()  # in the order of the evidence
@@ -56,15 +62,17 @@ class Bench:
             MedshotError: the learner cannot do this, or its answers are not finite.
         """
         learner.check(self.task)
-        ready, x = self.features.under(learner)
+        ready, x, shown = self.features.under(learner)
         for rest, held in self.folds:
-            yield self._answered(ready, x, rest, held)
+            yield self._answered(ready, shown[rest], x[held], rest, held)
 
     @torch.no_grad()
-    def _answered(self, ready: Learner, x: Tensor, rest: Tensor, held: Tensor) -> Evidence:
+    def _answered(
+        self, ready: Learner, support: Tensor, asked: Tensor, rest: Tensor, held: Tensor
+    ) -> Evidence:
         fitted = self.task.fitted(self.y[rest])
-        predictor = ready.learn(Examples(x[rest], self.y[rest]), fitted)
-        decoded = fitted.decode(predictor.answer_all(x[held]).double()).cpu().numpy()
+        predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
+        decoded = fitted.decode(predictor.answer_all(asked).double()).cpu().numpy()
         if np.isnan(decoded).any():
             raise TrainingError("Its answers are not numbers. Take a smaller lr.")
         return self.task.evidence(decoded, self.y[held].cpu().numpy())
@@ -101,21 +109,31 @@ class _Features:
 
     def __init__(self, images: Images) -> None:
         self.images = images
-        self._known: dict[int, tuple[nn.Module, Tensor]] = {}
+        self._known: dict[tuple[int, str], tuple[nn.Module, Tensor]] = {}
 
     @torch.no_grad()
-    def under(self, learner: Learner) -> tuple[Learner, Tensor]:
-        """`learner` without its encoder and the features; as it is and the images, if it must."""
+    def under(self, learner: Learner) -> tuple[Learner, Tensor, Tensor]:
+        """`learner` without its encoder, the features, and those that it reads of a support.
+
+        It as it is, and the images twice, if it reads more than features.
+        """
         encoder = learner.encoder
         if not encodes_alone(learner):
-            return learner, self.images(encoder)
-        if id(encoder) not in self._known:
-            batches = self.images(encoder).split(AT_ONCE)
-            features = torch.cat([encoder(batch) for batch in batches])
+            images = self.images(encoder)
+            return learner, images, images
+        features = shown = self._kept(encoder, encoder)
+        if reads_otherwise(learner):
+            shown = self._kept(encoder, learner.support_features)
+        return without_encoder(learner), features, shown
+
+    def _kept(self, encoder: nn.Module, give: Callable[[Tensor], Tensor]) -> Tensor:
+        key = id(encoder), "" if give is encoder else give.__qualname__
+        if key not in self._known:
+            features = torch.cat([give(batch) for batch in self.images(encoder).split(AT_ONCE)])
             if features.numel() + sum(z.numel() for _, z in self._known.values()) > KEPT:
                 self._known.clear()
-            self._known[id(encoder)] = encoder, features  # held, so that its id stays its own
-        return without_encoder(learner), self._known[id(encoder)][1]
+            self._known[key] = encoder, features  # held, so that its id stays its own
+        return self._known[key][1]
 
 
 def _some(shows: Tensor, groups: Int[Tensor, "n"]) -> Int[Tensor, "m"]:

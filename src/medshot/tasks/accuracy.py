@@ -5,9 +5,9 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.stats import rankdata
 
 from medshot.core.task import Metric
+from medshot.tasks.ranks import ranks
 
 
 def accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
@@ -32,8 +32,8 @@ def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
     counts = np.bincount(y, minlength=p.shape[1])
     if (counts == 0).any() or (counts == len(y)).any():
         return float("nan")
-    ranks = rankdata(p, axis=0)
-    own = np.array([ranks[y == c, c].sum() for c in range(p.shape[1])])
+    ranked = ranks(p)
+    own = np.array([ranked[y == c, c].sum() for c in range(p.shape[1])])
     pairs = counts * (len(y) - counts)
     return float(np.mean((own - counts * (counts + 1) / 2) / pairs))
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError
@@ -42,6 +44,13 @@ class Classification(Task):
         values = self.decode(output[None])[0].tolist()
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
+
+    def told(
+        self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n"]
+    ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
+        """The true class and the most probable one."""
+        each = np.eye(decoded.shape[1], dtype=bool)
+        return each[target], each[decoded.argmax(1)]
 
     def chance(self, metric: str) -> float:
         """One in k; of two images, the right one comes first half of the time."""

@@ -5,9 +5,9 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.stats import rankdata
 
 from medshot.core.task import Metric
+from medshot.tasks.ranks import ranks
 
 MEAN_ERROR = "mean absolute error (own unit)"
 
@@ -29,7 +29,7 @@ def spearman(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
 
     0 where all answers are the same, which is no order; NaN where all targets are.
     """
-    a, b = (ranks - ranks.mean(0) for ranks in (rankdata(said, axis=0), rankdata(true, axis=0)))
+    a, b = (order - order.mean(0) for order in (ranks(said), ranks(true)))
     length = np.sqrt(np.square(a).sum(0) * np.square(b).sum(0))
     found = np.divide((a * b).sum(0), length, out=np.zeros_like(length), where=length > 0)
     return float(np.where(np.ptp(true, axis=0) > 0, found, np.nan).mean())

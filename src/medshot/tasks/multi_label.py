@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError
@@ -51,6 +52,12 @@ class MultiLabel(Task):
     def encode(self, target: Int[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where a label is there, minus a half where it is not: the sign decides."""
         return target.to(like) - 0.5
+
+    def told(
+        self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n k"]
+    ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
+        """The findings that are there, and those that are more likely there than not."""
+        return target == 1, decoded > LIKELY
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
         """The probability of each label."""

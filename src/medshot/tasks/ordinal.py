@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Shaped
+from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.prediction import Prediction
@@ -53,6 +55,13 @@ class Ordinal(Task):
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where the grade is above 0, above 1, ..., minus a half where it is not."""
         return self._above(target).to(like) - 0.5
+
+    def told(
+        self, decoded: Float[ndarray, "n g"], target: Int[ndarray, "n"]
+    ) -> tuple[Bool[ndarray, "n g"], Bool[ndarray, "n g"]]:
+        """The true grade and the median one."""
+        each = np.eye(decoded.shape[1], dtype=bool)
+        return each[target], each[median_grade(decoded)]
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n grades"]:
         """The probability of each grade."""

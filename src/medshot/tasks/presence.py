@@ -5,9 +5,9 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.stats import rankdata
 
 from medshot.core.task import Metric
+from medshot.tasks.ranks import ranks
 
 LIKELY = 0.5  # a label with a higher probability is said to be there
 
@@ -19,7 +19,7 @@ def aurocs(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "
     """
     there = y.sum(0)
     pairs = there * (len(y) - there)
-    above = (rankdata(p, axis=0) * y).sum(0) - there * (there + 1) / 2
+    above = (ranks(p) * y).sum(0) - there * (there + 1) / 2
     return np.divide(above, pairs, out=np.full(len(there), np.nan), where=pairs > 0)
 
 
@@ -58,7 +58,7 @@ def macro_f1(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
 def _average_precision(p: Float[ndarray, "n"], y: Int[ndarray, "n"]) -> float:
     if not y.any():
         return float("nan")
-    own = np.sort(rankdata(-p, method="max")[y == 1])
+    own = np.sort(ranks(-p, ties="max")[y == 1])
     return float((np.searchsorted(own, own, side="right") / own).mean())
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
-from scipy.ndimage import gaussian_filter
 
 from medshot.core.task import Metric
 
@@ -41,6 +40,8 @@ def _similarity(a: Float[ndarray, "h w"], b: Float[ndarray, "h w"]) -> float:
 
 
 def _blur(values: Float[ndarray, "h w"]) -> Float[ndarray, "h w"]:
+    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  (slow to import)
+
     return gaussian_filter(values, SIGMA, radius=REACH)
 
 

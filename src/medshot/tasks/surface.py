@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
-from scipy.ndimage import binary_erosion, distance_transform_edt
 
 
 def surface_distances(
@@ -38,9 +37,13 @@ def mean_surface_distance(
 
 
 def _border(mask: Bool[ndarray, "*s"]) -> Bool[ndarray, "*s"]:
+    from scipy.ndimage import binary_erosion  # noqa: PLC0415  (slow to import)
+
     return mask & ~binary_erosion(mask)
 
 
 def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[float]) -> float:
+    from scipy.ndimage import distance_transform_edt  # noqa: PLC0415  (slow to import)
+
     to_a, to_b = (np.asarray(distance_transform_edt(~each, sampling=spacing)) for each in (a, b))
     return float(np.concatenate([to_b[a], to_a[b]]).mean())

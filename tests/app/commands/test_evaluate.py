@@ -87,3 +87,39 @@ def test_what_cannot_be_is_said_before_the_data_are_read(medshot: Medshot, tmp_p
 def test_a_run_on_what_it_was_trained_on(medshot: Medshot, run: Path, taught: Path) -> None:
     assert medshot("evaluate", run, "--data", taught, *FEW).refused("meta-trained on .*set")
     assert medshot("evaluate", run, "--data", taught, "--encoder", "pixels").refused("A run has")
+
+
+def test_saved_models_on_labelled_images(medshot: Medshot, model: Path, tmp_path: Path) -> None:
+    mine = folder(tmp_path / "mine", (4, 4), first=30)
+    small = ("--learner", "lda", "--encoder", "pixels")
+    assert medshot("adapt", mine, "--out", tmp_path / "second", *small).status == 0
+    others = folder(tmp_path / "others", (6, 6), first=50)
+    page, numbers = tmp_path / "page.html", tmp_path / "numbers.json"
+    words = ("evaluate", model, tmp_path / "second", "--data", others)
+    done = medshot(*words, "--report", page, "--json", numbers)
+    assert done.status == 0, done.err
+    found = json.loads(numbers.read_text())["models"]
+    assert list(found) == ["model", "second"]
+    score = 100 * found["model"]["metrics"]["balanced accuracy"]["mean"]
+    assert f"{score:.1f} [" in done.out
+    for said in ("sensitivity", "negative", "expected calibration error", "difference"):
+        assert said in done.out
+    shown = page.read_text()
+    for said in ("What it was evaluated on", "sensitivity", "The first model minus the other"):
+        assert said in shown
+    assert "What it learnt from" not in shown
+    assert medshot(*words, "--report", page).refused("exists already")
+
+
+def test_a_saved_model_is_as_it_is(medshot: Medshot, model: Path, tmp_path: Path) -> None:
+    others = folder(tmp_path / "others", (3, 3), first=50)
+    learnt = model.parent / "support"
+    for words, told in (
+        ((model,), "--data DIR"),
+        ((model, "--data", others, "--shot", 3), "--shot: for learners"),
+        ((model, "--protocol", "x", "--data", others), "--protocol: for learners"),
+        ((model, "lda", "--data", others), "lda is no saved model"),
+        (("lda", "--data", others, "--report", tmp_path / "r.html"), "--report is for saved"),
+        ((model, "--data", learnt), "learnt from 8 of the 8 images"),
+    ):
+        assert medshot("evaluate", *words).refused(told), words

@@ -66,3 +66,15 @@ def test_a_folder_of_one_class_is_refused(medshot: Medshot, tmp_path: Path, mode
     data = folder(tmp_path / "data", (3,))
     done = medshot("finetune", model, "--data", data, "--out", tmp_path / "model")
     assert done.refused("only one class")
+
+
+def test_where_only_the_head_can_move_it_does(medshot: Medshot, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", (4, 4))
+    pixels = ("--learner", "linear-probe", "--encoder", "pixels")
+    assert medshot("adapt", data, "--out", tmp_path / "model", *pixels).status == 0
+    words = ("finetune", tmp_path / "model", "--data", data, "--steps", "2")
+    done = medshot(*words, "--out", tmp_path / "tuned")
+    assert done.status == 0, done.err
+    assert "What moves: head." in done.out
+    named = medshot(*words, "--out", tmp_path / "other", "--what", "lora")
+    assert named.refused("pixels has no linear layers", "Take 'head'")

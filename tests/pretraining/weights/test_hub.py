@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,22 @@ def test_a_transformer_is_brought_to_another_size(cache: Path) -> None:
 def test_without_them_and_without_a_network_one_is_told_what_to_do(cache: Path) -> None:
     with pytest.raises(DataError, match=r"neither be found here nor fetched .*HF_HUB_OFFLINE"):
         from_hub(NETWORK, size=32)
+
+
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constants = importlib.import_module("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
+    library("timm")  # which takes long to import
+    started = time.monotonic()
+    with pytest.raises(DataError, match="neither be found here nor fetched"):
+        from_hub(NETWORK, size=32)
+    assert time.monotonic() - started < 8, "the client by itself tries for a minute"
+    assert constants.HF_HUB_OFFLINE is False
+    _laid(cache, NETWORK)
+    assert from_hub(NETWORK, size=32).origin.startswith("published weights")
 
 
 def test_a_network_that_is_not_there_is_named() -> None:

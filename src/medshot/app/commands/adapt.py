@@ -5,12 +5,14 @@ from typing import Any
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder
+
 
 def adapt(
     folder: Path = typer.Argument(
         help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
-    out: Path = typer.Option(help="New folder for the predictor and its report."),
+    out: Path = new_folder("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = typer.Option(
         None,
@@ -21,10 +23,12 @@ def adapt(
     encoder: str | None = typer.Option(
         None,
         help="A name, an ENCODER of `medshot pretrain`, a file of weights, resnet50 or timm/NAME.",
-        show_default="conv4, for masks and boxes unet, for images dncnn",
+        show_default="mobilenet, for masks and boxes unet, for images dncnn",
     ),
     finetune: str = typer.Option(
-        "none", help="none, head, bias, film, lora, adapter or all: what moves once it has learnt."
+        "none",
+        help="none, head, bias, film, lora, adapter or all: what moves once it has learnt; auto "
+        "moves a MobileNet's last blocks where that helps.",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     modalities: str | None = typer.Option(
@@ -32,11 +36,12 @@ def adapt(
         help="image,table,text,signal: only these, where labels.csv has several.",
         show_default="all",
     ),
+    threads: int = THREADS,
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
-    `auto` tries three simple learners on two encoders and keeps what predicts your own images
-    best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
+    `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
+    probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in labels.csv) it tries a
     classifier of pixels and a U-Net, for images as they should look (a column `target` that names
     files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
     learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
@@ -49,18 +54,20 @@ def adapt(
         medshot adapt my_images/ --learner runs/proto --out my_model
 
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
+
+        medshot adapt my_images/ --finetune auto --out my_model
     """
     import torch
 
     from medshot.app.argv import typed
     from medshot.app.choose import automatic, refuse_transductive, run_or_learner, seen_by
-    from medshot.app.finetuned import finetuned
+    from medshot.app.finetuned import cost, finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
     from medshot.app.modalities import keeping
     from medshot.app.report import adapted
-    from medshot.app.show import announce, busy, conclude, watch_folds
-    from medshot.app.threads import one_thread
+    from medshot.app.show import announce, busy, conclude, warn_of, watch_folds
+    from medshot.app.threads import limited
     from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
@@ -81,7 +88,9 @@ def adapt(
             }
             dataset = keeping(load_one(folder, **form, task=kind), modalities)
         announce("adapting, and judging it on patients left out")
-        with one_thread():
+        with limited(threads):
+            if said := cost(made, dataset):
+                warn_of(said)
             seen = seen_by(learner, made)
             predictor, report = adapted(made, dataset, typed(), seen, watch_folds)
         predictor.save(staging)

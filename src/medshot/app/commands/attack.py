@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from medshot.app.arguments import THREADS, free, new_json
+
 
 def attack(
     model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
@@ -20,10 +22,11 @@ def attack(
     queries: int = typer.Option(200, help="Queries of the attack without gradients."),
     corruptions: bool = typer.Option(False, help="Noise, blur, light, ... in five severities too."),
     seed: int = typer.Option(0, min=0, help="Decides random starts, squares and corruptions."),
-    plot: Path | None = typer.Option(None, metavar="FILE", help="New SVG file: score by epsilon."),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
+    plot: Path | None = typer.Option(
+        None, metavar="FILE", help="New SVG file: score by epsilon.", callback=free
     ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Measure a model on attacked images; nothing is changed.
 
@@ -40,10 +43,10 @@ def attack(
     from medshot.app.record import write_record
     from medshot.app.robust_tables import show_attacks, show_corruptions, tell_of_masking
     from medshot.app.show import say, tell
-    from medshot.app.stage import images_for
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.app.threads import limited
+    from medshot.core.files import write_text
     from medshot.core.store import load_predictor
+    from medshot.data.for_card import images_for
     from medshot.robust.corrupt import corruptions as corrupt
     from medshot.robust.curve import curve, points_of
     from medshot.robust.fgsm import FGSM
@@ -54,8 +57,6 @@ def attack(
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
-    for file in filter(None, (plot, json_file)):
-        refuse_taken(file)
     budgets = _budgets(epsilon, norm)
     predictor = load_predictor(model)
     card = predictor.known_card()
@@ -63,7 +64,7 @@ def attack(
     if card.data.get("hash") == images.hash:
         say(f"The model has learnt from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
-    with one_thread():
+    with limited(threads):
         found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
         show_attacks({model.name: found}, str(data))
         tell_of_masking(found)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 
 def compress(
     model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
     data: Path = typer.Option(help="Images to learn from; they need no labels if there is --test."),
-    out: Path = typer.Option(help="New folder for the smaller model; MODEL stays as it is."),
+    out: Path = new_folder("New folder for the smaller model; MODEL stays as it is."),
     prune: float | None = typer.Option(None, help="Share of the channels to remove, 0.5 say."),
     distil: str | None = typer.Option(
         None, help="small, tiny, or an encoder by name: a smaller network learns its answers."
@@ -25,9 +27,8 @@ def compress(
     lr: float = typer.Option(1e-3, help="Rate of Adam."),
     seed: int = typer.Option(0, help="Decides the untrained weights of --distil."),
     test: Path | None = typer.Option(None, help="Labelled images of other patients to judge on."),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Make a model smaller and faster; say how much, and what it costs in score.
 
@@ -51,13 +52,13 @@ def compress(
     from medshot.app.compression_steps import wanted_steps
     from medshot.app.record import write_record
     from medshot.app.show import tell
-    from medshot.app.stage import gains, images_for, judged, judged_on, unfinished
-    from medshot.app.threads import one_thread
+    from medshot.app.stage import gains, judged, judged_on, unfinished
+    from medshot.app.threads import limited
     from medshot.compress.cost import costs
     from medshot.core.errors import DataError
-    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.data.dataset import Dataset
+    from medshot.data.for_card import images_for
 
     started = time.monotonic()
     torch.manual_seed(seed)
@@ -66,9 +67,7 @@ def compress(
     wanted = wanted_steps(
         original, prune=prune, distil=distil, quantise=quantise, given=set_, seed=seed
     )
-    if json_file:
-        refuse_taken(json_file)
-    with unfinished(out) as (staging, working), one_thread():
+    with unfinished(out) as (staging, working), limited(threads):
         images = pictures(card, data)
         asked = images_for(card, test) if test else images
         if not isinstance(asked, Dataset):

@@ -1,15 +1,19 @@
 """`medshot demo`: the main job on made-up images, with no download."""
 
 from pathlib import Path
-from shlex import quote
 
 import typer
 
+from medshot.app.arguments import THREADS, free
+
 
 def demo(
-    out: Path = typer.Option(Path("demo"), help="New folder for everything it makes."),
+    out: Path = typer.Option(
+        Path("demo"), help="New folder for everything it makes.", callback=free
+    ),
     steps: int = typer.Option(600, min=1, help="Meta-training steps."),
     episodes: int = typer.Option(600, min=1, help="Unseen tasks to judge it on."),
+    threads: int = THREADS,
 ) -> None:
     """Meta-train on phantoms, adapt to a task never seen, write a predictor and a report.
 
@@ -23,14 +27,12 @@ def demo(
     """
     from medshot.app.argv import typed
     from medshot.app.demonstrate import demonstrate
-    from medshot.app.show import say, tell
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.show import next_step, say, tell
+    from medshot.app.threads import limited
     from medshot.evaluation.report import summary_sentence, write_report
 
-    refuse_taken(out)
     say(f"Meta-train a prototypical network on phantoms ({steps} steps)", start="1. ")
-    with one_thread():
+    with limited(threads):
         done = demonstrate(out, steps, episodes, typed())
     write_report(done.report, out / "report.html")
     say(f"Adapted to {done.support}: {', '.join(done.labels)}", start="2. ")
@@ -38,6 +40,5 @@ def demo(
     tell()
     tell(f"Report:     {(out / 'report.html').resolve()}")
     tell(f"Predictor:  {done.model}")
-    paths = done.model, done.queries, out / "answers.csv"
-    model, queries, answers = (quote(str(path)) for path in paths)
-    tell(f"Next:       medshot predict {model} {queries} --out {answers}")
+    words = ("predict", done.model, done.queries, "--out", out / "answers.csv")
+    next_step(*words, start="Next:       ")

@@ -1,8 +1,14 @@
-"""`medshot evaluate`: how well a learner does, beside the simple baseline, on the same episodes."""
+"""`medshot evaluate`: saved models on labelled images, or a learner over episodes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+from medshot.app.arguments import THREADS, free, new_json
+
+if TYPE_CHECKING:
+    from medshot.evaluation.labelled import Evaluation
 
 
 def _listed(value: str | None) -> str | None:
@@ -18,22 +24,25 @@ def _listed(value: str | None) -> str | None:
 
 
 def evaluate(
-    learner: str = typer.Argument(help="A run's folder, or a name from `medshot learners`."),
+    what: list[str] = typer.Argument(
+        help="Folders of saved models; or a run's folder, or a name from `medshot learners`."
+    ),
     protocol: str | None = typer.Option(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
     ),
-    data: list[Path] = typer.Option([], help="Or a folder of labelled images."),
+    data: list[Path] = typer.Option([], help="A folder of labelled images."),
     task: str | None = typer.Option(
         None,
         help="classification, detection, enhancement, multi-label, ordinal, regression, "
         "segmentation.",
         show_default="as labels.csv says",
     ),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the result."
+    json_file: Path | None = new_json("New file for the result."),
+    report: Path | None = typer.Option(
+        None, metavar="FILE", help="Of saved models: new HTML file for a report.", callback=free
     ),
     encoder: str | None = typer.Option(
-        None, help="As in adapt.", show_default="conv4, for masks and boxes unet"
+        None, help="As in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(
@@ -49,14 +58,24 @@ def evaluate(
         None, min=1, help="With --data: how many episodes.", show_default="600"
     ),
     seed: int = typer.Option(0, help="Decides untrained weights and, with --data, the episodes."),
+    threads: int = THREADS,
 ) -> None:
-    """Measure a learner over many episodes, beside the linear probe, paired.
+    """Measure saved models on labelled images, or a learner over many episodes.
 
-    The number of images, classes and episodes is the protocol's, or as given with --data. The
-    baseline has the same encoder, and once more the raw pixels (for masks, filters around each).
-    Data that a run has learnt from are refused.
+    Of **saved models** (folders that `medshot adapt` or a stage made) every image of --data gets an
+    answer. Each metric has an interval over patients; of several models, the others are compared to
+    the first, patient by patient. Images that one of them learnt from are refused.
+
+    **A learner**, by name or from a run, adapts to each of many small tasks, beside the linear
+    probe on the same tasks. The number of images, classes and episodes is the protocol's, or as
+    given with --data. The baseline has the same encoder, and once more the raw pixels (for masks,
+    filters around each). Data that a run has learnt from are refused.
 
     Examples:
+
+        medshot evaluate my_model --data other_patients/ --report other.html
+
+        medshot evaluate my_model my_model_2 --data other_patients/
 
         medshot evaluate runs/proto --data my_images/ --shot 5 --json result.json
 
@@ -65,27 +84,83 @@ def evaluate(
     import torch
 
     from medshot.app.choose import run_or_learner
+    from medshot.app.evaluated import is_model
     from medshot.app.measure import form_of, measured, planned
     from medshot.app.record import write_record
     from medshot.app.show import console, plain, results_table
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.threads import limited
 
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
+    if all(map(is_model, what)):
+        unused = {**given, "protocol": protocol, "task": task, "encoder": encoder, "set": set_}
+        found = _of_models(what, data, [name for name, value in unused.items() if value], threads)
+        _shown(found, json_file, report)
+        return
+    learner = _one(what, report)
     kind = _kind(protocol, data, task, given)
-    if json_file:
-        refuse_taken(json_file)
     torch.manual_seed(seed)
     made = run_or_learner(learner, encoder, set_, kind, **form_of(protocol))
     plan = planned(protocol, data, task=kind, seed=seed, **given)
-    with one_thread():
+    with limited(threads):
         results, record = measured(plan, learner, made)
     fingerprint = next(iter(results.values())).episodes["fingerprint"]
     title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"
     console.print(results_table(results, plain(title)))
     if json_file:
         write_record(json_file, record)
+
+
+def _of_models(
+    models: list[str], data: list[Path], unused: list[str], threads: int
+) -> "Evaluation":
+    """The answers of saved models; refuses options that are for learners."""
+    from medshot.app.show import announce
+    from medshot.app.threads import limited
+    from medshot.core.errors import ConfigError
+    from medshot.evaluation.labelled import evaluate as evaluated
+    from medshot.training.progress import bar_called
+
+    if unused:
+        names = ", ".join(f"--{name}" for name in unused)
+        raise ConfigError(f"{names}: for learners. A saved model is as it is: leave that out.")
+    if len(data) != 1:
+        raise ConfigError("Say on which labelled images: --data DIR, one folder.")
+    announce(f"answering the images of {data[0]}")
+    with limited(threads):
+        return evaluated(*models, data=data[0], watch=lambda name: bar_called(name, unit="image"))
+
+
+def _shown(found: "Evaluation", json_file: Path | None, report: Path | None) -> None:
+    """The numbers for people, for programs, and as a page."""
+    from medshot.app.argv import typed
+    from medshot.app.evaluated import report_of, show_evaluation
+    from medshot.app.record import write_record
+    from medshot.app.show import tell
+    from medshot.evaluation.report import write_report
+
+    show_evaluation(found)
+    if json_file:
+        write_record(json_file, found.to_json())
+    if report:
+        write_report(report_of(found, typed()), report)
+        tell(f"Report: {report}")
+
+
+def _one(given: list[str], report: Path | None) -> str:
+    """The learner or run that is measured by itself."""
+    from medshot.app.evaluated import is_model
+    from medshot.core.errors import ConfigError
+
+    if len(given) > 1:
+        other = next(name for name in given if not is_model(name))
+        raise ConfigError(
+            f"{other} is no saved model (a folder with predictor.json). Several models are "
+            "compared with each other; a learner or a run is named alone."
+        )
+    if report:
+        raise ConfigError("--report is for saved models: `medshot adapt` makes one. Leave it out.")
+    return given[0]
 
 
 def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:

@@ -1,8 +1,11 @@
 """`medshot export`: a model as a file that runs without medshot."""
 
 from pathlib import Path
+from shlex import quote
 
 import typer
+
+from medshot.app.arguments import THREADS, new_folder
 
 FORMATS = ("bundle", "onnx")
 
@@ -10,7 +13,8 @@ FORMATS = ("bundle", "onnx")
 def export(
     model: Path = typer.Argument(help="A folder that medshot made."),
     format_: str = typer.Option("onnx", "--format", help="onnx: one file; bundle: for MONAI."),
-    out: Path = typer.Option(help="The file to write (for a bundle, the folder); must not exist."),
+    out: Path = new_folder("The file to write (for a bundle, the folder); must not exist."),
+    threads: int = THREADS,
 ) -> None:
     """Write a model for machines without medshot; the model itself stays as it is.
 
@@ -27,17 +31,17 @@ def export(
 
         medshot export my_model --format bundle --out my_bundle
     """
+    from medshot.app.argv import python
     from medshot.app.show import busy, tell
+    from medshot.app.threads import limited
     from medshot.core.errors import unknown
-    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.export.script import script_beside
 
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")
-    refuse_taken(out)
     predictor = load_predictor(model)
-    with busy(f"exporting {model}"):
+    with busy(f"exporting {model}"), limited(threads):
         if format_ == "onnx":
             from medshot.export.onnx_file import export_onnx
 
@@ -52,10 +56,10 @@ def export(
     )
     if format_ == "bundle":
         tell(
-            f"Next: cd {out} && python -m monai.bundle run --config_file configs/inference.json "
-            "--meta_file configs/metadata.json --dataset_dir IMAGES"
+            f"Next: cd {quote(str(out))} && {python()} -m monai.bundle run --config_file "
+            "configs/inference.json --meta_file configs/metadata.json --dataset_dir IMAGES"
         )
     else:
         script = script_beside(out, predictor.known_card())
         if script:
-            tell(f"Next: python {script} {out} IMAGES")
+            tell(f"Next: {python()} {quote(str(script))} {quote(str(out))} IMAGES")

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 
 def finetune(
     model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
     data: Path = typer.Option(help="Labelled images, as for `medshot adapt`."),
-    out: Path = typer.Option(help="New folder for the fine-tuned model."),
-    what: str = typer.Option("lora", help="head, bias, film, lora, adapter or all."),
+    out: Path = new_folder("New folder for the fine-tuned model."),
+    what: str | None = typer.Option(
+        None,
+        help="head, bias, film, lora, adapter or all.",
+        show_default="lora; head, where nothing else can move",
+    ),
     test: Path | None = typer.Option(None, help="Images to judge it on, of other patients."),
     unseen: bool = typer.Option(
         False, help="MODEL never saw DATA: the number of steps is judged on images left out."
@@ -21,9 +27,8 @@ def finetune(
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="Option of the way: rank and alpha of lora."
     ),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Move some of a model's weights to do images better; save it beside the original.
 
@@ -41,19 +46,19 @@ def finetune(
     from medshot.app.choose import parse_options
     from medshot.app.record import write_record
     from medshot.app.show import say, tell
-    from medshot.app.stage import gains, images_for, judged, judged_on, show_gains, unfinished
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
+    from medshot.app.threads import limited
     from medshot.core.store import load_predictor
+    from medshot.data.for_card import images_for
     from medshot.finetuning import finetune as finetuned
-    from medshot.finetuning import way_called
+    from medshot.finetuning import usual_way, way_called
     from medshot.training.progress import bar_called
 
     before = load_predictor(model)
-    way = way_called(what, **parse_options(set_))
-    if json_file:
-        refuse_taken(json_file)
-    with unfinished(out) as (staging, working), one_thread():
+    way = way_called(what or usual_way(before), **parse_options(set_))
+    if what is None:
+        say(f"What moves: {way.name}.")
+    with unfinished(out) as (staging, working), limited(threads):
         shown = images_for(before.known_card(), data)
         asked = images_for(before.known_card(), test) if test else shown
         started = time.perf_counter()

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 
 def fuse(
     model: list[Path] = typer.Argument(help="Folders that `medshot adapt` made, two or more."),
     data: Path = typer.Option(help="Labelled images that none of the models has learnt from."),
-    out: Path = typer.Option(help="New folder for the fused model."),
+    out: Path = new_folder("New folder for the fused model."),
     how: str = typer.Option(
         "weighted", help="mean, weighted, stack, soup, greedy-soup; snapshots (of one model)."
     ),
@@ -18,9 +20,8 @@ def fuse(
     lr: float | None = typer.Option(
         None, help="At the beginning of each cycle.", show_default="0.001"
     ),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Fuse models that answer the same question; they themselves stay as they are.
 
@@ -46,20 +47,17 @@ def fuse(
     from medshot.app.record import write_record
     from medshot.app.show import say, tell
     from medshot.app.stage import gains, show_gains, unfinished
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.threads import limited
     from medshot.core.store import load_predictor
 
     began = time.monotonic()
-    if json_file:
-        refuse_taken(json_file)
     given = {"cycles": cycles, "steps": steps, "lr": lr}
     fusing = Fusing(
         {str(path): load_predictor(path) for path in model},
         how,
         {name: value for name, value in given.items() if value is not None},
     )
-    with one_thread(), unfinished(out) as (staging, working):
+    with limited(threads), unfinished(out) as (staging, working):
         shown = fusing.images(data)
         judged_on = fusing.images(test) if test else shown
         fused = made(fusing, shown, working)

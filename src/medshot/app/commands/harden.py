@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 if TYPE_CHECKING:
     from medshot.robust.measure import Robustness
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 def harden(
     model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
     data: Path = typer.Option(help="Folder of labelled images to learn from."),
-    out: Path = typer.Option(help="New folder for the hardened model; MODEL stays as it is."),
+    out: Path = new_folder("New folder for the hardened model; MODEL stays as it is."),
     attack: str = typer.Option("pgd", help="What to harden against: fgsm or pgd."),
     epsilon: str = typer.Option("4/255", help="How far values may be changed, of [0, 1]."),
     norm: str = typer.Option("linf", help="linf (each value) or l2 (all values together)."),
@@ -24,9 +26,8 @@ def harden(
     batch: int = typer.Option(16, help="Images a step."),
     seed: int = typer.Option(0, min=0, help="Decides the order of images."),
     test: Path | None = typer.Option(None, help="Folder of other patients, to be judged on."),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Make a model that holds out better against small changes of its images.
 
@@ -39,18 +40,17 @@ def harden(
     """
     from medshot.app.record import write_record
     from medshot.app.show import announce, tell
-    from medshot.app.stage import images_for, judged_on, refuse_shared, unfinished
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken, write_text
+    from medshot.app.stage import judged_on, refuse_shared, unfinished
+    from medshot.app.threads import limited
+    from medshot.core.files import write_text
     from medshot.core.store import load_predictor
+    from medshot.data.for_card import images_for
     from medshot.robust.budget import Budget, read_epsilon
     from medshot.robust.harden import harden as hardened_by
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
     budget = Budget(read_epsilon(epsilon), norm)
-    if json_file:
-        refuse_taken(json_file)
     predictor = load_predictor(model)
     images = images_for(predictor.known_card(), data)
     asked = images_for(predictor.known_card(), test) if test else images
@@ -59,7 +59,7 @@ def harden(
     options: dict[str, Any] = {"attack": attack, "epsilon": budget.epsilon, "norm": norm}
     options |= {"attack_steps": attack_steps, "share": share, "steps": steps, "lr": lr}
     options |= {"batch": batch, "seed": seed}
-    with unfinished(out) as (staging, working), one_thread():
+    with unfinished(out) as (staging, working), limited(threads):
         watch = bar_called("harden")
         hardened = hardened_by(predictor, images, **options, folder=working, watch=watch)
         announce("measuring both under attack, which can take longer than hardening")

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder
+
 
 def predict(
     model: Path = typer.Argument(help="A folder that `medshot adapt` made."),
     images: list[Path] = typer.Argument(
         help="Files of images (or volumes), or folders of them; folders with labels.csv."
     ),
-    out: Path = typer.Option(
-        help="The CSV file to write (for masks and images, the folder); it must not exist."
+    out: Path = new_folder(
+        "The CSV file to write (for masks and images, the folder); it must not exist."
     ),
+    threads: int = THREADS,
 ) -> None:
     """Write path, prediction, confidence and a probability a class for each image.
 
@@ -35,18 +38,17 @@ def predict(
     """
     from medshot.app.kinds import kind_called
     from medshot.app.show import errors, plain, progress, tell
+    from medshot.app.threads import limited
     from medshot.core.errors import DataError
-    from medshot.core.files import refuse_taken
     from medshot.core.store import load_predictor
     from medshot.data.find import find_images, find_rows, find_volumes
 
-    refuse_taken(out)
     predictor = load_predictor(model)
     card = predictor.known_card()
     finders = {0: find_rows, 2: find_images, 3: find_volumes}
     files = finders[card.preprocessing.dims](images)
 
-    with kind_called(card.kind).answers(out, card) as answers:
+    with kind_called(card.kind).answers(out, card) as answers, limited(threads):
         for i in progress("predict", range(len(files))):
             try:
                 answers.add(predictor.predict(files[i]))

@@ -1,14 +1,15 @@
 """`medshot pretrain`: an encoder that learns from images before any few-shot task."""
 
 from pathlib import Path
-from shlex import quote
 
 import typer
+
+from medshot.app.arguments import THREADS, new_folder, new_json
 
 
 def pretrain(
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
-    out: Path = typer.Option(help="New folder for the encoder."),
+    out: Path = new_folder("New folder for the encoder."),
     objective: str = typer.Option(
         "reconstruct", help="reconstruct, colourise, contrast or supervise."
     ),
@@ -26,9 +27,8 @@ def pretrain(
     patience: int | None = typer.Option(None, help="Stop after so many looks without a better."),
     seed: int = typer.Option(0, help="Decides weights, batches and what is held out."),
     device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for losses, settings and seconds."
-    ),
+    json_file: Path | None = new_json("New file for losses, settings and seconds."),
+    threads: int = THREADS,
 ) -> None:
     """Let an encoder learn from many images, so that few are enough later.
 
@@ -51,22 +51,20 @@ def pretrain(
 
     from medshot.app.pretraining_data import objective_options, pretraining_data
     from medshot.app.record import write_record
-    from medshot.app.show import say, tell
+    from medshot.app.show import next_step, say
     from medshot.app.stage import unfinished
+    from medshot.app.threads import limited
     from medshot.app.which_encoder import chosen_encoder
-    from medshot.core.files import refuse_taken
     from medshot.core.parts import recipe
     from medshot.core.store import versions
     from medshot.pretraining import pretrain as learn
     from medshot.pretraining import save_encoder
     from medshot.training.progress import bar_called
 
-    if json_file:
-        refuse_taken(json_file)
     kind, options, of_encoder = objective_options(objective, set_)
     torch.manual_seed(seed)
     begun = chosen_encoder(encoder, of_encoder, {})
-    with unfinished(out) as (staging, working):
+    with unfinished(out) as (staging, working), limited(threads):
         sets = pretraining_data(data, task, begun, kind)
         started = time.monotonic()
         learnt = learn(
@@ -90,4 +88,4 @@ def pretrain(
     if json_file:
         record = {"encoder": recipe(learnt), **learnt.about, "seconds": seconds}
         write_record(json_file, record | {"versions": versions()})
-    tell(f"Next: medshot adapt MY_IMAGES --encoder {quote(str(out))} --out MODEL")
+    next_step("adapt", "MY_IMAGES", "--encoder", out, "--out", "MODEL")

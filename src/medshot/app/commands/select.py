@@ -4,10 +4,12 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.arguments import THREADS, new_folder, new_json
+
 
 def select(
     folder: Path = typer.Argument(help="Labelled images, as for `medshot adapt`."),
-    out: Path = typer.Option(help="New folder for the predictor and its report."),
+    out: Path = new_folder("New folder for the predictor and its report."),
     budget: str = typer.Option("10m", help="Time to search for: 90s, 10m, 2h."),
     trials: int | None = typer.Option(
         None, help="End after so many candidates, if there is time: the same seed, the same choice."
@@ -24,9 +26,8 @@ def select(
         show_default="OUT.unfinished/study.db",
     ),
     seed: int = typer.Option(0, help="Decides what is drawn after the known candidates."),
-    json_file: Path | None = typer.Option(
-        None, "--json", metavar="FILE", help="New file for the numbers."
-    ),
+    json_file: Path | None = new_json("New file for the numbers."),
+    threads: int = THREADS,
 ) -> None:
     """Search for the learner, encoder and settings that predict your images best; learn with them.
 
@@ -54,8 +55,7 @@ def select(
     from medshot.app.selecting import finished, select_learner
     from medshot.app.show import announce, busy, conclude, console, tell, watch_folds
     from medshot.app.stage import unfinished
-    from medshot.app.threads import one_thread
-    from medshot.core.files import refuse_taken
+    from medshot.app.threads import limited
     from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
@@ -67,9 +67,7 @@ def select(
     given = {name: run_or_learner(name, None, (), kind) for name in learner}
     for made in given.values():
         refuse_transductive(made)
-    if json_file:
-        refuse_taken(json_file)
-    with unfinished(out) as (staging, working), one_thread():
+    with unfinished(out) as (staging, working), limited(threads):
         with busy(f"reading {folder}"):
             like = automatic(kind=kind).encoder
             form = {name: getattr(like, name, None) for name in ("channels", "size")}

@@ -1,10 +1,11 @@
 """`medshot train`: meta-train a learner."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
+
+from medshot.app.arguments import THREADS, free_or_run
 
 if TYPE_CHECKING:
     from medshot.training.terms import Term
@@ -15,7 +16,9 @@ def train(
     data: list[Path] = typer.Option(
         help="Folders of labelled images, one or several; or phantoms, which are drawn."
     ),
-    out: Path = typer.Option(help="Folder of the run; if it holds this run already, it goes on."),
+    out: Path = typer.Option(
+        help="Folder of the run; if it holds this run already, it goes on.", callback=free_or_run
+    ),
     task: str | None = typer.Option(
         None,
         help="classification, detection, enhancement, multi-label, ordinal, regression, "
@@ -23,7 +26,7 @@ def train(
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="The encoder: as in adapt.", show_default="conv4, for masks and boxes unet"
+        None, help="The encoder: as in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="Of the learner; of its encoder as encoder.NAME."
@@ -59,6 +62,7 @@ def train(
     ),
     bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
     channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
+    threads: int = THREADS,
 ) -> None:
     """Meta-train a learner on many small tasks drawn from labelled folders.
 
@@ -76,7 +80,8 @@ def train(
     import torch
 
     from medshot.app.choose import named_learner
-    from medshot.app.show import say, tell
+    from medshot.app.show import next_step, say
+    from medshot.app.threads import limited
     from medshot.app.training_data import encoder_for, training_data
     from medshot.data.folders.kinds import kind_of
     from medshot.training.loop import train as meta_train
@@ -90,32 +95,33 @@ def train(
     taught, judged = training_data(data, task, made, **counts)
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
-    run = meta_train(
-        made,
-        taught,
-        val=judged,
-        out=out,
-        way=way,
-        shot=shot,
-        query=query,
-        steps=steps,
-        meta_batch=meta_batch,
-        lr=lr,
-        halve_every=halve_every,
-        val_every=val_every,
-        val_episodes=val_episodes,
-        patience=patience,
-        seed=seed,
-        device=device,
-        workers=workers,
-        vectorise=vectorise,
-        terms=_terms(contrast, teacher, adversarial),
-        bf16=bf16,
-        channels_last=channels_last,
-        watch=bar,
-    )
+    with limited(threads):
+        run = meta_train(
+            made,
+            taught,
+            val=judged,
+            out=out,
+            way=way,
+            shot=shot,
+            query=query,
+            steps=steps,
+            meta_batch=meta_batch,
+            lr=lr,
+            halve_every=halve_every,
+            val_every=val_every,
+            val_episodes=val_episodes,
+            patience=patience,
+            seed=seed,
+            device=device,
+            workers=workers,
+            vectorise=vectorise,
+            terms=_terms(contrast, teacher, adversarial),
+            bf16=bf16,
+            channels_last=channels_last,
+            watch=bar,
+        )
     say(f"{out}: {run.learner.origin}")
-    tell(f"Next: medshot adapt MY_IMAGES --learner {quote(str(out))} --out MODEL")
+    next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")
 
 
 def _terms(contrast: float | None, teacher: Path | None, adversarial: str | None) -> "list[Term]":

@@ -8,10 +8,10 @@ Places are millimetres in RAS, as in NIfTI: x to the right, y to the front, z to
 
 from dataclasses import dataclass
 from functools import cached_property
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float64, Shaped
-from nibabel import affines, orientations
 from numpy import ndarray
 
 DIRECTIONS = ("S", "P", "L")  # to which z, y and x grow in memory
@@ -28,29 +28,31 @@ class Grid:
 
     def turn(self, stored: Shaped[ndarray, "i j k"]) -> Shaped[ndarray, "z h w"]:
         """Values as they are stored, in the order of memory; a view where that is possible."""
-        return orientations.apply_orientation(stored, self._turn)
+        return _orientations().apply_orientation(stored, self._turn)
 
     def turn_back(self, values: Shaped[ndarray, "z h w"]) -> Shaped[ndarray, "i j k"]:
         """The inverse of `turn`."""
-        back = orientations.ornt_transform(_MEMORY, self._stored)
-        return orientations.apply_orientation(values, back)
+        back = _orientations().ornt_transform(_memory(), self._stored)
+        return _orientations().apply_orientation(values, back)
 
     @cached_property
     def turned(self) -> Float64[ndarray, "4 4"]:
         """The affine in memory: index (z, y, x, 1) to mm."""
-        return self.affine @ orientations.inv_ornt_aff(self._turn, self.shape)
+        return self.affine @ _orientations().inv_ornt_aff(self._turn, self.shape)
 
     @cached_property
     def _stored(self) -> ndarray:
-        return orientations.io_orientation(self.affine)
+        return _orientations().io_orientation(self.affine)
 
     @cached_property
     def _turn(self) -> ndarray:
-        return orientations.ornt_transform(self._stored, _MEMORY)
+        return _orientations().ornt_transform(self._stored, _memory())
 
 
 def spacing_of(affine: Float64[ndarray, "4 4"]) -> tuple[float, float, float]:
     """Millimetres between voxels along each axis of an affine."""
+    from nibabel import affines  # noqa: PLC0415  (slow to import, and few read volumes)
+
     first, second, third = affines.voxel_sizes(affine).tolist()
     return first, second, third
 
@@ -71,4 +73,11 @@ def flaw(affine: Float64[ndarray, "4 4"]) -> str | None:
     return None
 
 
-_MEMORY = orientations.axcodes2ornt(DIRECTIONS)
+def _memory() -> ndarray:
+    return _orientations().axcodes2ornt(DIRECTIONS)
+
+
+def _orientations() -> ModuleType:
+    from nibabel import orientations  # noqa: PLC0415  (slow to import, and few read volumes)
+
+    return orientations

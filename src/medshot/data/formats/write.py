@@ -12,7 +12,6 @@ from medshot.core.files import refuse_taken
 from medshot.data.formats.door import HIGHEST
 from medshot.data.formats.kind import DICOM
 from medshot.data.formats.library import reader
-from medshot.data.formats.nifti import write_nifti
 from medshot.data.formats.volume import Volume
 
 
@@ -28,7 +27,7 @@ def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | 
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise DataError(f"{path} is no name for a NIfTI file. End it in .nii or .nii.gz.")
     refuse_taken(path)
-    write_nifti(stored_mask(mask, like), like, path)
+    reader("nifti").write_nifti(stored_mask(mask, like), like, path)
 
 
 def write_dicom_seg(

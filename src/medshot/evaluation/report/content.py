@@ -42,6 +42,7 @@ class Support:
     images: tuple[SupportImage, ...] = ()
     goal: str = ""
     """What was learnt, after "The predictor learnt"; where empty, to tell the labels apart."""
+    heading: str = "What it learnt from"
 
     def by_label(self) -> dict[str, list[SupportImage]]:
         """Return the images to show under their labels, in the order of ``labels``."""
@@ -136,6 +137,8 @@ class Report:
     warnings: tuple[str, ...] = ()
     metrics: MetricsTable | None = None
     differences: tuple[Difference, ...] = ()
+    compared: tuple[str, str] = ("learner", "baseline")
+    """What is compared, and with what, as the page calls them."""
     tried: Table | None = None
     confusion: Confusion | None = None
     reliability: Reliability | None = None

@@ -1,10 +1,14 @@
 """Weights that timm fetches from the hub, or finds where the hub's client keeps them."""
 
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from medshot.core.errors import DataError
 from medshot.nn.from_timm import Timm, created
 from medshot.nn.outside import library
+from medshot.pretraining.weights.reach import reachable
 
 OFFLINE = "HF_HUB_OFFLINE=1"
 
@@ -24,7 +28,8 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
     if known is None or not known.has_weights:
         raise DataError(f"Nobody published weights of timm/{network}. Name a file, or another.")
     try:
-        published = created(network, encoder.channels, encoder.size or 0, pretrained=True)
+        with _not_waiting(bool(known.hf_hub_id)):
+            published = created(network, encoder.channels, encoder.size or 0, pretrained=True)
     except Exception as error:  # every library on the way to the hub has errors of its own
         said = str(error).strip().partition("\n")[0][:200]
         raise DataError(
@@ -37,3 +42,17 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
     origin = f"published weights of timm/{network} ({known.hf_hub_id or known.url})"
     encoder.about = {"origin": origin}
     return encoder.eval()
+
+
+@contextmanager
+def _not_waiting(by_hub: bool) -> Iterator[None]:
+    """Within the block, the hub's client looks only where it keeps files, if no hub is reached."""
+    constants: Any = importlib.import_module("huggingface_hub.constants") if by_hub else None
+    if constants is None or constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
+        yield
+        return
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = False

@@ -1,0 +1,398 @@
+"""The head in the box: its prior made, and judged on sets and modalities that it has not seen.
+
+    python experiments/stacked_probe.py --out runs/stacked [--episodes 400] [--prior-only]
+
+Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (at most 100 images a class of medical_mnist, 300
+of pneumonia_mnist), and writes to --out what it has, so that a run that was cut goes on.
+
+1. Prior (`medshot.learners.stacked_probe`): the covariance within classes, a mean over sets of each
+   block's, its 64 largest directions; and the blend's numbers, fitted by the likelihood of the
+   queries of 10 episodes a set and shot, each with factors that know neither its modality nor that
+   of the set to be judged. `--prior-only` makes the one of the package, from the sets whose
+   license is open (`OPEN`), and stops.
+2. Evaluation: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart
+   (also where patients are only guessed), with the prior that knows no set of the modality; on the
+   same episodes the bar: the same frozen network at 224 pixels, the mean of its last map, L2,
+   logistic regression with C = 100.
+3. What asks for no features (`--marks`): mean color (ridge regression on three numbers) and an
+   untrained conv4 (linear probe), 5 images a class, 50 episodes. A set on which one of them comes
+   within 3 points of the best is no set to compare encoders on.
+"""
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import medshot
+from medshot.core.files import write_text
+from medshot.data.dataset import Dataset
+from medshot.data.sample import EpisodeSampler
+from medshot.evaluation.encoded import EncodedEpisodes, encode
+from medshot.evaluation.protocol import data_root
+from medshot.evaluation.statistics import mean_interval, paired
+from medshot.learners import stacked_probe
+from medshot.learners.stacked_probe import MEMBERS, PACKAGED, StackedProbe
+from medshot.nn import mobilenet
+from medshot.nn.whitened import directions, shortened
+from medshot.tasks import Classification, one_hot
+from record import commit, hardware
+
+MODALITIES = {
+    "histology": ("lung_histology", "colon_histology", "oral_histology"),
+    "CT": ("covid_ct", "lung_ct_iqoth", "kidney_ct", "head_ct_hemorrhage"),
+    "X-ray": ("cxr_tb_shenzhen", "covid_cxr", "pneumonia_mnist", "knee_oa", "mammo_mias_roi"),
+    "MRI": ("brain_mri_tumor", "alzheimer_mri"),
+    "skin": ("skin_ham10000", "skin_ph2"),
+    "eye": ("oct_dme_mx", "fundus_dr_mx"),
+    "cells": ("malaria_cells",),
+    "endoscopy": ("gi_bleeding_wce",),
+    "several": ("medical_mnist",),
+}
+MODALITY = {name: kind for kind, names in MODALITIES.items() for name in names}
+OPEN = (
+    *("medical_mnist", "lung_histology", "pneumonia_mnist", "lung_ct_iqoth", "knee_oa"),
+    *("malaria_cells", "cxr_tb_shenzhen", "oral_histology", "colon_histology", "gi_bleeding_wce"),
+)
+MOST = {"medical_mnist": 100, "pneumonia_mnist": 300}  # images a class
+GUESSED = ("patient_guess", "group_guess", "source_guess")  # columns, where patients are not known
+SHOTS, QUERY = (1, 5, 20), 10
+RANK, SHRINKAGE = 64, 0.3  # of the covariance within classes
+RECORDS = 10  # episodes a set and shot that the numbers of the prior are fitted to
+STEPS = 300
+SPREAD = 0.35  # of the logarithm of the scale: the prior's deviation
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    sets = {name: encoded(name, options.out) for name in MODALITY}
+    if options.prior_only:
+        write_prior(PACKAGED, list(OPEN), sets)
+        return
+    if options.marks:
+        for name, found in sets.items():
+            file = options.out / f"{name} marks.json"
+            if not file.exists():
+                write_text(file, json.dumps({"set": name, **marked(found)}) + "\n")
+        return
+    for kind, names in MODALITIES.items():
+        place = options.out / f"prior without {kind}"
+        if not (place / "prior.json").exists():
+            write_prior(place, [name for name in MODALITY if MODALITY[name] != kind], sets)
+        for name in names:
+            for shot in SHOTS:
+                file = options.out / f"{name} {shot}.json"
+                if not file.exists():
+                    row = judged(sets[name], place, shot, options.episodes)
+                    write_text(file, json.dumps({"set": name, **row}) + "\n")
+                    print(name, shot, row["difference"], row["ece"], flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
+    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--prior-only", action="store_true", help="write the package's prior")
+    parser.add_argument("--marks", action="store_true", help="mean color and an untrained encoder")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+class Encoded:
+    """A set without its images: labels, patients, and the features of each image.
+
+    `plain` and `shown` are those of the packaged encoder, for queries and for supports; `bar` the
+    mean of its last map at 224 pixels.
+    """
+
+    def __init__(self, dataset: Dataset, features: dict[str, Tensor]) -> None:
+        self.dataset = dataset
+        self.plain, self.shown, self.bar = (
+            features[name].float() for name in ("plain", "shown", "bar")
+        )
+
+
+def encoded(name: str, out: Path) -> Encoded:
+    """The set called `name`; its features are made once."""
+    dataset, file = loaded(name), out / "features" / f"{name}.safetensors"
+    if not file.exists():
+        small, large = medshot.encoder("mobilenet"), bar_encoder()
+        images = dataset.at(3, 128)
+        found = {
+            "plain": encode(small, images),
+            "shown": encode(small, images, StackedProbe(small)),
+            "bar": encode(large, dataset.at(3, 224)),
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file({n: t.half() for n, t in found.items()}, file)
+        print(name, len(dataset), "encoded", flush=True)
+    return Encoded(dataset, load_file(file))
+
+
+def loaded(name: str) -> Dataset:
+    """The images of a set, with patients guessed where they are not known."""
+    folder = data_root() / f"cls_{name}"
+    dataset = medshot.load(folder, size=32)
+    with (folder / "labels.csv").open(encoding="utf-8") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    first = next(iter(rows.values()))
+    column = next((c for c in GUESSED if c in first), None)
+    if column and not dataset.has_patients:
+        codes = [rows[row.path.relative_to(folder).as_posix()][column] for row in dataset.rows]
+        numbers = {code: i for i, code in enumerate(sorted(set(codes) - {""}))}
+        dataset = replace(dataset, groups=torch.tensor([numbers.get(c, -1) for c in codes]))
+    if name in MOST:
+        rng = np.random.default_rng(0)
+        kept = [
+            rng.permutation(np.flatnonzero(dataset.y == c))[: MOST[name]]
+            for c in range(len(dataset.labels))
+        ]
+        dataset = dataset.subset(torch.from_numpy(np.sort(np.concatenate(kept))))
+    return dataset
+
+
+def bar_encoder() -> medshot.Encoder:
+    """The encoder of the bar."""
+    return medshot.encoder("mobilenet", size=224, depths=())
+
+
+def episodes(found: Encoded, shot: int, seed: int = 0) -> EpisodeSampler:
+    """Episodes of up to 7 classes; fewer images a class where there are not so many."""
+    way = min(7, len(found.dataset.labels))
+    return EpisodeSampler(found.dataset, way=way, shot=shot, query=QUERY, seed=seed)
+
+
+def within(found: Encoded) -> Tensor:
+    """The residuals about the class means, block by block of the same mean variance."""
+    labels = one_hot(found.dataset.y, len(found.dataset.labels), like=found.shown)
+    residuals = found.shown - labels @ (labels.T @ found.shown / labels.sum(0)[:, None])
+    blocks = residuals.split(list(sizes()), 1)
+    return torch.cat([b / (b.square().mean().sqrt() * len(b) ** 0.5) for b in blocks], 1)
+
+
+@cache
+def sizes() -> tuple[int, ...]:
+    """The features of each block of the packaged encoder."""
+    return medshot.encoder("mobilenet").block_sizes
+
+
+def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
+    """V (f r) of `WhitenedBlocks`: I - V V' is the inverse root of the covariance, up to scale."""
+    key = tuple(sorted(names))
+    if key not in _FACTORS:
+        rows = torch.cat([within(sets[name]) / len(key) ** 0.5 for name in key])
+        found = []
+        for block in rows.split(list(sizes()), 1):
+            values, vectors = torch.linalg.eigh((block.T @ block).double())
+            variance = values.clamp(min=0) + SHRINKAGE * values.mean()
+            gain, rank = variance.rsqrt(), min(RANK, len(values))
+            base = gain[: len(gain) - rank].mean() if rank < len(gain) else gain.max()
+            kept = (1 - gain[-rank:] / base).clamp(min=0).sqrt() * vectors[:, -rank:]
+            found.append(nn.functional.pad(kept, (RANK - rank, 0)))
+        _FACTORS[key] = torch.cat(found).float()
+    return _FACTORS[key]
+
+
+_FACTORS: dict[tuple[str, ...], Tensor] = {}
+
+
+def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> None:
+    """The prior learned from the sets `names`: two files in `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    factors = factors_of(names, sets)
+    save_file({"factors": factors.half().contiguous()}, place / "factors.safetensors")
+    knots = [
+        fitted([r for name in names for r in records(name, names, sets, shot)], shot)
+        for shot in SHOTS
+    ]
+    table: dict[str, Any] = {
+        "made by": "python experiments/stacked_probe.py",
+        "sets": sorted(names),
+        "members": [member.name for member in MEMBERS],
+        "shots": SHOTS,
+        **{key: [knot[key] for knot in knots] for key in knots[0]},
+    }
+    write_text(place / "prior.json", json.dumps(table, indent=1) + "\n")
+    stacked_probe._tables.cache_clear()
+    print(place, {key: np.round(table[key], 2).tolist() for key in knots[0]}, flush=True)
+
+
+class Record:
+    """What the members said in an episode: of the support left out, and of the queries."""
+
+    def __init__(self, left_out: Tensor, asked: Tensor, y: Tensor, target: Tensor) -> None:
+        self.left_out, self.asked, self.y, self.target = left_out, asked, y, target
+        self.evident = bool(torch.bincount(y).min() > 1)
+
+
+def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int) -> list[Record]:
+    """Records of a set, with factors that know no set of its modality."""
+    found = sets[name]
+    factors = factors_of([n for n in names if MODALITY[n] != MODALITY[name]], sets)
+    learner = StackedProbe(_Features())
+    learner.sizes, learner.known = sizes(), True
+    sampler = episodes(found, shot, seed=1)
+    drawn = EncodedEpisodes(sampler, found.plain, found.shown)
+    made = []
+    for i in range(RECORDS):
+        episode = drawn.episode(i)
+        support, query, task = episode.support, episode.query, episode.task
+        whitened = shortened(support.x, factors, sizes())
+        center = stacked_probe._center(whitened, support.y, task)
+        shown = [b.double() for b in directions(whitened, center, sizes())]
+        asked = [
+            b.double() for b in directions(shortened(query.x, factors, sizes()), center, sizes())
+        ]
+        labels = one_hot(support.y, task.n_outputs, like=shown[0])
+        held = stacked_probe._held(support, task)
+        blend = learner.blend([b @ b.T for b in shown], labels, held)
+        crosses = [q @ b.T for q, b in zip(asked, shown, strict=True)]
+        said = []
+        for weights, a, b in zip(
+            learner.block_weights(len(shown)), blend.coefficients, blend.intercepts, strict=True
+        ):
+            said.append(sum(w * c for w, c in zip(weights, crosses, strict=True)) @ a + b)
+        left_out = blend.left_out if held else torch.zeros_like(blend.left_out)
+        made.append(Record(left_out.float(), torch.stack(said).float(), support.y, query.y))
+    return made
+
+
+class _Features(nn.Module):
+    """In the place of an encoder whose features are there already."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As they are."""
+        return x
+
+
+def fitted(found: list[Record], shot: int) -> dict[str, Any]:
+    """The numbers of the prior that give queries the highest likelihood, by Adam."""
+    m = len(MEMBERS)
+    start = {"log_temperature": torch.full((m,), 1.5), "log_weight": torch.zeros(m)}
+    start |= {"way": torch.tensor(0.6), "log_evidence": torch.tensor(-3.0)}
+    start |= {"log_scale": torch.tensor(0.0), "scale_spread": torch.tensor(math.log(SPREAD))}
+    numbers = {name: value.requires_grad_() for name, value in start.items()}
+    optimizer = torch.optim.Adam(numbers.values(), lr=0.05)
+    draw = torch.Generator().manual_seed(0)
+    scales = torch.tensor(stacked_probe.SCALES)
+    for step in range(STEPS):
+        for group in optimizer.param_groups:
+            group["lr"] = 0.05 * (1 - step / STEPS) + 0.001
+        some = torch.randperm(len(found), generator=draw)[:40].tolist()
+        loss = sum(_loss(numbers, found[i], scales) for i in some) / len(some)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    told = {
+        name: value.detach().double().round(decimals=4).tolist() for name, value in numbers.items()
+    }
+    return told | {"scale_spread": math.exp(told["scale_spread"])}
+
+
+def _loss(numbers: dict[str, Tensor], record: Record, scales: Tensor) -> Tensor:
+    """Minus the log likelihood of the queries, the scale averaged over its posterior."""
+    k, n = record.left_out.shape[-1], len(record.y)
+    temperatures = (numbers["log_temperature"] + numbers["way"] * math.log(k / 3)).exp()
+    logits = numbers["log_weight"]
+    at = torch.arange(n)
+    if record.evident:
+        scores = (temperatures[:, None, None] * record.left_out).log_softmax(-1)
+        logits = logits + numbers["log_evidence"].exp() * n * scores[:, at, record.y].mean(1)
+    weights = (logits.softmax(0) * temperatures)[:, None, None]
+    spread = numbers["scale_spread"].exp()
+    cost = (scales.log() - numbers["log_scale"]).square() / (2 * spread**2)
+    if record.evident:
+        said = (scales[:, None, None] * (weights * record.left_out).sum(0)).log_softmax(-1)
+        cost = cost - said[:, at, record.y].sum(1)
+    scale = ((-cost).softmax(0) * scales.log()).sum().exp()
+    asked = scale * (weights * record.asked).sum(0)
+    return nn.functional.cross_entropy(asked, record.target)
+
+
+def judged(found: Encoded, prior: Path, shot: int, count: int) -> dict[str, Any]:
+    """The head with `prior` and the bar on the same episodes: scores, difference, calibration."""
+    head = StackedProbe(_Features(), prior=str(prior))
+    head.sizes, head.known = sizes(), True
+    bar = medshot.build("linear-probe", encoder=nn.Identity())
+    sampler = episodes(found, shot)
+    ours = EncodedEpisodes(sampler, found.plain, found.shown)
+    theirs = EncodedEpisodes(sampler, found.bar)
+    scores: dict[str, list[float]] = {"head": [], "bar": []}
+    sure: dict[str, list[np.ndarray]] = {"head": [], "bar": []}
+    metric = Classification.metrics["balanced accuracy"]
+    for i in range(count):
+        for name, learner, source in (("head", head, ours), ("bar", bar, theirs)):
+            episode = source.episode(i)
+            output = learner.learn(episode.support, episode.task)(episode.query.x)
+            p, y = output.double().softmax(1).numpy(), episode.query.y.numpy()
+            scores[name].append(metric(p, y))
+            sure[name].append(np.stack([p.max(1), p.argmax(1) == y]))
+    values = {name: np.array(v) for name, v in scores.items()}
+    bins = {name: _bins(np.concatenate(v, 1)) for name, v in sure.items()}
+    return {
+        "shot": shot,
+        "head": vars(mean_interval(values["head"])),
+        "bar": vars(mean_interval(values["bar"])),
+        "difference": vars(paired(values["head"], values["bar"])),
+        "ece": {name: round(_ece(b), 4) for name, b in bins.items()},
+        "bins": bins,
+        "episodes_hash": sampler.fingerprint(count),
+        "hardware": hardware(),
+        "commit": commit(),
+    }
+
+
+def marked(found: Encoded) -> dict[str, float]:
+    """Balanced accuracy, 5 images a class, of what asks for no features."""
+    torch.manual_seed(0)
+    untrained = medshot.encoder("conv4", size=64, width=32, halve="stride")
+    color = found.plain[:, -mobilenet.N_STATISTICS :][:, :3]
+    tables = {
+        "mean color": (medshot.build("ridge", encoder=nn.Identity(), penalty=0.001), color),
+        "untrained": (
+            medshot.build("linear-probe", encoder=nn.Identity()),
+            encode(untrained, found.dataset.at(3, 64)),
+        ),
+    }
+    sampler, metric = episodes(found, 5), Classification.metrics["balanced accuracy"]
+    scores: dict[str, list[float]] = {name: [] for name in tables}
+    for i in range(50):
+        for name, (learner, features) in tables.items():
+            episode = EncodedEpisodes(sampler, features).episode(i)
+            output = learner.learn(episode.support, episode.task)(episode.query.x)
+            p = output.detach().double().softmax(1).numpy()
+            scores[name].append(metric(p, episode.query.y.numpy()))
+    return {name: float(np.mean(v)) for name, v in scores.items()}
+
+
+def _bins(pairs: np.ndarray) -> list[list[float]]:
+    """How many, mean confidence and share right, in 15 bins of confidence."""
+    confidence, right = pairs
+    which = np.minimum((confidence * 15).astype(int), 14)
+    found = [(which == b) for b in range(15)]
+    return [
+        [int(w.sum()), *(float(v[w].mean()) if w.any() else 0.0 for v in (confidence, right))]
+        for w in found
+    ]
+
+
+def _ece(bins: list[list[float]]) -> float:
+    total = sum(b[0] for b in bins)
+    return sum(n * abs(c - r) for n, c, r in bins) / total
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The last pointwise convolutions of a MobileNet, moved by a support whose maps are kept."""
+
+import copy
+import time
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
+from medshot.core.parts import called
+from medshot.nn.mobilenet import MobileNet, unit
+
+SOURCE = "Li et al. 2022, arXiv:2107.00358"
+SMALLEST, LARGEST = 0.72, 0.92  # share of a side that a zoomed crop shows
+HEAD_LR, HEAD_C = 1e-2, 10.0
+BATCH = 24  # images a step, as many of each class
+AT_ONCE = 16  # images whose maps are made together
+TIMED = 2  # images of a class
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """`steps` steps of Adam at the rate `lr` on the pointwise kernels of the last `blocks` blocks.
+
+    Source: Li, Liu & Bilen 2022, arXiv:2107.00358 (task-specific adapters: to each convolution a
+    parallel one of a single pixel, which starts at zero, taught by the support).
+
+    Where we differ: next to a pointwise kernel an adapter of a single pixel is a change of the
+    kernel itself, so the kernels move and nothing is left to fold in. The loss is the cross-entropy
+    of a linear head, which starts as the logistic regression of the support and moves too. The
+    paper's prototypes say of an image of the support that it is near itself; leaving it out of its
+    own prototype was worse from 20 images a class. Images are shown as they are, mirrored, zoomed,
+    and both. Their maps before the first kernel that moves are made once.
+    """
+
+    blocks: int = 5
+    steps: int = 5
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if min(self.blocks, self.steps) < 1 or not self.lr > 0:
+            raise ConfigError(
+                f"blocks={self.blocks}, steps={self.steps} and lr={self.lr} are above 0, please."
+            )
+
+    def check(self, encoder: nn.Module) -> None:
+        """Raise `ConfigError` where `encoder` has no such kernels."""
+        self._moving(encoder)
+
+    def moved(self, encoder: nn.Module, support: Examples, k: int, seed: int = 0) -> MobileNet:
+        """A copy of `encoder` that tells the `k` classes of `support` apart more easily.
+
+        The same support and seed give the same copy.
+        """
+        descent = _Descent(self, encoder, support, k, seed)
+        for _ in range(self.steps):
+            descent.step()
+        return descent.encoder.requires_grad_(False)
+
+    def seconds(self, encoder: nn.Module, support: Examples, k: int) -> float:
+        """How long `moved` will take: for a few images it is begun, timed, and forgotten."""
+        few = torch.cat([(support.y == c).nonzero().flatten()[:TIMED] for c in range(k)])
+        started = time.monotonic()
+        descent = _Descent(self, encoder, support[few], k, 0)
+        ready = time.monotonic()
+        descent.step()
+        batch = min(len(support), max(BATCH, 2 * k))
+        step = (time.monotonic() - ready) * batch / len(few)
+        return (ready - started) * len(support) / len(few) + self.steps * step
+
+    def _moving(self, encoder: nn.Module) -> list[str]:
+        """The names of the layers that move, from top to bottom."""
+        if isinstance(encoder, MobileNet):
+            rows = [row[1:4] for row in encoder.order if len(row) > 1]
+            last = [name for name, _, kernel in rows if kernel == 1][-self.blocks :]
+            if len(last) == self.blocks and len(rows) == len(encoder.order):
+                return last
+        raise ConfigError(
+            f"{called(encoder)} is no MobileNet v1 with {self.blocks} pointwise convolutions: "
+            "'auto' fine-tunes nothing else. Take encoder='mobilenet', or name a way, such as "
+            "'lora'."
+        )
+
+
+class _Descent:
+    """Kernels on their way: `encoder` is a copy of the one given, and moves with each `step`."""
+
+    @torch.no_grad()
+    def __init__(
+        self, how: Pointwise, encoder: nn.Module, support: Examples, k: int, seed: int
+    ) -> None:
+        names = how._moving(encoder)
+        self.encoder: MobileNet = copy.deepcopy(encoder).requires_grad_(False)  # type: ignore[assignment]
+        self.rng = torch.Generator().manual_seed(seed)
+        self.y, self.k = support.y, k
+        self.before = str(self.encoder.order[self.encoder.place(names[0]) - 1][1])
+        self.maps = torch.stack([self._trunk(view) for view in self._views(support.x)])
+        kernels = [self.encoder.layers[name].weight.requires_grad_(True) for name in names]
+        z = torch.cat([self._features(part) for part in self.maps[0].split(AT_ONCE)])
+        self.head = _head(_centered(z), self.y, k)
+        rates = [{"params": kernels, "lr": how.lr}, {"params": self.head, "lr": HEAD_LR}]
+        self.optimizer = torch.optim.Adam(rates)
+
+    @torch.enable_grad()
+    def step(self) -> None:
+        """One step on a view each of as many images of every class."""
+        index = self._drawn()
+        view = torch.randint(len(self.maps), (len(index),), generator=self.rng).to(index)
+        weight, bias = self.head
+        z = _centered(self._features(self.maps[view, index].float()))
+        loss = F.cross_entropy(z @ weight.T + bias, self.y[index])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def _drawn(self) -> Int[Tensor, "m"]:
+        if len(self.y) <= BATCH:
+            return torch.arange(len(self.y), device=self.y.device)
+        each = max(2, BATCH // self.k)
+        members = [(self.y == c).nonzero().flatten() for c in range(self.k)]
+        return torch.cat([m[self._order(len(m))[:each].to(m)] for m in members])
+
+    def _order(self, n: int) -> Int[Tensor, "n"]:
+        return torch.randperm(n, generator=self.rng)
+
+    def _views(self, x: Float[Tensor, "n c h w"]) -> list[Tensor]:
+        crops = [torch.stack([self._zoomed(image) for image in x]) for _ in range(2)]
+        return [x, x.flip(3), crops[0], crops[1].flip(3)]
+
+    def _zoomed(self, image: Float[Tensor, "c h w"]) -> Float[Tensor, "c h w"]:
+        side = image.shape[-1]
+        share, down, right = torch.rand(3, generator=self.rng).tolist()
+        shown = max(1, int(side * (SMALLEST + (LARGEST - SMALLEST) * share)))
+        top, left = (int(place * (side - shown + 1)) for place in (down, right))
+        crop = image[None, :, top : top + shown, left : left + shown]
+        return F.interpolate(crop, (side, side), mode="bilinear")[0]
+
+    def _trunk(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
+        parts = [self.encoder.maps(part, [self.before])[0] for part in x.split(AT_ONCE)]
+        return torch.cat(parts)
+
+    def _features(self, z: Float[Tensor, "n d i j"]) -> Float[Tensor, "n two f"]:
+        """Mean and deviation over the last map."""
+        last = self.encoder.onward(z, (), after=self.before)[0].flatten(2)
+        return torch.stack([last.mean(2), (last.var(2, correction=0) + 1e-6).sqrt()], 1)
+
+
+def _centered(z: Float[Tensor, "n two f"]) -> Float[Tensor, "n g"]:
+    """Both blocks without their mean, divided by their L2 norms, side by side, of length 1."""
+    blocks = [unit(block - block.mean(0)) for block in z.unbind(1)]
+    return torch.cat(blocks, 1) / len(blocks) ** 0.5
+
+
+def _head(z: Float[Tensor, "n g"], y: Int[Tensor, "n"], k: int) -> list[Tensor]:
+    """Weight `k g` and bias `k` of the logistic regression."""
+    fitted = LogisticRegression(C=HEAD_C, max_iter=300).fit(z.cpu().numpy(), y.cpu().numpy())
+    weight, bias = (torch.from_numpy(a).to(z) for a in (fitted.coef_, fitted.intercept_))
+    if k == 2:  # scikit-learn has one row for two classes: the odds of the second
+        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
+    return [weight.requires_grad_(True), bias.requires_grad_(True)]

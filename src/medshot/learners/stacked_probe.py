@@ -1,0 +1,309 @@
+"""Stacked probe: closed-form classifiers on whitened features, blended by what they leave out."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import SaveError
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.data.split import grouped_folds, own_groups
+from medshot.inner import dual
+from medshot.learners.on_features import OnFeatures
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear, class_means
+from medshot.nn.mobilenet import DEPTHS, MobileNet
+from medshot.nn.whitened import WhitenedBlocks, directions, shortened
+from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, one_hot
+
+PACKAGED = Path(__file__).with_name("prior")  # prior.json and factors.safetensors
+MOST_HELD = 10  # sets left out one after the other where there are more patients
+MOST_ALONE = 40  # images up to which each patient is left out alone
+IMAGES = 4  # axes of a batch of images
+PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
+SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 15))  # of scores, likewise
+
+
+class Member(NamedTuple):
+    """A classifier of the blend: its kind, its penalty, and how much each group of blocks counts.
+
+    `blocks` are the weights of the depths but the last, of the last depth, and of the statistics.
+    """
+
+    name: str
+    kind: str  # prototypes, ridge or logistic
+    penalty: float
+    blocks: tuple[float, float, float]
+
+
+MEMBERS = (
+    Member("prototypes", "prototypes", 0.0, (1.0, 1.0, 0.0)),
+    Member("ridge", "ridge", 0.05, (1.0, 1.0, 0.0)),
+    Member("ridge with statistics", "ridge", 0.1, (1.0, 1.0, 3.0)),
+    Member("ridge on the last depth", "ridge", 0.1, (0.0, 5.0, 0.0)),
+    Member("logistic", "logistic", 0.033, (1.0, 1.0, 0.0)),
+)
+
+
+class Blend(NamedTuple):
+    """What the members say of the support without its patient, and what they have learned."""
+
+    coefficients: Float[Tensor, "m n k"]
+    intercepts: Float[Tensor, "m k"]
+    left_out: Float[Tensor, "m n k"]
+
+
+@register("stacked-probe")
+class StackedProbe(OnFeatures):
+    """Prototypes, ridge and logistic regression on whitened features, blended by leave-one-out.
+
+    Stacking by what is left out: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The support's
+    features are averaged over each image and its mirror image, whitened block by block by the
+    covariance within the classes of *other* data sets (Fisher's discriminant with a covariance that
+    is meta-learned; Bateni et al. 2020, arXiv:1912.03432), centered on the mean of the class means,
+    and brought to unit length (`WhitenedBlocks`). On their inner products K five classifiers are
+    fitted in closed form or nearly so (`MEMBERS`). With L_m the mean log likelihood of the
+    support's labels by member m without the label's patient, at its temperature, the blend is
+
+        w_m = softmax_m(a_m + e n L_m),     scores = s sum_m w_m t_m f_m.
+
+    The prior weights a_m and temperatures t_m (for each number of images a class, t also by the
+    number of classes), the strength e of the evidence and the prior of the scale s are
+    meta-learned on other data sets (`prior`: a folder with prior.json and factors.safetensors, by
+    default the one in the package, made by `experiments/stacked_probe.py`); s is chosen by the
+    likelihood of what is left out and that prior. With one patient a class nothing can be left
+    out, and the prior decides. All of it is linear in the directions, so that the predictor is one
+    linear map.
+
+    Grades, several findings and numbers are regressed on by ridge, the penalty being the one that
+    errs least on what is left out. On an encoder that the prior does not know, nothing is whitened.
+    Images that differ from their mirror image by class (left and right) need `mirror=False`.
+
+    Source: as above; what the blend is worth is in docs/results.md.
+    """
+
+    supports = (Classification, MultiLabel, Ordinal, Regression)
+    source = "Wolpert 1992 (stacking); Bateni et al. 2020, arXiv:1912.03432 (covariance)"
+    trainable = False
+    exact = False
+
+    def __init__(
+        self, encoder: nn.Module, *, mirror: bool = True, prior: str | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder, self.mirror, self.prior = encoder, mirror, prior
+        sizes = tuple(getattr(encoder, "block_sizes", ()))
+        self.known = _is_known(encoder)
+        self.sizes = sizes
+
+    def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
+        """Features of images averaged with those of their mirror images."""
+        if self.mirror and x.ndim == IMAGES:
+            return (self.encoder(x) + self.encoder(x.flip(-1))) / 2
+        return self.encoder(x)
+
+    @torch.no_grad()
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Whiten, fit the members, blend."""
+        z = self.support_features(support.x).float()
+        sizes = list(self.sizes) or [z.shape[1]]
+        factors = self._factors(z)
+        whitened = shortened(z, factors, sizes)
+        center = _center(whitened, support.y, task)
+        blocks = [b.double() for b in directions(whitened, center, sizes)]
+        grams = [b @ b.T for b in blocks]
+        held = _held(support, task)
+        if isinstance(task, Classification):
+            solved = self._classified(grams, support.y, task, held)
+        else:
+            solved = _regressed(grams, task.encode(support.y, like=blocks[0]), held, support, task)
+        per_block, bias = solved
+        weight = torch.cat([b.T @ a for b, a in zip(blocks, per_block, strict=True)])
+        encoder = WhitenedBlocks(encoder=self.encoder, sizes=sizes, factors=factors, center=center)
+        return Linear(encoder, weight.to(z), bias.to(z))
+
+    def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
+        """The predictor that features of the support teach, each of a patient of its own."""
+        return StackedProbe(encoder, prior=self.prior).learn(Examples(z, y), task)
+
+    def blend(
+        self,
+        grams: Sequence[Float[Tensor, "n n"]],
+        labels: Float[Tensor, "n k"],
+        held: Sequence[Int[Tensor, "m"]],
+    ) -> Blend:
+        """Each member fitted to the support, and to the support without each set of `held`."""
+        n, k = labels.shape
+        weights = (labels / labels.sum(0)).sum(1) * n / k  # classes count alike
+        found = []
+        for member, scales in zip(MEMBERS, self.block_weights(len(grams)), strict=True):
+            kernel = sum(s * g for s, g in zip(scales, grams, strict=True) if s)
+            if member.kind == "prototypes":
+                found.append(dual.prototypes(kernel, labels, held))
+            elif member.kind == "ridge":
+                found.append(dual.ridge(kernel, labels - 1 / k, member.penalty, weights, held))
+            else:
+                few = held if len(held) <= MOST_HELD else _joined(held, labels)
+                found.append(dual.logistic(kernel, labels, member.penalty, weights, few))
+        coefficients, intercepts, left_out = zip(*((a, b, o) for (a, b), o in found), strict=True)
+        return Blend(torch.stack(coefficients), torch.stack(intercepts), torch.stack(left_out))
+
+    def block_weights(self, blocks: int) -> list[list[float]]:
+        """How much each block counts for each member; they add up to about 1."""
+        if not self.known:
+            return [[1 / blocks] * blocks for _ in MEMBERS]
+        depths = blocks - 1  # the last block holds statistics
+        return [
+            [m.blocks[0] / depths] * (depths - 2) + [m.blocks[1] / depths] * 2 + [m.blocks[2] / 10]
+            for m in MEMBERS
+        ]
+
+    def _classified(
+        self,
+        grams: Sequence[Float[Tensor, "n n"]],
+        y: Int[Tensor, "n"],
+        task: Task,
+        held: Sequence[Int[Tensor, "m"]],
+    ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
+        labels = one_hot(y, task.n_outputs, like=grams[0])
+        found = self.blend(grams, labels, held)
+        weights, scale = self.weights(found, labels, len(held) > 0)
+        parts = scale * weights[:, None, None] * found.coefficients  # m n k
+        per_member = self.block_weights(len(grams))
+        per_block = [
+            sum(rows[b] * part for rows, part in zip(per_member, parts, strict=True))
+            for b in range(len(grams))
+        ]
+        return per_block, scale * (weights[:, None] * found.intercepts).sum(0)
+
+    def weights(
+        self, found: Blend, labels: Float[Tensor, "n k"], evident: bool
+    ) -> tuple[Float[Tensor, "m"], float]:
+        """The weight of each member's scores, temperature included, and the scale of the sum."""
+        n, k = labels.shape
+        prior = at_shot(_tables(self.prior)[0], n / k)
+        temperatures = torch.tensor(prior["log_temperature"]).to(labels)
+        temperatures = (temperatures + prior["way"] * math.log(k / 3)).exp()
+        logits = torch.tensor(prior["log_weight"]).to(labels)
+        if evident:
+            scores = (temperatures[:, None, None] * found.left_out).log_softmax(-1)
+            likelihood = (scores * labels).sum(-1).mean(1)
+            logits = logits + math.exp(prior["log_evidence"]) * n * likelihood
+        weights = logits.softmax(0) * temperatures
+        scales = torch.tensor(SCALES).to(labels)
+        cost = (scales.log() - prior["log_scale"]).square() / (2 * prior["scale_spread"] ** 2)
+        if evident:
+            said = (weights[:, None, None] * found.left_out).sum(0)
+            cost -= ((scales[:, None, None] * said).log_softmax(-1) * labels).sum((1, 2))
+        return weights, float(scales[cost.argmin()])
+
+    def _factors(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "f r"]:
+        if not self.known:
+            return z.new_zeros(z.shape[1], 0)
+        return _tables(self.prior)[1].to(z)
+
+
+def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
+    """The numbers of the prior for so many images a class: linear in their logarithm."""
+    knots = [math.log(s) for s in prior["shots"]]
+    here = min(max(math.log(shot), knots[0]), knots[-1])
+    names = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
+    for i, (low, high) in enumerate(pairwise(knots)):
+        if here <= high:
+            share = (here - low) / (high - low)
+            return {
+                name: (
+                    np.array(prior[name][i]) * (1 - share) + share * np.array(prior[name][i + 1])
+                )
+                for name in names
+            }
+    raise AssertionError("knots are in order")
+
+
+@cache
+def _tables(folder: str | None) -> tuple[dict[str, Any], Float[Tensor, "f r"]]:
+    """The prior in a folder: its numbers, and the factors of the covariance within classes."""
+    place = Path(folder) if folder else PACKAGED
+    try:
+        numbers = json.loads((place / "prior.json").read_text(encoding="utf-8"))
+        factors = load_file(place / "factors.safetensors")["factors"].float()
+        if len(numbers["log_weight"][0]) != len(MEMBERS):
+            raise ValueError(f"it is not of {len(MEMBERS)} members")
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise SaveError(
+            f"{place} is no prior of stacked-probe ({error}). Make it by "
+            "experiments/stacked_probe.py, or install the package again: "
+            "pip install --force-reinstall medshot"
+        ) from error
+    return numbers, factors
+
+
+def _is_known(encoder: nn.Module) -> bool:
+    return isinstance(encoder, MobileNet) and encoder.packaged and encoder.depths == DEPTHS
+
+
+def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"]:
+    if isinstance(task, Classification):
+        return class_means(z, one_hot(y, task.n_outputs, like=z)).mean(0)
+    return z.mean(0)
+
+
+def _held(support: Examples, task: Task) -> list[Int[Tensor, "m"]]:
+    """Rows that are left out together: a patient's, or with many images those of a fold.
+
+    None where a class would have no patient left.
+    """
+    shows = task.shows(support.y.cpu())
+    groups = torch.full((len(support),), -1) if support.groups is None else support.groups.cpu()
+    own = own_groups(groups)
+    if min(len(own[images].unique()) for images in shows.T if images.any()) < 2:
+        return []
+    if len(support) <= MOST_ALONE:
+        return [(own == g).nonzero().flatten() for g in own.unique()]
+    least = shows.int().argmax(1)
+    pairs = grouped_folds(least, groups, min(MOST_HELD, len(own.unique())), 0)
+    return [held for _, held in pairs if len(held)]
+
+
+def _joined(held: Sequence[Tensor], labels: Float[Tensor, "n k"]) -> list[Tensor]:
+    """Sets of rows joined to `MOST_HELD`, dealt out class by class."""
+    order = sorted(range(len(held)), key=lambda i: int(labels[held[i][0]].argmax()))
+    return [torch.cat([held[i] for i in order[j::MOST_HELD]]) for j in range(MOST_HELD)]
+
+
+def _regressed(
+    grams: Sequence[Float[Tensor, "n n"]],
+    targets: Float[Tensor, "n k"],
+    held: Sequence[Int[Tensor, "m"]],
+    support: Examples,
+    task: Task,
+) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
+    """Ridge regression with the penalty, and where outputs are logits the scale, left out says."""
+    kernel = sum(grams) / len(grams)
+    mean, ones = targets.mean(0), kernel.new_ones(len(kernel))
+    fits = [(p, dual.ridge(kernel, targets - mean, p, ones, held)) for p in PENALTIES]
+    if held:
+        _, ((best, _), left_out) = min(
+            fits, key=lambda fit: float((fit[1][1] - (targets - mean)).square().mean())
+        )
+        said = left_out + mean
+    else:
+        (best, _), _ = next(fit for p, fit in fits if p == 1)
+        said = None
+    scale = 1.0
+    if task.logits:
+        scale = 4.0
+        if said is not None:
+            scale = min(SCALES, key=lambda s: float(task.loss((s * said).float(), support.y)))
+    return [scale * best / len(grams) for _ in grams], scale * mean

@@ -1,0 +1,20 @@
+"""What a command imports before it begins: nothing that takes long and is not used."""
+
+import subprocess
+import sys
+
+SLOW = ("scipy.stats", "sklearn", "nibabel", "torchvision", "tensorboard", "matplotlib", "optuna")
+
+
+def test_what_every_command_imports_brings_no_slow_library() -> None:
+    code = (
+        "import sys\n"
+        "import medshot.app.report, medshot.app.stage, medshot.app.measure\n"
+        "from medshot.app.kinds import kind_called\n"
+        "from medshot.learners.registry import learners\n"
+        "kind_called('classification'), learners()\n"
+        "import medshot.data.check, medshot.data.load\n"
+        f"print(sorted(set({SLOW!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
