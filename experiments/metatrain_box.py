@@ -144,7 +144,7 @@ def _frozen(tail: Tail, maps: dict[str, Maps], file: Path) -> dict[str, Tensor]:
     """The features of all variants of all images, before any learning."""
     if not file.exists():
         start = tail.start()
-        found = {name: tail.features(m, start, len(m.x)).half().numpy() for name, m in maps.items()}
+        found: Any = {n: tail.features(m, start, len(m.x)).half().numpy() for n, m in maps.items()}
         np.savez(file, **found)
     with np.load(file) as z:
         return {name: torch.from_numpy(z[name]).float() for name in maps}

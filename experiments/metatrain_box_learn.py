@@ -76,7 +76,7 @@ class Tail:
 
 def as_maps(x: np.ndarray) -> Float[Tensor, "n c h w"]:
     """Stored rows as maps, channels last in memory."""
-    return torch.from_numpy(x).float().permute(0, 3, 1, 2)
+    return torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2)
 
 
 def shaped(
@@ -132,7 +132,7 @@ class Learning:
             made[1].param_groups[0]["lr"] = recipe.rate * min(
                 1, (step + 1) / 10, 1.5 * (1 - step / recipe.steps)
             )
-            losses = self._losses(self.sets[self.rng.integers(len(self.sets))])
+            losses = self._losses(self.sets[int(self.rng.integers(len(self.sets)))])
             for optimizer in made:
                 optimizer.zero_grad()
             torch.stack([recipe.losses[k] * v for k, v in losses.items()]).sum().backward()
