@@ -47,7 +47,7 @@ class EncodedEpisodes:
         return self.sampler.fingerprint(episodes)
 
     def _gather(
-        self, features: Float[Tensor, "n f"], index: Int[ndarray, "n"], y: Int[ndarray, "n"]
+        self, features: Float[Tensor, "m f"], index: Int[ndarray, "n"], y: Int[ndarray, "n"]
     ) -> Examples:
         at = torch.from_numpy(index)
         return Examples(features[at], torch.from_numpy(y), self.sampler.dataset.groups[at])
