@@ -1,6 +1,7 @@
 """Fine-tune where images left out say that it helps, and leave the learner as it is elsewhere."""
 
 import copy
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,14 +136,26 @@ class AutoTuned(Tuned):
         equal = next(iter(moved.parameters())).new_zeros(2)
         return Ensemble([frozen, tuned], [(), ()], equal, str(task.link))
 
+    @torch.no_grad()
     def seconds(self, support: Examples, task: Task) -> float:
-        """About how long fine-tuning will take on top of `learner`: a few steps are timed."""
+        """About how long it will take: once is learned, a few steps are made, and both timed.
+
+        0 where nothing would move.
+        """
+        chosen = self.choose(support, task)
+        folds = chosen._folds(support, task)
         try:
-            once = self.pointwise.seconds(self.learner.encoder, support, task.n_outputs)
+            chosen.pointwise.check(chosen.learner.encoder)
         except ConfigError:
             return 0.0
-        folds = self._folds(support, task)
-        return once * (1 + sum(len(rest) for rest, _ in folds) / len(support)) if folds else 0.0
+        if not folds:
+            return 0.0
+        started = time.monotonic()
+        chosen.learner.learn(support, task)
+        learned = time.monotonic() - started
+        moved = chosen.pointwise.seconds(chosen.learner.encoder, support, task.n_outputs)
+        share = sum(len(rest) for rest, _ in folds) / len(support)
+        return (1 + share) * (moved + 2 * learned)
 
     def _folds(self, support: Examples, task: Task) -> list[tuple[Tensor, Tensor]]:
         groups = torch.full((len(support),), -1) if support.groups is None else support.groups
