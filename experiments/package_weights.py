@@ -39,9 +39,7 @@ def main() -> None:
         raise SystemExit("A number does not fit into 16 bits.")
     content = save(found, {"license": "Apache-2.0", "source": "MobileNetV1 1.0 224, ImageNet"})
     PACKAGED.write_bytes(content)
-    print(
-        f"{PACKAGED.name}: {np.round(len(content) / 2**20, 2)} MiB, {hashlib.sha256(content).hexdigest()}"
-    )
+    print(f"{len(content) / 2**20:.2f} MiB, SHA-256 {hashlib.sha256(content).hexdigest()}")
 
 
 if __name__ == "__main__":

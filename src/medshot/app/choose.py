@@ -16,6 +16,8 @@ from medshot.data.folders.kinds import USUAL
 from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
+from medshot.nn.mobilenet import MobileNet
+from medshot.nn.pixels import Pixels
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 
@@ -121,9 +123,21 @@ def describe(learner: Learner) -> str:
         return called(learner)
     if isinstance(learner, Tuned):
         return f"{describe(learner.learner)}, then {learner.what}"
+    if special := _known_by_another_name(learner):
+        return special
     how = learner.origin.partition(" ")[0]
     trained = {"untrained": "", "meta-trained": " (meta-trained)"}.get(how, " (pretrained)")
     return f"{called(learner)} on {called(learner.encoder)}{trained}"
+
+
+def _known_by_another_name(learner: Learner) -> str:
+    """The baselines of a report are called by what they are."""
+    encoder, name = learner.encoder, called(learner)
+    if name == "linear-probe" and isinstance(encoder, MobileNet) and encoder.packaged:
+        return "ImageNet linear probe" if not encoder.depths else ""
+    if isinstance(encoder, Pixels) and encoder.reduce == encoder.size:
+        return f"{name} on mean color"
+    return ""
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:

@@ -43,6 +43,9 @@ def cost(learner: Learner, dataset: Dataset) -> str:
     """What is said of the time that fine-tuning takes, before it begins; nothing if it is none."""
     if not isinstance(learner, AutoTuned):
         return ""
+    inner = learner.learner
+    if isinstance(inner, Auto):  # what it will choose is not known yet: most often the first
+        learner = AutoTuned(next(iter(inner.candidates)))
     support, card = dataset.support(learner.encoder)
     seconds = learner.seconds(support, card.task)
     if not seconds:

@@ -71,12 +71,12 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
 def _judged(
     learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
 ) -> dict[str, OutOfFold]:
-    """The learner and the kind's simple baseline, out of fold."""
+    """The learner and the kind's simple baselines, out of fold."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    probe = kind_called(dataset.kind).baseline(**form)
     wanted = [learner, learner.learner] if isinstance(learner, Tuned) else [learner]
     learners = {describe(each): each for each in wanted}
-    learners.setdefault(describe(probe), probe)
+    for probe in kind_called(dataset.kind).baselines(**form):
+        learners.setdefault(describe(probe), probe)
     return {
         name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
         for name, each in learners.items()

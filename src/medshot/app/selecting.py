@@ -63,7 +63,7 @@ def select_learner(
         raise ConfigError(f"budget={budget}, trials={trials}: some time, please, and one at least.")
     kind = kind_called(dataset.kind)
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    baseline, bench = kind.baseline(**form), bench_of(dataset, kind.folds)
+    baseline, bench = kind.baselines(**form)[0], bench_of(dataset, kind.folds)
     if not bench.folds:
         return Selection(baseline, None)
     given = {f"{describe(baseline)} (baseline)": baseline, **(learners or {})}

@@ -45,6 +45,7 @@ class Learner(nn.Module, ABC):
     trainable: ClassVar[bool] = True  # False: a baseline, nothing of it is meta-trained
     exact: ClassVar[bool] = True  # the meta-gradient is that of the query loss, all of it
     adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
+    chooses: ClassVar[bool] = False  # True: `learn` is that of another learner, whose encoder stays
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
     vectorises: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: an answer depends on the other queries

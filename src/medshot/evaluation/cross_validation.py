@@ -19,6 +19,7 @@ from medshot.core.learner import Learner
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
+from medshot.evaluation.encoded import remembering
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, quiet
 
@@ -107,6 +108,7 @@ def cross_validate(
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
+    learner = remembering(learner)
     with watch(len(folds), 0) as tick:
         for done, (rest, held) in enumerate(folds, 1):
             support, card = fitted.subset(rest).support(encoder)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import hashlib
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from medshot.data.sample import EpisodeSampler
 from medshot.tasks import Classification
 
 AT_ONCE = 256  # images encoded together
+FEW = 16  # where each is looked up afterwards: what fits in a processor's cache is done sooner
+FLAT = 2  # spatial axes of images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,3 +98,50 @@ def without_encoder(learner: Learner) -> Learner:
         nothing.n_features = known  # type: ignore[assignment]  (some ask how many there are)
     replaced: dict[int, Any] = {id(learner.encoder): nothing}
     return copy.deepcopy(learner, replaced)
+
+
+class Remembering(nn.Module):
+    """`encoder`, which sees each image once: features of known images are looked up."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self._known: dict[bytes, Tensor] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """What is asked of it is asked of the encoder."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("encoder"), name)
+
+    @torch.no_grad()
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
+        """The features of images; only those that are new are encoded."""
+        keys = [hashlib.blake2b(image.cpu().numpy().tobytes()).digest() for image in x]
+        new = {key: i for i, key in enumerate(keys) if key not in self._known}
+        unseen = list(new.values())
+        for few in (unseen[i : i + FEW] for i in range(0, len(unseen), FEW)):
+            for i, features in zip(few, self.encoder(x[few]), strict=True):
+                self._known[keys[i]] = features
+        return torch.stack([self._known[key] for key in keys])
+
+
+def remembering(learner: Learner) -> Learner:
+    """A copy whose encoders see each image once, where it leaves them as they are; else itself.
+
+    For a cross-validation: it meets each image once a fold, and with it a learner that chooses
+    among others once more inside each.
+    """
+    parts = [m for m in learner.modules() if isinstance(m, Learner) and not m.chooses]
+    encoders = [m.encoder for m in parts if isinstance(m._modules.get("encoder"), nn.Module)]
+    whole = any(getattr(e, "keeps_grid", False) or not _floats(e) for e in encoders)
+    if whole or not all(encodes_alone(part) for part in parts):
+        return learner
+    replaced: dict[int, Any] = {id(e): Remembering(e) for e in encoders}
+    return copy.deepcopy(learner, replaced)
+
+
+def _floats(encoder: nn.Module) -> bool:
+    """Whether it reads images: squares of numbers, of a form that it names."""
+    return bool(getattr(encoder, "channels", None)) and getattr(encoder, "dims", 2) == FLAT

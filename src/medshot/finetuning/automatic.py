@@ -19,6 +19,7 @@ from medshot.finetuning.learner import Tuned
 from medshot.finetuning.pointwise import AT_ONCE, SOURCE, Pointwise
 from medshot.nn.ensemble import Ensemble
 from medshot.nn.mixing import mixed
+from medshot.select.auto import learn_at_size
 from medshot.tasks import Classification
 
 FOLDS = 3  # more take longer, and choose the same (docs/stages/finetune.md)
@@ -101,6 +102,8 @@ class AutoTuned(Tuned):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Learn, and again on the moved encoder if images left out say so."""
         chosen = self.choose(support, task)
+        if chosen is not self:
+            return learn_at_size(chosen, support, task)
         frozen = chosen.learner.learn(support, task)
         keeps = chosen.verdict(support, task).keeps
         return chosen.both(frozen, support, task) if keeps else frozen

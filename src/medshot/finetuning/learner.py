@@ -9,6 +9,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.finetuning.finetune import BATCH, LR, PULL, STEPS, finetune
 from medshot.finetuning.way import way_called
+from medshot.select.auto import learn_at_size
 from medshot.tasks import EVERY
 
 Same = TypeVar("Same", bound="Tuned")
@@ -94,6 +95,9 @@ class FineTuned(Tuned):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Learn, then fine-tune."""
-        learner = self.choose(support, task).learner
+        chosen = self.choose(support, task)
+        if chosen is not self:
+            return learn_at_size(chosen, support, task)
+        learner = self.learner
         learnt = learner.learn(support, task)
         return finetune(learnt, support, self.way, task=task, learner=learner, **self.settings)

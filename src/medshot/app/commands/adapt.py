@@ -23,7 +23,7 @@ def adapt(
     encoder: str | None = typer.Option(
         None,
         help="A name, an ENCODER of `medshot pretrain`, a file of weights, resnet50 or timm/NAME.",
-        show_default="conv4, for masks and boxes unet, for images dncnn",
+        show_default="mobilenet, for masks and boxes unet, for images dncnn",
     ),
     finetune: str = typer.Option(
         "none",
@@ -40,8 +40,8 @@ def adapt(
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
-    `auto` tries three simple learners on two encoders and keeps what predicts your own images
-    best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
+    `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
+    probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in labels.csv) it tries a
     classifier of pixels and a U-Net, for images as they should look (a column `target` that names
     files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
     learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
@@ -55,7 +55,7 @@ def adapt(
 
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
-        medshot adapt my_images/ --learner stacked-probe --encoder mobilenet --finetune auto --out m
+        medshot adapt my_images/ --finetune auto --out my_model
     """
     import torch
 

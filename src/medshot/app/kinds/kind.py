@@ -1,7 +1,7 @@
 """What the commands need to know of a kind of task, and nothing else does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -44,6 +44,7 @@ class Kind(ABC):
     ways: ClassVar[bool] = False  # True: an episode may have some of the classes only
     families: ClassVar[tuple[Family, ...]]  # what a search looks through
     folds: ClassVar[int] = FOLDS  # to choose by: fewer where learning takes long
+    prior: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of candidates, as `Auto` takes it
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -54,7 +55,12 @@ class Kind(ABC):
         """What `--learner auto` chooses from: the simple ones, as they are tried first."""
         build = Builder()
         first = [start for family in self.families if family.simple for start in family.starts()]
-        return Auto([build(start) for start in first], folds=self.folds).eval()
+        prior = [self.prior[start.name] for start in first] if self.prior else ()
+        return Auto([build(start) for start in first], folds=self.folds, prior=prior).eval()
+
+    def baselines(self, **form: Any) -> list[Learner]:
+        """The simple learners that a report shows, the one to compare with first."""
+        return [self.baseline(**form)]
 
     @abstractmethod
     def baseline(self, **form: Any) -> Learner:

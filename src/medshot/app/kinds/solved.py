@@ -22,10 +22,11 @@ DESCENT = {
 class Solved(Kind):
     """A target an image that is encoded as a row of numbers."""
 
-    encoder = "conv4"
+    encoder = "mobilenet"
     linear = "ridge"
     families = (
-        Family("ridge", "conv4", WIDE | PENALTY, simple=True),
+        Family("stacked-probe", "mobilenet", simple=True),
+        Family("ridge", "conv4", WIDE | PENALTY),
         Family("ridge", "pixels", {"encoder.reduce": OneOf((2, 1, 4, 8)), **PENALTY}, simple=True),
         Family("finetune", "conv4", {"encoder.width": OneOf((32, 16, 64)), **DESCENT}),
         Family("ridge", "conv4", WIDE | ONE_PENALTY | WAYS),
