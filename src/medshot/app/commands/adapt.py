@@ -41,11 +41,12 @@ def adapt(
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
     `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
-    probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in labels.csv) it tries a
-    classifier of pixels and a U-Net, for images as they should look (a column `target` that names
-    files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
-    learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
-    in place of `path`, each kind of data has an encoder of its own, and any may be missing.
+    probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in
+    labels.csv) it tries a classifier of pixels and a U-Net, for images as they should look (a
+    column `target` that names files) learnt filters and a DnCNN, which takes minutes. A run of
+    `medshot train` brings what it learnt from other data. Where labels.csv has a column `text`,
+    `signal` or `table.NAME` beside or in place of `path`, each kind of data has an encoder of its
+    own, and any may be missing.
 
     Examples:
 
