@@ -15,7 +15,7 @@ from medshot.core.parts import part
 from medshot.core.predictor import Predictor, any_tensor
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
-from medshot.finetuning.learner import Tuned
+from medshot.finetuning.learner import Chooses, Tuned
 from medshot.finetuning.pointwise import AT_ONCE, SOURCE, Pointwise
 from medshot.nn.ensemble import Ensemble
 from medshot.nn.mixing import mixed
@@ -143,20 +143,19 @@ class AutoTuned(Tuned):
     def seconds(self, support: Examples, task: Task) -> float:
         """About how long it will take: once is learned, a few steps are made, and both timed.
 
-        0 where nothing would move.
+        0 where nothing would move. A learner that chooses another is not asked to.
         """
-        chosen = self.choose(support, task)
-        folds = chosen._folds(support, task)
+        folds = self._folds(support, task)
         try:
-            chosen.pointwise.check(chosen.learner.encoder)
+            moved = self.pointwise.seconds(self.learner.encoder, support, task.n_outputs)
         except ConfigError:
             return 0.0
         if not folds:
             return 0.0
         started = time.monotonic()
-        chosen.learner.learn(support, task)
+        if not isinstance(self.learner, Chooses):
+            self.learner.learn(support, task)
         learned = time.monotonic() - started
-        moved = chosen.pointwise.seconds(chosen.learner.encoder, support, task.n_outputs)
         share = sum(len(rest) for rest, _ in folds) / len(support)
         return (1 + share) * (moved + 2 * learned)
 
