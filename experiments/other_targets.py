@@ -38,6 +38,12 @@ def main() -> None:
     covered = lambda folder, row: float((stored(folder / row["mask"]) > 0).mean())  # noqa: E731
     print("| targets | metric | ridge on raw pixels | stacked-probe | difference |")
     print("|---|---|---|---|---|")
+    row("cls_knee_oa", graded, Ordinal(4), "grades")
+    row("cls_fundus_dr_mx", _findings, MultiLabel(2), "findings")
+    row("seg_fetal_head_hc18", covered, Regression(1), "a number")
+    print(
+        f"\n{EPISODES} episodes of {SUPPORT} and {QUERY} images; {hardware()}; commit `{commit()}`."
+    )
 
 
 def row(name: str, target: Target, task: Task, kind: str) -> None:
