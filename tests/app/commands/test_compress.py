@@ -75,7 +75,7 @@ def test_what_cannot_be_is_one_sentence_and_leaves_nothing(
     model = place / "model"
     if "tiny" in words:
         model = tmp_path / "narrow"
-        narrow = ("--set", "encoder.width=8", "--set", "encoder.size=16")
+        narrow = ("--encoder", "conv4", "--set", "encoder.width=8", "--set", "encoder.size=16")
         made = ("adapt", place / "mine", "--out", model, "--learner", "linear-probe")
         assert command(*made, *narrow) == 0
     done = medshot("compress", model, "--data", place / "mine", "--out", tmp_path / "o", *words)
