@@ -2,10 +2,10 @@
 
     python experiments/adapters.py --out runs/adapters [--stacked runs/stacked] [--episodes 4]
 
-The learner is `stacked-probe` with a prior that knows no set of the modality: `--stacked` is the
---out of experiments/stacked_probe.py, which has the priors and the bar's features; what it lacks
-is made there. Each episode asks about up to 7 classes of a set, at most 25 images a class,
-patients apart. Five answers to the same images are compared, by balanced accuracy:
+The learner is `stacked-probe` (or `--learner`), with a prior that knows no set of the modality:
+`--stacked` is the --out of experiments/stacked_probe.py, which has the priors and the bar's
+features; what it lacks is made there. Each episode asks about up to 7 classes of a set, at most 25
+images a class, patients apart. Five answers to the same images are compared, by balanced accuracy:
 
     bar      the packaged MobileNet at 224 pixels, mean over the last map, L2, logistic regression
              with C = 100
@@ -41,6 +41,7 @@ from medshot.nn.mixing import mixed
 from record import commit, hardware
 from stacked_probe import MODALITY, Encoded, encoded, write_prior
 
+LEARNER = "stacked-probe"
 SHOTS = (5, 20)
 QUERY, LEAST, SEED, SIZE = 25, 5, 77, 128  # LEAST images a class are asked about
 MOST_CLASSES = 7
@@ -55,8 +56,10 @@ def main() -> None:
     for count in range(1, options.episodes + 1):  # all sets first, so that a kill leaves a table
         for name in options.only or MODALITY:
             known = encoded(name, options.stacked)
-            prior = str(_prior(name, options.stacked))
-            learner = medshot.build("stacked-probe", encoder=encoder, prior=prior)
+            given = (
+                {"prior": str(_prior(name, options.stacked))} if options.learner == LEARNER else {}
+            )
+            learner = medshot.build(options.learner, encoder=encoder, **given)
             for shot in options.shots:
                 _one_more(options.out, known, name, shot, count, learner.eval())
             _collect(options)
@@ -67,6 +70,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--learner", default=LEARNER)
     parser.add_argument("--stacked", type=Path, default=Path("runs/stacked"))
     parser.add_argument("--episodes", type=int, default=4, help="of each set and number of shots")
     parser.add_argument("--shots", type=int, nargs="+", default=list(SHOTS))
@@ -148,7 +152,7 @@ def _collect(options: argparse.Namespace) -> None:
         found = json.loads(file.read_text())
         name, _, shot = file.stem.rpartition("_")
         sets.append({"set": name, "shot": int(shot), **found})
-    about = {"hardware": hardware(), "commit": commit(), "learner": "stacked-probe"}
+    about = {"hardware": hardware(), "commit": commit(), "learner": options.learner}
     over = {str(shot): _over_sets([s for s in sets if s["shot"] == shot]) for shot in SHOTS}
     write_text(
         options.out / "result.json", json.dumps({**about, "over sets": over, "sets": sets}) + "\n"

@@ -27,7 +27,7 @@ def adapt(
     finetune: str = typer.Option(
         "none",
         help="none, head, bias, film, lora, adapter or all: what moves once it has learnt; auto "
-        "moves a MobileNet's last blocks where that helps.",
+        "moves a MobileNet's last blocks where images left out speak for it.",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     modalities: str | None = typer.Option(
