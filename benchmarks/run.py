@@ -18,7 +18,7 @@ from measure import HEADER, Row, conditions, options
 HERE = Path(__file__).parent
 BENCHMARKS = (
     *("sampler", "prototypical", "maml", "inner", "adapting", "arithmetic"),
-    *("phantoms", "slide", "segmenting", "exporting"),
+    *("phantoms", "slide", "segmenting", "exporting", "default"),
 )
 
 

@@ -1,9 +1,11 @@
-"""Adapting the encoder to the support (`--finetune auto`), in episodes of all `cls_*` sets.
+"""Adapting the encoder to the support (`--finetune auto`), in episodes of the 2-D `cls_*` sets.
 
-    python experiments/adapters.py --out runs/adapters --learner linear-probe --episodes 4
+    python experiments/adapters.py --out runs/adapters [--stacked runs/stacked] [--episodes 4]
 
-Each episode asks about all classes of a set, at most 25 images a class, patients apart where they
-are known. Five answers to the same images are compared, by balanced accuracy:
+The learner is `stacked-probe` with a prior that knows no set of the modality: `--stacked` is the
+--out of experiments/stacked_probe.py, which has the priors and the bar's features; what it lacks
+is made there. Each episode asks about up to 7 classes of a set, at most 25 images a class,
+patients apart. Five answers to the same images are compared, by balanced accuracy:
 
     bar      the packaged MobileNet at 224 pixels, mean over the last map, L2, logistic regression
              with C = 100
@@ -27,21 +29,21 @@ import numpy as np
 import torch
 
 import medshot
-from medshot.core.episode import Examples
 from medshot.core.errors import DataError
 from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.sample import EpisodeSampler
-from medshot.evaluation.encoded import encode
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.encoded import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.finetuning import AutoTuned
 from medshot.nn.mixing import mixed
 from record import commit, hardware
+from stacked_probe import MODALITY, Encoded, encoded, write_prior
 
 SHOTS = (5, 20)
-QUERY, SEED, SIZE, BAR_SIZE = 25, 4321, 128, 224
+QUERY, LEAST, SEED, SIZE = 25, 5, 77, 128  # LEAST images a class are asked about
+MOST_CLASSES = 7
 ANSWERS = ("bar", "frozen", "moved", "both", "auto")
 METRIC = "balanced accuracy"
 
@@ -49,12 +51,14 @@ METRIC = "balanced accuracy"
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    learner = medshot.build(options.learner, encoder=medshot.encoder("mobilenet", size=SIZE))
-    folders = sorted(f for f in data_root().iterdir() if f.name.startswith("cls_"))
+    encoder = medshot.encoder("mobilenet", size=SIZE)
     for count in range(1, options.episodes + 1):  # all sets first, so that a kill leaves a table
-        for folder in folders:
+        for name in options.only or MODALITY:
+            known = encoded(name, options.stacked)
+            prior = str(_prior(name, options.stacked))
+            learner = medshot.build("stacked-probe", encoder=encoder, prior=prior)
             for shot in options.shots:
-                _one_more(options.out, folder, shot, count, learner)
+                _one_more(options.out, known, name, shot, count, learner.eval())
             _collect(options)
 
 
@@ -63,24 +67,36 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--learner", default="linear-probe")
+    parser.add_argument("--stacked", type=Path, default=Path("runs/stacked"))
     parser.add_argument("--episodes", type=int, default=4, help="of each set and number of shots")
     parser.add_argument("--shots", type=int, nargs="+", default=list(SHOTS))
+    parser.add_argument("--only", nargs="*", help="only these sets")
     return parser.parse_args()
 
 
-def _one_more(out: Path, folder: Path, shot: int, count: int, learner: Learner) -> None:
+def _prior(name: str, stacked: Path) -> Path:
+    """The prior that knows no set of the modality of the set called `name`."""
+    place = stacked / f"prior without {MODALITY[name]}"
+    if not (place / "prior.json").exists():
+        others = [other for other in MODALITY if MODALITY[other] != MODALITY[name]]
+        write_prior(place, others, {other: encoded(other, stacked) for other in MODALITY})
+    return place
+
+
+def _one_more(
+    out: Path, known: Encoded, name: str, shot: int, count: int, learner: Learner
+) -> None:
     """Episodes of a set up to number `count`, with what there is already."""
-    file = out / f"{folder.name}_{shot}.json"
+    file, data = out / f"{name}_{shot}.json", known.dataset
     found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"episodes": []}
     if len(found["episodes"]) >= count or "left out" in found:
         return
-    data = medshot.load(folder)
-    asked = _query(data, shot)
+    way, asked = min(MOST_CLASSES, len(data.labels)), _query(data, shot)
     try:
-        sampler = EpisodeSampler(data, way=len(data.labels), shot=shot, query=asked, seed=SEED)
+        sampler = EpisodeSampler(data, way=way, shot=shot, query=asked, seed=SEED)
         while len(found["episodes"]) < count:
-            found["episodes"].append(_judged(learner, sampler, len(found["episodes"]), out))
+            i = len(found["episodes"])
+            found["episodes"].append(_judged(learner, sampler, i, known))
     except DataError as error:
         found["left out"] = str(error)
     write_text(file, json.dumps(found, indent=1) + "\n")
@@ -88,13 +104,13 @@ def _one_more(out: Path, folder: Path, shot: int, count: int, learner: Learner) 
 
 
 def _query(data: Dataset, shot: int) -> int:
-    """How many images of the rarest class are left to ask about, half of its patients' at most."""
+    """How many images of each class are asked about: half of the rarest class's others at most."""
     rarest = int(torch.bincount(data.y).min())
-    return max(1, min(QUERY, (rarest - shot) // 2))
+    return max(LEAST, min(QUERY, (rarest - shot) // 2))
 
 
 @torch.no_grad()
-def _judged(learner: Learner, sampler: EpisodeSampler, i: int, out: Path) -> dict[str, Any]:
+def _judged(learner: Learner, sampler: EpisodeSampler, i: int, known: Encoded) -> dict[str, Any]:
     """All answers to episode `i`, the losses on images left out, and the seconds."""
     episode = sampler.at(3, SIZE).episode(i)
     support, query, task = episode.support, episode.query, episode.task
@@ -109,7 +125,7 @@ def _judged(learner: Learner, sampler: EpisodeSampler, i: int, out: Path) -> dic
     said = torch.cat([both.said(part) for part in query.x.split(16)], 1)
     answers = {"frozen": said[0], "moved": said[1], "both": mixed(said, both.scores, both.link)}
     answers["auto"] = answers["both" if verdict.keeps else "frozen"]
-    answers["bar"] = _bar(sampler, i, out)
+    answers["bar"] = _bar(EncodedEpisodes(sampler, known.bar), i)
     spent = dict(zip(("frozen", "verdict", "both"), np.diff(clock).round(2).tolist(), strict=True))
     row = {"losses": [verdict.frozen, verdict.tuned], "kept": verdict.keeps, "seconds": spent}
     for name in ANSWERS:
@@ -118,28 +134,21 @@ def _judged(learner: Learner, sampler: EpisodeSampler, i: int, out: Path) -> dic
     return row
 
 
-def _bar(sampler: EpisodeSampler, i: int, out: Path) -> torch.Tensor:
-    """What the plain baseline says of episode `i`; features are kept in the folder."""
-    kept = out / f"{sampler.dataset.name}_{BAR_SIZE}.npy"
-    if not kept.exists():
-        encoder = medshot.encoder("mobilenet", size=BAR_SIZE, depths=())
-        np.save(kept, encode(encoder, sampler.dataset.at(3, BAR_SIZE)).numpy())
-    z, drawn = torch.from_numpy(np.load(kept)), sampler.draw(i)
-    nothing = torch.nn.Identity()
-    nothing.n_features = z.shape[1]  # type: ignore[assignment]
-    probe = medshot.build("linear-probe", encoder=nothing, c=100.0)
-    shown = Examples(z[drawn.support], torch.from_numpy(drawn.support_y))
-    return probe.adapt(shown, medshot.Classification(sampler.way))(z[drawn.query])
+def _bar(source: EncodedEpisodes, i: int) -> torch.Tensor:
+    """What the plain baseline says of episode `i`."""
+    episode = source.episode(i)
+    probe = medshot.build("linear-probe", encoder=torch.nn.Identity())
+    return probe.adapt(episode.support, episode.task)(episode.query.x)
 
 
 def _collect(options: argparse.Namespace) -> None:
     """One file of all that has been measured so far: by set, and the differences over sets."""
     sets: list[dict[str, Any]] = []
-    for file in sorted(options.out.glob("cls_*.json")):
+    for file in sorted(options.out.glob("*_*.json")):
         found = json.loads(file.read_text())
         name, _, shot = file.stem.rpartition("_")
         sets.append({"set": name, "shot": int(shot), **found})
-    about = {"hardware": hardware(), "commit": commit(), "learner": options.learner}
+    about = {"hardware": hardware(), "commit": commit(), "learner": "stacked-probe"}
     over = {str(shot): _over_sets([s for s in sets if s["shot"] == shot]) for shot in SHOTS}
     write_text(
         options.out / "result.json", json.dumps({**about, "over sets": over, "sets": sets}) + "\n"

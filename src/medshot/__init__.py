@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medshot.app.adapting import Adaptation, adapt
     from medshot.app.selecting import select_learner
     from medshot.compress.distil import distil
     from medshot.compress.prune import prune
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
+    "Adaptation": "medshot.app.adapting",
     "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
     "Dataset": "medshot.data.dataset",
@@ -84,6 +86,7 @@ _HOME = {
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
     "Volume": "medshot.data.formats.volume",
+    "adapt": "medshot.app.adapting",
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
     "encoder": "medshot.nn.encoder",
@@ -119,6 +122,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Adaptation",
     "BoxPrediction",
     "Classification",
     "Dataset",
@@ -143,6 +147,7 @@ __all__ = [
     "Segmentation",
     "Task",
     "Volume",
+    "adapt",
     "build",
     "distil",
     "encoder",

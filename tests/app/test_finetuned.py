@@ -36,7 +36,10 @@ def test_auto_chooses_and_what_it_chose_is_fine_tuned(tmp_path: Path) -> None:
     dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=1, size=16)
     _, report = adapted(finetuned(auto, "film"), dataset, "")
     assert report.metrics is not None
-    assert report.metrics.methods == ("auto, then film", "auto", "linear-probe on pixels")
+    assert report.metrics.methods == (
+        *("auto, then film", "auto", "ImageNet linear probe"),
+        *("linear-probe on pixels", "ridge on mean color"),
+    )
     assert report.provenance is not None
     chosen = report.provenance.options["chosen by auto"]
     assert chosen.endswith("on conv4, then film")

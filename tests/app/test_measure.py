@@ -33,10 +33,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Protocol:
 
 def test_the_record_holds_what_is_needed_to_get_it_again(tmp_path: Path) -> None:
     plan = planned(None, [folder(tmp_path / "a")], **NUMBERS)
-    learner = run_or_learner("prototypical", None, ["encoder.width=8", "encoder.size=16"])
+    learner = run_or_learner("prototypical", "conv4", ["encoder.width=8", "encoder.size=16"])
     results, record = measured(plan, "prototypical", learner)
     assert list(results) == [
-        *("prototypical on conv4", "linear-probe on conv4", "linear-probe on pixels")
+        *("prototypical on conv4", "linear-probe on conv4"),
+        *("ImageNet linear probe", "linear-probe on pixels"),
     ]
     assert record["episodes"]["fingerprint"] == plan.sampler.fingerprint(3)
     assert record["episodes"]["count"] == 3
@@ -61,7 +62,7 @@ def test_one_episode_has_no_interval_which_json_calls_null(tmp_path: Path) -> No
 def test_a_protocol_fixes_numbers_and_form(tiny: Protocol) -> None:
     assert form_of("any") == {"channels": 3, "size": 16, "scaling": "standard"}
     assert form_of(None) == {}
-    learner = run_or_learner("prototypical", None, ["encoder.width=8"], **form_of("any"))
+    learner = run_or_learner("prototypical", "conv4", ["encoder.width=8"], **form_of("any"))
     plan = planned("any", [], **NUMBERS)
     assert plan.episodes == 3
     assert plan.sampler.way == 3

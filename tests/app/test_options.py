@@ -173,7 +173,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--threads": 1,
     },
     "cite": {"what": REQUIRED},
-    "demo": {"--out": "demo", "--steps": 600, "--episodes": 600, "--threads": 1},
+    "demo": {"--out": "demo", "--threads": 1},
     "data check": {"folder": REQUIRED, "--task": None},
 }
 NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}

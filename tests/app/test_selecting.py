@@ -41,12 +41,15 @@ def _names(**options: object) -> list[str]:
     return [row.configuration.name for row in found.choice.rows]
 
 
-def test_first_the_baseline_then_what_is_given_then_what_won_elsewhere():
+def test_first_the_baseline_then_what_is_given_then_what_auto_takes_and_what_won_elsewhere():
     mine: Learner = build("nearest-centroid", encoder=toys.conv4())
     names = _names(trials=4, learners={"runs/mine": mine})
-    assert names[:2] == ["linear-probe on pixels (baseline)", "runs/mine"]
+    assert names[:2] == ["ImageNet linear probe (baseline)", "runs/mine"]
+    simple = [f.name for f in kind_called("classification").families if f.simple]
+    assert names[2:] == simple[:2]
     won = selecting.stored()["classification"].portfolio(selecting.QUEUE, 6)
-    assert names[2:] == [one.name for one in won[:2]]
+    first = [one.name for one in selecting._first(_dataset(), [])]
+    assert first[len(simple) : len(simple) + 2] == [one.name for one in won[:2]]
 
 
 def test_what_takes_long_comes_late():

@@ -12,7 +12,7 @@ TINY = ("--set", "encoder.size=32", "--set", "encoder.width=4")
 
 
 def test_phantoms_with_masks_and_with_labels_teach(medshot: Medshot, tmp_path: Path) -> None:
-    kinds = {"segmentation": (), "classification": ("--way", "2")}
+    kinds = {"segmentation": (), "classification": ("--way", "2", "--encoder", "conv4")}
     for kind, more in kinds.items():
         out = tmp_path / kind
         words = ("prototypical", "--data", "phantoms", "--task", kind, "--out", out)

@@ -12,7 +12,7 @@ from PIL import Image
 from medshot.app.cli import main
 
 SIDE = 24
-SMALL = ("--set", "encoder.width=8", "--set", "encoder.size=16")
+SMALL = ("--encoder", "conv4", "--set", "encoder.width=8", "--set", "encoder.size=16")
 TRAIN = ("--way=2", "--shot=1", "--query=1", "--steps=3", "--val-every=2", "--val-episodes=2")
 
 

@@ -64,7 +64,9 @@ def planned(
 
 
 def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result], dict[str, Any]]:
-    """The learner and, on the same episodes, the kind's linear one on its encoder and its baseline.
+    """The learner and, on the same episodes, the kind's linear one on its encoder and baselines.
+
+    A protocol fixes the form of images, and with it the baseline.
 
     `given` is what was typed for the learner: of a run, what it learnt from is refused.
     """
@@ -73,9 +75,9 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
     probe = build(kind.linear, encoder=first.encoder)
     probe.origin = first.origin  # of the encoder that the two share
     form = {name: getattr(first.encoder, name) for name in ("channels", "size")}
-    pixels = kind.baseline(**form)
+    simple = [kind.baseline(**form)] if plan.form else kind.baselines(**form)[:2]
     results: dict[str, Result] = {}
-    for each in (first, probe, pixels):
+    for each in (first, probe, *simple):
         name = describe(each)
         if name not in results:
             tick = lambda items, name=name: progress(name, items, "episode")  # noqa: E731

@@ -63,7 +63,7 @@ def select_learner(
         raise ConfigError(f"budget={budget}, trials={trials}: some time, please, and one at least.")
     kind = kind_called(dataset.kind)
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    baseline, bench = kind.baseline(**form), bench_of(dataset, kind.folds)
+    baseline, bench = kind.baselines(**form)[0], bench_of(dataset, kind.folds)
     if not bench.folds:
         return Selection(baseline, None)
     given = {f"{describe(baseline)} (baseline)": baseline, **(learners or {})}
@@ -106,14 +106,14 @@ def finished(
 
 
 def _first(dataset: Dataset, tuned: Sequence[Family]) -> list[Configuration]:
-    """What won on other data, what `auto` chooses from, `tuned`, then each other family once."""
-    kind, found = kind_called(dataset.kind), []
+    """What `auto` chooses from, what won on other data, `tuned`, then each other family once."""
+    kind = kind_called(dataset.kind)
+    found = [start for family in kind.families if family.simple for start in family.starts()]
     if dataset.kind in stored():
         shot = float(np.median(list(dataset.counts().values())))
-        found = stored()[dataset.kind].portfolio(QUEUE, shot)
-    simple = [family for family in kind.families if family.simple]
+        found += stored()[dataset.kind].portfolio(QUEUE, shot)
     others = [family for family in kind.families if not family.simple]
-    for family in (*simple, *tuned, *others):  # what takes long comes late
+    for family in (*tuned, *others):  # what takes long comes late
         found += family.starts()
     return found
 

@@ -1,5 +1,6 @@
 """Which encoder is meant by what was typed after `--encoder`: a name, a folder or a file.
 
+    mobilenet                 a MobileNetV1 with its ImageNet weights, which come with medshot
     conv4                     one of ours, untrained
     resnet50, timm/NAME       a network of timm with its published weights
     efficientnet-lite0        that network with the weights in its package of the index

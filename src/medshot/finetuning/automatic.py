@@ -1,6 +1,7 @@
 """Fine-tune where images left out say that it helps, and leave the learner as it is elsewhere."""
 
 import copy
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from medshot.core.parts import part
 from medshot.core.predictor import Predictor, any_tensor
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
-from medshot.finetuning.learner import Tuned
+from medshot.finetuning.learner import Chooses, Tuned
 from medshot.finetuning.pointwise import AT_ONCE, SOURCE, Pointwise
 from medshot.nn.ensemble import Ensemble
 from medshot.nn.mixing import mixed
@@ -138,14 +139,25 @@ class AutoTuned(Tuned):
         equal = next(iter(moved.parameters())).new_zeros(2)
         return Ensemble([frozen, tuned], [(), ()], equal, str(task.link))
 
+    @torch.no_grad()
     def seconds(self, support: Examples, task: Task) -> float:
-        """About how long fine-tuning will take on top of `learner`: a few steps are timed."""
+        """About how long it will take: once is learned, a few steps are made, and both timed.
+
+        0 where nothing would move. A learner that chooses another is not asked to.
+        """
+        folds = self._folds(support, task)
         try:
-            once = self.pointwise.seconds(self.learner.encoder, support, task.n_outputs)
+            moved = self.pointwise.seconds(self.learner.encoder, support, task.n_outputs)
         except ConfigError:
             return 0.0
-        folds = self._folds(support, task)
-        return once * (1 + sum(len(rest) for rest, _ in folds) / len(support)) if folds else 0.0
+        if not folds:
+            return 0.0
+        started = time.monotonic()
+        if not isinstance(self.learner, Chooses):
+            self.learner.learn(support, task)
+        learned = time.monotonic() - started
+        share = sum(len(rest) for rest, _ in folds) / len(support)
+        return (1 + share) * (moved + 2 * learned)
 
     def _folds(self, support: Examples, task: Task) -> list[tuple[Tensor, Tensor]]:
         groups = torch.full((len(support),), -1) if support.groups is None else support.groups

@@ -25,6 +25,7 @@ PACKAGED = Path(__file__).with_name("weights") / "mobilenet_v1.safetensors"
 SHA256 = "8e742b8d494cac49b796a38ddea6b0ed0f600455ee53bee84d0f87b582f52d37"
 DEPTHS = ("block5_pw", "block7_pw", "block9_pw", "block11_pw", "block12_pw")
 N_STATISTICS = 10
+WIDEST = 2.0
 TINY = 1e-6  # of a sum of squares, so that a root has a slope at 0
 V1 = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2)]
 
@@ -68,6 +69,10 @@ class MobileNet(Encoder):
         depths: Sequence[str] | None = None,
     ) -> None:
         super().__init__(channels, size, scaling)
+        if not 0 < width <= WIDEST:
+            raise ConfigError(
+                f"width is {width}, but it multiplies the paper's channels: 0 to {WIDEST}."
+            )
         self.packaged = not layers and width == 1
         rows = layers or (_packaged_layers() if self.packaged else version_1(width))
         self.order = [_checked(row) for row in rows]

@@ -35,7 +35,7 @@ class Resized(Predictor):
         return self.predictor(at_size(x, self.size))
 
 
-def at_size(x: Float[Tensor, "n c *s"], size: int | None) -> Float[Tensor, "n c *s"]:
+def at_size(x: Float[Tensor, "n c *s"], size: int | None) -> Float[Tensor, "n c *t"]:
     """Squares of `size` pixels, smoothed where they become smaller; other data as they are."""
     if size is None or x.ndim != IMAGES or x.shape[-1] == size:
         return x

@@ -10,7 +10,7 @@ from app.toys import command, folder, picture
 from medshot.core.store import load_predictor
 
 FILES = ["README.md", "predictor.json", "tensorboard", "weights.safetensors"]
-ENCODER = ("--set", "encoder.width=16", "--set", "encoder.size=16")
+ENCODER = ("--encoder", "conv4", "--set", "encoder.width=16", "--set", "encoder.size=16")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_it_leaves_a_model_a_report_and_the_numbers(
     assert "What was tried" in page
     assert str(run) in page
     rows = json.loads(noted.read_text())["tried"]
-    assert [row["learner"] for row in rows[:2]] == ["linear-probe on pixels (baseline)", str(run)]
+    assert [row["learner"] for row in rows[:2]] == ["ImageNet linear probe (baseline)", str(run)]
     assert load_predictor(out).known_card().stages[-1]["candidates"] == 3
     assert (out / "tensorboard").is_dir()
 

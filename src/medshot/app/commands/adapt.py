@@ -1,7 +1,6 @@
 """`medshot adapt`: from a folder of a few labelled images to a predictor and a report."""
 
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -23,7 +22,7 @@ def adapt(
     encoder: str | None = typer.Option(
         None,
         help="A name, an ENCODER of `medshot pretrain`, a file of weights, resnet50 or timm/NAME.",
-        show_default="conv4, for masks and boxes unet, for images dncnn",
+        show_default="mobilenet, for masks and boxes unet, for images dncnn",
     ),
     finetune: str = typer.Option(
         "none",
@@ -40,12 +39,13 @@ def adapt(
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
 
-    `auto` tries three simple learners on two encoders and keeps what predicts your own images
-    best, patient by patient. For masks (a column `mask` in labels.csv) it tries a
-    classifier of pixels and a U-Net, for images as they should look (a column `target` that names
-    files) learnt filters and a DnCNN, which takes minutes. A run of `medshot train` brings what it
-    learnt from other data. Where labels.csv has a column `text`, `signal` or `table.NAME` beside or
-    in place of `path`, each kind of data has an encoder of its own, and any may be missing.
+    `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
+    probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in
+    labels.csv) it tries a classifier of pixels and a U-Net, for images as they should look (a
+    column `target` that names files) learnt filters and a DnCNN, which takes minutes. A run of
+    `medshot train` brings what it learnt from other data. Where labels.csv has a column `text`,
+    `signal` or `table.NAME` beside or in place of `path`, each kind of data has an encoder of its
+    own, and any may be missing.
 
     Examples:
 
@@ -55,44 +55,33 @@ def adapt(
 
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
-        medshot adapt my_images/ --learner stacked-probe --encoder mobilenet --finetune auto --out m
+        medshot adapt my_images/ --finetune auto --out my_model
     """
-    import torch
-
+    from medshot.app.adapting import adapt as adapt_to
     from medshot.app.argv import typed
-    from medshot.app.choose import automatic, refuse_transductive, run_or_learner, seen_by
-    from medshot.app.finetuned import cost, finetuned
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
-    from medshot.app.modalities import keeping
-    from medshot.app.report import adapted
-    from medshot.app.show import announce, busy, conclude, warn_of, watch_folds
+    from medshot.app.show import announce, conclude, warn_of, watch_folds
     from medshot.app.threads import limited
-    from medshot.core.learner import Learner
     from medshot.data.folders.kinds import kind_of
-    from medshot.data.load import load_one
     from medshot.evaluation.report import write_report
 
-    torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
-    by_auto = learner == "auto"
     kind = kind_of(folder, task)
-    made: Learner = (
-        automatic(encoder, set_, kind) if by_auto else run_or_learner(learner, encoder, set_, kind)
-    )
-    refuse_transductive(made)
-    made = finetuned(made, finetune)
     with new_folder(out) as staging:
-        with busy(f"reading {folder}"):
-            form: dict[str, Any] = {
-                name: getattr(made.encoder, name, None) for name in ("channels", "size")
-            }
-            dataset = keeping(load_one(folder, **form, task=kind), modalities)
-        announce("adapting, and judging it on patients left out")
+        announce(f"reading {folder}, adapting, and judging it on patients left out")
         with limited(threads):
-            if said := cost(made, dataset):
-                warn_of(said)
-            seen = seen_by(learner, made)
-            predictor, report = adapted(made, dataset, typed(), seen, watch_folds)
-        predictor.save(staging)
-        write_report(report, staging / "report.html")
-    conclude(report, out, kind_called(kind).out)
+            found = adapt_to(
+                folder,
+                learner=learner,
+                encoder=encoder,
+                finetune=finetune,
+                task=kind,
+                options=set_,
+                modalities=modalities,
+                command=typed(),
+                watch=watch_folds,
+                tell=warn_of,
+            )
+        found.predictor.save(staging)
+        write_report(found.report, staging / "report.html")
+    conclude(found.report, out, kind_called(kind).out)

@@ -11,32 +11,31 @@ def demo(
     out: Path = typer.Option(
         Path("demo"), help="New folder for everything it makes.", callback=free
     ),
-    steps: int = typer.Option(600, min=1, help="Meta-training steps."),
-    episodes: int = typer.Option(600, min=1, help="Unseen tasks to judge it on."),
     threads: int = THREADS,
 ) -> None:
-    """Meta-train on phantoms, adapt to a task never seen, write a predictor and a report.
+    """Adapt to 20 made-up images of 4 classes, evaluate on 100 new ones, write a report.
 
     Phantoms are drawn by the program: lesions, textures and shapes under simulated CT, MR,
-    ultrasound, X-ray, dermoscopy and histology. A third of the pairs of finding and modality is
-    kept out of meta-training; the task to adapt to, and those of the report, are of that third.
+    ultrasound, X-ray, dermoscopy and histology. What is done with them is what you would do with
+    your own: `medshot adapt`, then `medshot evaluate` on images of other patients, beside the
+    ImageNet linear probe.
 
-    Example, a quick look in place of a good learner:
+    Example:
 
-        medshot demo --steps 50 --episodes 20 --out quick
+        medshot demo --out demo
     """
     from medshot.app.argv import typed
-    from medshot.app.demonstrate import demonstrate
+    from medshot.app.demonstrate import QUERIES_A_CLASS, SHOT, WAY, demonstrate
+    from medshot.app.evaluated import show_evaluation
     from medshot.app.show import next_step, say, tell
     from medshot.app.threads import limited
-    from medshot.evaluation.report import summary_sentence, write_report
 
-    say(f"Meta-train a prototypical network on phantoms ({steps} steps)", start="1. ")
+    say(f"Adapt to {SHOT} phantoms of each of {WAY} classes", start="1. ")
     with limited(threads):
-        done = demonstrate(out, steps, episodes, typed())
-    write_report(done.report, out / "report.html")
-    say(f"Adapted to {done.support}: {', '.join(done.labels)}", start="2. ")
-    say(summary_sentence(done.report), start="3. ")
+        done = demonstrate(out, typed())
+    say(f"Learned from {done.support}: {', '.join(done.labels)}", start="2. ")
+    say(f"Evaluated on {WAY * QUERIES_A_CLASS} new images of other patients:", start="3. ")
+    show_evaluation(done.judged)
     tell()
     tell(f"Report:     {(out / 'report.html').resolve()}")
     tell(f"Predictor:  {done.model}")

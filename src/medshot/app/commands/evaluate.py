@@ -42,7 +42,7 @@ def evaluate(
         None, metavar="FILE", help="Of saved models: new HTML file for a report.", callback=free
     ),
     encoder: str | None = typer.Option(
-        None, help="As in adapt.", show_default="conv4, for masks and boxes unet"
+        None, help="As in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
     way: int | None = typer.Option(

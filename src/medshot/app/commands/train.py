@@ -26,7 +26,7 @@ def train(
         show_default="as labels.csv says",
     ),
     encoder: str | None = typer.Option(
-        None, help="The encoder: as in adapt.", show_default="conv4, for masks and boxes unet"
+        None, help="The encoder: as in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="Of the learner; of its encoder as encoder.NAME."

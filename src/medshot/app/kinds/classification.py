@@ -77,17 +77,20 @@ class OfLabels(Kind):
     )
 
     def baseline(self, **form: Any) -> Learner:
-        """The ImageNet linear probe: what a careful engineer does by hand."""
-        size = {"channels": form["channels"]} if form.get("channels") else {}
-        return build("linear-probe", encoder=encoder("mobilenet", size=224, depths=(), **size))
+        """A linear probe on raw pixels."""
+        return build("linear-probe", encoder=encoder("pixels", **form))
 
     def baselines(self, **form: Any) -> list[Learner]:
-        """The ImageNet linear probe, and below it a probe on raw pixels and one on mean color."""
+        """What a careful engineer does by hand; below it a probe on raw pixels and mean color."""
         channels = {"channels": form.get("channels") or 3}
+        bar = encoder("mobilenet", size=224, depths=(), **channels)
         pixels = encoder("pixels", size=64, reduce=2, **channels)
         color = encoder("pixels", size=64, reduce=64, scaling="unit", **channels)
-        mean = build("ridge", encoder=color, penalty=0.001)
-        return [self.baseline(**form), build("linear-probe", encoder=pixels), mean]
+        return [
+            build("linear-probe", encoder=bar),
+            build("linear-probe", encoder=pixels),
+            build("ridge", encoder=color, penalty=0.001),
+        ]
 
     def listed(self, folder: Path) -> str:
         """How many images each class has."""

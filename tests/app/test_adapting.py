@@ -1,0 +1,47 @@
+"""`medshot.adapt`: what the command does, in Python."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import medshot
+from app.toys import folder
+from toys import conv4
+
+
+def test_a_folder_gives_predictor_report_and_scores(tmp_path: Path) -> None:
+    source = folder(tmp_path / "mine")
+    learner = medshot.build("nearest-centroid", encoder=conv4())
+    found = medshot.adapt(source, learner=learner)
+    scores = found.scores["balanced accuracy"]
+    assert scores.low <= scores.mean <= scores.high
+    assert str(found) == found.report.summary
+    place = found.save(tmp_path / "model")
+    assert (place / "report.html").is_file()
+    image = next(source.rglob("*.png"))
+    said = medshot.load_predictor(place).predict(image)
+    assert said.probabilities == found.predictor.predict(image).probabilities
+
+
+def test_a_data_set_gives_the_same_and_random_numbers_go_on_as_before(tmp_path: Path) -> None:
+    source = folder(tmp_path / "mine", (3, 3))
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    words = {"learner": "lda", "encoder": "conv4", "options": ["encoder.size=16"]}
+    first = medshot.adapt(source, **words)
+    assert torch.equal(torch.rand(3), wanted)
+    second = medshot.adapt(medshot.load(source, channels=3, size=16), **words)
+    x = torch.rand(2, 3, 16, 16)
+    assert torch.equal(first.predictor(x), second.predictor(x))
+
+
+def test_where_nothing_can_be_left_out_there_are_no_scores(tmp_path: Path) -> None:
+    learner = medshot.build("nearest-centroid", encoder=conv4())
+    assert medshot.adapt(folder(tmp_path / "mine", (1, 1)), learner=learner).scores == {}
+
+
+def test_what_cannot_be_is_said(tmp_path: Path) -> None:
+    with pytest.raises(medshot.MedshotError, match="learner"):
+        medshot.adapt(folder(tmp_path / "mine"), learner="prototypcal")
