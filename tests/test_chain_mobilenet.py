@@ -57,8 +57,9 @@ def test_from_the_packaged_encoder_through_all_stages_to_a_file(start: Start, tm
     mine, others, x = start.mine, start.others, start.others.examples().x
     tuned = medshot.finetune(start.predictor, mine, "lora", steps=2)
     hard = medshot.harden(tuned, mine, epsilon=2 / 255, attack="fgsm", steps=3, lr=1e-4)
-    small = medshot.prune(hard, mine, 0.25, steps=20)
-    fused = medshot.fuse([small, start.predictor])
+    small = medshot.prune(hard, mine, 0.25, steps=10, lr=1e-4)
+    other = medshot.build("nearest-centroid", encoder=medshot.encoder("conv4", **FORM, width=8))
+    fused = medshot.fuse([small, other.adapt(mine)])
     int8 = medshot.quantise(fused, mine.examples())
     for name, predictor in {"tuned": tuned, "hard": hard, "small": small, "int8": int8}.items():
         assert accuracy(predictor, others) > 0.6, name

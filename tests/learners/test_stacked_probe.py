@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import medshot
 import toys
+from app.toys import folder
 from medshot.core.episode import Examples
-from medshot.core.errors import SaveError
+from medshot.core.errors import DataError, SaveError
 from medshot.core.learner import Learner
+from medshot.data.check import check as check_folder
 from medshot.data.sample import EpisodeSampler
 from medshot.evaluation import run
 from medshot.evaluation.encoded import can_be_encoded, encoded
@@ -298,3 +301,30 @@ def test_a_thousand_classes_of_one_image(mobilenet):
     predictor = learner.fit(torch.nn.Identity(), z, y, Classification(1000))
     assert time.process_time() - began < 30
     assert (predictor(z).argmax(1) == y).double().mean() > 0.95
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_one_image_and_one_class_are_refused(n, mobilenet):
+    y = torch.zeros(n, dtype=torch.long)
+    learner = build("stacked-probe", encoder=mobilenet)
+    with pytest.raises(DataError, match="only one class"):
+        learner.adapt(Examples(spots(y), y), Classification(1))
+    with pytest.raises(DataError, match=r"\[1\] have no image"):
+        learner.adapt(Examples(spots(y), y), Classification(2))
+
+
+def test_images_of_two_cameras_teach_together_and_a_camera_a_class_is_warned_of(
+    tmp_path, mobilenet
+):
+    for mixed in (True, False):
+        place = folder(tmp_path / str(mixed), (6, 6))
+        for c in range(2):
+            for i in range(6):
+                if i % 2 if mixed else c:  # another camera: larger, in color
+                    file = place / f"{c}-{i}.png"
+                    Image.open(file).convert("RGB").resize((90, 90)).save(file)
+        found = [each.what for each in check_folder(place) if each.severity == "warning"]
+        assert any("tells class" in what for what in found) != mixed
+        dataset = medshot.load(place, channels=3, size=SIZE)
+        predictor = build("stacked-probe", encoder=mobilenet).adapt(dataset)
+        assert toys.accuracy(predictor, dataset.examples()) == 1

@@ -27,7 +27,9 @@ def prune(
     images of `examples`. Then, in `steps` steps, the smaller network learns to give the answers of
     `teacher`, which is `predictor` itself if not told; labels are not needed. A linear head loses
     what it read of the last layer. Other heads (prototypes, ...) need all features: for them that
-    layer stays as wide as it is. How channels are chosen: `medshot.compress.channels`.
+    layer stays as wide as it is. So do all layers whose maps are features (the depths of a
+    mobilenet, and the depthwise layers after them). How channels are chosen:
+    `medshot.compress.channels`.
 
     Raises:
         ConfigError: `share` is not above 0 and below 1, or takes no channel of any layer.

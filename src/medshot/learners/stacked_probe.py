@@ -160,7 +160,8 @@ class StackedProbe(OnFeatures):
         weights = (labels / labels.sum(0)).sum(1) * n / k  # classes count alike
         found = []
         for member, scales in zip(MEMBERS, self.block_weights(len(grams)), strict=True):
-            kernel = sum(s * g for s, g in zip(scales, grams, strict=True) if s)
+            counted = (s * g for s, g in zip(scales, grams, strict=True) if s)
+            kernel = sum(counted, torch.zeros_like(grams[0]))
             if member.kind == "prototypes":
                 found.append(dual.prototypes(kernel, labels, held))
             elif member.kind == "ridge":
@@ -194,7 +195,7 @@ class StackedProbe(OnFeatures):
         parts = scale * weights[:, None, None] * found.coefficients  # m n k
         per_member = self.block_weights(len(grams))
         per_block = [
-            sum(rows[b] * part for rows, part in zip(per_member, parts, strict=True))
+            sum((row[b] * p for row, p in zip(per_member, parts, strict=True)), 0 * parts[0])
             for b in range(len(grams))
         ]
         return per_block, scale * (weights[:, None] * found.intercepts).sum(0)
@@ -315,7 +316,7 @@ def _regressed(
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
     """Ridge regression with the penalty, and where outputs are logits the scale, left out says."""
-    kernel = sum(grams) / len(grams)
+    kernel = sum(grams, torch.zeros_like(grams[0])) / len(grams)
     mean, ones = targets.mean(0), kernel.new_ones(len(kernel))
     fits = [(p, dual.ridge(kernel, targets - mean, p, ones, held)) for p in PENALTIES]
     if held:
