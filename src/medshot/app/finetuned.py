@@ -45,7 +45,10 @@ def cost(learner: Learner, dataset: Dataset) -> str:
         return ""
     inner = learner.learner
     if isinstance(inner, Auto):  # what it will choose is not known yet: most often the first
-        learner = AutoTuned(next(iter(inner.candidates)))
+        first = next(iter(inner.candidates))
+        if not isinstance(first, Learner):
+            return ""
+        learner = AutoTuned(first)
     support, card = dataset.support(learner.encoder)
     seconds = learner.seconds(support, card.task)
     if not seconds:

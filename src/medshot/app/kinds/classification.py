@@ -29,7 +29,7 @@ CONV4 = {
     "encoder.width": OneOf((32, 16, 64)),
     "encoder.halve": "stride",
 }
-PIXELS = {"encoder.size": 64, "encoder.reduce": OneOf((2, 1, 4, 8))}
+PIXELS = {"encoder.size": OneOf((64, 32)), "encoder.reduce": OneOf((2, 1, 4, 8))}
 DEPTHS = {"encoder.size": OneOf((128, 224))}
 # Balanced accuracy minus that of the stacked probe: mean and deviation over data sets. The ImageNet
 # linear probe from experiments/stacked_probe.py (5 images a class); raw pixels by a first estimate.
@@ -67,11 +67,13 @@ class OfLabels(Kind):
     families = (
         Family("stacked-probe", "mobilenet", simple=True),
         Family("linear-probe", "mobilenet", BAR, simple=True),
-        Family("linear-probe", "pixels", PIXELS | {"c": 100.0}, simple=True),
+        Family("linear-probe", "pixels", PIXELS | HEADS["linear-probe"], simple=True),
         *(Family(head, "mobilenet", DEPTHS | own) for head, own in OTHERS.items()),
         *(Family(head, "mobilenet", DEPTHS | HEADS[head]) for head in ("lda", "nearest-centroid")),
         *(Family(head, "conv4", CONV4 | own) for head, own in HEADS.items()),
         *(Family(head, "pixels", PIXELS | HEADS[head]) for head in ("lda", "nearest-centroid")),
+        *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
+        *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
         Family("finetune", "conv4", CONV4 | DESCENT),
         Family("linear-probe", "conv4", CONV4 | HEADS["linear-probe"] | WAYS),
     )
