@@ -80,7 +80,7 @@ class AutoTuned(Tuned):
 
     def check(self, task: Task) -> None:
         """Raise `TaskError` unless classes are told, in a way that `learner` can."""
-        if not isinstance(task, Classification):
+        if task.link != "softmax" or task.on_grid:
             raise TaskError(f"'auto' fine-tunes for classification, not {task.kind}: take 'lora'.")
         super().check(task)
 

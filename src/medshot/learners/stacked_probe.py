@@ -29,6 +29,7 @@ from medshot.nn.whitened import WhitenedBlocks, directions, shortened
 from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, one_hot
 
 PACKAGED = Path(__file__).with_name("prior")  # prior.json and factors.safetensors
+CLASSES = "softmax"  # the link of a task whose outputs are classes, one an image
 MOST_HELD = 10  # sets left out one after the other where there are more patients
 MOST_ALONE = 40  # images up to which each patient is left out alone
 IMAGES = 4  # axes of a batch of images
@@ -140,7 +141,7 @@ class StackedProbe(OnFeatures):
         blocks = [b.double() for b in directions(whitened, center, sizes)]
         grams = [b @ b.T for b in blocks]
         held = _held(support, task)
-        if isinstance(task, Classification):
+        if task.link == CLASSES:
             solved = self._classified(grams, support.y, task, held)
         else:
             solved = _regressed(grams, task.encode(support.y, like=blocks[0]), held, support, task)
@@ -280,7 +281,7 @@ def _is_known(encoder: nn.Module) -> bool:
 
 
 def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"]:
-    if isinstance(task, Classification):
+    if task.link == CLASSES:
         return class_means(z, one_hot(y, task.n_outputs, like=z)).mean(0)
     return z.mean(0)
 
