@@ -11,7 +11,8 @@ from medshot.nn import Pixels, encoder
 from medshot.nn.encoder import IMAGENET, SCALINGS, n_features
 
 OF_LIBRARIES = ("monai", "timm")  # tested beside their code, where those are installed
-NAMES = [n for n in names("encoder") if "toy" not in n and n not in OF_LIBRARIES]
+ROWS = ("hashed-text", "table", "joined", "signal-cnn", "signal-gru", "signal-transformer")
+NAMES = [n for n in names("encoder") if "toy" not in n and n not in (*OF_LIBRARIES, *ROWS)]
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "/" not in n])
