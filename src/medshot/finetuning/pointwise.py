@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from medshot.core.episode import Examples
@@ -161,6 +160,8 @@ def _centered(z: Float[Tensor, "n two f"]) -> Float[Tensor, "n g"]:
 
 def _head(z: Float[Tensor, "n g"], y: Int[Tensor, "n"], k: int) -> list[Tensor]:
     """Weight `k g` and bias `k` of the logistic regression."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (slow to import)
+
     fitted = LogisticRegression(C=HEAD_C, max_iter=300).fit(z.cpu().numpy(), y.cpu().numpy())
     weight, bias = (torch.from_numpy(a).to(z) for a in (fitted.coef_, fitted.intercept_))
     if k == 2:  # scikit-learn has one row for two classes: the odds of the second

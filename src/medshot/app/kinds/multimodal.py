@@ -29,6 +29,10 @@ class OfSeveral(OfLabels):
         del form  # there is one
         return build("linear-probe", encoder=encoder("joined"))
 
+    def baselines(self, **form: Any) -> list[Learner]:
+        """The same alone: there need not be images."""
+        return [self.baseline(**form)]
+
     def support(self, dataset: Dataset) -> r.Support:
         """How much there is."""
         return support_showing(dataset, ())
