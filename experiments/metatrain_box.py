@@ -81,6 +81,7 @@ def main() -> None:
             started = time.process_time()
             moved, row = learn(fold, seed, options.open)
             scores = {n: _judged(maps[n], tail, moved, frozen[n]) for n in _sets(fold)}
+            file.parent.mkdir(parents=True, exist_ok=True)
             kernels = {str(i): m for i, m in enumerate(moved)}
             save_file(kernels, file.with_suffix(".safetensors"))  # for `stacked_probe.py --moved`
             write_text(file, json.dumps(row | {"scores": scores}) + "\n")
