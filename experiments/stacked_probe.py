@@ -6,12 +6,14 @@ Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (at most 100 images a class o
 of pneumonia_mnist), and writes to --out what it has, so that a run that was cut goes on.
 
 1. Prior (`medshot.learners.stacked_probe`): the covariance within classes, a mean over sets of each
-   block's, its 64 largest directions; and the blend's numbers, fitted by the likelihood of the
-   queries of 10 episodes a set and shot, each with factors that know neither its modality nor that
-   of the set to be judged. `--prior-only` makes the one of the package, from the sets whose
-   license is open (`OPEN`), and stops.
+   block's, its 64 largest directions; what images of one class differ by; and the blend's numbers,
+   fitted to the queries of `RECORDS` episodes a set (their likelihood, and in each set the square
+   of confidence less accuracy), each with factors that know neither its modality nor that of the
+   set to be judged. `--prior-only` makes the one of the package, from the sets whose license is
+   open (`OPEN`), and stops.
 2. Evaluation: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart
-   (also where patients are only guessed), with the prior that knows no set of the modality; on the
+   (also where patients are only guessed), with the prior that knows no set of the modality, or
+   with `--leave set` not the set itself; on the
    same episodes the bar: the same frozen network at 224 pixels, the mean of its last map, L2,
    logistic regression with C = 100.
 3. What asks for no features (`--marks`): mean color (ridge regression on three numbers) and an
@@ -22,12 +24,11 @@ of pneumonia_mnist), and writes to --out what it has, so that a run that was cut
 import argparse
 import csv
 import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners import stacked_probe
-from medshot.learners.stacked_probe import MEMBERS, PACKAGED, StackedProbe
+from medshot.learners.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
 from medshot.nn import mobilenet
 from medshot.nn.whitened import directions, shortened
 from medshot.tasks import Classification, one_hot
@@ -68,9 +69,8 @@ MOST = {"medical_mnist": 100, "pneumonia_mnist": 300}  # images a class
 GUESSED = ("patient_guess", "group_guess", "source_guess")  # columns, where patients are not known
 SHOTS, QUERY = (1, 5, 20), 10
 RANK, SHRINKAGE = 64, 0.3  # of the covariance within classes
-RECORDS = 10  # episodes a set and shot that the numbers of the prior are fitted to
-STEPS = 300
-SPREAD = 0.35  # of the logarithm of the scale: the prior's deviation
+RECORDS = {1: 30, 5: 30, 20: 15}  # episodes a set that the numbers of the prior are fitted to
+GAP = 10.0  # what a set's confidence less its accuracy, squared, counts beside the likelihood
 
 
 def main() -> None:
@@ -86,13 +86,14 @@ def main() -> None:
             if not file.exists():
                 write_text(file, json.dumps({"set": name, **marked(found)}) + "\n")
         return
-    for kind, names in MODALITIES.items():
-        place = options.out / f"prior without {kind}"
+    left = MODALITIES if options.leave == "modality" else {name: (name,) for name in MODALITY}
+    for out, names in left.items():
+        place = options.out / f"prior without {out}"
         if not (place / "prior.json").exists():
-            write_prior(place, [name for name in MODALITY if MODALITY[name] != kind], sets)
+            write_prior(place, [name for name in MODALITY if name not in names], sets)
         for name in names:
             for shot in SHOTS:
-                file = options.out / f"{name} {shot}.json"
+                file = options.out / f"by {options.leave}" / f"{name} {shot}.json"
                 if not file.exists():
                     row = judged(sets[name], place, shot, options.episodes)
                     write_text(file, json.dumps({"set": name, **row}) + "\n")
@@ -105,6 +106,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
     parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--leave", choices=["modality", "set"], default="modality")
     parser.add_argument("--prior-only", action="store_true", help="write the package's prior")
     parser.add_argument("--marks", action="store_true", help="mean color and an untrained encoder")
     parser.add_argument("--threads", type=int, default=1)
@@ -175,12 +177,16 @@ def episodes(found: Encoded, shot: int, seed: int = 0) -> EpisodeSampler:
     return EpisodeSampler(found.dataset, way=way, shot=shot, query=QUERY, seed=seed)
 
 
-def within(found: Encoded) -> Tensor:
-    """The residuals about the class means, block by block of the same mean variance."""
-    labels = one_hot(found.dataset.y, len(found.dataset.labels), like=found.shown)
-    residuals = found.shown - labels @ (labels.T @ found.shown / labels.sum(0)[:, None])
-    blocks = residuals.split(list(sizes()), 1)
-    return torch.cat([b / (b.square().mean().sqrt() * len(b) ** 0.5) for b in blocks], 1)
+def scatter(found: Encoded) -> list[Tensor]:
+    """The covariance within classes of each block."""
+    if id(found) not in _SCATTER:
+        labels = one_hot(found.dataset.y, len(found.dataset.labels), like=found.shown)
+        rows = found.shown - labels @ (labels.T @ found.shown / labels.sum(0)[:, None])
+        _SCATTER[id(found)] = [b.T @ b / len(b) for b in rows.split(list(sizes()), 1)]
+    return _SCATTER[id(found)]
+
+
+_SCATTER: dict[int, list[Tensor]] = {}
 
 
 @cache
@@ -193,10 +199,10 @@ def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
     """V (f r) of `WhitenedBlocks`: I - V V' is the inverse root of the covariance, up to scale."""
     key = tuple(sorted(names))
     if key not in _FACTORS:
-        rows = torch.cat([within(sets[name]) / len(key) ** 0.5 for name in key])
         found = []
-        for block in rows.split(list(sizes()), 1):
-            values, vectors = torch.linalg.eigh((block.T @ block).double())
+        for scatters in zip(*(scatter(sets[name]) for name in key), strict=True):
+            mean = sum(s / s.diagonal().mean() for s in scatters) / len(key)
+            values, vectors = torch.linalg.eigh(mean.double())
             variance = values.clamp(min=0) + SHRINKAGE * values.mean()
             gain, rank = variance.rsqrt(), min(RANK, len(values))
             base = gain[: len(gain) - rank].mean() if rank < len(gain) else gain.max()
@@ -209,19 +215,31 @@ def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
 _FACTORS: dict[tuple[str, ...], Tensor] = {}
 
 
+def spread_within(names: Iterable[str], sets: dict[str, Encoded], factors: Tensor) -> Tensor:
+    """The squared distance of images to their class mean, one a depth: a mean over sets of logs."""
+    found = []
+    for block, v in enumerate(factors.split(list(sizes()))[:-1]):
+        whole = [scatter(sets[name])[block] for name in names]
+        left = [
+            s.trace() - 2 * (v.T @ s @ v).trace() + (v.T @ s @ v @ v.T @ v).trace() for s in whole
+        ]
+        found.append(torch.stack(left).log().mean().exp())
+    return torch.stack(found)
+
+
 def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> None:
     """The prior learned from the sets `names`: two files in `place`."""
     place.mkdir(parents=True, exist_ok=True)
     factors = factors_of(names, sets)
     save_file({"factors": factors.half().contiguous()}, place / "factors.safetensors")
-    knots = [
-        fitted([r for name in names for r in records(name, names, sets, shot)], shot)
-        for shot in SHOTS
-    ]
+    knots = []
+    for shot in SHOTS:
+        knots.append(fitted([records(name, names, sets, shot) for name in names]))
     table: dict[str, Any] = {
         "made by": "python experiments/stacked_probe.py",
         "sets": sorted(names),
         "members": [member.name for member in MEMBERS],
+        "within": [float(f"{w:.4g}") for w in spread_within(names, sets, factors)],
         "shots": SHOTS,
         **{key: [knot[key] for knot in knots] for key in knots[0]},
     }
@@ -230,44 +248,54 @@ def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> 
     print(place, {key: np.round(table[key], 2).tolist() for key in knots[0]}, flush=True)
 
 
-class Record:
-    """What the members said in an episode: of the support left out, and of the queries."""
+class Record(NamedTuple):
+    """What the members said in episodes of one shape, of the support left out and of queries."""
 
-    def __init__(self, left_out: Tensor, asked: Tensor, y: Tensor, target: Tensor) -> None:
-        self.left_out, self.asked, self.y, self.target = left_out, asked, y, target
-        self.evident = bool(torch.bincount(y).min() > 1)
+    left_out: Tensor  # m e n k
+    asked: Tensor  # m e q k
+    labels: Tensor  # e n k
+    apart: Tensor  # e
+    evident: Tensor  # e
+    target: Tensor  # e q
 
 
 def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int) -> list[Record]:
     """Records of a set, with factors that know no set of its modality."""
-    found = sets[name]
-    factors = factors_of([n for n in names if MODALITY[n] != MODALITY[name]], sets)
+    found, others = sets[name], [n for n in names if MODALITY[n] != MODALITY[name]]
+    factors = factors_of(others, sets)
+    within = spread_within(others, sets, factors)
     learner = StackedProbe(_Features())
     learner.sizes, learner.known = sizes(), True
-    sampler = episodes(found, shot, seed=1)
-    drawn = EncodedEpisodes(sampler, found.plain, found.shown)
-    made = []
-    for i in range(RECORDS):
+    shown, plain = (shortened(z, factors, sizes()) for z in (found.shown, found.plain))
+    drawn = EncodedEpisodes(episodes(found, shot, seed=1), plain, shown)
+    made: dict[Any, list[Record]] = {}
+    for i in range(RECORDS[shot]):
         episode = drawn.episode(i)
         support, query, task = episode.support, episode.query, episode.task
-        whitened = shortened(support.x, factors, sizes())
-        center = stacked_probe._center(whitened, support.y, task)
-        shown = [b.double() for b in directions(whitened, center, sizes())]
-        asked = [
-            b.double() for b in directions(shortened(query.x, factors, sizes()), center, sizes())
-        ]
-        labels = one_hot(support.y, task.n_outputs, like=shown[0])
-        held = stacked_probe._held(support, task)
-        blend = learner.blend([b @ b.T for b in shown], labels, held)
-        crosses = [q @ b.T for q, b in zip(asked, shown, strict=True)]
-        said = []
-        for weights, a, b in zip(
-            learner.block_weights(len(shown)), blend.coefficients, blend.intercepts, strict=True
-        ):
-            said.append(sum(w * c for w, c in zip(weights, crosses, strict=True)) @ a + b)
-        left_out = blend.left_out if held else torch.zeros_like(blend.left_out)
-        made.append(Record(left_out.float(), torch.stack(said).float(), support.y, query.y))
-    return made
+        labels = one_hot(support.y, task.n_outputs, like=support.x).double()
+        center = stacked_probe._center(support.x, support.y, task)
+        rows = [b.double() for b in directions(support.x, center, sizes())]
+        asked = [b.double() for b in directions(query.x, center, sizes())]
+        together = stacked_probe.left_out_together(support, task)
+        blend = learner.blend([b @ b.T for b in rows], labels, together)
+        crosses = torch.stack([q @ b.T for q, b in zip(asked, rows, strict=True)])
+        counts = torch.tensor(learner.block_weights(len(rows))).double()
+        one = Record(
+            blend.left_out,
+            torch.einsum("mb,bqn->mqn", counts, crosses) @ blend.coefficients,
+            labels,
+            stacked_probe.apart(support.x, labels, sizes(), within),
+            torch.tensor(together is not None),
+            query.y,
+        )
+        made.setdefault((one.left_out.shape, one.asked.shape), []).append(one)
+    return [_stacked(some) for some in made.values()]
+
+
+def _stacked(some: list[Record]) -> Record:
+    left_out, asked, *rest = zip(*some, strict=True)
+    joined = torch.stack(left_out, 1), torch.stack(asked, 1), *map(torch.stack, rest)
+    return Record(*(t.float() if t.is_floating_point() else t for t in joined))
 
 
 class _Features(nn.Module):
@@ -278,48 +306,43 @@ class _Features(nn.Module):
         return x
 
 
-def fitted(found: list[Record], shot: int) -> dict[str, Any]:
-    """The numbers of the prior that give queries the highest likelihood, by Adam."""
+def fitted(sets: list[list[Record]]) -> dict[str, Any]:
+    """The numbers of the prior that serve the queries best, by L-BFGS; sets count alike."""
     m = len(MEMBERS)
     start = {"log_temperature": torch.full((m,), 1.5), "log_weight": torch.zeros(m)}
-    start |= {"way": torch.tensor(0.6), "log_evidence": torch.tensor(-3.0)}
-    start |= {"log_scale": torch.tensor(0.0), "scale_spread": torch.tensor(math.log(SPREAD))}
-    numbers = {name: value.requires_grad_() for name, value in start.items()}
-    optimizer = torch.optim.Adam(numbers.values(), lr=0.05)
-    draw = torch.Generator().manual_seed(0)
-    scales = torch.tensor(stacked_probe.SCALES)
-    for step in range(STEPS):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.05 * (1 - step / STEPS) + 0.001
-        some = torch.randperm(len(found), generator=draw)[:40].tolist()
-        loss = sum(_loss(numbers, found[i], scales) for i in some) / len(some)
+    start |= {"way": torch.tensor(0.0), "apart": torch.tensor(0.3)}
+    start |= {"log_evidence": torch.tensor(-3.0), "scale_spread": torch.tensor(-0.7)}
+    raw = {name: value.requires_grad_() for name, value in start.items()}
+    optimizer = torch.optim.LBFGS(list(raw.values()), max_iter=60, line_search_fn="strong_wolfe")
+
+    def numbers() -> dict[str, Tensor]:
+        return raw | {"scale_spread": raw["scale_spread"].exp()}
+
+    def cost() -> Tensor:
         optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    told = {
-        name: value.detach().double().round(decimals=4).tolist() for name, value in numbers.items()
-    }
-    return told | {"scale_spread": math.exp(told["scale_spread"])}
+        total = sum((_cost(numbers(), found) for found in sets), torch.zeros(())) / len(sets)
+        held = (raw["log_weight"] - raw["log_weight"].mean()).square().mean()
+        total = total + 0.01 * held + 0.001 * raw["log_evidence"].add(3).square()
+        total.backward()
+        return total
+
+    optimizer.step(cost)
+    return {n: v.detach().double().numpy().round(4).tolist() for n, v in numbers().items()}
 
 
-def _loss(numbers: dict[str, Tensor], record: Record, scales: Tensor) -> Tensor:
-    """Minus the log likelihood of the queries, the scale averaged over its posterior."""
-    k, n = record.left_out.shape[-1], len(record.y)
-    temperatures = (numbers["log_temperature"] + numbers["way"] * math.log(k / 3)).exp()
-    logits = numbers["log_weight"]
-    at = torch.arange(n)
-    if record.evident:
-        scores = (temperatures[:, None, None] * record.left_out).log_softmax(-1)
-        logits = logits + numbers["log_evidence"].exp() * n * scores[:, at, record.y].mean(1)
-    weights = (logits.softmax(0) * temperatures)[:, None, None]
-    spread = numbers["scale_spread"].exp()
-    cost = (scales.log() - numbers["log_scale"]).square() / (2 * spread**2)
-    if record.evident:
-        said = (scales[:, None, None] * (weights * record.left_out).sum(0)).log_softmax(-1)
-        cost = cost - said[:, at, record.y].sum(1)
-    scale = ((-cost).softmax(0) * scales.log()).sum().exp()
-    asked = scale * (weights * record.asked).sum(0)
-    return nn.functional.cross_entropy(asked, record.target)
+def _cost(numbers: dict[str, Tensor], found: list[Record]) -> Tensor:
+    """Minus the mean log likelihood of a set's queries, and how far it is from calibrated."""
+    likely, sure, right = [], [], []
+    for r in found:
+        weights, log_scale = weighted(numbers, r.left_out, r.labels, r.apart, r.evident)
+        blended = (weights[..., None, None] * r.asked).sum(0)
+        scores = (log_scale.exp()[:, None, None] * blended).log_softmax(-1)
+        likely.append(scores.gather(-1, r.target[..., None]).flatten())
+        best = scores.max(-1)
+        sure.append(best.values.exp().flatten())
+        right.append((best.indices == r.target).float().flatten())
+    gap = torch.cat(sure).mean() - torch.cat(right).mean()
+    return GAP * gap.square() - torch.cat(likely).mean()
 
 
 def judged(found: Encoded, prior: Path, shot: int, count: int) -> dict[str, Any]:

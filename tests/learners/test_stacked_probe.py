@@ -66,16 +66,23 @@ def test_many_images_are_left_out_in_folds(mobilenet):
     assert accuracy(build("stacked-probe", encoder=mobilenet), Examples(spots(y), y), 2) > 0.9
 
 
-def test_images_of_one_patient_are_left_out_together(monkeypatch):
-    seen = []
-    real = dual.ridge
-    monkeypatch.setattr(dual, "ridge", lambda *given: seen.append(given[-1]) or real(*given))
+def test_images_of_one_patient_are_left_out_together():
     y = torch.tensor([0, 0, 1, 1, 0, 1])
-    learner = build("stacked-probe", encoder=toys.conv4(channels=3, size=SIZE))
-    learner.adapt(Examples(spots(y), y, torch.tensor([7, 7, 3, -1, -1, 3])), Classification(2))
-    assert [rows.tolist() for rows in seen[0]] == [[2, 5], [0, 1], [3], [4]]
-    learner.adapt(Examples(spots(y), y, torch.tensor([7, 7, 3, -1, 7, 3])), Classification(2))
-    assert seen[-1] == []  # one patient is all there is of the first class
+    support = Examples(spots(y), y, torch.tensor([7, 7, 3, -1, -1, 3]))
+    together = stacked_probe.left_out_together(support, Classification(2))
+    assert [row.nonzero().flatten().tolist() for row in together] == [
+        *([0, 1], [0, 1], [2, 5], [3], [4], [2, 5])
+    ]
+    one = Examples(spots(y), y, torch.tensor([7, 7, 3, -1, 7, 3]))
+    assert stacked_probe.left_out_together(one, Classification(2)) is None  # all of a class
+
+
+def test_many_patients_are_left_out_in_folds_that_keep_them_whole():
+    y, groups = torch.arange(2).repeat_interleave(30), torch.arange(60) // 2
+    support = Examples(torch.zeros(60, 1), y, groups)
+    together = stacked_probe.left_out_together(support, Classification(2))
+    assert len(together.unique(dim=0)) == stacked_probe.MOST_HELD
+    assert together[groups[:, None] == groups].all()
 
 
 @pytest.mark.parametrize("name", ["conv4", "pixels"])
@@ -100,8 +107,7 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
     z, q = (shortened(each, factors, sizes) for each in (z, q))
     center = torch.stack([z[y == c].mean(0) for c in range(k)]).mean(0)
     u, v = ([b.double() for b in directions(each, center, sizes)] for each in (z, q))
-    weights = (labels / labels.sum(0)).sum(1) * n / k
-    held = [torch.tensor([i]) for i in range(n)]
+    even = (labels / labels.sum(0)).sum(1) * n / k
     said, left_out = [], []
     for member in MEMBERS:
         first, last, rest = member.blocks
@@ -109,43 +115,60 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
         gram, cross = (
             sum(s * a @ b.T for s, a, b in zip(each, left, u, strict=True)) for left in (u, v)
         )
+        alone = torch.eye(n).bool()
         if member.kind == "prototypes":
-            (a, b), out = dual.prototypes(gram, labels, held)
-        elif member.kind == "ridge":
-            (a, b), out = dual.ridge(gram, labels - 1 / k, member.penalty, weights, held)
+            a, out = dual.prototypes(gram, labels, alone)
         else:
-            (a, b), out = dual.logistic(gram, labels, member.penalty, weights, held)
-        said.append(cross @ a + b)
-        left_out.append(out)
+            a, out = dual.ridge(gram, labels - 1 / k, member.penalty, even, alone)
+        said.append((cross @ a).numpy())
+        left_out.append(out.numpy())
     here = at_shot(PRIOR, n / k)
-    t = np.exp(here["log_temperature"] + here["way"] * np.log(k / 3))
-    likelihood = [
-        float((ti * o).log_softmax(1)[range(n), y].mean())
-        for ti, o in zip(t, left_out, strict=True)
-    ]
-    logits = here["log_weight"] + np.exp(here["log_evidence"]) * n * np.array(likelihood)
-    w = np.exp(logits - logits.max())
+    means = torch.stack([z[y == c].mean(0) for c in range(k)])
+    pairs = torch.stack([(means[i] - means[j]).square() for i in range(k) for j in range(k)])
+    between = [b.sum(1).sum().item() / (2 * k * (k - 1)) for b in pairs.split(sizes, 1)[:-1]]
+    phi = np.log(np.mean(np.array(between) / np.array(PRIOR["within"])))
+    t = np.exp(here["log_temperature"] + here["way"] * np.log(k / 3) + here["apart"] * phi)
+
+    def likelihood(scores: np.ndarray) -> float:
+        p = torch.from_numpy(scores).softmax(1)[range(n), y]
+        return float((even * p.log()).sum())
+
+    evidence = [likelihood(ti * o) for ti, o in zip(t, left_out, strict=True)]
+    w = np.exp(here["log_weight"] + np.exp(here["log_evidence"]) * np.array(evidence))
     w = w / w.sum() * t
-
-    def posterior(s: float) -> float:
-        out = sum(wi * o for wi, o in zip(w, left_out, strict=True))
-        far = (np.log(s) - here["log_scale"]) ** 2 / (2 * here["scale_spread"] ** 2)
-        return far - float((s * out).log_softmax(1)[range(n), y].sum())
-
-    scale = min((2.0 ** (i / 2) for i in range(-6, 15)), key=posterior)
+    blended = sum(wi * o for wi, o in zip(w, left_out, strict=True))
+    logs = np.arange(-8, 17) / 2 * np.log(2)
+    log_p = [likelihood(np.exp(s) * blended) - s**2 / 2 / here["scale_spread"] ** 2 for s in logs]
+    p = np.exp(np.array(log_p) - max(log_p))
+    scale = np.exp((p * logs).sum() / p.sum())
     slow = scale * sum(wi * each for wi, each in zip(w, said, strict=True))
-    torch.testing.assert_close(predictor(asked).double(), slow, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(predictor(asked).numpy(), slow, atol=1e-3, rtol=1e-3)
 
 
 def test_one_patient_a_class_gets_the_prior_of_one_shot():
     learner = build("stacked-probe", encoder=toys.conv4())
     labels = torch.eye(3, dtype=torch.float64)
-    found = learner.blend([torch.eye(3, dtype=torch.float64)], labels, [])
-    weights, scale = learner.weights(found, labels, evident=False)
-    t = np.exp(np.array(PRIOR["log_temperature"][0]))
+    found = learner.blend([torch.eye(3, dtype=torch.float64)], labels, None)
+    weights, scale = learner.weights(found, labels, None, apart=0.5)
+    t = np.exp(np.array(PRIOR["log_temperature"][0]) + 0.5 * PRIOR["apart"][0])
     w = np.exp(np.array(PRIOR["log_weight"][0]))
     np.testing.assert_allclose(weights.numpy(), w / w.sum() * t, rtol=1e-6)
-    assert abs(np.log(scale) - PRIOR["log_scale"][0]) <= np.log(2) / 4 + 1e-9
+    assert abs(np.log(scale)) < 0.01  # up to the grid
+
+
+def test_classes_that_are_further_apart_are_told_apart_with_more_confidence(mobilenet):
+    y = torch.arange(3)
+    near, far = spots(y), spots(y)
+    far[0], far[1] = far[0] / 4, 1 - far[1] / 4
+    learner = build("stacked-probe", encoder=mobilenet)
+    sure = []
+    for x in (near, far):
+        with torch.no_grad():
+            z = learner.support_features(x)
+        labels = torch.eye(3)
+        sure.append(learner.apart(shortened(z, learner._factors(z), learner.sizes), labels))
+    assert sure[1] > sure[0]
+    assert build("stacked-probe", encoder=toys.conv4()).apart(z, labels) == 0
 
 
 def test_the_prior_between_its_numbers_of_shots_is_between():
@@ -164,6 +187,7 @@ DAMAGED = {
     "temperatures": lambda table: {**table, "log_temperature": [[0.0], [0.0], [0.0]]},
     "a key": _without("scale_spread"),
     "no shots": lambda table: {**table, "shots": []},
+    "no spread": lambda table: {**table, "within": [0.0] * 10},
     "no number": lambda table: {**table, "log_evidence": [float("nan")] * 3},
     "no table": lambda table: [1],
 }
@@ -203,7 +227,7 @@ def _is_refused(place: Path, encoder: medshot.Encoder) -> None:
 
 def test_another_prior_gives_other_scores(tmp_path, mobilenet):
     place = shutil.copytree(PACKAGED, tmp_path / "mine")
-    sharper = {**PRIOR, "log_scale": [3.0, 3.0, 3.0]}
+    sharper = {**PRIOR, "log_temperature": (np.array(PRIOR["log_temperature"]) + 3).tolist()}
     (place / "prior.json").write_text(json.dumps(sharper))
     y = torch.arange(2)
     usual, other = (

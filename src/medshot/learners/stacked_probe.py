@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -25,7 +25,7 @@ from medshot.learners.registry import register
 from medshot.nn.features import features
 from medshot.nn.heads import Linear, class_means
 from medshot.nn.mobilenet import DEPTHS, MobileNet
-from medshot.nn.whitened import WhitenedBlocks, directions, shortened
+from medshot.nn.whitened import TINY, WhitenedBlocks, directions, shortened
 from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, one_hot
 
 PACKAGED = Path(__file__).with_name("prior")  # prior.json and factors.safetensors
@@ -34,8 +34,8 @@ MOST_HELD = 10  # sets left out one after the other where there are more patient
 MOST_ALONE = 40  # images up to which each patient is left out alone
 IMAGES = 4  # axes of a batch of images
 PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
-NUMBERS = ("log_weight", "log_temperature", "way", "log_evidence", "log_scale", "scale_spread")
-SCALES = tuple(2.0 ** (i / 2) for i in range(-6, 15))  # of scores, likewise
+SCALES = tuple(2.0 ** (i / 2) for i in range(-8, 17))  # of scores, likewise
+NUMBERS = ("log_weight", "log_temperature", "way", "apart", "log_evidence", "scale_spread")
 
 
 class Member(NamedTuple):
@@ -45,49 +45,49 @@ class Member(NamedTuple):
     """
 
     name: str
-    kind: str  # prototypes, ridge or logistic
+    kind: str  # prototypes or ridge
     penalty: float
     blocks: tuple[float, float, float]
 
 
 MEMBERS = (
-    Member("prototypes", "prototypes", 0.0, (1.0, 1.0, 0.0)),
-    Member("ridge", "ridge", 0.05, (1.0, 1.0, 0.0)),
-    Member("ridge with statistics", "ridge", 0.1, (1.0, 1.0, 3.0)),
-    Member("ridge on the last depth", "ridge", 0.1, (0.0, 5.0, 0.0)),
-    Member("logistic", "logistic", 0.033, (1.0, 1.0, 0.0)),
+    Member("prototypes", "prototypes", 0.0, (1.0, 1.0, 0.5)),
+    Member("ridge", "ridge", 0.3, (1.0, 1.0, 0.5)),
+    Member("ridge with statistics", "ridge", 0.5, (1.0, 1.0, 3.0)),
+    Member("ridge on the last depth", "ridge", 0.3, (0.0, 5.0, 0.0)),
 )
 
 
 class Blend(NamedTuple):
-    """What the members say of the support without its patient, and what they have learned."""
+    """What the members have learned, and what they say of the support without its patient."""
 
     coefficients: Float[Tensor, "m n k"]
-    intercepts: Float[Tensor, "m k"]
     left_out: Float[Tensor, "m n k"]
 
 
 @register("stacked-probe")
 class StackedProbe(OnFeatures):
-    """Prototypes, ridge and logistic regression on whitened features, blended by leave-one-out.
+    """Prototypes and ridge regression on whitened features, blended by leave-one-out.
 
     Stacking by what is left out: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The support's
     features are averaged over each image and its mirror image, whitened block by block by the
     covariance within the classes of *other* data sets (Fisher's discriminant with a covariance that
     is meta-learned; Bateni et al. 2020, arXiv:1912.03432), centered on the mean of the class means,
-    and brought to unit length (`WhitenedBlocks`). On their inner products K five classifiers are
-    fitted in closed form or nearly so (`MEMBERS`). With L_m the mean log likelihood of the
-    support's labels by member m without the label's patient, at its temperature, the blend is
+    and brought to unit length (`WhitenedBlocks`). On their inner products K four classifiers are
+    fitted in closed form (`MEMBERS`). With L_m the mean log likelihood of the support's labels by
+    member m without the label's patient, at its temperature t_m, the blend is
 
-        w_m = softmax_m(a_m + e n L_m),     scores = s sum_m w_m t_m f_m.
+        w_m = softmax_m(a_m + e n L_m),     t_m = exp(b_m + c log(k/3) + d phi),
+        scores = s sum_m w_m t_m f_m,       log s ~ N(0, sigma^2) before the support is seen,
 
-    The prior weights a_m and temperatures t_m (for each number of images a class, t also by the
-    number of classes), the strength e of the evidence and the prior of the scale s are
-    meta-learned on other data sets (`prior`: a folder with prior.json and factors.safetensors, by
-    default the one in the package, made by `experiments/stacked_probe.py`); s is chosen by the
-    likelihood of what is left out and that prior. With one patient a class nothing can be left
-    out, and the prior decides. All of it is linear in the directions, so that the predictor is one
-    linear map.
+    s being its mean once the support is seen, by the likelihood of what is left out. phi says how
+    far the classes are apart: the log of a mean over depths, of the squared distance between class
+    means over what images of one class differ by in other data sets. It is known from one image a
+    class on, where nothing can be left out. The prior (a_m, b_m, c, d, e, sigma, for each number of
+    images a class) is meta-learned on other data sets (`prior`: a folder with prior.json and
+    factors.safetensors, by default the one in the package, made by
+    `experiments/stacked_probe.py`). All of it is linear in the directions, so that the predictor is
+    one linear map.
 
     Grades, several findings and numbers are regressed on by ridge, the penalty being the one that
     errs least on what is left out. On an encoder that the prior does not know, nothing is whitened.
@@ -140,12 +140,18 @@ class StackedProbe(OnFeatures):
         center = _center(whitened, support.y, task)
         blocks = [b.double() for b in directions(whitened, center, sizes)]
         grams = [b @ b.T for b in blocks]
-        held = _held(support, task)
+        together = left_out_together(support, task)
         if task.link == CLASSES:
-            solved = self._classified(grams, support.y, task, held)
+            labels = one_hot(support.y, task.n_outputs, like=grams[0])
+            found = self.blend(grams, labels, together)
+            weights, scale = self.weights(found, labels, together, self.apart(whitened, labels))
+            parts = scale * weights[:, None, None] * found.coefficients  # m n k
+            counts = zip(*self.block_weights(len(grams)), strict=True)  # of each block, by member
+            per_block = [torch.tensordot(parts.new_tensor(each), parts, 1) for each in counts]
+            bias = parts.new_zeros(task.n_outputs)
         else:
-            solved = _regressed(grams, task.encode(support.y, like=blocks[0]), held, support, task)
-        per_block, bias = solved
+            targets = task.encode(support.y, like=blocks[0])
+            per_block, bias = _regressed(grams, targets, together, support, task)
         weight = torch.cat([b.T @ a for b, a in zip(blocks, per_block, strict=True)])
         whole = WhitenedBlocks(encoder=encoder, sizes=sizes, factors=factors, center=center)
         return Linear(whole, weight.to(z), bias.to(z))
@@ -154,24 +160,21 @@ class StackedProbe(OnFeatures):
         self,
         grams: Sequence[Float[Tensor, "n n"]],
         labels: Float[Tensor, "n k"],
-        held: Sequence[Int[Tensor, "_"]],
+        together: Bool[Tensor, "n n"] | None,
     ) -> Blend:
-        """Each member fitted to the support, and to the support without each set of `held`."""
-        n, k = labels.shape
-        weights = (labels / labels.sum(0)).sum(1) * n / k  # classes count alike
-        found = []
+        """Each member fitted to the support, and to the support without each set of rows."""
+        k, weights = labels.shape[1], alike(labels)
+        alone = torch.eye(len(labels)).bool() if together is None else together
+        alone, found = alone.to(labels.device), []
         for member, scales in zip(MEMBERS, self.block_weights(len(grams)), strict=True):
             counted = (s * g for s, g in zip(scales, grams, strict=True) if s)
             kernel = sum(counted, torch.zeros_like(grams[0]))
             if member.kind == "prototypes":
-                found.append(dual.prototypes(kernel, labels, held))
-            elif member.kind == "ridge":
-                found.append(dual.ridge(kernel, labels - 1 / k, member.penalty, weights, held))
+                found.append(dual.prototypes(kernel, labels, alone))
             else:
-                few = held if len(held) <= MOST_HELD else _joined(held, labels)
-                found.append(dual.logistic(kernel, labels, member.penalty, weights, few))
-        coefficients, intercepts, left_out = zip(*((a, b, o) for (a, b), o in found), strict=True)
-        return Blend(torch.stack(coefficients), torch.stack(intercepts), torch.stack(left_out))
+                targets = labels - 1 / k
+                found.append(dual.ridge(kernel, targets, member.penalty, weights, alone))
+        return Blend(*(torch.stack(each) for each in zip(*found, strict=True)))
 
     def block_weights(self, blocks: int) -> list[list[float]]:
         """How much each block counts for each member; they add up to about 1."""
@@ -183,44 +186,29 @@ class StackedProbe(OnFeatures):
             for m in MEMBERS
         ]
 
-    def _classified(
-        self,
-        grams: Sequence[Float[Tensor, "n n"]],
-        y: Int[Tensor, "n"],
-        task: Task,
-        held: Sequence[Int[Tensor, "_"]],
-    ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
-        labels = one_hot(y, task.n_outputs, like=grams[0])
-        found = self.blend(grams, labels, held)
-        weights, scale = self.weights(found, labels, len(held) > 0)
-        parts = scale * weights[:, None, None] * found.coefficients  # m n k
-        per_member = self.block_weights(len(grams))
-        per_block = [
-            sum((row[b] * p for row, p in zip(per_member, parts, strict=True)), 0 * parts[0])
-            for b in range(len(grams))
-        ]
-        return per_block, scale * (weights[:, None] * found.intercepts).sum(0)
-
     def weights(
-        self, found: Blend, labels: Float[Tensor, "n k"], evident: bool
+        self,
+        found: Blend,
+        labels: Float[Tensor, "n k"],
+        together: Bool[Tensor, "n n"] | None,
+        apart: float,
     ) -> tuple[Float[Tensor, "m"], float]:
         """The weight of each member's scores, temperature included, and the scale of the sum."""
         n, k = labels.shape
         prior = at_shot(_tables(self.prior)[0], n / k)
-        temperatures = torch.tensor(prior["log_temperature"]).to(labels)
-        temperatures = (temperatures + prior["way"] * math.log(k / 3)).exp()
-        logits = torch.tensor(prior["log_weight"]).to(labels)
-        if evident:
-            scores = (temperatures[:, None, None] * found.left_out).log_softmax(-1)
-            likelihood = (scores * labels).sum(-1).mean(1)
-            logits = logits + math.exp(prior["log_evidence"]) * n * likelihood
-        weights = logits.softmax(0) * temperatures
-        scales = torch.tensor(SCALES).to(labels)
-        cost = (scales.log() - prior["log_scale"]).square() / (2 * prior["scale_spread"] ** 2)
-        if evident:
-            said = (weights[:, None, None] * found.left_out).sum(0)
-            cost -= torch.stack([((s * said).log_softmax(-1) * labels).sum() for s in scales])
-        return weights, float(scales[cost.argmin()])
+        numbers = {name: torch.tensor(prior[name]).to(labels) for name in NUMBERS}
+        evident = torch.tensor(together is not None, device=labels.device)
+        weights, log_scale = weighted(
+            numbers, found.left_out[:, None], labels[None], labels.new_tensor([apart]), evident
+        )
+        return weights[:, 0], float(log_scale.exp())
+
+    def apart(self, whitened: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> float:
+        """How far the classes are apart for images of other sets' classes: phi above."""
+        if not self.known:
+            return 0.0
+        within = torch.tensor(_tables(self.prior)[0]["within"]).to(labels)
+        return float(apart(whitened, labels, self.sizes, within))
 
     def _factors(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "f r"]:
         if not self.known:
@@ -231,6 +219,58 @@ class StackedProbe(OnFeatures):
                 _place(self.prior), f"factors for {len(factors)} features, not {z.shape[1]}"
             )
         return factors.to(z)
+
+
+def weighted(
+    prior: dict[str, Tensor],
+    left_out: Float[Tensor, "m e n k"],
+    labels: Float[Tensor, "e n k"],
+    apart: Float[Tensor, "e"],
+    evident: Bool[Tensor, "*e"],
+) -> tuple[Float[Tensor, "m e"], Float[Tensor, "e"]]:
+    """Weights of the members and the log of the scale, for `e` supports of `n` images.
+
+    `evident`: whether `left_out` says anything (else the prior alone decides).
+    """
+    k = labels.shape[-1]
+    center = prior["way"] * math.log(k / 3) + prior["apart"] * apart
+    temperatures = (prior["log_temperature"][:, None] + center).exp()
+    told = labels * alike(labels)[..., None]
+    scores = (temperatures[..., None, None] * left_out).log_softmax(-1)
+    likelihood = evident * (scores * told).sum((-1, -2))
+    logits = prior["log_weight"][:, None] + prior["log_evidence"].exp() * likelihood
+    weights = logits.softmax(0) * temperatures
+    blended = (weights[..., None, None] * left_out).sum(0)
+    scales = torch.tensor(SCALES).to(labels)
+    scores = (scales[:, None, None, None] * blended).log_softmax(-1)
+    likely = evident * (scores * told).sum((-1, -2))  # s e
+    far = scales.log().square()[:, None] / (2 * prior["scale_spread"] ** 2)
+    posterior = (likely - far).softmax(0)
+    return weights, (posterior * scales.log()[:, None]).sum(0)
+
+
+def alike(labels: Float[Tensor, "*e n k"]) -> Float[Tensor, "*e n"]:
+    """Weights of images with which classes count alike; their mean is 1."""
+    n, k = labels.shape[-2:]
+    return (labels / labels.sum(-2, keepdim=True)).sum(-1) * n / k
+
+
+def apart(
+    whitened: Float[Tensor, "n f"],
+    labels: Float[Tensor, "n k"],
+    sizes: Sequence[int],
+    within: Float[Tensor, "b"],
+) -> Float[Tensor, ""]:
+    """The log of how far class means are apart, squared, over `within`: of a mean over depths.
+
+    `within` (one a depth) is the same of images of one class in other sets. The last block, which
+    holds statistics, does not count: in it sets differ too much.
+    """
+    k = labels.shape[1]
+    means = class_means(whitened, labels.to(whitened))
+    spread = (means - means.mean(0)).square() * k / (k - 1)
+    between = torch.stack([b.sum(1).mean() for b in spread.split(list(sizes), 1)[:-1]])
+    return (between / within).mean().clamp(min=TINY).log()
 
 
 def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
@@ -254,6 +294,8 @@ def _tables(folder: str | None) -> tuple[dict[str, Any], Float[Tensor, "f r"]]:
     try:
         numbers = json.loads((place / "prior.json").read_text(encoding="utf-8"))
         factors = load_file(place / "factors.safetensors")["factors"].float()
+        if not (np.array(numbers["within"]) > 0).all():
+            raise ValueError("what images of a class differ by is not above 0")
         for shot in (1.0, *numbers["shots"]):
             here = at_shot(numbers, float(shot))
             if {len(here[name]) for name in NUMBERS[:2]} != {len(MEMBERS)}:
@@ -286,8 +328,8 @@ def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"
     return z.mean(0)
 
 
-def _held(support: Examples, task: Task) -> list[Int[Tensor, "_"]]:
-    """Rows that are left out together: a patient's, or with many images those of a fold.
+def left_out_together(support: Examples, task: Task) -> Bool[Tensor, "n n"] | None:
+    """Which images are left out together: a patient's, or with many images those of a fold.
 
     None where a class would have no patient left.
     """
@@ -295,42 +337,33 @@ def _held(support: Examples, task: Task) -> list[Int[Tensor, "_"]]:
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups.cpu()
     own = own_groups(groups)
     if min(len(own[images].unique()) for images in shows.T if images.any()) < 2:
-        return []
-    if len(support) <= MOST_ALONE:
-        return [(own == g).nonzero().flatten() for g in own.unique()]
-    least = shows.int().argmax(1)
-    pairs = grouped_folds(least, groups, min(MOST_HELD, len(own.unique())), 0)
-    return [held for _, held in pairs if len(held)]
-
-
-def _joined(held: Sequence[Tensor], labels: Float[Tensor, "n k"]) -> list[Tensor]:
-    """Sets of rows joined to `MOST_HELD`, dealt out class by class."""
-    order = sorted(range(len(held)), key=lambda i: int(labels[held[i][0]].argmax()))
-    return [torch.cat([held[i] for i in order[j::MOST_HELD]]) for j in range(MOST_HELD)]
+        return None
+    if len(support) > MOST_ALONE:
+        least = shows.int().argmax(1)
+        pairs = grouped_folds(least, groups, min(MOST_HELD, len(own.unique())), 0)
+        for fold, (_, held) in enumerate(pairs):
+            own[held] = fold
+    return own[:, None] == own
 
 
 def _regressed(
     grams: Sequence[Float[Tensor, "n n"]],
     targets: Float[Tensor, "n k"],
-    held: Sequence[Int[Tensor, "_"]],
+    together: Bool[Tensor, "n n"] | None,
     support: Examples,
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
     """Ridge regression with the penalty, and where outputs are logits the scale, left out says."""
     kernel = sum(grams, torch.zeros_like(grams[0])) / len(grams)
     mean, ones = targets.mean(0), kernel.new_ones(len(kernel))
-    fits = [(p, dual.ridge(kernel, targets - mean, p, ones, held)) for p in PENALTIES]
-    if held:
-        _, ((best, _), left_out) = min(
-            fits, key=lambda fit: float((fit[1][1] - (targets - mean)).square().mean())
-        )
-        said = left_out + mean
-    else:
-        (best, _), _ = next(fit for p, fit in fits if p == 1)
-        said = None
+    alone = torch.eye(len(kernel)).bool() if together is None else together
+    tried = PENALTIES if together is not None else (1.0,)
+    fits = [dual.ridge(kernel, targets - mean, p, ones, alone.to(ones.device)) for p in tried]
+    best, left_out = min(fits, key=lambda fit: float((fit[1] - (targets - mean)).square().mean()))
     scale = 1.0
     if task.logits:
         scale = 4.0
-        if said is not None:
-            scale = min(SCALES, key=lambda s: float(task.loss((s * said).float(), support.y)))
+        if together is not None:
+            said = (left_out + mean).float()
+            scale = min(SCALES, key=lambda s: float(task.loss(s * said, support.y)))
     return [scale * best / len(grams) for _ in grams], scale * mean
