@@ -10,9 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
-from medical import PROBE, SHOTS
-from medical_tables import OWN, PIXELS, Table, mean, read, shown, verdicts
-from medshot.learners import learners
+from medical import SHOTS
+from medical_tables import TO_BAR, TO_START, Table, by_mean, mean, read, sets_of, shown, verdicts
 from pages import fill, learner_of
 
 ROOT = Path(__file__).parents[1]
@@ -31,27 +30,25 @@ def main() -> None:
 
 
 def _lines(table: Table, omniglot: dict[str, str], times: dict[str, str]) -> list[str]:
-    sets = sorted({key[1] for key in table})
+    sets = sets_of(table)
     heads = [
         "learner",
         *(f"{s}-shot" for s in SHOTS),
-        "5-shot against a linear probe on raw pixels: better / no difference / worse",
-        "the same, on its own encoder",
+        "5-shot against the ImageNet linear probe: better / no difference / worse",
+        "the same, against a linear probe on the same features",
         "Omniglot 5-way 1-shot",
         "speed of adapting",
     ]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name in sorted({key[0] for key in table}, key=lambda n: -mean(table, n, sets, 5)):
+    for name in by_mean(table, sets):
         learner = name.partition("/")[0]
-        trained = learners()[learner].trainable
-        if "/untrained" in name and not learners()[learner].adapts_encoder:
-            continue  # raw pixels serve a baseline better: docs/results.md has both
-        cells = [f"**{shown(name)}**" if name == PROBE else shown(name)]
+        trained = name.endswith("/own")
+        cells = [shown(name)]
         cells += [f"{100 * mean(table, name, sets, shot):.1f}" for shot in SHOTS]
-        cells += [verdicts(table, name, sets, against) for against in (PIXELS, OWN)]
+        cells += [verdicts(table, name, sets, against) for against in (TO_BAR, TO_START)]
         cells += [
             omniglot.get(learner, "") if trained else "",
-            "1x" if learner == "linear-probe" else times[learner],
+            "1x" if learner == "linear-probe" else times.get(learner, ""),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines

@@ -1,162 +1,214 @@
-"""Leave one data set out: each learner meta-trained on eight `cls_*` sets, judged on the ninth.
+"""Every learner on eight medical sets, on the encoder in the box; modalities left out.
 
-    python experiments/medical.py --out runs/medical [--only skin_ham10000 ...] [--learners maml]
+    python experiments/medical.py --out runs/medical [--learners maml] [--workers 2]
 
-Protocols `medshot26/<set>/{1,5,10}s`, of each the first 200 episodes: all classes of the set, 10
-query images a class, split by patient where patients are known. Every learner sees the same 600
-episodes of up to 7 classes, 5 support and 5 query images a class, one a step, with a 4-layer
-encoder of width 32 on images of 32 pixels; the weights are the best of three meta-validations.
-Baselines on the same encoder untrained, and on raw pixels of the same size. On the same episodes,
-each is paired with the linear probe on raw pixels, and with the linear probe on its own encoder.
-Resumes: what is written is skipped, a run that was cut goes on.
+Judged on eight of the nine sets of the protocols `medshot26` (`medical_mnist` holds many modalities
+and is left out): all classes, 1, 5 and 20 images a class, 40 episodes of 10 query images a class,
+patients apart (also where patients are only guessed), the same episodes for all. Learners that
+meta-train stand on frozen features of the packaged MobileNet at 128 pixels through a small
+`Adapter` (experiments/medical_features.py). They are taught twice, by the 2-D `cls_*` sets of all
+modalities but CT, histology and skin, which are then judged; and by those of all but X-ray and MRI:
+120 episodes of 2 to 7 classes and 1 to 10 images a class, one a step, the weights the best of three
+meta-validations on three sets that did not teach; with three seeds each.
+
+Baselines stand on all features of the packaged MobileNet, on raw pixels (64 x 64, averaged to
+32 x 32), and on the adapter as it is before meta-training. The bar: the same network frozen at 224
+pixels, the mean of its last map, L2, logistic regression with C = 100. `stacked-probe` has the
+prior without the modality (experiments/stacked_probe.py). Resumes: what is written is skipped.
 """
 
 import argparse
 import json
+import multiprocessing
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 import medshot
+from medical_features import FOLDS, SEVERAL, Adapter, Later, lessons, mapped, teachers_of
 from medshot.core.errors import MedshotError
 from medshot.core.files import write_text
 from medshot.core.learner import Learner
-from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
-from medshot.evaluation.encoded import EncodedEpisodes, can_be_encoded, encode, without_encoder
-from medshot.evaluation.protocol import MEDICAL, data_root, protocol
-from medshot.evaluation.run import evaluate
-from medshot.evaluation.statistics import paired
+from medshot.data.sample import Mixture
+from medshot.evaluation.encoded import EncodedEpisodes, encode
+from medshot.evaluation.protocol import MEDICAL
 from medshot.learners import learners
-from medshot.training.progress import bar
+from medshot.learners.stacked_probe import StackedProbe
+from medshot.tasks import Classification
 from record import commit, hardware
+from stacked_probe import MODALITY, Encoded, episodes, sizes, write_prior
 
-SHOTS = (1, 5, 10)
-SIZE = 32
-EPISODES, STEPS = 200, 600
+SHOTS, EPISODES = (1, 5, 20), 40
+SEEDS = (0, 1, 2)
+JUDGED = tuple(n for n in MEDICAL if n != SEVERAL)
+STEPS = 120
 METRIC = "balanced accuracy"
-PROBE = "linear-probe/pixels"
-DESCENT = {"steps": 3, "lr": 0.1}
-# What differs from a learner's defaults: few and short steps.
-# The inner rate is the best of four (0.01 to 0.5) for maml and anil on covid_cxr, 150 steps.
+BAR, START = "linear-probe/bar", "linear-probe/mobilenet"  # both with C = 100
+PIXELS = {"size": 64, "reduce": 2}
+DESCENT = {"steps": 5, "lr": 0.1}
+# What differs from a learner's defaults.
 OPTIONS: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("anil", "imaml", "reptile", "prox"), DESCENT | {"steps": 5}),
-    "relation": {"width": 32},
+    **dict.fromkeys(("anil", "imaml", "reptile", "prox"), DESCENT),
     **dict.fromkeys(("maml", "fomaml", "meta-sgd", "maml++", "meta-gradient"), DESCENT),
     **dict.fromkeys(("lstm-optimizer", "mlp-optimizer", "meta-lstm"), DESCENT),
 }
-ENCODER: dict[str, dict[str, Any]] = {"relation": {"halvings": 2}}
+SLOW = ("lstm-optimizer", "meta-lstm", "mlp-optimizer")
+BASELINES = ("linear-probe", "lda", "nearest-centroid", "simpleshot", "baseline++", "tim")
+KEYS = (
+    *(BAR, START, "stacked-probe/mobilenet"),
+    *(f"{head}/{on}" for on in ("mobilenet", "pixels") for head in BASELINES),
+    *("linear-probe/adapter", "nearest-centroid/adapter", "finetune/adapter"),
+)
 
 
 def main() -> None:
     options = _options()
-    torch.set_num_threads(options.threads)
-    sets = {name: medshot.load(data_root() / f"cls_{name}").at(3, SIZE) for name in MEDICAL}
-    for name in options.only or MEDICAL:
-        others = [dataset for other, dataset in sets.items() if other != name]
-        for key, learner in _learners(name, others, options.out, options.learners):
-            file = options.out / name / f"{key.replace('/', '@')}.json"
-            row = _judged(key, learner, sets[name], options.out / name)
-            write_text(file, json.dumps(row) + "\n")
-            print(f"{file} {time.process_time():.0f} s", flush=True)
+    torch.set_num_threads(1)
+    sets: dict[str, Encoded] = {name: Later(name, options.out) for name in MODALITY}
+    features = {fold: mapped(fold, sets, options.out) for fold in FOLDS}
+    WORK.append(Work(sets, features, _pixels(sets, options.out), options.out))
+    todo = [(*each, fold) for each in _jobs(options.learners) for fold in FOLDS]
+    forked = multiprocessing.get_context("fork")  # the features are in memory once
+    with ProcessPoolExecutor(options.workers, mp_context=forked) as pool:
+        for told in pool.map(_done, *zip(*todo, strict=True)):
+            print(told, flush=True) if told else None
+
+
+def _done(key: str, seed: int, fold: tuple[str, ...]) -> str:
+    return WORK[0].done(key, seed, fold)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What every process has at hand, without being sent it."""
+
+    sets: dict[str, Encoded]
+    features: dict[tuple[str, ...], dict[str, Tensor]]
+    pixels: dict[str, Tensor]
+    out: Path
+
+    def done(self, key: str, seed: int, fold: tuple[str, ...]) -> str:
+        """A learner by one seed on the sets of a fold: taught, judged, written; in words."""
+        names = [name for name in JUDGED if MODALITY[name] in fold]
+        files = {n: self.out / n / f"{key.replace('/', '@')} {seed}.json" for n in names}
+        todo = {name: file for name, file in files.items() if not file.exists()}
+        if not todo:
+            return ""
+        started, learner = time.process_time(), None
+        if key.endswith("/own"):
+            taught = lessons(teachers_of(fold), self.sets, self.features[fold], seed)
+            learner = _trained(key, seed, *taught)
+        for name, file in todo.items():
+            judged = learner or self._baseline(key, MODALITY[name])
+            on = self.pixels if key.endswith("/pixels") else self.features[fold]
+            images = _read(key, self.sets[name], on[name])
+            row = {"set": name, "learner": key, "seed": seed, "transductive": judged.transductive}
+            row["shots"] = _judged(judged, images, self.sets[name])
+            write_text(file, json.dumps(row | {"hardware": hardware(), "commit": commit()}) + "\n")
+        return f"{key} {seed} {fold} {time.process_time() - started:.1f} s"
+
+    def _baseline(self, key: str, kind: str) -> Learner:
+        name, _, on = key.partition("/")
+        if name == "stacked-probe":
+            place = self.out / f"prior without {kind}"
+            if not (place / "prior.json").exists():
+                write_prior(place, [n for n in MODALITY if MODALITY[n] != kind], self.sets)
+            learner = StackedProbe(nn.Identity(), prior=str(place))
+            learner.sizes, learner.known = sizes(), True
+            return learner.eval()
+        torch.manual_seed(0)
+        return medshot.build(name, encoder=Adapter() if on == "adapter" else nn.Identity())
+
+
+WORK: list[Work] = []
+
+
+def _pixels(sets: dict[str, Encoded], out: Path) -> dict[str, Tensor]:
+    """The features of the encoder `pixels` of the sets that are judged; kept in `out`."""
+    file, encoder = out / "pixels.safetensors", medshot.encoder("pixels", **PIXELS)
+    if not file.exists():
+        images = {name: sets[name].dataset.at(encoder.channels, encoder.size) for name in JUDGED}
+        save_file({name: encode(encoder, each) for name, each in images.items()}, file)
+    return load_file(file)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
-    parser.add_argument("--only", nargs="*", help="only these sets are left out")
-    parser.add_argument("--learners", nargs="*", help="only these (the linear probe always)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
+    parser.add_argument("--learners", nargs="*", help="only these")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
     return parser.parse_args()
 
 
-def _learners(
-    name: str, others: list[Dataset], out: Path, only: list[str] | None
-) -> Iterator[tuple[str, Learner]]:
-    """Learner/encoder, ready to be judged on the set `name`; those that are done are left out."""
-    pixels, untrained = medshot.encoder("pixels", size=SIZE), _encoder()
-    wanted = [(n, k) for n, k in learners().items() if not only or n in only]
-    baselines = [n for n, kind in wanted if not kind.trainable]
-    bases = [(b, "pixels", pixels) for b in ["linear-probe", *baselines]]
-    for base, kind, encoder in bases + [(b, "untrained", untrained) for b in baselines]:
-        key = f"{base}/{kind}"
-        adapts = learners()[base].adapts_encoder
-        if not (adapts and kind == "pixels") and not (out / name / f"{base}@{kind}.json").exists():
-            yield key, medshot.build(base, encoder=encoder)
-    for method in [n for n, kind in wanted if kind.trainable]:
-        if not (out / name / f"{method}@own.json").exists():
-            yield f"{method}/own", _trained(method, name, others, out)
+def _jobs(only: list[str] | None) -> Iterator[tuple[str, int]]:
+    """Learner/features and seed: the bar first, then what is quick, slow ones last."""
+    kinds = {n: k for n, k in learners().items() if Classification in k.supports}
+    trained = [f"{n}/own" for n, kind in kinds.items() if kind.trainable]
+    trained.sort(key=lambda key: key.partition("/")[0] in SLOW)
+    quick = [key for key in trained if key.partition("/")[0] not in SLOW]
+    order = [(key, 0) for key in (*KEYS[:2], *quick, *KEYS[2:])]
+    for key, seed in dict.fromkeys([*order, *((k, s) for s in SEEDS for k in trained)]):
+        if not only or key.partition("/")[0] in only:
+            yield key, seed
 
 
-def _trained(method: str, name: str, others: list[Dataset], out: Path) -> Learner:
-    torch.manual_seed(0)
-    encoder = _encoder(**ENCODER.get(method, {}))
+def _trained(key: str, seed: int, taught: Mixture, judged: Mixture) -> Learner:
+    torch.manual_seed(seed)
+    method = key.partition("/")[0]
+    learner = medshot.build(method, encoder=Adapter(), **OPTIONS.get(method, {}))
     run = medshot.train(
-        medshot.build(method, encoder=encoder, **OPTIONS.get(method, {})),
-        others,
-        out=out / "runs" / f"{name}-{method}",
-        way=7,
-        shot=5,
-        query=5,
+        learner,
+        taught,
+        val=judged,
         steps=STEPS,
         val_every=STEPS // 3,
-        val_episodes=40,
-        watch=bar,
+        val_episodes=30,
+        seed=seed,
+        device="cpu",
     )
     return run.learner
 
 
-def _encoder(**options: Any) -> medshot.Encoder:
-    torch.manual_seed(0)
-    return medshot.encoder("conv4", size=SIZE, width=32, halve="stride", **options)
+def _read(key: str, found: Encoded, features: Tensor) -> dict[str, Tensor]:
+    """What the learner reads of images that are asked about, and of those that it learns from."""
+    name, _, on = key.partition("/")
+    if on == "bar":
+        return dict.fromkeys(("asked", "shown"), found.bar)
+    if on == "mobilenet":
+        shown = found.shown if name == "stacked-probe" else found.plain
+        return {"asked": found.plain, "shown": shown}
+    return dict.fromkeys(("asked", "shown"), features)
 
 
-def _judged(key: str, learner: Learner, images: Dataset, out: Path) -> dict[str, Any]:
-    """All shots: means with intervals, the paired differences, and each episode's score."""
-    probes = None
-    if key.endswith("/own"):
-        probes = medshot.build("linear-probe", encoder=learner.encoder)
-    shots = {}
+@torch.no_grad()
+def _judged(learner: Learner, images: dict[str, Tensor], found: Encoded) -> dict[str, Any]:
+    """The balanced accuracy of each episode, by images a class; or why there is none."""
+    shots: dict[str, Any] = {}
+    metric = Classification.metrics[METRIC]
     for shot in SHOTS:
-        rules = protocol(f"medshot26/{out.name}/{shot}s")
-        sampler = rules.sampler(images)
+        sampler = episodes(found, shot)
+        source = EncodedEpisodes(sampler, images["asked"], images["shown"])
+        scores = []
         try:
-            found = evaluate(*_ready(learner, sampler), episodes=EPISODES)
+            for i in range(EPISODES):
+                support, query, task = (e := source.episode(i)).support, e.query, e.task
+                output = learner.learn(support, task).answer_all(query.x)
+                p = task.decode(output.double()).numpy()
+                scores.append(round(float(metric(p, query.y.numpy())), 5))
         except MedshotError as error:
-            if key == PROBE:
-                raise
-            shots[rules.name] = {"not done": str(error)}
+            shots[str(shot)] = {"not done": str(error)}
             continue
-        scores = found.scores[METRIC]
-        cell: dict[str, Any] = {"metrics": found.to_json()["metrics"]}
-        cell["fingerprint"] = found.episodes["fingerprint"]
-        cell["scores"] = [round(float(s), 5) for s in scores]
-        if key != PROBE:
-            file = out / f"{PROBE.replace('/', '@')}.json"
-            theirs = json.loads(file.read_text())["shots"][rules.name]["scores"]
-            cell["minus_pixels"] = vars(paired(scores, torch.tensor(theirs).numpy()))
-        if probes is not None and not getattr(learner.encoder, "transductive", False):
-            theirs = evaluate(*_ready(probes, sampler), episodes=EPISODES).scores[METRIC]
-            cell["minus_own_probe"] = vars(paired(scores, theirs))
-        shots[rules.name] = cell
-    about = {"set": out.name, "learner": key, "transductive": learner.transductive}
-    return about | {"hardware": hardware(), "commit": commit(), "shots": shots}
-
-
-def _ready(
-    learner: Learner, sampler: EpisodeSampler
-) -> tuple[Learner, EpisodeSampler | EncodedEpisodes]:
-    """Learner and episodes; where features do not change, each image is encoded once."""
-    if not can_be_encoded(learner, sampler):
-        return learner, sampler
-    encoder: Any = learner.encoder
-    features = encode(encoder, sampler.dataset.at(encoder.channels, encoder.size))
-    return without_encoder(learner), EncodedEpisodes(sampler, features)
+        shots[str(shot)] = {"scores": scores, "episodes_hash": sampler.fingerprint(EPISODES)}
+    return shots
 
 
 if __name__ == "__main__":

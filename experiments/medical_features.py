@@ -1,4 +1,4 @@
-"""What experiments/medical_box.py stands on: frozen features, the adapter, the teachers' episodes.
+"""What experiments/medical.py stands on: frozen features, the adapter, the teachers' episodes.
 
 Each image goes once through the encoder in the box (`medshot.encoder("mobilenet")`, 128 pixels,
 five depths). A fixed linear map that is made of the teachers alone brings its 5642 features to 256:

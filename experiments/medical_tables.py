@@ -2,30 +2,38 @@
 
     python experiments/medical_tables.py [--from runs/medical] [--to docs]
 
-With --from, what experiments/medical.py wrote becomes <to>/results/medical.csv. From that CSV come
-<to>/results/medical.png (learner x set x shots: the paired difference to the linear probe on raw
-pixels) and the table in <to>/results.md.
+With --from, what experiments/medical.py wrote becomes <to>/results/medical.csv. From that
+CSV come <to>/results/medical.png (learner x set x shots: the paired difference to the ImageNet
+linear probe, which is the first row) and the table in <to>/results.md.
+
+Intervals are 95 %, by a t distribution, with the training seeds as the outer level: the variance of
+a mean is that of the seeds' means over the number of seeds, plus that of the episodes (averaged
+over seeds, which all have the same ones) over their number; degrees of freedom by
+Welch-Satterthwaite.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import t
 
-from medical import METRIC, PROBE, SHOTS
+from medical import BAR, METRIC, SHOTS, START
 from medshot.core.files import write_text
 from medshot.learners import learners
 from pages import fill, read_csv, tables_options
 
-PIXELS = f"{METRIC}, minus linear probe on raw pixels"
-OWN = f"{METRIC}, minus linear probe on its own encoder"
+TO_BAR = f"{METRIC}, minus the ImageNet linear probe"
+TO_START = f"{METRIC}, minus linear probe on the same frozen features"
+SEED = f"{METRIC}, seed "
 COLUMNS = ("set", "shot", "learner", "encoder", "transductive", "metric", "mean", "low", "high")
 Table = Mapping[tuple[str, str, int, str], Mapping[str, float]]  # learner, set, shot, metric
-LIMIT = 0.15  # of the colours
+LIMIT = 0.15  # of the colors
 
 
 def main() -> None:
@@ -39,20 +47,56 @@ def main() -> None:
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:
-    """Every metric of every learner on every set and shot, with its interval."""
-    lines = [",".join((*COLUMNS, "episodes", "episodes_hash", "hardware", "commit"))]
+    """The balanced accuracy of every learner on every set and shot, and its differences."""
+    cells: dict[tuple[str, str, int], dict[int, NDArray]] = defaultdict(dict)
+    about: dict[tuple[str, str, int], tuple[str, ...]] = {}
     for row in rows:
-        for protocol, cell in row["shots"].items():
-            found = dict(cell.get("metrics", {}))
-            found |= {PIXELS: cell["minus_pixels"]} if "minus_pixels" in cell else {}
-            found |= {OWN: cell["minus_own_probe"]} if "minus_own_probe" in cell else {}
-            shot = protocol.rpartition("/")[2].removesuffix("s")
-            where = [row["set"], shot, *row["learner"].split("/"), str(row["transductive"]).lower()]
-            for metric, v in found.items():
-                numbers = [f"{v[part]:.5f}" for part in ("mean", "low", "high")]
-                about = [v["n"], cell["fingerprint"], row["hardware"], row["commit"]]
-                lines.append(_line([*where, metric, *numbers, *about]))
+        for shot, found in row["shots"].items():
+            if "scores" in found:
+                key = row["learner"], row["set"], int(shot)
+                cells[key][row["seed"]] = np.array(found["scores"])
+                about[key] = (
+                    str(row["transductive"]).lower(),
+                    *(found["episodes_hash"], row["hardware"], row["commit"]),
+                )
+    lines = [",".join((*COLUMNS, "seeds", "episodes", "episodes_hash", "hardware", "commit"))]
+    for key, by_seed in sorted(cells.items()):
+        name, data, shot = key
+        transductive, *made = about[key]
+        scores = np.stack([by_seed[seed] for seed in sorted(by_seed)])
+        where = [data, shot, *name.split("/"), transductive]
+        for metric, values in _metrics(key, scores, sorted(by_seed), cells):
+            numbers = [f"{v:.5f}" for v in interval(values)]
+            lines.append(_line([*where, metric, *numbers, *values.shape, *made]))
     return "\n".join(lines) + "\n"
+
+
+def _metrics(
+    key: tuple[str, str, int],
+    scores: NDArray,
+    seeds: Sequence[int],
+    cells: Mapping[tuple[str, str, int], Mapping[int, NDArray]],
+) -> Iterable[tuple[str, NDArray]]:
+    yield METRIC, scores
+    for metric, other in ((TO_BAR, BAR), (TO_START, START)):
+        theirs = cells.get((other, *key[1:]), {}).get(0)
+        if theirs is not None and key[0] != other:
+            yield metric, scores - theirs
+    if len(seeds) > 1:
+        yield from ((f"{SEED}{seed}", row[None]) for seed, row in zip(seeds, scores, strict=True))
+
+
+def interval(values: NDArray) -> tuple[float, float, float]:
+    """Mean, low and high of `seeds x episodes`, the seeds as the outer level."""
+    seeds, episodes = values.shape
+    outer = values.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
+    inner = values.mean(0).var(ddof=1) / episodes
+    total = outer + inner
+    if not total:
+        return (float(values.mean()),) * 3
+    degrees = total**2 / (outer**2 / max(seeds - 1, 1) + inner**2 / (episodes - 1))
+    half = float(t.ppf(0.975, degrees) * total**0.5)
+    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
 
 
 def read(file: Path) -> Table:
@@ -60,47 +104,52 @@ def read(file: Path) -> Table:
     found: dict[tuple[str, str, int, str], dict[str, float]] = {}
     for row in read_csv(file):
         key = f"{row['learner']}/{row['encoder']}", row["set"], int(row["shot"]), row["metric"]
-        found[key] = {part: float(row[part]) for part in ("mean", "low", "high")}
+        found[key] = {part: float(row[part]) for part in ("mean", "low", "high", "seeds")}
     return found
 
 
 def summary(table: Table) -> str:
-    """A learner a row, best first: means over the sets, and verdicts at 5 shots."""
-    sets = sorted({key[1] for key in table})
+    """The bar, then a learner a row, best first: means over the sets, and verdicts at 5 shots."""
+    sets = sets_of(table)
     lines = [
-        f"| learner / encoder | {' | '.join(f'{s}-shot, mean of {len(sets)}' for s in SHOTS)} | "
-        "5-shot against a linear probe on raw pixels: better / no difference / worse | "
-        "5-shot against a linear probe on its own encoder |",
-        "|---|" + "---|" * (len(SHOTS) + 2),
+        f"| learner | {' | '.join(f'{s}-shot, mean of {len(sets)}' for s in SHOTS)} | seeds | "
+        "5-shot against the ImageNet linear probe: better / no difference / worse | "
+        "5-shot against a linear probe on the same frozen features |",
+        "|---|" + "---|" * (len(SHOTS) + 3),
     ]
-    for name in _by_mean(table, sets):
-        means = [f"{100 * mean(table, name, sets, shot):.1f}" for shot in SHOTS]
-        counts = [verdicts(table, name, sets, against) for against in (PIXELS, OWN)]
-        lines.append(f"| {shown(name)} | {' | '.join([*means, *counts])} |")
+    for name in by_mean(table, sets):
+        means = [told(table, name, sets, shot) for shot in SHOTS]
+        counts = [verdicts(table, name, sets, against) for against in (TO_BAR, TO_START)]
+        lines.append(f"| {shown(name)} | {' | '.join([*means, _seeds(table, name), *counts])} |")
     return "\n".join([*lines, "", "![heat-map](results/medical.png)"]) + "\n"
 
 
 def heat_map(table: Table, file: Path) -> None:
-    """Learner x set x shots: percentage points better (blue) or worse (red) than the probe.
+    """Learner x set x shots: percentage points better (blue) or worse (red) than the bar.
 
-    A number is written where the interval leaves out 0.
+    The first row has the bar's balanced accuracy in percent. Below it, a number is written where
+    the interval of the difference leaves out 0.
     """
-    sets = sorted({key[1] for key in table})
-    names = [name for name in _by_mean(table, sets) if name != PROBE]
-    height, width = 0.21 * len(names) + 1.6, 0.42 * len(sets) * len(SHOTS) + 2.5
-    figure = Figure(figsize=(width, height))
+    sets = sets_of(table)
+    names = by_mean(table, sets)
+    figure = Figure(figsize=(0.42 * len(sets) * len(SHOTS) + 2.5, 0.21 * len(names) + 1.6))
     axes = figure.subplots(1, len(SHOTS), sharey=True)
     image = None
     for axis, shot in zip(axes, SHOTS, strict=True):
         values = _grid(table, names, sets, shot, "mean")
+        values[0] = 0.0
         image = axis.imshow(values, cmap="RdBu", vmin=-LIMIT, vmax=LIMIT, aspect="auto")
         _write_numbers(axis, values, *(_grid(table, names, sets, shot, p) for p in ("low", "high")))
+        for j, name in enumerate(sets):
+            own = table[BAR, name, shot, METRIC]["mean"]
+            axis.text(j, 0, f"{100 * own:.0f}", ha="center", va="center", fontsize=6, weight="bold")
+        axis.axhline(0.5, color="black", linewidth=0.8)
         axis.set_title(f"{shot} image{'s' if shot > 1 else ''} a class", fontsize=9)
         axis.set_xticks(range(len(sets)), sets, rotation=60, ha="right", fontsize=7)
-        axis.set_yticks(range(len(names)), [shown(n) for n in names], fontsize=7)
+        axis.set_yticks(range(len(names)), [shown(n).replace("**", "") for n in names], fontsize=7)
         axis.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01)
-    bar.set_label("balanced accuracy minus linear probe on raw pixels", fontsize=8)
+    bar.set_label("balanced accuracy minus the ImageNet linear probe's", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.savefig(file, dpi=130, bbox_inches="tight")
 
@@ -108,25 +157,45 @@ def heat_map(table: Table, file: Path) -> None:
 def _write_numbers(axis: Any, values: NDArray, low: NDArray, high: NDArray) -> None:
     for (i, j), value in np.ndenumerate(values):
         if low[i, j] > 0 or high[i, j] < 0:
-            colour = "white" if abs(value) > 0.6 * LIMIT else "black"
+            color = "white" if abs(value) > 0.6 * LIMIT else "black"
             text = f"{100 * value:+.0f}"
-            axis.text(j, i, text, ha="center", va="center", fontsize=5.5, color=colour)
+            axis.text(j, i, text, ha="center", va="center", fontsize=5.5, color=color)
 
 
 def _grid(table: Table, names: list[str], sets: list[str], shot: int, part: str) -> NDArray:
     nothing = {part: np.nan}
-    return np.array([[table.get((n, s, shot, PIXELS), nothing)[part] for s in sets] for n in names])
+    return np.array([[table.get((n, s, shot, TO_BAR), nothing)[part] for s in sets] for n in names])
 
 
-def _by_mean(table: Table, sets: list[str]) -> list[str]:
-    names = {key[0] for key in table}
-    return sorted(names, key=lambda n: -float(np.nan_to_num(mean(table, n, sets, 5))))
+def sets_of(table: Table) -> list[str]:
+    """The sets that were judged."""
+    return sorted({key[1] for key in table})
 
 
-def mean(table: Table, name: str, sets: list[str], shot: int) -> float:
-    """The mean balanced accuracy over `sets`; nan where there is none."""
+def by_mean(table: Table, sets: list[str]) -> list[str]:
+    """The bar, then the others by their mean at 5 shots."""
+    others = {key[0] for key in table} - {BAR}
+    return [BAR, *sorted(others, key=lambda n: -float(np.nan_to_num(mean(table, n, sets, 5))))]
+
+
+def mean(table: Table, name: str, sets: list[str], shot: int, metric: str = METRIC) -> float:
+    """The mean over `sets`; nan where one has none."""
     nothing = {"mean": np.nan}
-    return float(np.nanmean([table.get((name, s, shot, METRIC), nothing)["mean"] for s in sets]))
+    return float(np.mean([table.get((name, s, shot, metric), nothing)["mean"] for s in sets]))
+
+
+def told(table: Table, name: str, sets: list[str], shot: int) -> str:
+    """The mean over the sets in percent, with the deviation between training seeds."""
+    seeds = sorted({k[3] for k in table if k[0] == name and k[3].startswith(SEED)})
+    means = [mean(table, name, sets, shot, seed) for seed in seeds]
+    spread = f" ± {100 * np.std(means, ddof=1):.1f}" if len(means) > 1 else ""
+    return f"{100 * mean(table, name, sets, shot):.1f}{spread}"
+
+
+def _seeds(table: Table, name: str) -> str:
+    if not name.endswith("/own"):
+        return ""
+    return f"{min(v['seeds'] for k, v in table.items() if k[0] == name and k[3] == METRIC):.0f}"
 
 
 def verdicts(table: Table, name: str, sets: list[str], against: str) -> str:
@@ -137,11 +206,16 @@ def verdicts(table: Table, name: str, sets: list[str], against: str) -> str:
 
 
 def shown(name: str) -> str:
-    """The name in a table: learner, and what it looks at if not at its own encoder."""
-    learner, _, encoder = name.partition("/")
-    label = learner if encoder == "own" else f"{learner}, {encoder} encoder"
-    label = f"{learner}, raw pixels" if encoder == "pixels" else label
-    return f"{label} (transductive)" if learners()[learner].transductive else label
+    """The name in a table: learner, and what it stands on if it was not meta-trained."""
+    learner, _, on = name.partition("/")
+    words = {
+        "own": learner,
+        "pixels": f"{learner}, raw pixels",
+        "mobilenet": f"{learner}, all 5642 features",
+        "adapter": f"{learner}, adapter before meta-training",
+        "bar": "**ImageNet linear probe**",
+    }
+    return f"{words[on]} (transductive)" if learners()[learner].transductive else words[on]
 
 
 def _files(folder: Path) -> list[Path]:
