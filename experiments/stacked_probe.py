@@ -26,7 +26,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,6 +126,13 @@ class Encoded:
             features[name].float() for name in ("plain", "shown", "bar")
         )
 
+    @cached_property
+    def scatter(self) -> list[Tensor]:
+        """The covariance within classes of each block."""
+        labels = one_hot(self.dataset.y, len(self.dataset.labels), like=self.shown)
+        rows = self.shown - labels @ (labels.T @ self.shown / labels.sum(0)[:, None])
+        return [b.T @ b / len(b) for b in rows.split(list(sizes()), 1)]
+
 
 def encoded(name: str, out: Path) -> Encoded:
     """The set called `name`; its features are made once."""
@@ -177,18 +184,6 @@ def episodes(found: Encoded, shot: int, seed: int = 0) -> EpisodeSampler:
     return EpisodeSampler(found.dataset, way=way, shot=shot, query=QUERY, seed=seed)
 
 
-def scatter(found: Encoded) -> list[Tensor]:
-    """The covariance within classes of each block."""
-    if id(found) not in _SCATTER:
-        labels = one_hot(found.dataset.y, len(found.dataset.labels), like=found.shown)
-        rows = found.shown - labels @ (labels.T @ found.shown / labels.sum(0)[:, None])
-        _SCATTER[id(found)] = [b.T @ b / len(b) for b in rows.split(list(sizes()), 1)]
-    return _SCATTER[id(found)]
-
-
-_SCATTER: dict[int, list[Tensor]] = {}
-
-
 @cache
 def sizes() -> tuple[int, ...]:
     """The features of each block of the packaged encoder."""
@@ -197,29 +192,28 @@ def sizes() -> tuple[int, ...]:
 
 def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
     """V (f r) of `WhitenedBlocks`: I - V V' is the inverse root of the covariance, up to scale."""
-    key = tuple(sorted(names))
-    if key not in _FACTORS:
-        found = []
-        for scatters in zip(*(scatter(sets[name]) for name in key), strict=True):
-            mean = sum(s / s.diagonal().mean() for s in scatters) / len(key)
-            values, vectors = torch.linalg.eigh(mean.double())
-            variance = values.clamp(min=0) + SHRINKAGE * values.mean()
-            gain, rank = variance.rsqrt(), min(RANK, len(values))
-            base = gain[: len(gain) - rank].mean() if rank < len(gain) else gain.max()
-            kept = (1 - gain[-rank:] / base).clamp(min=0).sqrt() * vectors[:, -rank:]
-            found.append(nn.functional.pad(kept, (RANK - rank, 0)))
-        _FACTORS[key] = torch.cat(found).float()
-    return _FACTORS[key]
+    return _factors(tuple(sets[name] for name in sorted(names)))
 
 
-_FACTORS: dict[tuple[str, ...], Tensor] = {}
+@lru_cache(maxsize=100)
+def _factors(sets: tuple[Encoded, ...]) -> Tensor:
+    found = []
+    for scatters in zip(*(each.scatter for each in sets), strict=True):
+        mean = sum(s / s.diagonal().mean() for s in scatters) / len(sets)
+        values, vectors = torch.linalg.eigh(mean.double())
+        variance = values.clamp(min=0) + SHRINKAGE * values.mean()
+        gain, rank = variance.rsqrt(), min(RANK, len(values))
+        base = gain[: len(gain) - rank].mean() if rank < len(gain) else gain.max()
+        kept = (1 - gain[-rank:] / base).clamp(min=0).sqrt() * vectors[:, -rank:]
+        found.append(nn.functional.pad(kept, (RANK - rank, 0)))
+    return torch.cat(found).float()
 
 
 def spread_within(names: Iterable[str], sets: dict[str, Encoded], factors: Tensor) -> Tensor:
     """The squared distance of images to their class mean, one a depth: a mean over sets of logs."""
     found = []
     for block, v in enumerate(factors.split(list(sizes()))[:-1]):
-        whole = [scatter(sets[name])[block] for name in names]
+        whole = [sets[name].scatter[block] for name in names]
         left = [
             s.trace() - 2 * (v.T @ s @ v).trace() + (v.T @ s @ v @ v.T @ v).trace() for s in whole
         ]
