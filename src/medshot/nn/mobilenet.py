@@ -177,7 +177,7 @@ class _Layer(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, padding=same, groups=groups, bias=bias)
         self.around = (0, 0, 0, 0) if before == after else (before, after) * 2
         self.bn = nn.BatchNorm2d(outputs, eps=EPS) if normalised else nn.Identity()
-        self.after = nn.ReLU6() if relu6 else nn.Identity()
+        self.after = nn.ReLU6(inplace=True) if relu6 else nn.Identity()
 
     def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """Pad, convolve, normalize, clip."""
