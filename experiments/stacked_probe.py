@@ -70,6 +70,7 @@ GUESSED = ("patient_guess", "group_guess", "source_guess")  # columns, where pat
 SHOTS, QUERY = (1, 5, 20), 10
 RANK, SHRINKAGE = 64, 0.3  # of the covariance within classes
 RECORDS = {1: 30, 5: 30, 20: 15}  # episodes a set that the numbers of the prior are fitted to
+PULL = 3e-3  # towards where the numbers start: mostly ridge regression
 GAP = 10.0  # what a set's confidence less its accuracy, squared, counts beside the likelihood
 
 
@@ -210,9 +211,10 @@ def _factors(sets: tuple[Encoded, ...]) -> Tensor:
 
 
 def spread_within(names: Iterable[str], sets: dict[str, Encoded], factors: Tensor) -> Tensor:
-    """The squared distance of images to their class mean, one a depth: a mean over sets of logs."""
+    """The squared distance of images to their class mean at the last depth, over sets."""
     found = []
-    for block, v in enumerate(factors.split(list(sizes()))[:-1]):
+    blocks = range(len(sizes()))[stacked_probe.LAST]
+    for block, v in zip(blocks, factors.split(list(sizes()))[stacked_probe.LAST], strict=True):
         whole = [sets[name].scatter[block] for name in names]
         left = [
             s.trace() - 2 * (v.T @ s @ v).trace() + (v.T @ s @ v @ v.T @ v).trace() for s in whole
@@ -302,11 +304,15 @@ class _Features(nn.Module):
 
 def fitted(sets: list[list[Record]]) -> dict[str, Any]:
     """The numbers of the prior that serve the queries best, by L-BFGS; sets count alike."""
-    m = len(MEMBERS)
-    start = {"log_temperature": torch.full((m,), 1.5), "log_weight": torch.zeros(m)}
-    start |= {"way": torch.tensor(0.0), "apart": torch.tensor(0.3)}
-    start |= {"log_evidence": torch.tensor(-3.0), "scale_spread": torch.tensor(-0.7)}
-    raw = {name: value.requires_grad_() for name, value in start.items()}
+    start = {
+        "log_temperature": torch.full((len(MEMBERS),), 1.5),
+        "log_weight": torch.tensor([2.0 * (member.name == "ridge") for member in MEMBERS]),
+        "way": torch.tensor(0.3),
+        "apart": torch.tensor(0.6),
+        "log_evidence": torch.tensor(-3.0),
+        "scale_spread": torch.tensor(-0.7),  # its logarithm
+    }
+    raw = {name: value.clone().requires_grad_() for name, value in start.items()}
     optimizer = torch.optim.LBFGS(list(raw.values()), max_iter=60, line_search_fn="strong_wolfe")
 
     def numbers() -> dict[str, Tensor]:
@@ -315,8 +321,8 @@ def fitted(sets: list[list[Record]]) -> dict[str, Any]:
     def cost() -> Tensor:
         optimizer.zero_grad()
         total = sum((_cost(numbers(), found) for found in sets), torch.zeros(())) / len(sets)
-        held = (raw["log_weight"] - raw["log_weight"].mean()).square().mean()
-        total = total + 0.01 * held + 0.001 * raw["log_evidence"].add(3).square()
+        far = sum((raw[name] - value).square().sum() for name, value in start.items())
+        total = total + PULL * far
         total.backward()
         return total
 

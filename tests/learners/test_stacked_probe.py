@@ -110,8 +110,7 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
     even = (labels / labels.sum(0)).sum(1) * n / k
     said, left_out = [], []
     for member in MEMBERS:
-        first, last, rest = member.blocks
-        each = [first / 10] * 8 + [last / 10] * 2 + [rest / 10]
+        each = [0.1] * 10 + [member.statistics / 10]
         gram, cross = (
             sum(s * a @ b.T for s, a, b in zip(each, left, u, strict=True)) for left in (u, v)
         )
@@ -125,7 +124,7 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
     here = at_shot(PRIOR, n / k)
     means = torch.stack([z[y == c].mean(0) for c in range(k)])
     pairs = torch.stack([(means[i] - means[j]).square() for i in range(k) for j in range(k)])
-    between = [b.sum(1).sum().item() / (2 * k * (k - 1)) for b in pairs.split(sizes, 1)[:-1]]
+    between = [b.sum(1).sum().item() / (2 * k * (k - 1)) for b in pairs.split(sizes, 1)[-3:-1]]
     phi = np.log(np.mean(np.array(between) / np.array(PRIOR["within"])))
     t = np.exp(here["log_temperature"] + here["way"] * np.log(k / 3) + here["apart"] * phi)
 
@@ -187,7 +186,7 @@ DAMAGED = {
     "temperatures": lambda table: {**table, "log_temperature": [[0.0], [0.0], [0.0]]},
     "a key": _without("scale_spread"),
     "no shots": lambda table: {**table, "shots": []},
-    "no spread": lambda table: {**table, "within": [0.0] * 10},
+    "no spread": lambda table: {**table, "within": [0.0, 0.0]},
     "no number": lambda table: {**table, "log_evidence": [float("nan")] * 3},
     "no table": lambda table: [1],
 }

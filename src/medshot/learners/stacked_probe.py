@@ -32,6 +32,7 @@ PACKAGED = Path(__file__).with_name("prior")  # prior.json and factors.safetenso
 CLASSES = "softmax"  # the link of a task whose outputs are classes, one an image
 MOST_HELD = 10  # sets left out one after the other where there are more patients
 MOST_ALONE = 40  # images up to which each patient is left out alone
+LAST = slice(-3, -1)  # blocks of the last depth: mean and deviation
 IMAGES = 4  # axes of a batch of images
 PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
 SCALES = tuple(2.0 ** (i / 2) for i in range(-8, 17))  # of scores, likewise
@@ -39,22 +40,21 @@ NUMBERS = ("log_weight", "log_temperature", "way", "apart", "log_evidence", "sca
 
 
 class Member(NamedTuple):
-    """A classifier of the blend: its kind, its penalty, and how much each group of blocks counts.
+    """A classifier of the blend: its kind, its penalty, and how much the statistics count.
 
-    `blocks` are the weights of the depths but the last, of the last depth, and of the statistics.
+    `statistics` is the weight of their block beside blocks of 1.
     """
 
     name: str
     kind: str  # prototypes or ridge
     penalty: float
-    blocks: tuple[float, float, float]
+    statistics: float
 
 
 MEMBERS = (
-    Member("prototypes", "prototypes", 0.0, (1.0, 1.0, 0.5)),
-    Member("ridge", "ridge", 0.3, (1.0, 1.0, 0.5)),
-    Member("ridge with statistics", "ridge", 0.5, (1.0, 1.0, 3.0)),
-    Member("ridge on the last depth", "ridge", 0.3, (0.0, 5.0, 0.0)),
+    Member("prototypes", "prototypes", 0.0, 0.5),
+    Member("ridge", "ridge", 0.3, 0.5),
+    Member("ridge with statistics", "ridge", 0.5, 3.0),
 )
 
 
@@ -73,7 +73,7 @@ class StackedProbe(OnFeatures):
     features are averaged over each image and its mirror image, whitened block by block by the
     covariance within the classes of *other* data sets (Fisher's discriminant with a covariance that
     is meta-learned; Bateni et al. 2020, arXiv:1912.03432), centered on the mean of the class means,
-    and brought to unit length (`WhitenedBlocks`). On their inner products K four classifiers are
+    and brought to unit length (`WhitenedBlocks`). On their inner products K three classifiers are
     fitted in closed form (`MEMBERS`). With L_m the mean log likelihood of the support's labels by
     member m without the label's patient, at its temperature t_m, the blend is
 
@@ -81,13 +81,12 @@ class StackedProbe(OnFeatures):
         scores = s sum_m w_m t_m f_m,       log s ~ N(0, sigma^2) before the support is seen,
 
     s being its mean once the support is seen, by the likelihood of what is left out. phi says how
-    far the classes are apart: the log of a mean over depths, of the squared distance between class
-    means over what images of one class differ by in other data sets. It is known from one image a
-    class on, where nothing can be left out. The prior (a_m, b_m, c, d, e, sigma, for each number of
+    far the classes are apart: the log of the squared distance between class means over what images
+    of one class differ by in other data sets, at the last depth. It is known from one image a class
+    on, where nothing can be left out. The prior (a_m, b_m, c, d, e, sigma, for each number of
     images a class) is meta-learned on other data sets (`prior`: a folder with prior.json and
-    factors.safetensors, by default the one in the package, made by
-    `experiments/stacked_probe.py`). All of it is linear in the directions, so that the predictor is
-    one linear map.
+    factors.safetensors, by default the one in the package, made by `experiments/stacked_probe.py`).
+    All of it is linear in the directions, so that the predictor is one linear map.
 
     Grades, several findings and numbers are regressed on by ridge, the penalty being the one that
     errs least on what is left out. On an encoder that the prior does not know, nothing is whitened.
@@ -181,10 +180,7 @@ class StackedProbe(OnFeatures):
         if not self.known:
             return [[1 / blocks] * blocks for _ in MEMBERS]
         depths = blocks - 1  # the last block holds statistics
-        return [
-            [m.blocks[0] / depths] * (depths - 2) + [m.blocks[1] / depths] * 2 + [m.blocks[2] / 10]
-            for m in MEMBERS
-        ]
+        return [[1 / depths] * depths + [m.statistics / depths] for m in MEMBERS]
 
     def weights(
         self,
@@ -259,17 +255,17 @@ def apart(
     whitened: Float[Tensor, "n f"],
     labels: Float[Tensor, "n k"],
     sizes: Sequence[int],
-    within: Float[Tensor, "b"],
+    within: Float[Tensor, "2"],
 ) -> Float[Tensor, ""]:
-    """The log of how far class means are apart, squared, over `within`: of a mean over depths.
+    """The log of how far class means are apart, squared, over `within`, at the last depth.
 
-    `within` (one a depth) is the same of images of one class in other sets. The last block, which
-    holds statistics, does not count: in it sets differ too much.
+    `within` is the same of images of one class in other sets, for the mean and the deviation over
+    the map. What is before the last depth predicts worse how far the scores can be trusted.
     """
     k = labels.shape[1]
     means = class_means(whitened, labels.to(whitened))
     spread = (means - means.mean(0)).square() * k / (k - 1)
-    between = torch.stack([b.sum(1).mean() for b in spread.split(list(sizes), 1)[:-1]])
+    between = torch.stack([b.sum(1).mean() for b in spread.split(list(sizes), 1)[LAST]])
     return (between / within).mean().clamp(min=TINY).log()
 
 
