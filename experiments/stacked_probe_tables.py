@@ -36,7 +36,7 @@ def _gathered(folder: Path) -> dict[str, Any]:
     for names in MODALITIES.values():
         for name in names:
             for shot in SHOTS:
-                file = folder / f"{name} {shot}.json"
+                file = folder / "by modality" / f"{name} {shot}.json"
                 if file.exists():
                     rows.setdefault(name, {})[str(shot)] = json.loads(file.read_text())
             file = folder / f"{name} marks.json"
