@@ -62,7 +62,7 @@ def test_the_command_judges_it_with_and_without(medshot: Medshot, tmp_path: Path
 def test_auto_moves_a_mobilenet_and_says_first_what_it_costs(tmp_path: Path) -> None:
     tuned = finetuned(build("linear-probe", encoder=small(5)), "auto")
     assert isinstance(tuned, AutoTuned)
-    assert describe(tuned) == "linear-probe on mobilenet, then auto"
+    assert describe(tuned) == "linear-probe on mobilenet, fine-tuned where that helps"
     dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=3, size=32)
     told = cost(tuned, dataset)
     assert told.startswith("fine-tuning takes about ")
@@ -90,4 +90,6 @@ def test_the_command_says_whether_auto_was_kept(medshot: Medshot, tmp_path: Path
     stage = load_predictor(out).known_card().stages[-1]
     assert (stage["stage"], stage["what"], stage["kept"]) == ("finetune", "auto", stage["kept"])
     assert stage["kept"] == (stage["loss fine-tuned"] < stage["loss as it is"])
-    assert "linear-probe on mobilenet (pretrained), then auto" in " ".join(done.out.split())
+    assert "linear-probe on mobilenet (pretrained), fine-tuned where that helps" in " ".join(
+        done.out.split()
+    )

@@ -47,8 +47,11 @@ def test_folders_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
         read_manifest(tmp_path / "empty")
     with pytest.raises(DataError, match="no such folder"):
         read_manifest(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match=r"file\.png: it is a file: name its folder"):
         read_manifest(write("file.png"))
+    write("loose/1.png"), write("loose/2.png")
+    with pytest.raises(DataError, match=r"loose: of its images \(2\) none has a label"):
+        read_manifest(tmp_path / "loose")
     write("one/a/1.png")
     with pytest.raises(DataError, match=r"only one class, 'a'.*Add a second one"):
         read_manifest(tmp_path / "one")

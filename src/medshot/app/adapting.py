@@ -1,6 +1,7 @@
 """From a few labelled images to a predictor and a report: `medshot.adapt`."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from medshot.app.choose import automatic, refuse_transductive, run_or_learner, s
 from medshot.app.finetuned import NONE, cost, finetuned
 from medshot.app.modalities import keeping
 from medshot.app.report import adapted
+from medshot.app.threads import limited
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
@@ -60,6 +62,7 @@ def adapt(
     options: Sequence[str] = (),
     modalities: str | None = None,
     command: str = "",
+    threads: int | None = 1,
     watch: Callable[[str], Watch] = lambda what: quiet,
     tell: Callable[[str], None] = lambda said: None,
 ) -> Adaptation:
@@ -68,7 +71,8 @@ def adapt(
     `learner` is `auto`, a name of `medshot learners`, the folder of a run, or a learner; `encoder`
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a way of `medshot finetune`, or `auto`. `watch` shows the folds
-    of what it is called with, and `tell` is told what fine-tuning will cost.
+    of what it is called with, and `tell` is told what fine-tuning will cost. `threads` an
+    operation are quick for few images (`None`: as PyTorch is set).
 
     Raises:
         ConfigError: an unknown learner, encoder, option or way.
@@ -76,7 +80,8 @@ def adapt(
         SaveError: a learner whose predictors cannot be saved.
     """
     kind = data.kind if isinstance(data, Dataset) else kind_of(Path(data), task)
-    with torch.random.fork_rng(devices=[]):
+    few = nullcontext() if threads is None else limited(threads)
+    with few, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # untrained weights: the same images give the same predictor
         made = _made(learner, encoder, options, kind)
         refuse_transductive(made)

@@ -122,7 +122,8 @@ def describe(learner: Learner) -> str:
     if isinstance(learner, Auto):
         return called(learner)
     if isinstance(learner, Tuned):
-        return f"{describe(learner.learner)}, then {learner.what}"
+        how = "fine-tuned where that helps" if learner.what == "auto" else f"then {learner.what}"
+        return f"{describe(learner.learner)}, {how}"
     if special := _known_by_another_name(learner):
         return special
     how = learner.origin.partition(" ")[0]

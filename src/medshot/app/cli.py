@@ -5,6 +5,8 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version as installed
+from typing import Annotated
 
 import typer
 
@@ -33,6 +35,7 @@ app = typer.Typer(
     help="Meta-learning for medical images. Research use only: not a medical device.",
     epilog="Begin with `medshot demo`, or with `medshot adapt MY_IMAGES --out MODEL`.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -53,6 +56,18 @@ app.command()(learners.learners)
 app.command()(select.select)
 app.command()(cite.cite)
 app.command()(demo.demo)
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
+    if version:
+        typer.echo(installed("medshot"))
+        raise typer.Exit
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def doubts(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
 
 def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
     for difference in differences:
-        if difference.estimate.mean < 0:
+        if difference.estimate.high < 0:
             yield (
                 f"{difference.baseline} scored higher on these images. Unless there is another "
                 "reason for this learner, take that one."

@@ -96,9 +96,9 @@ def _page_table(found: Evaluation, name: str) -> r.Table | None:
     if not rates:
         return None
     said = "; ".join(f"{rate}: {what}" for rate, what in RATES.items())
-    caption = f"{name}, each class against the others, in percent with 95 % intervals. {said}."
+    caption = f"{name}, each class against the others, in percent with 95 % intervals. {said}"
     if error is not None:
-        caption += f" Its {CALIBRATION}: {cell(CALIBRATION, error)} %."
+        caption += f". Its {CALIBRATION}: {cell(CALIBRATION, error)} %"
     return r.Table(caption, ("Class", "Images", *RATES), tuple(_rows(found, rates)))
 
 

@@ -1,11 +1,12 @@
 """What `adapt --finetune`, and a setting of `select`, make of a learner."""
 
-from medshot.core.errors import ConfigError
+from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
 from medshot.finetuning import AutoTuned, FineTuned, way_called
 from medshot.finetuning.freed import moves_below
+from medshot.finetuning.way import ways
 from medshot.select import Auto, OneOf
 from medshot.select.space import FINETUNE
 
@@ -26,6 +27,8 @@ def finetuned(learner: Learner, what: str) -> Learner:
         return learner
     if what == AUTO:
         return _automatic(learner)
+    if what not in ways():
+        raise unknown(what, [*ways(), AUTO, NONE], kind="way to fine-tune")
     for each in learner.candidates if isinstance(learner, Auto) else [learner]:
         try:
             moves_below(each.get_submodule("encoder"), way_called(what))

@@ -13,7 +13,7 @@ from medshot.app.show import busy
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.parts import recipe
-from medshot.core.predictor import Predictor
+from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence
@@ -53,7 +53,7 @@ def adapted(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
         warnings=(*doubts(measured, describe(chosen)), *warnings, card.task.caution),
-        provenance=provenance_of(card, _options(learner, chosen), command),
+        provenance=provenance_of(card, _options(learner, chosen, card), command),
         **measured,
     )
     summary = summary_sentence(report) + _choice(learner, chosen, bool(judged))
@@ -129,10 +129,16 @@ def _warnings(dataset: Dataset) -> list[str]:
     return [*found, *kind_called(dataset.kind).warnings(dataset)]
 
 
-def _options(learner: Learner, chosen: Learner) -> dict[str, str]:
+def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
     inner = chosen.learner if isinstance(chosen, Tuned) else chosen
     options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
     if isinstance(chosen, Tuned):
         settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
-        options["fine-tuned"] = f"{chosen.what}: {settings}"
+        stage = card.stages[-1] if card.stages else {}
+        left = stage.get("kept", True) is False
+        options["fine-tuned"] = (
+            f"no: {stage.get('why', 'images left out were answered no better')}"
+            if left
+            else f"{chosen.what}: {settings}"
+        )
     return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options

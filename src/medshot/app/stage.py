@@ -102,7 +102,9 @@ def say_verdicts(found: Mapping[str, OutOfFold]) -> None:
     metric = found[first].task.leading
     for name in others:
         minus = found[name].minus(found[first], metric)
-        if minus.low > 0:
+        if minus.low == minus.high == 0:
+            say(f"By {metric}, {name} and {first} are the same on these images.")
+        elif minus.low > 0:
             say(f"{name} is better than {first}.")
         elif minus.high < 0:
             say(f"{name} is WORSE than {first}: by {metric}, keep {first}.")

@@ -156,6 +156,11 @@ def _staging(folder: Path) -> Path:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.parent.is_dir():
         raise SaveError(f"There is no folder {path.parent}. Name one that `medshot adapt` made.")
+    if not path.exists():
+        raise SaveError(
+            f"{path.parent} is a folder without {path.name}, so no predictor: name one that "
+            "`medshot adapt` wrote, and the images after it."
+        )
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -43,13 +43,16 @@ def survey(
 ) -> tuple[list[Row], list[Finding]]:
     """The images of `folder` that can be used, and all that is wrong with how they are listed."""
     if not folder.is_dir():
-        return [], [refusal(folder, "there is no such folder", FORMS)]
+        what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
+        return [], [refusal(folder, what, FORMS)]
     table = folder / TABLE
     listed = table.is_file()
     rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
-        findings.append(_bare_series(folder) or refusal(folder, NO_IMAGES, FORMS))
+        loose = sum(is_image(path) for path in files_below(folder)) if not listed else 0
+        what = f"of its images ({loose}) none has a label" if loose else NO_IMAGES
+        findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"

@@ -73,6 +73,9 @@ class Evaluation:
         for name in self.answers:
             scores = (f"{m} {_short(self.interval(m, name))}" for m in self.metrics)
             lines.append(f"{name}: {', '.join(scores)}")
+            if name != self.first:
+                minus = _short(self.minus(name))
+                lines.append(f"{name} minus {self.first}: {self.metrics[0]} {minus}, paired")
         return "\n".join(lines)
 
 

@@ -62,26 +62,25 @@ def adapt(
     from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
     from medshot.app.show import announce, conclude, warn_of, watch_folds
-    from medshot.app.threads import limited
     from medshot.data.folders.kinds import kind_of
     from medshot.evaluation.report import write_report
 
     kind = kind_of(folder, task)
     with new_folder(out) as staging:
         announce(f"reading {folder}, adapting, and judging it on patients left out")
-        with limited(threads):
-            found = adapt_to(
-                folder,
-                learner=learner,
-                encoder=encoder,
-                finetune=finetune,
-                task=kind,
-                options=set_,
-                modalities=modalities,
-                command=typed(),
-                watch=watch_folds,
-                tell=warn_of,
-            )
+        found = adapt_to(
+            folder,
+            learner=learner,
+            encoder=encoder,
+            finetune=finetune,
+            task=kind,
+            options=set_,
+            modalities=modalities,
+            command=typed(),
+            threads=threads,
+            watch=watch_folds,
+            tell=warn_of,
+        )
         found.predictor.save(staging)
         write_report(found.report, staging / "report.html")
     conclude(found.report, out, kind_called(kind).out)
