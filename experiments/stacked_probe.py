@@ -306,7 +306,7 @@ def fitted(sets: list[list[Record]]) -> dict[str, Any]:
     """The numbers of the prior that serve the queries best, by L-BFGS; sets count alike."""
     start = {
         "log_temperature": torch.full((len(MEMBERS),), 1.5),
-        "log_weight": torch.tensor([2.0 * (member.name == "ridge") for member in MEMBERS]),
+        "log_weight": torch.tensor([4.0 * (member.name == "ridge") for member in MEMBERS]),
         "way": torch.tensor(0.3),
         "apart": torch.tensor(0.6),
         "log_evidence": torch.tensor(-3.0),
