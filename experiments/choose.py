@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from medical import SHOTS
-from medical_tables import TO_BAR, TO_START, Table, by_mean, mean, read, sets_of, shown, verdicts
+from medical_tables import TO_BAR, TO_START, Table, by_mean, read, sets_of, shown, told, verdicts
 from pages import fill, learner_of
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,7 @@ def _lines(table: Table, omniglot: dict[str, str], times: dict[str, str]) -> lis
         learner = name.partition("/")[0]
         trained = name.endswith("/own")
         cells = [shown(name)]
-        cells += [f"{100 * mean(table, name, sets, shot):.1f}" for shot in SHOTS]
+        cells += [told(table, name, sets, shot) for shot in SHOTS]
         cells += [verdicts(table, name, sets, against) for against in (TO_BAR, TO_START)]
         cells += [
             omniglot.get(learner, "") if trained else "",

@@ -186,6 +186,8 @@ def mean(table: Table, name: str, sets: list[str], shot: int, metric: str = METR
 
 def told(table: Table, name: str, sets: list[str], shot: int) -> str:
     """The mean over the sets in percent, with the deviation between training seeds."""
+    if np.isnan(mean(table, name, sets, shot)):
+        return "not on all sets"
     seeds = sorted({k[3] for k in table if k[0] == name and k[3].startswith(SEED)})
     means = [mean(table, name, sets, shot, seed) for seed in seeds]
     spread = f" ± {100 * np.std(means, ddof=1):.1f}" if len(means) > 1 else ""
