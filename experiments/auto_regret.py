@@ -30,7 +30,7 @@ from medshot.tasks import Classification
 from record import commit, hardware
 from stacked_probe import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
 
-EPISODES = {5: 60, 20: 20}
+SHOTS = (5, 20)
 CANDIDATES = "stacked probe", "ImageNet linear probe", "linear probe on pixels"
 PIXELS = {"size": 64, "reduce": 2}
 
@@ -41,13 +41,14 @@ def main() -> None:
     )
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the file of results")
+    parser.add_argument("--episodes", type=int, default=60, help="a set at 5 images; a third at 20")
     options = parser.parse_args()
     torch.set_num_threads(1)
     sets = {name: encoded(name, options.features) for name in MODALITY}
     rows = {name: Columns(found) for name, found in sets.items()}
     told: dict[str, Any] = {"hardware": hardware(), "commit": commit()}
-    for shot, count in EPISODES.items():
-        alone = {}
+    for shot in SHOTS:
+        alone, count = {}, options.episodes if shot == SHOTS[0] else options.episodes // 3
         for kind, names in MODALITIES.items():
             place = options.features / f"prior without {kind}"
             for name in names:
@@ -56,7 +57,7 @@ def main() -> None:
                     for m in _three(rows[name], place)
                 ]
                 alone[name] = [float(np.mean(s)) for s in found]
-        if shot == min(EPISODES):
+        if shot == SHOTS[0]:
             ahead = {name: np.subtract(each, each[0]) for name, each in alone.items()}
             told["prior"] = dict(zip(CANDIDATES, _prior(list(ahead.values())), strict=True))
         chosen = {}
