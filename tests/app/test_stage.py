@@ -76,7 +76,7 @@ def test_a_verdict_stands_where_the_interval_leaves_out_0(tmp_path, capsys):
     data = images_for(model.known_card(), tmp_path / "mine")
     same = judged({"before": model, "after": model}, data)
     say_verdicts(same)
-    assert "do not tell after from before" in capsys.readouterr().out
+    assert "after and before are the same" in capsys.readouterr().out
     right, wrong = (
         replace(same["before"], decoded=_sure_of(data.y if ok else (data.y + 1) % 3))
         for ok in (True, False)
