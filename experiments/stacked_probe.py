@@ -272,7 +272,7 @@ def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int
         center = stacked_probe._center(support.x, support.y, task)
         rows = [b.double() for b in directions(support.x, center, sizes())]
         asked = [b.double() for b in directions(query.x, center, sizes())]
-        together = stacked_probe.left_out_together(support, task)
+        together, evident = stacked_probe.left_out_together(support, task)
         blend = learner.blend([b @ b.T for b in rows], labels, together)
         crosses = torch.stack([q @ b.T for q, b in zip(asked, rows, strict=True)])
         counts = torch.tensor(learner.block_weights(len(rows))).double()
@@ -281,7 +281,7 @@ def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int
             torch.einsum("mb,bqn->mqn", counts, crosses) @ blend.coefficients,
             labels,
             stacked_probe.apart(support.x, labels, sizes(), within),
-            torch.tensor(together is not None),
+            torch.tensor(evident),
             query.y,
         )
         made.setdefault((one.left_out.shape, one.asked.shape), []).append(one)

@@ -69,18 +69,20 @@ def test_many_images_are_left_out_in_folds(mobilenet):
 def test_images_of_one_patient_are_left_out_together():
     y = torch.tensor([0, 0, 1, 1, 0, 1])
     support = Examples(spots(y), y, torch.tensor([7, 7, 3, -1, -1, 3]))
-    together = stacked_probe.left_out_together(support, Classification(2))
+    together, evident = stacked_probe.left_out_together(support, Classification(2))
+    assert evident
     assert [row.nonzero().flatten().tolist() for row in together] == [
         *([0, 1], [0, 1], [2, 5], [3], [4], [2, 5])
     ]
     one = Examples(spots(y), y, torch.tensor([7, 7, 3, -1, 7, 3]))
-    assert stacked_probe.left_out_together(one, Classification(2)) is None  # all of a class
+    assert not stacked_probe.left_out_together(one, Classification(2))[1]  # all of a class
 
 
 def test_many_patients_are_left_out_in_folds_that_keep_them_whole():
     y, groups = torch.arange(2).repeat_interleave(30), torch.arange(60) // 2
     support = Examples(torch.zeros(60, 1), y, groups)
-    together = stacked_probe.left_out_together(support, Classification(2))
+    together, evident = stacked_probe.left_out_together(support, Classification(2))
+    assert evident
     assert len(together.unique(dim=0)) == stacked_probe.MOST_HELD
     assert together[groups[:, None] == groups].all()
 
@@ -147,8 +149,8 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
 def test_one_patient_a_class_gets_the_prior_of_one_shot():
     learner = build("stacked-probe", encoder=toys.conv4())
     labels = torch.eye(3, dtype=torch.float64)
-    found = learner.blend([torch.eye(3, dtype=torch.float64)], labels, None)
-    weights, scale = learner.weights(found, labels, None, apart=0.5)
+    found = learner.blend([torch.eye(3, dtype=torch.float64)], labels, torch.eye(3).bool())
+    weights, scale = learner.weights(found, labels, evident=False, apart=0.5)
     t = np.exp(np.array(PRIOR["log_temperature"][0]) + 0.5 * PRIOR["apart"][0])
     w = np.exp(np.array(PRIOR["log_weight"][0]))
     np.testing.assert_allclose(weights.numpy(), w / w.sum() * t, rtol=1e-6)

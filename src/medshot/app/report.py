@@ -135,10 +135,7 @@ def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
     if isinstance(chosen, Tuned):
         settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
         stage = card.stages[-1] if card.stages else {}
-        left = stage.get("kept", True) is False
-        options["fine-tuned"] = (
-            f"no: {stage.get('why', 'images left out were answered no better')}"
-            if left
-            else f"{chosen.what}: {settings}"
-        )
+        options["fine-tuned"] = f"{chosen.what}: {settings}"
+        if stage.get("kept") is False:
+            options["fine-tuned"] = f"no: {stage.get('why', 'it did not help on images left out')}"
     return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options

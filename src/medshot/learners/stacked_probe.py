@@ -42,7 +42,7 @@ NUMBERS = ("log_weight", "log_temperature", "way", "apart", "log_evidence", "sca
 class Member(NamedTuple):
     """A classifier of the blend: its kind, its penalty, and how much the statistics count.
 
-    `statistics` is the weight of their block beside blocks of 1.
+    `statistics` is the weight of their block in the kernel; every other block has weight 1.
     """
 
     name: str
@@ -139,18 +139,19 @@ class StackedProbe(OnFeatures):
         center = _center(whitened, support.y, task)
         blocks = [b.double() for b in directions(whitened, center, sizes)]
         grams = [b @ b.T for b in blocks]
-        together = left_out_together(support, task)
+        together, evident = left_out_together(support, task)
+        together = together.to(z.device)
         if task.link == CLASSES:
             labels = one_hot(support.y, task.n_outputs, like=grams[0])
             found = self.blend(grams, labels, together)
-            weights, scale = self.weights(found, labels, together, self.apart(whitened, labels))
+            weights, scale = self.weights(found, labels, evident, self.apart(whitened, labels))
             parts = scale * weights[:, None, None] * found.coefficients  # m n k
             counts = zip(*self.block_weights(len(grams)), strict=True)  # of each block, by member
             per_block = [torch.tensordot(parts.new_tensor(each), parts, 1) for each in counts]
             bias = parts.new_zeros(task.n_outputs)
         else:
             targets = task.encode(support.y, like=blocks[0])
-            per_block, bias = _regressed(grams, targets, together, support, task)
+            per_block, bias = _regressed(grams, targets, together, evident, support, task)
         weight = torch.cat([b.T @ a for b, a in zip(blocks, per_block, strict=True)])
         whole = WhitenedBlocks(encoder=encoder, sizes=sizes, factors=factors, center=center)
         return Linear(whole, weight.to(z), bias.to(z))
@@ -159,20 +160,18 @@ class StackedProbe(OnFeatures):
         self,
         grams: Sequence[Float[Tensor, "n n"]],
         labels: Float[Tensor, "n k"],
-        together: Bool[Tensor, "n n"] | None,
+        together: Bool[Tensor, "n n"],
     ) -> Blend:
         """Each member fitted to the support, and to the support without each set of rows."""
-        k, weights = labels.shape[1], alike(labels)
-        alone = torch.eye(len(labels)).bool() if together is None else together
-        alone, found = alone.to(labels.device), []
+        k, weights, found = labels.shape[1], alike(labels), []
         for member, scales in zip(MEMBERS, self.block_weights(len(grams)), strict=True):
             counted = (s * g for s, g in zip(scales, grams, strict=True) if s)
             kernel = sum(counted, torch.zeros_like(grams[0]))
             if member.kind == "prototypes":
-                found.append(dual.prototypes(kernel, labels, alone))
+                found.append(dual.prototypes(kernel, labels, together))
             else:
                 targets = labels - 1 / k
-                found.append(dual.ridge(kernel, targets, member.penalty, weights, alone))
+                found.append(dual.ridge(kernel, targets, member.penalty, weights, together))
         return Blend(*(torch.stack(each) for each in zip(*found, strict=True)))
 
     def block_weights(self, blocks: int) -> list[list[float]]:
@@ -186,16 +185,16 @@ class StackedProbe(OnFeatures):
         self,
         found: Blend,
         labels: Float[Tensor, "n k"],
-        together: Bool[Tensor, "n n"] | None,
+        evident: bool,
         apart: float,
     ) -> tuple[Float[Tensor, "m"], float]:
         """The weight of each member's scores, temperature included, and the scale of the sum."""
         n, k = labels.shape
         prior = at_shot(_tables(self.prior)[0], n / k)
         numbers = {name: torch.tensor(prior[name]).to(labels) for name in NUMBERS}
-        evident = torch.tensor(together is not None, device=labels.device)
+        known = torch.tensor(evident, device=labels.device)
         weights, log_scale = weighted(
-            numbers, found.left_out[:, None], labels[None], labels.new_tensor([apart]), evident
+            numbers, found.left_out[:, None], labels[None], labels.new_tensor([apart]), known
         )
         return weights[:, 0], float(log_scale.exp())
 
@@ -238,8 +237,8 @@ def weighted(
     weights = logits.softmax(0) * temperatures
     blended = (weights[..., None, None] * left_out).sum(0)
     scales = torch.tensor(SCALES).to(labels)
-    scores = (scales[:, None, None, None] * blended).log_softmax(-1)
-    likely = evident * (scores * told).sum((-1, -2))  # s e
+    fits = [((s * blended).log_softmax(-1) * told).sum((-1, -2)) for s in scales]
+    likely = evident * torch.stack(fits)  # s e
     far = scales.log().square()[:, None] / (2 * prior["scale_spread"] ** 2)
     posterior = (likely - far).softmax(0)
     return weights, (posterior * scales.log()[:, None]).sum(0)
@@ -324,42 +323,41 @@ def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"
     return z.mean(0)
 
 
-def left_out_together(support: Examples, task: Task) -> Bool[Tensor, "n n"] | None:
+def left_out_together(support: Examples, task: Task) -> tuple[Bool[Tensor, "n n"], bool]:
     """Which images are left out together: a patient's, or with many images those of a fold.
 
-    None where a class would have no patient left.
+    And whether what is said of them is evidence: not where a class would have no patient left.
     """
     shows = task.shows(support.y.cpu())
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups.cpu()
     own = own_groups(groups)
-    if min(len(own[images].unique()) for images in shows.T if images.any()) < 2:
-        return None
-    if len(support) > MOST_ALONE:
+    evident = min(len(own[images].unique()) for images in shows.T if images.any()) > 1
+    if evident and len(support) > MOST_ALONE:
         least = shows.int().argmax(1)
         pairs = grouped_folds(least, groups, min(MOST_HELD, len(own.unique())), 0)
         for fold, (_, held) in enumerate(pairs):
             own[held] = fold
-    return own[:, None] == own
+    return own[:, None] == own, evident
 
 
 def _regressed(
     grams: Sequence[Float[Tensor, "n n"]],
     targets: Float[Tensor, "n k"],
-    together: Bool[Tensor, "n n"] | None,
+    together: Bool[Tensor, "n n"],
+    evident: bool,
     support: Examples,
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
     """Ridge regression with the penalty, and where outputs are logits the scale, left out says."""
     kernel = sum(grams, torch.zeros_like(grams[0])) / len(grams)
     mean, ones = targets.mean(0), kernel.new_ones(len(kernel))
-    alone = torch.eye(len(kernel)).bool() if together is None else together
-    tried = PENALTIES if together is not None else (1.0,)
-    fits = [dual.ridge(kernel, targets - mean, p, ones, alone.to(ones.device)) for p in tried]
+    penalties = PENALTIES if evident else (1.0,)
+    fits = [dual.ridge(kernel, targets - mean, p, ones, together) for p in penalties]
     best, left_out = min(fits, key=lambda fit: float((fit[1] - (targets - mean)).square().mean()))
     scale = 1.0
     if task.logits:
         scale = 4.0
-        if together is not None:
+        if evident:
             said = (left_out + mean).float()
             scale = min(SCALES, key=lambda s: float(task.loss(s * said, support.y)))
     return [scale * best / len(grams) for _ in grams], scale * mean
