@@ -37,7 +37,7 @@ from medshot.data.sample import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.finetuning import AutoTuned
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import mixed
 from record import commit, hardware
 from stacked_probe import MODALITY, Encoded, encoded, write_prior
 

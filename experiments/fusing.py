@@ -43,7 +43,7 @@ from medshot.evaluation.protocol import data_root
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired
 from medshot.fusion.snapshots import fused_snapshots
-from medshot.nn.layout import without
+from medshot.nn.encoders.multimodal import without
 from medshot.select import Auto
 from record import commit, hardware, parse
 

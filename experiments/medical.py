@@ -40,7 +40,7 @@ from medshot.data.sample import Mixture
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import MEDICAL
 from medshot.learners import learners
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification
 from record import commit, hardware
 from stacked_probe import MODALITY, Encoded, episodes, sizes, write_prior

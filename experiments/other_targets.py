@@ -24,7 +24,7 @@ from medshot.data.preprocess import ImagePreprocessing, unit
 from medshot.data.read import stored
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval, paired
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import MultiLabel, Ordinal, Regression
 from record import commit, hardware
 

@@ -21,7 +21,7 @@ from medshot.data.sample_images import ImageEpisodes
 from medshot.evaluation.protocol import MEDICAL, data_root
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired
-from medshot.nn.hypercolumns import Hypercolumns
+from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.training.progress import bar
 from record import commit, hardware, parse
 from segmentation_sets import SETS, real_set

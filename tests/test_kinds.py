@@ -15,7 +15,7 @@ from medshot.core.task import TASKS
 
 ROOT = Path(__file__).parents[1] / "src/medshot"
 SEAMS = ("tasks/", "data/folders/", "app/kinds/")
-HONEST = {"learners/regrid.py": "asks what a learner supports, not of what kind a task is"}
+HONEST = {"learners/to_grid.py": "asks what a learner supports, not of what kind a task is"}
 ASKS = {"isinstance", "issubclass", "startswith", "endswith", "removesuffix"}
 
 

@@ -11,7 +11,7 @@ from medshot.core.task import TASKS, Task
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet
-from medshot.nn.dncnn import DnCNN
+from medshot.nn.encoders.dncnn import DnCNN
 from medshot.tasks import Classification, Detection
 
 SIZE = 16

@@ -14,7 +14,7 @@ from medshot.app.mask_answers import MaskAnswers
 from medshot.core.prediction import MaskPrediction
 from medshot.core.store import load_predictor
 from medshot.data.masks import read_mask
-from medshot.learners.finetune import FineTune
+from medshot.learners.baselines.finetune import FineTune
 from medshot.nn import encoder
 
 LABELS = ("background", "lesion")

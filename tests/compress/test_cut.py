@@ -10,9 +10,9 @@ from medshot.compress.cut import cut
 from medshot.core.errors import TaskError
 from medshot.core.store import load_predictor
 from medshot.learners.registry import build
-from medshot.nn.dncnn import DnCNN
+from medshot.nn.encoders.dncnn import DnCNN
+from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
-from medshot.nn.pixels import Pixels
 
 
 def _kept(before, after, name):

@@ -8,7 +8,7 @@ from data.rows import several
 from medshot.core.errors import ConfigError, DataError, ShapeError
 from medshot.data.multimodal import Multimodal, hashed
 from medshot.evaluation.cross_validation import cross_validate
-from medshot.nn.layout import unpacked
+from medshot.nn.encoders.multimodal import unpacked
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from medshot.data.load import load
 from medshot.export.onnx_file import export_onnx
 from medshot.export.script import SCRIPT
 from medshot.learners import build
-from medshot.nn.graph_of import OPSET
+from medshot.nn.onnx import OPSET
 
 BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runpy; "
 

@@ -29,7 +29,7 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
         "medshot.training.loop",
-        "medshot.learners.linear_probe",
+        "medshot.learners.closed_form.linear_probe",
         "sklearn.model_selection",
         "torch.utils.tensorboard.writer",
     ]

@@ -13,7 +13,7 @@ from medshot.core.episode import Episode
 from medshot.core.parts import part
 from medshot.data.dataset import Dataset
 from medshot.data.preprocess import ImagePreprocessing
-from medshot.learners.prototypical import Prototypical
+from medshot.learners.metric.prototypical import Prototypical
 from medshot.nn.encoder import Encoder, flat
 
 SIZE = 16

@@ -16,8 +16,8 @@ from medshot.data.folders.kinds import USUAL
 from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
-from medshot.nn.mobilenet import MobileNet
-from medshot.nn.pixels import Pixels
+from medshot.nn.encoders.identity import Pixels
+from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 

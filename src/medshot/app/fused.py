@@ -17,7 +17,7 @@ from medshot.fusion.beside import answers_of, best_of, left_out
 from medshot.fusion.fuse import HOWS, fuse, mean_of
 from medshot.fusion.outputs import outputs_of
 from medshot.fusion.snapshots import fused_snapshots
-from medshot.nn.members import Members
+from medshot.nn.ensemble import Members
 from medshot.training.progress import bar_called
 
 SNAPSHOTS = "snapshots"

@@ -10,9 +10,9 @@ from medshot.compress.home import home_of
 from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
 from medshot.core.trainable import trainable
+from medshot.nn.encoders.adapters import Pruned, widths
+from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.nn.heads import Linear
-from medshot.nn.mobilenet import MobileNet
-from medshot.nn.pruned import Pruned, widths
 
 
 def cut(predictor: Predictor, x: Tensor, share: float) -> Predictor:

@@ -29,13 +29,14 @@ Class = TypeVar("Class", bound=type)
 
 PARTS: dict[str, type] = {}
 
+# Packages to import, in turn, while a part of a kind is unknown.
 _WRITTEN_IN = {
-    "encoder": "medshot.nn",
-    "learner": "medshot.learners",
-    "module": "medshot.nn",
-    "predictor": "medshot.nn",
-    "preprocessing": "medshot.data",
-    "reader": "medshot.nn",
+    "encoder": ("medshot.nn",),
+    "learner": ("medshot.learners",),
+    "module": ("medshot.nn", "medshot.learners"),
+    "predictor": ("medshot.nn", "medshot.learners"),
+    "preprocessing": ("medshot.data",),
+    "reader": ("medshot.nn", "medshot.learners"),
 }
 
 
@@ -72,9 +73,9 @@ def recipe(made: object) -> dict[str, Any]:
 def make(wanted: dict[str, Any]) -> Any:
     """The object that `wanted`, a recipe, describes. Tensors are zeros, to be loaded."""
     key = wanted["part"]
-    folder = _WRITTEN_IN.get(key.partition("/")[0])
-    if key not in PARTS and folder:
-        import_files(folder)
+    for package in _WRITTEN_IN.get(key.partition("/")[0], ()):
+        if key not in PARTS:
+            import_files(package)
     if key not in PARTS:
         raise unknown(key, PARTS, kind="part")
     options = {name: _from_json(value) for name, value in wanted["options"].items()}

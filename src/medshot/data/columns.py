@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medshot.core.parts import part
 from medshot.data.finding import refusal
-from medshot.nn.layout import COLUMNS
+from medshot.nn.encoders.multimodal import COLUMNS
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 UNKNOWN = {"", "nan", "na", "n/a", "?"}

@@ -19,7 +19,7 @@ from medshot.data.finding import refusal
 from medshot.data.preprocess import ImagePreprocessing
 from medshot.data.rows import cells_at
 from medshot.data.signal import read_signal
-from medshot.nn.layout import LAYOUT, WIDTH, packed, without
+from medshot.nn.encoders.multimodal import LAYOUT, WIDTH, packed, without
 
 PIECES = (3, 5)  # letters of a piece of a word
 
@@ -27,7 +27,7 @@ PIECES = (3, 5)  # letters of a piece of a word
 @part("preprocessing", "multimodal")
 @dataclass(frozen=True)
 class MultimodalPreprocessing:
-    """Makes a packed row (`medshot.nn.layout`) of a line of a table and the files that it names.
+    """Packed rows (`medshot.nn.encoders.multimodal`) from lines of a table and the files they name.
 
     `kinds` are those that are read; `columns` says how cells of the table become numbers.
     """

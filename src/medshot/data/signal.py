@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.data.finding import refusal
-from medshot.nn.layout import LAYOUT, RATE
+from medshot.nn.encoders.multimodal import LAYOUT, RATE
 
 SAMPLES = LAYOUT["signal"][1]
 WAV, TEXT = (".wav",), (".csv", ".txt")

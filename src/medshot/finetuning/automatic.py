@@ -17,8 +17,7 @@ from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
 from medshot.finetuning.learner import Chooses, Tuned
 from medshot.finetuning.pointwise import AT_ONCE, SOURCE, Pointwise
-from medshot.nn.ensemble import Ensemble
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import Ensemble, mixed
 from medshot.select.auto import learn_at_size
 from medshot.tasks import Classification
 

@@ -16,7 +16,7 @@ from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
-from medshot.learners.regrid import on_grid
+from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
 from medshot.select import Between, Family, OneOf
 
