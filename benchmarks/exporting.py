@@ -18,7 +18,7 @@ from measure import Row, compare, difference, options, report, row
 from medshot import Classification, Examples, Segmentation
 from medshot.compress.quantise import _quantised
 from medshot.core.predictor import Card, Predictor
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 from medshot.export.script import SCRIPT
 from medshot.nn.onnx import Graph, graph_of
 

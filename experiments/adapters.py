@@ -29,11 +29,11 @@ import numpy as np
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.finetuning import AutoTuned

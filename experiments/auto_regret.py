@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.learners.closed_form.stacked_probe import StackedProbe

@@ -7,7 +7,7 @@ Without --from, they are made again from the result that is kept.
 
 from typing import Any
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.statistics import Interval
 from medshot.robust.curve import Point, curve
 from pages import fill, kept_result, made_on

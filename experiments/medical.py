@@ -33,10 +33,10 @@ from torch import Tensor, nn
 
 import medshot
 from medical_features import FOLDS, SEVERAL, Adapter, Later, lessons, mapped, teachers_of
+from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
-from medshot.data.sample import Mixture
+from medshot.data.episodes import Mixture
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import MEDICAL
 from medshot.learners import learners

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from medshot.data.sample import EpisodeSampler, Mixture
+from medshot.data.episodes import EpisodeSampler, Mixture
 from medshot.evaluation.encoded import EncodedEpisodes
 from stacked_probe import MODALITY, Encoded, encoded, loaded
 

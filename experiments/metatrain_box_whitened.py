@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.encoded import EncodedEpisodes
 from medshot.inner import closed_form
 from medshot.learners.closed_form.stacked_probe import MEMBERS, StackedProbe, alike

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from medshot.data.outline import outlined
+from medshot.data.draw import outlined
 from medshot.data.phantoms import FAMILIES, SceneTask, VolumeTask
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from pages import fill, percent, tables_options
 from pretraining import JUDGED, METRIC, MOBILENETS, NONE, OBJECTIVES
 

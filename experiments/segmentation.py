@@ -23,11 +23,10 @@ import numpy as np
 import torch
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
+from medshot.data.episodes import ImageEpisodes, Mixture
 from medshot.data.phantoms.scenes.episodes import PhantomMasks
-from medshot.data.sample import Mixture
-from medshot.data.sample_images import ImageEpisodes
 from medshot.evaluation.run import evaluate
 from medshot.training.progress import bar
 from record import commit, hardware

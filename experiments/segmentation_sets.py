@@ -6,12 +6,12 @@ import numpy as np
 import torch
 
 from medshot.data.dataset import Dataset
+from medshot.data.io.image import read_image, stored
+from medshot.data.io.mask import fit_mask
 from medshot.data.load import load_one
-from medshot.data.manifest import read_manifest
-from medshot.data.masks import fit_mask
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.read import read_image, stored
 from medshot.data.segmented import Segmented
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.protocol import data_root
 
 SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")

@@ -9,7 +9,7 @@ which come the tables in <to>/results.md.
 import json
 from pathlib import Path
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from pages import fill, read_csv, tables_options
 from segmentation import SHOTS, VOLUMES
 from segmentation_sets import SETS

@@ -37,9 +37,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval, paired

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from pages import fill, percent, tables_options
 from stacked_probe import MODALITIES, SHOTS
 

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.protocol import VARIABLE, protocols
 from pages import fill, learner_of
 

@@ -9,7 +9,7 @@ the table in <to>/results.md.
 import json
 from typing import Any
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from pages import fill, tables_options
 
 SIDES = ("meta-trained on labels", "from scratch", "difference")

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 import toys
-from compress.toys import classifier, segmenter
 from medshot.compress.cut import cut
 from medshot.compress.student import student_for
 from medshot.core.errors import ConfigError, TaskError
@@ -16,6 +15,7 @@ from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
 from medshot.tasks import Enhancement, Segmentation
 from medshot.tasks.classification import Classification
+from toys.networks import classifier, segmenter
 
 
 def _width(original, into):

@@ -6,7 +6,6 @@ import torch
 from sklearn.linear_model import Ridge
 
 import toys
-import toys_of_disks
 from medshot.core.episode import Examples
 from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
@@ -16,20 +15,20 @@ from medshot.nn import encoder
 from medshot.nn.detectors import Centres
 from medshot.nn.heads import sites
 from medshot.tasks import Detection
-from medshot.tasks.box_sites import labelled, mean_sizes
-from medshot.tasks.boxes import paint
+from medshot.tasks.boxes import labelled, mean_sizes, paint
+from toys import disks
 
 
 @pytest.mark.parametrize("name", ["linear-probe", "nearest-centroid", "prototypical"])
 def test_disks_are_found_and_not_by_who_was_told_of_other_places(name):
-    support, query = toys_of_disks.disks(4, seed=0), toys_of_disks.disks(6, seed=1)
-    form = {"channels": 1, "size": toys_of_disks.SIDE, "scales": [1.0, 2.0, 4.0]}
+    support, query = disks.disks(4, seed=0), disks.disks(6, seed=1)
+    form = {"channels": 1, "size": disks.SIDE, "scales": [1.0, 2.0, 4.0]}
     learner = build(name, encoder=encoder("filters", **form))
-    predictor = learner.adapt(support, toys_of_disks.TASK)
+    predictor = learner.adapt(support, disks.TASK)
     assert isinstance(predictor, Centres)
-    elsewhere = learner.adapt(Examples(support.x.flip(3), support.y), toys_of_disks.TASK)
-    assert toys_of_disks.scores(elsewhere, query)["AP50"] < 0.5
-    assert toys_of_disks.scores(predictor, query)["AP50"] > 0.8
+    elsewhere = learner.adapt(Examples(support.x.flip(3), support.y), disks.TASK)
+    assert disks.scores(elsewhere, query)["AP50"] < 0.5
+    assert disks.scores(predictor, query)["AP50"] > 0.8
 
 
 def test_sizes_are_a_ridge_regression_on_the_features_near_centres():

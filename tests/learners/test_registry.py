@@ -8,7 +8,7 @@ import pytest
 
 import medshot.learners
 import toys
-from medshot.core import parts
+from medshot.core import registry as parts
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.learners import build, learners, missing, registry

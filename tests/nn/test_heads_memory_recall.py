@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 import toys
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.learners.memory.ntm import Machine
 from medshot.nn.heads import MachineRecall, Recall
 

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 
 import toys
 from medshot.core.errors import SaveError, ShapeError, TaskError
+from medshot.core.predictor import trainable
 from medshot.core.store import load_predictor
-from medshot.core.trainable import trainable
 from medshot.nn.onnx import Graph
-from toys_of_graphs import WEIGHT, graph
+from toys.graphs import WEIGHT, graph
 
 
 def _slow(x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from medshot.core.errors import SaveError
 from medshot.nn import onnx
 from medshot.nn.onnx import checked
-from toys_of_graphs import graph
+from toys.graphs import graph
 
 
 def test_a_sound_graph_is_given_back():

@@ -9,7 +9,7 @@ from typing import Any
 from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
-from medshot.data.for_card import images_for
+from medshot.data.load import images_for
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.fusion.agree import agreed, refuse_learnt_from

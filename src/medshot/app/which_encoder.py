@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.options import checked, impossible
-from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, DataError, unknown
-from medshot.core.parts import PARTS, names
+from medshot.core.registry import PARTS, import_files, names
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.nn.encoders.efficientnet import EfficientNetLite0

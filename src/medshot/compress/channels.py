@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from medshot.compress.importance import energies, importance
 from medshot.compress.units import is_grouped, per_group, units
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.parts import called
+from medshot.core.registry import called
 from medshot.nn.encoders.mobilenet import MobileNet
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from medshot.compress.home import home_of
 from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
+from medshot.core.registry import make, recipe
 from medshot.core.task import Task
 from medshot.nn.encoder import n_features
 from medshot.nn.encoders.adapters import Pruned

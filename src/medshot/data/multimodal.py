@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.parts import called, part
 from medshot.core.predictor import Card, Preprocessing
-from medshot.data.columns import Column, row_of
+from medshot.core.registry import called, part
+from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
-from medshot.data.finding import refusal
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.rows import cells_at
-from medshot.data.signal import read_signal
+from medshot.data.io.signal import read_signal
+from medshot.data.tables.columns import Column, cells_at, row_of
+from medshot.data.transforms import ImagePreprocessing
 from medshot.nn.encoders.multimodal import LAYOUT, WIDTH, packed, without
 
 PIECES = (3, 5)  # letters of a piece of a word

@@ -11,8 +11,8 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor, any_tensor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
 from medshot.finetuning.learner import Chooses, Tuned

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.parts import called
+from medshot.core.registry import called
 from medshot.nn.encoders.mobilenet import MobileNet, unit
 
 SOURCE = "Li et al. 2022, arXiv:2107.00358"

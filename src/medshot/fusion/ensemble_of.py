@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, TaskError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.fusion.average import equal_scores, fit_scores

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as tree
 
-from medshot.core.vectorise import vectorised
+from medshot.core.vmap import vectorised
 from medshot.inner.rules import Here, Params, State, UpdateRule
 
 Loss = Callable[[Params], Tensor]

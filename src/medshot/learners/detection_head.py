@@ -7,17 +7,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import TaskError
-from medshot.core.parts import called
 from medshot.core.predictor import Predictor
+from medshot.core.registry import called
 from medshot.core.task import Task
 from medshot.inner.closed_form import ridge_weights
 from medshot.nn.detectors import Centres
 from medshot.nn.heads import Head, sites
 from medshot.tasks import Segmentation
-from medshot.tasks.box_sites import labelled, mean_sizes
-from medshot.tasks.boxes import paint
-from medshot.tasks.detection import RARE, TYPICAL, detection
-from medshot.tasks.sure import shift
+from medshot.tasks.boxes import labelled, mean_sizes, paint
+from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
 PENALTY = 0.1  # of the map from features to sizes, in parts of their mean square
 

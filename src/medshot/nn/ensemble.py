@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import unknown
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
 Form = Sequence[int]  # channels and size; empty: images as they come

@@ -22,8 +22,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from medshot.core.errors import ShapeError
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 
 
 class Head(Predictor, ABC):

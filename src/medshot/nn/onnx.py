@@ -23,9 +23,8 @@ from jaxtyping import Float, UInt8, config
 from torch import Tensor, nn
 
 from medshot.core.errors import SaveError, ShapeError, TaskError
-from medshot.core.extras import needed
-from medshot.core.parts import called, part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import called, needed, part
 from medshot.nn.encoder import Encoder
 
 MOST_BYTES = 2**30

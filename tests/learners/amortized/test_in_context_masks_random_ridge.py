@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.learners.amortized import in_context_masks as module
 from medshot.learners.amortized.in_context_masks import (
     RandomRidge,

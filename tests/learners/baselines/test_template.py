@@ -2,11 +2,11 @@
 
 import torch
 
-import toys_of_disks
 from medshot.core.episode import Examples
 from medshot.learners import build
 from medshot.nn import encoder
 from medshot.tasks import Detection
+from toys import disks
 
 INTENSITIES = {"channels": 1, "scaling": "unit"}
 
@@ -23,7 +23,7 @@ def test_the_template_of_one_box_on_the_grid_is_its_crop():
 
 
 def test_dark_disks_are_found_among_bright_ones():
-    support, query = toys_of_disks.disks(4, seed=0), toys_of_disks.disks(6, seed=1)
-    made = encoder("intensities", channels=1, size=toys_of_disks.SIDE)
-    predictor = build("template", encoder=made).adapt(support, toys_of_disks.TASK)
-    assert toys_of_disks.scores(predictor, query)["AP50"] > 0.9
+    support, query = disks.disks(4, seed=0), disks.disks(6, seed=1)
+    made = encoder("intensities", channels=1, size=disks.SIDE)
+    predictor = build("template", encoder=made).adapt(support, disks.TASK)
+    assert disks.scores(predictor, query)["AP50"] > 0.9

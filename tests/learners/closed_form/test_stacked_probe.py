@@ -14,12 +14,11 @@ from safetensors.torch import save_file
 
 import medshot
 import toys
-from app.toys import folder
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, SaveError
 from medshot.core.learner import Learner
-from medshot.data.check import check as check_folder
-from medshot.data.sample import EpisodeSampler
+from medshot.data.checks.check import check as check_folder
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation import run
 from medshot.evaluation.encoded import can_be_encoded, encoded
 from medshot.inner import closed_form
@@ -29,7 +28,8 @@ from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, at_sho
 from medshot.nn.encoders.adapters import directions, shortened
 from medshot.select.bench import bench_of
 from medshot.tasks import Classification, Segmentation
-from medshot.tasks.accuracy import METRICS
+from medshot.tasks.classification import METRICS
+from toys.commands import folder
 
 SIZE = 32
 PRIOR = json.loads((PACKAGED / "prior.json").read_text())

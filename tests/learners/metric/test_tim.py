@@ -4,7 +4,7 @@ import torch
 
 import toys
 from medshot.app.show import results_table
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.run import evaluate
 from medshot.learners import build
 from medshot.tasks import Classification

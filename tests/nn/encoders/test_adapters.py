@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import toys
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.nn import Conv4, UNet3d
 from medshot.nn.encoders.adapters import Pruned, widths
 

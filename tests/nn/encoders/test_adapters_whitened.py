@@ -6,7 +6,7 @@ import torch
 import medshot
 import toys
 from medshot.core.errors import ShapeError
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.nn.encoders.adapters import WhitenedBlocks, directions
 from medshot.nn.heads import Linear
 from medshot.nn.onnx import INPUT, graph_of, session_of

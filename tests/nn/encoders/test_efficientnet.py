@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.nn.encoders.external import library
 

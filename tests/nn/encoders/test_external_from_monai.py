@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.nn import encoder
 
 pytestmark = [

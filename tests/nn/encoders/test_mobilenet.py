@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 import medshot
 from medshot.core.errors import ConfigError, SaveError
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.nn.encoders import mobilenet
 from medshot.nn.encoders.mobilenet import MobileNet, global_statistics
 from medshot.pretraining.weights import load_described

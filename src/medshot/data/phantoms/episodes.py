@@ -14,7 +14,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.phantoms.findings import FINDINGS
 from medshot.data.phantoms.modality import MODALITIES
 from medshot.data.phantoms.task import PhantomTask
-from medshot.data.preprocess import ImagePreprocessing, unit
+from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.tasks import Classification
 
 KINDS = [(finding, modality) for finding in FINDINGS for modality in MODALITIES]

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.inner.rules import Here, Params, State, UpdateRule
 from medshot.inner.unroll import unroll

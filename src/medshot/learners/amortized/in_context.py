@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.parts import called, part
+from medshot.core.registry import called, part
 from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

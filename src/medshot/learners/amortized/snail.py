@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, DataError
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.amortized.in_context import Reads
 from medshot.learners.registry import register

@@ -13,17 +13,16 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.detectors import Responses
 from medshot.nn.encoders.filters import derivatives
 from medshot.nn.heads import sites
 from medshot.tasks import Detection
-from medshot.tasks.box_sites import mean_sizes, middles
-from medshot.tasks.detection import RARE, TYPICAL, detection
-from medshot.tasks.sure import shift
+from medshot.tasks.boxes import mean_sizes, middles
+from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
 
 @part("predictor", "blobs")

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.inner.closed_form import precision_factors
 from medshot.learners.base import OnFeatures

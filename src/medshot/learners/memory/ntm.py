@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.memory.addressing import (

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode
 from medshot.core.errors import unknown
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

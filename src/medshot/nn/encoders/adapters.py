@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, ShapeError
-from medshot.core.parts import called, part
+from medshot.core.registry import called, part
 from medshot.nn.encoder import Encoder
 from medshot.nn.heads import features
 

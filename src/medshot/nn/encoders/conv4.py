@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, unknown
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder, flat
 from medshot.nn.layers import norm
 

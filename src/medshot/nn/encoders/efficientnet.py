@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoders.mobilenet import ADD, Layer, MobileNet
 
 # Of each stage: kernel, stride of the first block, expansion, channels, blocks.

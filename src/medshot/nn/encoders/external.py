@@ -20,8 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, unknown
-from medshot.core.parts import part
 from medshot.core.predictor import eval_mode
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 
 TOKENS = 3  # axes of what a transformer gives: n t f

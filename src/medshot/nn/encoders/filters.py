@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder, flat
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, SaveError, unknown
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 
 Layer = Sequence[Any]  # op, name, channels out, kernel, stride, relu6, batch norm, bias

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import part
+from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.filters import Filters
 from medshot.nn.layers import norm

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from medshot.core.errors import ConfigError
+from medshot.data.episodes import EpisodeSource
 from medshot.data.phantoms import PhantomMasks
-from medshot.data.sample import EpisodeSource
 
 SMALL = {"shot": 2, "query": 1, "size": 32}
 

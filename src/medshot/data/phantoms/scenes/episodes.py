@@ -13,7 +13,7 @@ from medshot.core.errors import unknown
 from medshot.data.dataset import resized
 from medshot.data.phantoms.scenes.task import Phantom, SceneTask, check_kind
 from medshot.data.phantoms.task import at_least
-from medshot.data.preprocess import unit
+from medshot.data.transforms import unit
 from medshot.tasks import Segmentation
 
 
