@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from medshot.data.draw import outlined
-from medshot.data.phantoms import FAMILIES, SceneTask, VolumeTask
+from medshot.phantoms import FAMILIES, SceneTask, VolumeTask
 
 ROOT = Path(__file__).parents[1]
 SIZE, GAP, MARGIN, HEAD = 88, 2, 8, 14

@@ -11,13 +11,13 @@ from medshot.core.atomic import new_folder
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
-from medshot.data.phantoms import PhantomMasks, PhantomVolumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
 from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
+from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.select import Between, Family, OneOf
 
 
