@@ -16,11 +16,12 @@ import torch
 import medshot
 from measure import Row, compare, difference, options, report, row
 from medshot import Classification, Examples, Segmentation
-from medshot.compress.quantise import _quantised
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
-from medshot.export.script import SCRIPT
 from medshot.nn.onnx import Graph, graph_of
+from medshot.stages.compress.quantize import _quantised
+from medshot.stages.export.onnx_file import SCRIPT
 
 PEAK = "print(next(x for x in open('/proc/self/status') if 'VmHWM' in x).split()[1])"  # in kB
 BY_TORCH = "import sys, medshot; medshot.load_predictor(sys.argv[1]).predict(sys.argv[2]); "

@@ -25,9 +25,9 @@ from measure import Row, compare, difference, options, report, row
 from medshot import EpisodeSampler
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
-from medshot.evaluation.protocol import protocol
+from medshot.evaluation.protocols import protocol
+from medshot.training.gradient import Workers
 from medshot.training.objective import Objective
-from medshot.training.workers import Workers
 from textbook import conv4, double, tensors
 
 TARGET = 1.5

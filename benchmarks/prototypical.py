@@ -25,8 +25,8 @@ from measure import compare, difference, options, report, row
 from medshot import EpisodeSampler
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
-from medshot.evaluation.protocol import protocol
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import protocol
 from textbook import conv4, double, tensors
 
 methods = through_torchvision("easyfsl.methods")

@@ -24,7 +24,7 @@ from doors import task_sampler
 from measure import Row, compare, options, report, row
 from medshot import EpisodeSampler
 from medshot.data.dataset import Dataset
-from medshot.evaluation.protocol import protocol
+from medshot.evaluation.protocols import protocol
 
 TARGET = 20.0
 FORMS = ((5, 1, 15), (60, 1, 5))  # way, shot, query

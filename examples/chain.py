@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 
 import medshot
-from medshot.compress.cost import costs
 from medshot.core.predictor import Predictor
-from medshot.evaluation.answered import answered
-from medshot.robust.budget import Budget
-from medshot.robust.measure import robustness
+from medshot.evaluation.cross_validation import answered
+from medshot.stages.compress.cost import costs
+from medshot.stages.robustness.evaluate import robustness
+from medshot.stages.robustness.threat_model import Budget
 
 EPSILON = 4 / 255
 

@@ -14,9 +14,9 @@ images a class, patients apart. Five answers to the same images are compared, by
     both     the mean of the probabilities of the two
     auto     both where images left out of the support say that it helps, else frozen
 
-Settings are those of `medshot.finetuning.pointwise`, the same on every set; how they were found is
-in docs/stages/finetune.md. Intervals are over sets: the mean of a set's episodes counts as one.
-Seconds are CPU seconds an episode on one thread. Resumes, and goes on to more `--episodes`.
+Settings are those of `medshot.stages.finetune.pointwise`, the same on every set; how they were
+found is in docs/stages/finetune.md. Intervals are over sets: the mean of a set's episodes counts as
+one. Seconds are CPU seconds an episode on one thread. Resumes, and goes on to more `--episodes`.
 """
 
 import argparse
@@ -34,10 +34,10 @@ from medshot.core.errors import DataError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.encoded import EncodedEpisodes
+from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
-from medshot.finetuning import AutoTuned
 from medshot.nn.ensemble import mixed
+from medshot.stages.finetune import AutoTuned
 from record import commit, hardware
 from stacked_probe import MODALITY, Encoded, encoded, write_prior
 

@@ -21,8 +21,8 @@ from medshot.core.atomic import write_text
 from medshot.data.augment import Mixed, Shifted
 from medshot.data.episodes import EpisodeSampler, EpisodeSource, Mixture
 from medshot.data.replay import InTurn, Replayed
-from medshot.evaluation.protocol import MEDICAL, data_root, protocol
-from medshot.evaluation.run import Result, evaluate
+from medshot.evaluation.episodes import Result, evaluate
+from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
 from medshot.training.terms import SelfDistillation, TaskContrast

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 import medshot
 from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
-from medshot.evaluation.encoded import EncodedEpisodes, encode
+from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.select.auto import Auto
 from medshot.tasks import Classification

@@ -19,16 +19,16 @@ import torch
 
 import medshot
 from medshot.app.stage import gains, judged
-from medshot.compress.cost import costs
-from medshot.compress.distil import distil
-from medshot.compress.prune import prune
-from medshot.compress.quantise import quantise
-from medshot.compress.views import views
 from medshot.core.atomic import write_text
 from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
-from medshot.evaluation.protocol import data_root
-from medshot.training.descent import batch_of, descend
+from medshot.evaluation.protocols import data_root
+from medshot.stages.compress.cost import costs
+from medshot.stages.compress.distill import distil
+from medshot.stages.compress.imitation import views
+from medshot.stages.compress.prune import prune
+from medshot.stages.compress.quantize import quantise
+from medshot.training.trainer import batch_of, descend
 from record import commit, hardware, parse
 
 SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")

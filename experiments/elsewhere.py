@@ -28,9 +28,8 @@ from medshot.core.atomic import write_text
 from medshot.core.registry import called
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.encoded import EncodedEpisodes, encode, without_encoder
-from medshot.evaluation.protocol import data_root
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import EncodedEpisodes, encode, evaluate, without_encoder
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from record import commit, hardware, parse
 

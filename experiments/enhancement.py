@@ -24,8 +24,8 @@ from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.data.corruptions import FAMILIES
 from medshot.data.degraded import DegradedEpisodes, clean_images
-from medshot.evaluation.protocol import data_root
-from medshot.evaluation.run import Result, evaluate
+from medshot.evaluation.episodes import Result, evaluate
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
 from record import commit, hardware, parse
 

@@ -29,11 +29,11 @@ from medshot.core.episode import Examples
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.protocol import MEDICAL, data_root
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
-from medshot.finetuning import FineTuned, way_called
-from medshot.finetuning.freed import Freed
+from medshot.stages.finetune import FineTuned, get_method
+from medshot.stages.finetune.trainable import Freed
 from record import commit, hardware, parse
 
 JUDGED = ("brain_mri_tumor", "covid_cxr", "lung_histology")
@@ -89,7 +89,7 @@ def _judged(learner: Learner, what: str, sampler: EpisodeSampler) -> dict[str, A
     support, task = sampler.episode(0).support, sampler.episode(0).task
     moving = 0
     if what != "none":
-        moving = Freed(learner.adapt(support, task), way_called(what)).moving
+        moving = Freed(learner.adapt(support, task), get_method(what)).moving
     scores = found.scores[METRIC]
     return {
         "metrics": found.to_json()["metrics"],

@@ -33,18 +33,18 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner
-from medshot.core.predictor import Card, Predictor
-from medshot.core.task import Task
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card, Task
 from medshot.data.episodes import EpisodeSampler
 from medshot.data.multimodal import Multimodal
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
-from medshot.evaluation.protocol import data_root
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
-from medshot.fusion.snapshots import fused_snapshots
 from medshot.nn.encoders.multimodal import without
 from medshot.select import Auto
+from medshot.stages.fuse.snapshots import fused_snapshots
 from record import commit, hardware, parse
 
 SETS = ("cls_covid_cxr", "cls_head_ct_hemorrhage", "cls_skin_ham10000")

@@ -24,16 +24,15 @@ from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
 from medshot.data.load import load_one
-from medshot.evaluation.answered import answered
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.cross_validation import answered
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval
-from medshot.robust.budget import Budget
-from medshot.robust.corrupt import corruptions
-from medshot.robust.harden import harden
-from medshot.robust.masking import signs
-from medshot.robust.measure import robustness
-from medshot.robust.pgd import PGD
-from medshot.robust.querying import AdversarialQuerying
+from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
+from medshot.stages.robustness.attacks import PGD
+from medshot.stages.robustness.corruption import corruptions
+from medshot.stages.robustness.evaluate import robustness, signs
+from medshot.stages.robustness.harden import harden
+from medshot.stages.robustness.threat_model import Budget
 from record import commit, hardware, parse
 
 SETS = ("cls_pneumonia_mnist", "cls_covid_ct", "cls_brain_mri_tumor")

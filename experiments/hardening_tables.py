@@ -9,7 +9,7 @@ from typing import Any
 
 from medshot.core.atomic import write_text
 from medshot.evaluation.statistics import Interval
-from medshot.robust.curve import Point, curve
+from medshot.stages.robustness.curve import Point, curve
 from pages import fill, kept_result, made_on
 
 METRIC = "balanced accuracy"

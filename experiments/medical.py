@@ -37,8 +37,8 @@ from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.core.learner import Learner
 from medshot.data.episodes import Mixture
-from medshot.evaluation.encoded import EncodedEpisodes, encode
-from medshot.evaluation.protocol import MEDICAL
+from medshot.evaluation.episodes import EncodedEpisodes, encode
+from medshot.evaluation.protocols import MEDICAL
 from medshot.learners import learners
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification

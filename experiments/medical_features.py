@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from medshot.data.episodes import EpisodeSampler, Mixture
-from medshot.evaluation.encoded import EncodedEpisodes
+from medshot.evaluation.episodes import EncodedEpisodes
 from stacked_probe import MODALITY, Encoded, encoded, loaded
 
 FEATURES, MOST, SHRINKAGE = 256, 150, 0.3  # of the map; of each set, that many images make it

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import medshot
 from medshot.data.dataset import Dataset
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.protocols import data_root
 from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
 from segmentation_sets import real_set
 

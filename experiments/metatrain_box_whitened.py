@@ -23,7 +23,7 @@ from torch import Tensor
 
 import medshot
 from medshot.core.atomic import write_text
-from medshot.evaluation.encoded import EncodedEpisodes
+from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.inner import closed_form
 from medshot.learners.closed_form.stacked_probe import MEMBERS, StackedProbe, alike
 from medshot.nn.encoders.adapters import directions, shortened

@@ -20,8 +20,8 @@ import medshot
 from medshot.core.learner import Learner
 from medshot.data.augment import Shifted
 from medshot.data.episodes import EpisodeSampler, EpisodeSource
-from medshot.evaluation.protocol import Protocol, protocol
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import Protocol, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
 from medshot.training.run import Run

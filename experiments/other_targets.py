@@ -22,7 +22,7 @@ from medshot.core.episode import Examples
 from medshot.core.task import Task
 from medshot.data.io.image import stored
 from medshot.data.transforms import ImagePreprocessing, unit
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import MultiLabel, Ordinal, Regression

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 
 from medshot.nn.encoders.mobilenet import EPS, PACKAGED
-from medshot.pretraining.weights.read import tensors_in
+from medshot.pretraining.weights.load import tensors_in
 
 LAYERS = ["stem", *(f"block{i}.{kind}" for i in range(1, 13) for kind in ("dw", "pw"))]
 

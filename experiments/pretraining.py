@@ -26,8 +26,8 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
-from medshot.evaluation.protocol import MEDICAL, data_root, protocol
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar_called
 from record import commit, hardware

@@ -19,8 +19,8 @@ from medshot.core.atomic import write_text
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds
-from medshot.evaluation.answered import answered
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.cross_validation import answered
+from medshot.evaluation.protocols import data_root
 from record import commit, hardware
 
 SETS = ("cls_pneumonia_mnist", "cls_brain_mri_tumor", "cls_covid_ct")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from medshot.core.atomic import write_text
-from medshot.evaluation.run import Result
+from medshot.evaluation.episodes import Result
 from medshot.training.run import Run
 
 

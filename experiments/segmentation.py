@@ -26,7 +26,7 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.data.episodes import ImageEpisodes, Mixture
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
 from medshot.phantoms.masks.episodes import PhantomMasks
 from medshot.training.progress import bar
 from record import commit, hardware

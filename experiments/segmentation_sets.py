@@ -12,7 +12,7 @@ from medshot.data.load import load_one
 from medshot.data.segmented import Segmented
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.protocols import data_root
 
 SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")
 SIZE = 128

@@ -23,15 +23,13 @@ from medshot.core.atomic import write_text
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.protocols import data_root
 from medshot.select import Configuration
-from medshot.select.bench import Bench
-from medshot.select.clock import Limits
+from medshot.select.choice import Redrawn, best_of, through
+from medshot.select.cross_validator import Bench
 from medshot.select.portfolio import stored
-from medshot.select.redrawn import Redrawn
-from medshot.select.search import search
+from medshot.select.search import Limits, search
 from medshot.select.space import FINETUNE, Space
-from medshot.select.tried import best_of, through
 from record import commit, hardware, parse
 
 SETS = (

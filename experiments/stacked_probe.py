@@ -40,8 +40,8 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.encoded import EncodedEpisodes, encode
-from medshot.evaluation.protocol import data_root
+from medshot.evaluation.episodes import EncodedEpisodes, encode
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners.closed_form import stacked_probe
 from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.core.atomic import write_text
-from medshot.evaluation.protocol import VARIABLE, protocols
+from medshot.evaluation.protocols import VARIABLE, protocols
 from pages import fill, learner_of
 
 ROOT = Path(__file__).parents[1]

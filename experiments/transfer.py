@@ -18,8 +18,8 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.data.episodes import ImageEpisodes
-from medshot.evaluation.protocol import MEDICAL, data_root
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.training.progress import bar

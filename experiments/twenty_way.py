@@ -18,9 +18,8 @@ import torch
 import medshot
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
-from medshot.evaluation.encoded import encodes_alone
-from medshot.evaluation.protocol import protocol
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import encodes_alone, evaluate
+from medshot.evaluation.protocols import protocol
 from medshot.evaluation.statistics import paired
 from pages import fill, learner_of
 from record import commit, hardware

@@ -13,8 +13,8 @@ import torch
 
 import medshot
 from medshot.core.errors import SaveError
-from medshot.export.script import SCRIPT
 from medshot.nn.encoders.conv4 import Conv4
+from medshot.stages.export.onnx_file import SCRIPT
 from toys.commands import folder
 
 FORM = {"channels": 3, "size": 32}

@@ -19,23 +19,8 @@ ALLOWED = {
     "evaluation": STAGES,
     "select": STAGES,
     "pretraining": AROUND,
-    "finetuning": AROUND,
-    "robust": AROUND,
-    "compress": AROUND,
-    "export": AROUND,
-    "fusion": AROUND,
-    "app": AROUND
-    | {
-        "inner",
-        "phantoms",
-        "learners",
-        "pretraining",
-        "finetuning",
-        "robust",
-        "compress",
-        "export",
-        "fusion",
-    },
+    "stages": AROUND,
+    "app": AROUND | {"inner", "phantoms", "learners", "pretraining", "stages"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 
@@ -52,6 +37,16 @@ def test_imports_only_point_down():
         for path in (ROOT / folder).rglob("*.py")
         for name in imports(path)
         if name.split(".")[1] not in below | {folder}
+    ]
+    assert wrong == []
+
+
+def test_no_stage_knows_another():
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in (ROOT / "stages").glob("*/*.py")
+        for name in imports(path)
+        if name.startswith("medshot.stages.") and name.split(".")[2] != path.parent.name
     ]
     assert wrong == []
 

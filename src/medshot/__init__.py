@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from medshot.app.adapting import Adaptation, adapt
     from medshot.app.selecting import select_learner
-    from medshot.compress.distil import distil
-    from medshot.compress.prune import prune
-    from medshot.compress.quantise import quantise
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -18,9 +15,8 @@ if TYPE_CHECKING:
         MaskPrediction,
         Prediction,
     )
-    from medshot.core.predictor import Predictor
+    from medshot.core.predictor import Predictor, load_predictor
     from medshot.core.registry import part
-    from medshot.core.store import load_predictor
     from medshot.core.task import Task
     from medshot.data.dataset import Dataset
     from medshot.data.episodes import EpisodeSampler, ImageEpisodes
@@ -29,21 +25,23 @@ if TYPE_CHECKING:
     from medshot.data.io.write import write_dicom_report, write_dicom_seg, write_nifti_mask
     from medshot.data.load import load
     from medshot.data.split import split_classes, split_patients
-    from medshot.evaluation.labelled import evaluate
-    from medshot.export.bundle import export_bundle
-    from medshot.export.onnx_file import export_onnx
-    from medshot.finetuning.finetune import finetune
-    from medshot.fusion.ensemble_of import EnsembleOf
-    from medshot.fusion.fuse import fuse
-    from medshot.fusion.snapshots import snapshots
+    from medshot.evaluation.evaluate import evaluate
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
-    from medshot.pretraining.run import pretrain
+    from medshot.pretraining.pretrain import pretrain
     from medshot.pretraining.store import load_encoder, save_encoder
-    from medshot.pretraining.weights.fit import load_weights
-    from medshot.pretraining.weights.hub import from_hub
-    from medshot.pretraining.weights.package import from_package
-    from medshot.robust.harden import harden
+    from medshot.pretraining.weights.download import from_hub, from_package
+    from medshot.pretraining.weights.load import load_weights
+    from medshot.stages.compress.distill import distil
+    from medshot.stages.compress.prune import prune
+    from medshot.stages.compress.quantize import quantise
+    from medshot.stages.export.monai_bundle import export_bundle
+    from medshot.stages.export.onnx_file import export_onnx
+    from medshot.stages.finetune.finetune import finetune
+    from medshot.stages.fuse.fuse import fuse
+    from medshot.stages.fuse.learner import EnsembleOf
+    from medshot.stages.fuse.snapshots import snapshots
+    from medshot.stages.robustness.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
     from medshot.tasks.enhancement import Enhancement
@@ -51,8 +49,8 @@ if TYPE_CHECKING:
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
-    from medshot.training.loop import train
     from medshot.training.run import Run, load_run
+    from medshot.training.train import train
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
@@ -63,7 +61,7 @@ _HOME = {
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Enhancement": "medshot.tasks.enhancement",
-    "EnsembleOf": "medshot.fusion.ensemble_of",
+    "EnsembleOf": "medshot.stages.fuse.learner",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.episodes",
     "Examples": "medshot.core.episode",
@@ -83,34 +81,34 @@ _HOME = {
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.app.adapting",
     "build": "medshot.learners.registry",
-    "distil": "medshot.compress.distil",
+    "distil": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
-    "evaluate": "medshot.evaluation.labelled",
-    "export_bundle": "medshot.export.bundle",
-    "export_onnx": "medshot.export.onnx_file",
-    "finetune": "medshot.finetuning.finetune",
-    "from_hub": "medshot.pretraining.weights.hub",
-    "from_package": "medshot.pretraining.weights.package",
-    "fuse": "medshot.fusion.fuse",
-    "harden": "medshot.robust.harden",
+    "evaluate": "medshot.evaluation.evaluate",
+    "export_bundle": "medshot.stages.export.monai_bundle",
+    "export_onnx": "medshot.stages.export.onnx_file",
+    "finetune": "medshot.stages.finetune.finetune",
+    "from_hub": "medshot.pretraining.weights.download",
+    "from_package": "medshot.pretraining.weights.download",
+    "fuse": "medshot.stages.fuse.fuse",
+    "harden": "medshot.stages.robustness.harden",
     "load": "medshot.data.load",
     "load_encoder": "medshot.pretraining.store",
-    "load_predictor": "medshot.core.store",
+    "load_predictor": "medshot.core.predictor",
     "load_run": "medshot.training.run",
-    "load_weights": "medshot.pretraining.weights.fit",
+    "load_weights": "medshot.pretraining.weights.load",
     "part": "medshot.core.registry",
-    "pretrain": "medshot.pretraining.run",
-    "prune": "medshot.compress.prune",
-    "quantise": "medshot.compress.quantise",
+    "pretrain": "medshot.pretraining.pretrain",
+    "prune": "medshot.stages.compress.prune",
+    "quantise": "medshot.stages.compress.quantize",
     "read_mask_volume": "medshot.data.io.read_volume",
     "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
     "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.app.selecting",
-    "snapshots": "medshot.fusion.snapshots",
+    "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
-    "train": "medshot.training.loop",
+    "train": "medshot.training.train",
     "write_dicom_report": "medshot.data.io.write",
     "write_dicom_seg": "medshot.data.io.write",
     "write_nifti_mask": "medshot.data.io.write",

@@ -10,7 +10,7 @@ from PIL import Image
 
 import medshot as library
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import table
 
 SMALL = ("--encoder", "intensities", "--set", "encoder.size=48")

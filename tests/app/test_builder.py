@@ -6,12 +6,12 @@ import torch
 from medshot.app.builder import Builder
 from medshot.app.finetuned import WAYS
 from medshot.core.errors import ConfigError
-from medshot.finetuning import FineTuned
-from medshot.finetuning.way import ways
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Configuration
 from medshot.select.space import FINETUNE
+from medshot.stages.finetune import FineTuned
+from medshot.stages.finetune.methods import methods
 
 SMALL = {"encoder.width": 4, "encoder.size": 16}
 
@@ -57,7 +57,7 @@ def test_a_setting_fine_tunes_any_learner_afterwards():
 
 
 def test_every_way_there_is_may_be_chosen():
-    assert set(WAYS[FINETUNE].values) == set(ways())
+    assert set(WAYS[FINETUNE].values) == set(methods())
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from medshot.app.cite import _parts, bibtex, entry
 from medshot.app.stage_sources import STAGES, WAYS
 from medshot.core.errors import ConfigError
 from medshot.core.registry import PARTS, import_files
-from medshot.finetuning import finetune, ways
 from medshot.learners.registry import build, learners
 from medshot.pretraining import objectives, save_encoder
-from medshot.training.loop import train
+from medshot.stages.finetune import finetune, methods
+from medshot.training.train import train
 from toys import conv4
 from toys import dataset as toy_dataset
 from toys.training import blobs
@@ -62,7 +62,7 @@ def test_a_model_cites_what_was_done_to_it(tmp_path: Path) -> None:
 
 def test_a_stage_is_cited_from_a_stored_entry(tmp_path: Path) -> None:
     card = build("lda", encoder=conv4()).adapt(toy_dataset())
-    for name, way in ways().items():
+    for name, way in methods().items():
         tuned = finetune(card, toy_dataset(), name, steps=0)
         found = bibtex(str(tuned.save(tmp_path / name)))
         assert entry(way.source) in found

@@ -16,12 +16,12 @@ from medshot.app.compressing import (
     scores_by_row,
 )
 from medshot.app.stage import judged
-from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.data.load import load
 from medshot.learners.registry import build
+from medshot.stages.compress.cost import Cost
 from toys.commands import folder, picture
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.conftest import Medshot
 from medshot.app import demonstrate
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import table
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from finetuning.test_pointwise import small
 from medshot.app.choose import automatic, describe
 from medshot.app.finetuned import cost, finetuned
 from medshot.app.report import adapted
 from medshot.core.errors import ConfigError
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
-from medshot.finetuning import AutoTuned, FineTuned
 from medshot.learners.registry import build
 from medshot.select import Auto
+from medshot.stages.finetune import AutoTuned, FineTuned
+from stages.finetune.test_pointwise import small
 from toys import conv4
 from toys.commands import SMALL, folder
 

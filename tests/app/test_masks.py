@@ -11,7 +11,7 @@ from app.conftest import Medshot
 from medshot.app import choose
 from medshot.app.mask_answers import MaskAnswers
 from medshot.core.prediction import MaskPrediction
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.data.io.mask import read_mask
 from medshot.learners.baselines.finetune import FineTune
 from medshot.nn import encoder

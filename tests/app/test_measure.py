@@ -12,7 +12,7 @@ from medshot.app import measure
 from medshot.app.choose import run_or_learner
 from medshot.app.measure import form_of, measured, planned
 from medshot.core.errors import ConfigError, LeakError
-from medshot.evaluation.protocol import Protocol, protocols
+from medshot.evaluation.protocols import Protocol, protocols
 from medshot.evaluation.statistics import mean_interval
 from medshot.training.run import load_run
 from toys.commands import folder

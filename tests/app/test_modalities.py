@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import folder, table
 from toys.tables import several
 

@@ -7,9 +7,9 @@ import typer
 
 from medshot.app.cli import app
 from medshot.app.measure import planned
-from medshot.robust.budget import read_epsilon
-from medshot.robust.harden import harden
-from medshot.training.loop import train
+from medshot.stages.robustness.harden import harden
+from medshot.stages.robustness.threat_model import read_epsilon
+from medshot.training.train import train
 
 REQUIRED = "required"
 FROZEN: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import SMALL, table
 
 COLUMNS = {"regression": "target", "ordinal": "grade", "multi-label": "labels"}

@@ -20,14 +20,14 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.learners.registry import build
-from medshot.select import Family, redrawn
-from medshot.select.tried import Tried
+from medshot.select import Family, choice
+from medshot.select.choice import Tried
 from toys.candidates import some_images
 
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(redrawn, "DRAWS", 40)
+    monkeypatch.setattr(choice, "DRAWS", 40)
 
 
 def _dataset(n: int = 6) -> Dataset:

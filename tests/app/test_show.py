@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from medshot.app import show
+from medshot.evaluation.episodes import Result
 from medshot.evaluation.report import Estimate, MetricRow, MetricsTable
-from medshot.evaluation.run import Result
 from medshot.tasks.classification import METRICS
 
 Terminal = Callable[[int], io.StringIO]

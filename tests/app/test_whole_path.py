@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
 from medshot.phantoms import PhantomEpisodes, phantom_dataset
 from toys.commands import SMALL, table

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 import toys
-from medshot.core.predictor import settled, trainable
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor, settled, trainable
 from medshot.learners.registry import build
 
 NAMES = ("linear-probe", "prototypical", "maml", "mahalanobis")

@@ -8,7 +8,7 @@ import pytest
 
 import toys
 from medshot.core.errors import SaveError
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.learners import build
 
 

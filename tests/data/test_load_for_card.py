@@ -7,7 +7,7 @@ import torch
 
 import toys
 from medshot.core.errors import DataError, LeakError
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.data.dataset import Boxed, Found
 from medshot.data.load import images_for, in_form, load, refuse_learnt_from
 from medshot.data.segmented import Segmented

@@ -12,7 +12,7 @@ from medshot.core.errors import DataError, LeakError, TaskError
 from medshot.data.augment import Shifted
 from medshot.data.segmented import Segmented
 from medshot.evaluation.cross_validation import cross_validate
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 
 import toys
 from medshot.core.errors import SaveError
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 
 
 def test_a_frozen_predictor_agrees_and_shares_nothing(case):

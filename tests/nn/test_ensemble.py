@@ -5,7 +5,7 @@ import torch
 
 import toys
 from medshot.core.errors import ConfigError
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from medshot.learners.registry import build
 from medshot.nn.ensemble import Ensemble, Stacked, stacked
 

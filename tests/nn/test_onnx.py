@@ -7,8 +7,7 @@ import torch.nn.functional as F
 
 import toys
 from medshot.core.errors import SaveError, ShapeError, TaskError
-from medshot.core.predictor import trainable
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor, trainable
 from medshot.nn.onnx import Graph
 from toys.graphs import WEIGHT, graph
 

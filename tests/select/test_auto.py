@@ -15,10 +15,9 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.cross_validation import cross_validate
-from medshot.evaluation.encoded import can_be_encoded
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import can_be_encoded, evaluate
 from medshot.learners.registry import build
-from medshot.select import Auto, bench
+from medshot.select import Auto, cross_validator
 from toys.candidates import TASK, Guess, pixels, some_images
 
 
@@ -60,13 +59,13 @@ def test_patients_are_left_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = torch.arange(20) // 2 % 5 * 2 + torch.arange(2).repeat(10)
     support = some_images(groups=groups)
     seen = []
-    real = bench.folds_of
+    real = cross_validator.folds_of
 
     def spy(shows: Tensor, groups: Tensor, most: int) -> list[tuple[Tensor, Tensor]]:
         seen.extend(real(shows, groups, most=most))
         return seen
 
-    monkeypatch.setattr(bench, "folds_of", spy)
+    monkeypatch.setattr(cross_validator, "folds_of", spy)
     _auto().choose(support, TASK)
     assert seen
     for rest, held in seen:
@@ -89,7 +88,7 @@ def test_a_candidate_that_moves_its_encoder_is_judged_on_images() -> None:
 
 
 def test_of_a_large_support_a_part_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "MOST", 12)
+    monkeypatch.setattr(cross_validator, "MOST", 12)
     asked = []
 
     class Counting(Guess):

@@ -3,16 +3,15 @@
 import numpy as np
 import pytest
 
-from medshot.select import Configuration, redrawn
-from medshot.select.bench import Bench
-from medshot.select.choice import Choice, chosen_of
-from medshot.select.tried import Tried, through
+from medshot.select import Configuration, choice
+from medshot.select.choice import Choice, Tried, chosen_of, through
+from medshot.select.cross_validator import Bench
 from toys.candidates import GUESS, LDA, bench, made, noise
 
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(redrawn, "DRAWS", 60)
+    monkeypatch.setattr(choice, "DRAWS", 60)
 
 
 def _choice(on: Bench, *names: str) -> Choice:

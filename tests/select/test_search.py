@@ -10,12 +10,11 @@ import pytest
 
 from medshot.core.learner import Learner
 from medshot.select import Configuration
-from medshot.select import clock as module
-from medshot.select import tried as tried_module
-from medshot.select.bench import Bench, Evidence
-from medshot.select.clock import Limits
-from medshot.select.search import Place, search
-from medshot.select.tried import Tried, best_of
+from medshot.select import choice as tried_module
+from medshot.select import search as module
+from medshot.select.choice import Tried, best_of
+from medshot.select.cross_validator import Bench, Evidence
+from medshot.select.search import Limits, Place, search
 from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
 Found = list[tuple[Configuration, Tried]]

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from medshot.core.errors import DataError, TaskError
-from medshot.core.predictor import Card
+from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Classification, Detection
 from medshot.tasks.boxes import paint

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
-from medshot.core.predictor import Card, Predictor
-from medshot.core.task import TASKS, Task
+from medshot.core.predictor import Predictor
+from medshot.core.task import TASKS, Card, Task
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing
 from medshot.nn import Conv4, Encoder, UNet

@@ -14,7 +14,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.nn.heads import Linear
 from medshot.select import Between, Configuration, Family, OneOf
-from medshot.select.bench import Bench
+from medshot.select.cross_validator import Bench
 from medshot.select.space import Space
 from medshot.tasks import Classification
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import toys
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
 from medshot.nn import UNet
 from medshot.nn.heads import Linear

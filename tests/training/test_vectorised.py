@@ -7,10 +7,9 @@ import medshot
 from medshot.core.errors import ConfigError
 from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
-from medshot.training.gradient import Gradient
+from medshot.training.config import Settings
+from medshot.training.gradient import Gradient, choose_one_pass
 from medshot.training.objective import Objective
-from medshot.training.one_pass import choose_one_pass
-from medshot.training.settings import Settings
 from medshot.training.terms import SelfDistillation
 from toys.training import blobs
 

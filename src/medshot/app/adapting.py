@@ -19,7 +19,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation.report import Report, write_report
-from medshot.evaluation.report.scores import Estimate
+from medshot.evaluation.report.model import Estimate
 from medshot.training.progress import Watch, quiet
 
 AUTO = "auto"

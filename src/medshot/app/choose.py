@@ -13,12 +13,12 @@ from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.registry import called, options_of, recipe
 from medshot.data.readers.registry import USUAL
-from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.identity import Pixels
 from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.select import Auto
+from medshot.stages.finetune.learner import Tuned
 from medshot.training.run import is_run, load_run
 
 OF = "encoder."  # what an option of the encoder begins with

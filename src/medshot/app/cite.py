@@ -8,8 +8,8 @@ from typing import Any
 from medshot.app.stage_sources import sources_of
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
+from medshot.core.predictor import load_predictor
 from medshot.core.registry import PARTS, names
-from medshot.core.store import load_predictor
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder
 from medshot.pretraining import is_encoder, load_encoder, objectives

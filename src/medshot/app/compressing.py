@@ -8,14 +8,15 @@ from rich.table import Table
 
 from medshot.app.show import say, show, tell
 from medshot.app.stage import INTERVALS, cell, say_verdicts, unit
-from medshot.compress.cost import Cost
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
 from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.cross_validation import OutOfFold
+from medshot.stages.compress.cost import Cost
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints
 ORIGINAL = "original"

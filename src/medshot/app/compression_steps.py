@@ -7,14 +7,14 @@ from typing import Any
 from torch import nn
 
 from medshot.app.choose import named_encoder
-from medshot.compress.distil import distil as distilled
-from medshot.compress.imitate import Images, examples_for
-from medshot.compress.prune import check_share
-from medshot.compress.prune import prune as pruned
-from medshot.compress.quantise import quantise as quantised
-from medshot.compress.student import SIZES
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.predictor import Predictor
+from medshot.stages.compress.distill import SIZES
+from medshot.stages.compress.distill import distil as distilled
+from medshot.stages.compress.imitation import Images, examples_for
+from medshot.stages.compress.prune import check_share
+from medshot.stages.compress.prune import prune as pruned
+from medshot.stages.compress.quantize import quantise as quantised
 from medshot.training.progress import bar_called
 
 NUMBERS = ("int8",)

@@ -14,7 +14,7 @@ from medshot.app.report import adapted
 from medshot.app.show import watch_folds
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
-from medshot.evaluation.labelled import Evaluation, evaluate
+from medshot.evaluation.evaluate import Evaluation, evaluate
 from medshot.evaluation.report import write_report
 from medshot.phantoms import PhantomEpisodes, phantom_dataset
 

@@ -11,13 +11,13 @@ from medshot.app.doubts import too_sure
 from medshot.app.kinds import kind_called
 from medshot.app.show import say, show
 from medshot.app.stage import INTERVALS, cell, gains_table, say_verdicts
-from medshot.core.predictor import Card
+from medshot.core.task import Card
 from medshot.evaluation import report as r
-from medshot.evaluation.labelled import Evaluation
-from medshot.evaluation.rates import RATES, calibration_error, rates_of
-from medshot.evaluation.report.words import count, in_words, verdict
+from medshot.evaluation.diagnostic_rates import RATES, calibration_error, rates_of
+from medshot.evaluation.evaluate import Evaluation
+from medshot.evaluation.report.build import from_folds, provenance_of
+from medshot.evaluation.report.text import count, in_words, verdict
 from medshot.evaluation.statistics import Interval
-from medshot.evaluation.summarise import from_folds, provenance_of
 
 CALIBRATION = "expected calibration error"
 

@@ -4,11 +4,11 @@ from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
-from medshot.finetuning import AutoTuned, FineTuned, way_called
-from medshot.finetuning.freed import moves_below
-from medshot.finetuning.way import ways
 from medshot.select import Auto, OneOf
 from medshot.select.space import FINETUNE
+from medshot.stages.finetune import AutoTuned, FineTuned, get_method
+from medshot.stages.finetune.methods import methods
+from medshot.stages.finetune.trainable import moves_below
 
 NONE, AUTO = "none", "auto"
 MINUTE, LONG = 60, 120  # seconds; from LONG on, minutes are said
@@ -27,11 +27,11 @@ def finetuned(learner: Learner, what: str) -> Learner:
         return learner
     if what == AUTO:
         return _automatic(learner)
-    if what not in ways():
-        raise unknown(what, [*ways(), AUTO, NONE], kind="way to fine-tune")
+    if what not in methods():
+        raise unknown(what, [*methods(), AUTO, NONE], kind="fine-tuning method")
     for each in learner.candidates if isinstance(learner, Auto) else [learner]:
         try:
-            moves_below(each.get_submodule("encoder"), way_called(what))
+            moves_below(each.get_submodule("encoder"), get_method(what))
         except ConfigError as error:
             if not isinstance(learner, Auto):
                 raise

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from medshot.core.errors import ConfigError, DataError, unknown
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
-from medshot.evaluation.answered import answered
-from medshot.evaluation.cross_validation import OutOfFold
-from medshot.fusion.agree import agreed, refuse_learnt_from
-from medshot.fusion.beside import answers_of, best_of, left_out
-from medshot.fusion.fuse import HOWS, fuse, mean_of
-from medshot.fusion.outputs import outputs_of
-from medshot.fusion.snapshots import fused_snapshots
+from medshot.evaluation.cross_validation import OutOfFold, answered
 from medshot.nn.ensemble import Members
+from medshot.stages.fuse.compatibility import agreed, refuse_learnt_from
+from medshot.stages.fuse.evaluate import answers_of, best_of, left_out
+from medshot.stages.fuse.fuse import HOWS, fuse, mean_of
+from medshot.stages.fuse.snapshots import fused_snapshots
+from medshot.stages.fuse.weights import outputs_of
 from medshot.training.progress import bar_called
 
 SNAPSHOTS = "snapshots"

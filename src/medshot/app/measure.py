@@ -15,8 +15,8 @@ from medshot.core.registry import recipe
 from medshot.data.dataset import DrawnEpisodes
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
-from medshot.evaluation.protocol import protocol as named_protocol
-from medshot.evaluation.run import Result, evaluate, refuse_seen
+from medshot.evaluation.episodes import Result, evaluate, refuse_seen
+from medshot.evaluation.protocols import protocol as named_protocol
 from medshot.evaluation.statistics import paired
 from medshot.learners.registry import build
 

@@ -12,15 +12,16 @@ from medshot.app.kinds import kind_called
 from medshot.app.show import busy
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
-from medshot.core.predictor import Card, Predictor
+from medshot.core.predictor import Predictor
 from medshot.core.registry import recipe
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
+from medshot.evaluation.episodes import refuse_seen
 from medshot.evaluation.report import Report, summary_sentence
-from medshot.evaluation.run import refuse_seen
-from medshot.evaluation.summarise import from_folds, provenance_of
-from medshot.finetuning.learner import Tuned
+from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.select import Auto
+from medshot.stages.finetune.learner import Tuned
 from medshot.training.progress import Watch, quiet
 
 FEW = 30

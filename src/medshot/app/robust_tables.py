@@ -8,9 +8,8 @@ from medshot.app.show import say, show
 from medshot.app.stage import INTERVALS, cell, unit
 from medshot.core.task import is_share
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.robust.corrupt import Corrupted, lost
-from medshot.robust.masking import signs, verdict
-from medshot.robust.measure import Robustness
+from medshot.stages.robustness.corruption import Corrupted, lost
+from medshot.stages.robustness.evaluate import Robustness, signs, verdict
 
 
 def show_attacks(found: Mapping[str, Robustness], where: str) -> None:

@@ -20,13 +20,11 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.evaluation.report import Report
-from medshot.select.bench import bench_of
 from medshot.select.choice import Selection, chosen_of
-from medshot.select.clock import Limits
+from medshot.select.cross_validator import bench_of
 from medshot.select.portfolio import stored
-from medshot.select.search import Place, search
+from medshot.select.search import Limits, Place, search, studies_in
 from medshot.select.space import Configuration, Family, Space
-from medshot.select.study import studies_in
 from medshot.training.progress import Watch, quiet
 
 QUEUE = 8  # configurations that won elsewhere

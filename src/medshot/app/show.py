@@ -14,9 +14,9 @@ from rich.text import Text
 
 from medshot.app.argv import program
 from medshot.core.task import is_share
+from medshot.evaluation.episodes import Result
 from medshot.evaluation.report import MetricsTable, Report
-from medshot.evaluation.report.words import interval, number
-from medshot.evaluation.run import Result
+from medshot.evaluation.report.text import interval, number
 from medshot.evaluation.statistics import Interval, paired
 from medshot.training.progress import Watch, bar_called
 

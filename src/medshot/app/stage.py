@@ -15,8 +15,7 @@ from medshot.core.errors import LeakError
 from medshot.core.predictor import Predictor
 from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
-from medshot.evaluation.answered import answered
-from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.cross_validation import OutOfFold, answered
 from medshot.evaluation.statistics import Interval
 
 

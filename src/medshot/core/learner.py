@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
-from medshot.core.predictor import Card, Predictor, any_tensor, eval_mode
+from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.registry import called, recipe
-from medshot.core.task import Task
+from medshot.core.task import Card, Task
 
 
 @runtime_checkable

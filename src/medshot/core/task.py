@@ -6,9 +6,9 @@ not a data set and not an episode.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -17,9 +17,6 @@ from torch import Tensor
 
 from medshot.core.errors import TaskError, unknown
 from medshot.core.registry import import_files
-
-if TYPE_CHECKING:
-    from medshot.core.predictor import Card
 
 Metric = Callable[..., float]  # of a task's evidence
 TASKS: dict[str, type["Task"]] = {}
@@ -146,3 +143,58 @@ def task_of(kind: str, n_outputs: int, **fields: Any) -> Task:
         raise unknown(kind, TASKS, kind="task")
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
     return TASKS[kind](n_outputs, **values)
+
+
+@runtime_checkable
+class Preprocessing(Protocol):
+    """Makes the tensor that a predictor takes out of a file."""
+
+    dims: ClassVar[int]  # 2 for images, 3 for volumes, 0 for rows of several kinds of data
+
+    def read(self, path: Path) -> Float[Tensor, "c *s"]:
+        """One image or volume, in [0, 1]. Raises `DataError` naming the file."""
+        ...
+
+    def grid(self, path: Path) -> tuple[int, ...]:
+        """The (depth,) height and width of what is in the file."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Preprocessing, Protocol):
+    """Also makes, of values in [0, 1], pixels like those of the file that was read."""
+
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
+        """`values` with the channels, the type and the range of the image in `path`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must travel with a predictor: without it, numbers out of images mean nothing."""
+
+    task: Task
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    data: dict[str, Any]  # name, images a class, patients, hash, licence notes
+    learner: dict[str, Any] = field(default_factory=dict)  # recipe and where its weights are from
+    stages: tuple[dict[str, Any], ...] = ()  # what was done to the predictor since, in order
+
+    def after(self, stage: str, **settings: Any) -> "Card":
+        """This card after a further stage, which `settings` (plain values) describe."""
+        return replace(self, stages=(*self.stages, {"stage": stage, **settings}))
+
+    @property
+    def kind(self) -> str:
+        """The kind of task, for volumes with a `-3d`."""
+        return kind_in(self.task, self.preprocessing)
+
+
+def kind_in(task: Task, preprocessing: Preprocessing) -> str:
+    """The kind of a task on images of such a form: that of volumes ends with `-3d`.
+
+    That of rows of several kinds of data ends with `-multimodal`.
+    """
+    if preprocessing.dims == 0:
+        return f"{task.kind}-multimodal"
+    return task.kind if preprocessing.dims == 2 else f"{task.kind}-{preprocessing.dims}d"

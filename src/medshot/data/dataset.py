@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, ShapeError
-from medshot.core.predictor import Card, kind_in
-from medshot.core.task import Task
+from medshot.core.task import Card, Task, kind_in
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from medshot.core.errors import DataError, LeakError
-from medshot.core.predictor import Card
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import Multimodal
 from medshot.data.readers.registry import USUAL, kind_of, reader_of

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.predictor import Card, Preprocessing
 from medshot.core.registry import called, part
+from medshot.core.task import Card, Preprocessing
 from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.signal import read_signal

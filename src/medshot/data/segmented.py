@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
-from medshot.core.predictor import Card
-from medshot.core.task import Task
+from medshot.core.task import Card, Task
 from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset, resized
 from medshot.data.io.image import read_image

@@ -2,9 +2,11 @@
 
 Each image is predicted by a predictor that saw neither it nor any other image of its patient.
 With a dozen images the interval is wide, and says so.
+
+How well a predictor does on images, with intervals over patients; and a second, beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,12 +16,14 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from medshot.core.episode import Examples
 from medshot.core.errors import DataError
 from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
-from medshot.evaluation.encoded import remembering
+from medshot.evaluation.episodes import remembering
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, quiet
 
@@ -144,3 +148,31 @@ def _too_few(dataset: Dataset) -> DataError:
         f"{dataset.name}: {', '.join(single) or 'a class'} has too few {unit}s to leave one out "
         f"and still learn from another. Add a second {unit} to every class at least."
     )
+
+
+@torch.no_grad()
+def answered(
+    predictor: Predictor,
+    dataset: Dataset,
+    change: Callable[[Examples], Tensor] | None = None,
+    *,
+    watch: Watch = quiet,
+) -> OutOfFold:
+    """What `predictor` says of every image of `dataset`, which has the form that it takes.
+
+    It is shown what `change` makes of some images: attacked ones, say.
+
+    Two of them on the same images can be compared, patient by patient: `after.minus(before, name)`.
+    """
+    task, like = predictor.known_card().task, any_tensor(predictor)
+    found = []
+    parts = torch.arange(len(dataset)).split(AT_ONCE)
+    with eval_mode(predictor), watch(len(dataset), 0) as tick:
+        for some in parts:
+            shown = dataset.examples(some).to(like)
+            output = predictor.answer_all(shown.x if change is None else change(shown))
+            found.append(task.decode(output.double()).cpu())
+            tick(int(some[-1]) + 1, None)
+    y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
+    strata = rarest(dataset.shows()).numpy()
+    return OutOfFold(torch.cat(found).numpy(), y, own, 0, task, strata)

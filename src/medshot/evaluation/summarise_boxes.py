@@ -8,8 +8,8 @@ from medshot.data.dataset import Dataset
 from medshot.data.draw import framed
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.report.words import number
-from medshot.evaluation.summarise import name_of, patient_of, support_showing, worst_and_others
+from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
+from medshot.evaluation.report.text import number
 from medshot.tasks.average_precision import SURE, by_class, by_image
 from medshot.tasks.boxes import NO_BOX
 

@@ -5,14 +5,14 @@ import numpy as np
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.report.words import number
-from medshot.evaluation.summarise import (
+from medshot.evaluation.report.build import (
     SHOWN_A_CLASS,
     half_wrong,
     name_of,
     patient_of,
     support_showing,
 )
+from medshot.evaluation.report.text import number
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 
 NONE = "no finding"

@@ -10,7 +10,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.transforms import eight_bits
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import name_of, patient_of, support_showing
+from medshot.evaluation.report.build import name_of, patient_of, support_showing
 
 SHOWN_SUPPORT = 6
 SHOWN_WORST = 3

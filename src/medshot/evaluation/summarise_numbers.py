@@ -5,7 +5,7 @@ import numpy as np
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import name_of, patient_of, support_showing
+from medshot.evaluation.report.build import name_of, patient_of, support_showing
 
 PARTS, SHOWN_A_PART = 3, 6
 SHOWN_WORST = 6

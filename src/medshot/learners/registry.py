@@ -18,7 +18,7 @@ Class = TypeVar("Class", bound=type[Learner])
 
 _LEARNERS: dict[str, type[Learner]] = {}
 _MISSING: dict[str, ImportError] = {}
-_THIS = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 def register(name: str) -> Callable[[Class], Class]:
@@ -78,8 +78,9 @@ def lookup(name: str) -> type[Learner]:
 
 
 def file_of(cls: type[Learner]) -> str:
-    """Where a learner is written, relative to the package."""
-    return Path(inspect.getfile(cls)).relative_to(_THIS.parents[1]).as_posix()
+    """The file of a learner: relative to the package, or where somebody else's is."""
+    file = Path(inspect.getfile(cls))
+    return file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else str(file)
 
 
 @functools.cache

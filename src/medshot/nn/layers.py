@@ -23,6 +23,7 @@ from medshot.core.errors import ConfigError, unknown
 
 GROUPS = 8
 POLICIES = ("batch", "group", "none", "transductive")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 

@@ -89,7 +89,7 @@ class Graph(Predictor):
     first answers: it reads no file, has one input `n c *s` and one output.
     """
 
-    exportable = False  # it is exported already: medshot.export takes the graph itself
+    exportable = False  # it is exported already: medshot.stages.export takes the graph itself
     differentiable: ClassVar[bool] = False
     graph: Tensor
 

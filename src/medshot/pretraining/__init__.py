@@ -1,7 +1,7 @@
 """Encoders that have learnt before any few-shot task: pretrained here, or elsewhere."""
 
 from medshot.pretraining.objective import objectives as objectives
-from medshot.pretraining.run import pretrain as pretrain
+from medshot.pretraining.pretrain import pretrain as pretrain
 from medshot.pretraining.store import is_encoder as is_encoder
 from medshot.pretraining.store import load_encoder as load_encoder
 from medshot.pretraining.store import save_encoder as save_encoder

@@ -11,8 +11,8 @@ from medshot.core.errors import ConfigError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.unet import Decoder
+from medshot.pretraining.augment import check_strength, moved
 from medshot.pretraining.objective import Objective, objective
-from medshot.pretraining.views import check_strength, moved
 
 
 @objective("reconstruct")

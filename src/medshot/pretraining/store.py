@@ -3,6 +3,8 @@
 ENCODER/weights.safetensors   tensors
 ENCODER/encoder.json          its recipe, how it was pretrained and on what, versions, SHA-256
 ENCODER/README.md             a short card
+
+The README of a saved encoder: what it learnt from, and what to mind.
 """
 
 import hashlib
@@ -15,12 +17,37 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from medshot.core.errors import ConfigError, SaveError
+from medshot.core.model_card import RESEARCH_ONLY
+from medshot.core.predictor import versions, write_folder
 from medshot.core.registry import make, recipe
-from medshot.core.store import versions, write_folder
 from medshot.nn.encoder import Encoder
-from medshot.pretraining.card import encoder_card
-from medshot.pretraining.weights.described import load_described
+from medshot.pretraining.weights.tf_mobilenet import load_described
 from medshot.training.run import is_run, load_run
+
+
+def encoder_card(table: dict[str, Any]) -> str:
+    """The README of a saved encoder, in Markdown."""
+    about = table["about"]
+    sets = [
+        f"| {d['name']} | {d['count']} | {d['patients']} | {d['licence']} |"
+        for d in about.get("data", [])
+    ]
+    rows = "\n".join(["| data | images | patients | licence |", "|---|---|---|---|", *sets])
+    return f"""# A medshot encoder: {table["encoder"]["part"].partition("/")[2]}
+
+{RESEARCH_ONLY}
+
+Weights: {about.get("origin", "untrained")}.
+
+{rows if sets else "The data are not recorded."}
+
+What an encoder learns on is no longer new to it: judge on other data.
+
+    medshot adapt MY_IMAGES --encoder THIS_FOLDER --out MODEL
+
+Made on {table["created"]} with {", ".join(f"{k} {v}" for k, v in table["versions"].items())}.
+"""
+
 
 ABOUT, WEIGHTS = "encoder.json", "weights.safetensors"
 FORMAT = 1

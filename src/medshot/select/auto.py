@@ -13,8 +13,8 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
-from medshot.select.bench import Bench
-from medshot.select.tried import Tried, best_of, through
+from medshot.select.choice import Tried, best_of, through
+from medshot.select.cross_validator import Bench
 from medshot.tasks import EVERY
 
 DRAWS = 200  # of patients, for the uncertainty of a difference

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import Prediction
-from medshot.core.predictor import Card
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Task
 
 
 def ranks(

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import BoxPrediction
-from medshot.core.predictor import Card
-from medshot.core.task import Task
+from medshot.core.task import Card, Task
 from medshot.tasks.average_precision import METRICS, SURE, judged
 from medshot.tasks.boxes import NO_BOX, find, paint
 from medshot.tasks.multi_label import divergence_of_odds

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import ImagePrediction
-from medshot.core.predictor import Card, Restoring
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Restoring, Task
 
 MOST = 100.0  # dB: what is the same to within 1/400 of an 8-bit step counts as the same
 SIGMA, REACH = 1.5, 5  # pixels: the window of SSIM, and how far it reaches

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import FindingsPrediction
-from medshot.core.predictor import Card
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Task
 from medshot.tasks.classification import ranks
 
 LIKELY = 0.5  # a label with a higher probability is said to be there

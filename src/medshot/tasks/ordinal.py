@@ -14,8 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.prediction import Prediction
-from medshot.core.predictor import Card
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Task
 from medshot.tasks.classification import check_classes
 from medshot.tasks.multi_label import divergence_of_odds
 

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import NumberPrediction
-from medshot.core.predictor import Card
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Task
 from medshot.tasks.classification import ranks
 
 MEAN_ERROR = "mean absolute error (own unit)"

@@ -25,8 +25,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import MaskPrediction
-from medshot.core.predictor import Card
-from medshot.core.task import Metric, Task
+from medshot.core.task import Card, Metric, Task
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]

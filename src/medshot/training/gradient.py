@@ -1,16 +1,175 @@
-"""One step's gradient, and the loss that judges the learner between steps."""
+"""One step's gradient, and the loss that judges the learner between steps.
 
-from collections.abc import Iterable
+Parts of a learner that change or draw as it learns, in the order of what they see.
+
+The gradients of all tasks of a step in one pass, by `torch.func.vmap`.
+
+The meta-gradient of a meta-batch, its episodes shared out among threads.
+
+On a CPU an episode's tensors are small: threads inside each operator spend much of their time
+waiting for each other. Here each thread takes whole episodes, with one core's worth of operators,
+and PyTorch lets go of the interpreter inside them.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
 
-from medshot.core.episode import Episode
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
+from medshot.core.registry import called
+from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
+from medshot.training.auxiliary_losses import Term
+from medshot.training.config import Settings
 from medshot.training.device import place_episode
-from medshot.training.objective import Objective, autocast
-from medshot.training.one_pass import backward_in_one_pass
-from medshot.training.workers import Workers
+from medshot.training.objective import Chunk, Objective, autocast
+
+_STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+
+
+def stateful_part(module: nn.Module) -> str | None:
+    """The first such part (batch norm that keeps statistics, dropout) and its kind, if any."""
+    for name, part in module.named_modules():
+        if isinstance(part, _STATEFUL) and getattr(part, "track_running_stats", True):
+            return f"{name} ({type(part).__name__})"
+    return None
+
+
+def choose_one_pass(objective: Objective, settings: Settings, device: torch.device) -> bool:
+    """Whether the tasks of a step go in one pass: by default on a GPU, where that is possible.
+
+    Raises:
+        ConfigError: it is asked for, and not possible.
+    """
+    why = _why_not(objective, settings)
+    if settings.vectorise and why:
+        raise ConfigError(f"{why}. Leave `vectorise` out, or that.")
+    wanted = device.type == "cuda" if settings.vectorise is None else settings.vectorise
+    return wanted and why is None
+
+
+def backward_in_one_pass(objective: Objective, chunks: Sequence[Chunk]) -> float:
+    """The mean objective; its gradient is left in the parameters. Each shape goes by itself.
+
+    The gradient is taken inside the map. One taken outside, through an inner gradient and a
+    normalisation, is wrong without a word (PyTorch 2.13; pytorch/functorch issue 534).
+    """
+    params = {n: p for n, p in objective.named_parameters() if p.requires_grad}
+    total = 0.0
+    for _, alike in groupby(sorted(chunks, key=_shape), _shape):
+        grads, value = _pass(objective, params, list(alike))
+        total += value / len(chunks)
+        for name, p in params.items():
+            g = grads[name].sum(0) / len(chunks)
+            p.grad = g if p.grad is None else p.grad + g
+    return total
+
+
+def _pass(
+    objective: Objective, params: Mapping[str, Tensor], chunks: Sequence[Chunk]
+) -> tuple[dict[str, Tensor], float]:
+    tasks = [episode.task for episode in chunks[0]]
+    stacked = [torch.stack(alike) for alike in zip(*map(_tensors, chunks), strict=True)]
+
+    def one(params: Mapping[str, Tensor], *tensors: Tensor) -> Tensor:
+        parts = zip(tasks, *(tensors[i::4] for i in range(4)), strict=True)
+        chunk = [Episode(t, Examples(a, b), Examples(c, d)) for t, a, b, c, d in parts]
+        return functional_call(objective, dict(params), (chunk,))
+
+    mapped = vmap(grad_and_value(one), (None, *[0] * len(stacked)), randomness="different")
+    with vectorising():
+        grads, values = mapped(dict(params), *stacked)
+    return {n: g.detach() for n, g in grads.items()}, values.sum().item()
+
+
+def _why_not(objective: Objective, settings: Settings) -> str | None:
+    for part in objective.modules():
+        if isinstance(part, Learner | Term) and not part.vectorises:
+            return f"{called(part)} has no path for several tasks in one pass"
+        if getattr(part, "remat", False):
+            return "Steps that are taken again (remat) cannot go for several tasks in one pass"
+    if part := stateful_part(objective.learner):
+        return f"{part} changes or draws as it learns, and several tasks in one pass would mix that"
+    asked = {"bf16": settings.bf16, "channels_last": settings.channels_last}
+    asked["workers"] = settings.workers > 1
+    names = " and ".join(name for name, on in asked.items() if on)
+    return f"{names} cannot be had with several tasks in one pass" if names else None
+
+
+def _tensors(chunk: Chunk) -> list[Tensor]:
+    return [t for e in chunk for t in (e.support.x, e.support.y, e.query.x, e.query.y)]
+
+
+def _shape(chunk: Chunk) -> str:
+    """The same for chunks whose tensors can be stacked."""
+    return str([(e.task, e.support.x.shape, e.query.x.shape) for e in chunk])
+
+
+class Workers:
+    """`count` threads, each with its own modules around the objective's one set of tensors.
+
+    The gradients of a thread are summed in the order of its chunks and then those of the
+    threads in their order: with the same count, the same bits.
+
+    Raises:
+        ConfigError: the learner draws random numbers or keeps batch statistics as it learns, and
+            threads would do so in no fixed order.
+    """
+
+    def __init__(self, objective: Objective, count: int) -> None:
+        _check(objective)
+        tensors = {id(t): t for t in (*objective.parameters(), *objective.buffers())}
+        # functional_call swaps tensors in a module while it runs: one module a thread
+        self._objectives = [copy.deepcopy(objective, dict(tensors)) for _ in range(count)]
+        self._params = [p for p in objective.parameters() if p.requires_grad]
+        self._pool = ThreadPoolExecutor(count)
+
+    def backward(self, chunks: Sequence[Chunk], *, bf16: bool = False) -> float:
+        """Add the gradient of the mean objective to `.grad`, and return that mean."""
+        threads, count = torch.get_num_threads(), len(self._objectives)
+        inside = max(1, threads // count)
+        shares = [chunks[i::count] for i in range(count)]
+        work = [(*pair, inside, bf16) for pair in zip(self._objectives, shares, strict=True)]
+        try:
+            parts = list(self._pool.map(lambda each: self._part(*each), work))
+        finally:
+            torch.set_num_threads(threads)
+        for _, grads in parts:
+            for p, g in zip(self._params, grads, strict=True):
+                p.grad = g / len(chunks) if p.grad is None else p.grad + g / len(chunks)
+        return sum(loss for loss, _ in parts) / len(chunks)
+
+    def _part(
+        self, objective: Objective, chunks: Sequence[Chunk], threads: int, bf16: bool
+    ) -> tuple[float, list[Tensor]]:
+        torch.set_num_threads(threads)  # each thread of Python has its own number
+        objective.learner.train()
+        total = 0.0
+        grads = [torch.zeros_like(p) for p in self._params]
+        for chunk in chunks:
+            with autocast(chunk, bf16):
+                loss = objective(chunk)
+            found = torch.autograd.grad(loss, self._params, allow_unused=True)
+            for g, f in zip(grads, found, strict=True):
+                if f is not None:
+                    g.add_(f)
+            total += loss.item()
+        return total, grads
+
+
+def _check(objective: Objective) -> None:
+    if part := stateful_part(objective.learner):
+        raise ConfigError(
+            f"{part} changes or draws as it learns, and threads would do so in no fixed order. "
+            "Use workers=1."
+        )
 
 
 class Gradient:

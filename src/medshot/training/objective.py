@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.training.terms.term import Term
+from medshot.training.auxiliary_losses import Term
 
 Chunk = Sequence[Episode]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import command, folder, picture
 
 FILES = ["README.md", "predictor.json", "tensorboard", "weights.safetensors"]
@@ -109,7 +109,7 @@ def test_what_was_cut_short_goes_on(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("medshot.compress.cost.costs", full)
+        patched.setattr("medshot.stages.compress.cost.costs", full)
         cut_short = medshot(*words)
     assert cut_short.status == 2
     assert "No space left" in cut_short.err

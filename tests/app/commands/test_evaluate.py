@@ -9,7 +9,7 @@ import pytest
 import toys
 from app.conftest import Medshot
 from medshot.app import measure
-from medshot.evaluation.protocol import protocols
+from medshot.evaluation.protocols import protocols
 from toys.commands import SMALL, folder
 
 FEW = ("--episodes", "4", "--shot", "2", "--query", "2")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import folder
 
 FEW = ("--steps=4", "--attack-steps=1", "--batch=4")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
+from medshot.core.predictor import load_predictor
 from toys.commands import folder, table
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from medshot.core.store import load_predictor
-from medshot.select import redrawn
+from medshot.core.predictor import load_predictor
+from medshot.select import choice
 from toys.commands import folder
 
 
 @pytest.fixture(autouse=True)
 def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redrawn, "DRAWS", 30)
+    monkeypatch.setattr(choice, "DRAWS", 30)
 
 
 def test_it_leaves_a_model_a_report_and_the_numbers(

@@ -13,7 +13,7 @@ from medshot.app.mask_answers import MaskAnswers
 from medshot.core.errors import DataError, ShapeError
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.readers.registry import kind_of
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
 
 
 def write_volumes(

@@ -7,7 +7,7 @@ import torch
 
 import toys
 from medshot.core.errors import ConfigError
-from medshot.evaluation.encoded import without_encoder
+from medshot.evaluation.episodes import without_encoder
 from medshot.learners import build
 from medshot.nn import Pixels
 from medshot.tasks import Classification

@@ -5,7 +5,7 @@ import torch
 import toys
 from medshot.app.show import results_table
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.run import evaluate
+from medshot.evaluation.episodes import evaluate
 from medshot.learners import build
 from medshot.tasks import Classification
 

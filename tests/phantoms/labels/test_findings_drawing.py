@@ -51,7 +51,7 @@ def test_spiculated_outlines_are_more_jagged_than_lobulated_than_round() -> None
         np.mean(
             [
                 roughness(
-                    findings.draw(
+                    findings.draw_lesion(
                         Look((word, "dense", "large", "single"), (bump, 1.0, 0.36, 1.0)),
                         np.random.default_rng(seed),
                         96,
@@ -68,7 +68,7 @@ def test_spiculated_outlines_are_more_jagged_than_lobulated_than_round() -> None
 def test_hollow_shapes_have_an_empty_middle() -> None:
     for outline in ("oval", "wedge", "crescent", "branched", "spindle", "winding"):
         solid, hollow = (
-            findings.draw(
+            findings.draw_shape(
                 Look((outline, fill, "dense"), (0.0, 0.0, 1.0)), np.random.default_rng(3), 96
             )
             for fill in ("solid", "hollow")
@@ -79,7 +79,7 @@ def test_hollow_shapes_have_an_empty_middle() -> None:
 def test_the_grain_of_a_texture_has_its_direction_and_scale() -> None:
     def steps(grain: str, bumps: float, stretch: float) -> tuple[float, float]:
         look = Look(("cloudy", "", grain, ""), (0.0, bumps, stretch, 0.0))
-        fields = [findings.draw(look, np.random.default_rng(seed), 64) for seed in range(6)]
+        fields = [findings.draw_texture(look, np.random.default_rng(seed), 64) for seed in range(6)]
         down, across = (np.mean([np.abs(np.diff(f, axis=a)) for f in fields]) for a in (0, 1))
         return float(down), float(across)
 

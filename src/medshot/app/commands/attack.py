@@ -45,15 +45,12 @@ def attack(
     from medshot.app.show import say, tell
     from medshot.app.threads import limited
     from medshot.core.atomic import write_text
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
-    from medshot.robust.corrupt import corruptions as corrupt
-    from medshot.robust.curve import curve, points_of
-    from medshot.robust.fgsm import FGSM
-    from medshot.robust.masking import signs
-    from medshot.robust.measure import robustness
-    from medshot.robust.pgd import PGD
-    from medshot.robust.square import Square
+    from medshot.stages.robustness.attacks import FGSM, PGD, Square
+    from medshot.stages.robustness.corruption import corruptions as corrupt
+    from medshot.stages.robustness.curve import curve, points_of
+    from medshot.stages.robustness.evaluate import robustness, signs
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
@@ -86,7 +83,7 @@ def attack(
 
 def _budgets(epsilon: list[str], norm: str) -> list[Any]:
     """Those that are asked for, each once; else the usual ones of the norm."""
-    from medshot.robust.budget import Budget, read_epsilon
+    from medshot.stages.robustness.threat_model import Budget, read_epsilon
 
     usual = ["0.25", "0.5", "1", "2"] if norm == "l2" else ["1/255", "2/255", "4/255", "8/255"]
     return list(dict.fromkeys(Budget(read_epsilon(text), norm) for text in epsilon or usual))

@@ -54,11 +54,11 @@ def compress(
     from medshot.app.show import tell
     from medshot.app.stage import gains, judged, judged_on, unfinished
     from medshot.app.threads import limited
-    from medshot.compress.cost import costs
     from medshot.core.errors import DataError
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
     from medshot.data.dataset import Dataset
     from medshot.data.load import images_for
+    from medshot.stages.compress.cost import costs
 
     started = time.monotonic()
     torch.manual_seed(seed)

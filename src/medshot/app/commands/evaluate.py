@@ -8,14 +8,14 @@ import typer
 from medshot.app.arguments import THREADS, free, new_json
 
 if TYPE_CHECKING:
-    from medshot.evaluation.labelled import Evaluation
+    from medshot.evaluation.evaluate import Evaluation
 
 
 def _listed(value: str | None) -> str | None:
     """`--protocol list` answers at once, whatever else is there or missing."""
     if value == "list":
         from medshot.app.show import say
-        from medshot.evaluation.protocol import protocols
+        from medshot.evaluation.protocols import protocols
 
         for known in protocols().values():
             say(known.source, start=f"{known.name:32}  ")
@@ -118,7 +118,7 @@ def _of_models(
     from medshot.app.show import announce
     from medshot.app.threads import limited
     from medshot.core.errors import ConfigError
-    from medshot.evaluation.labelled import evaluate as evaluated
+    from medshot.evaluation.evaluate import evaluate as evaluated
     from medshot.training.progress import bar_called
 
     if unused:

@@ -35,19 +35,19 @@ def export(
     from medshot.app.show import busy, tell
     from medshot.app.threads import limited
     from medshot.core.errors import unknown
-    from medshot.core.store import load_predictor
-    from medshot.export.script import script_beside
+    from medshot.core.predictor import load_predictor
+    from medshot.stages.export.onnx_file import script_beside
 
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")
     predictor = load_predictor(model)
     with busy(f"exporting {model}"), limited(threads):
         if format_ == "onnx":
-            from medshot.export.onnx_file import export_onnx
+            from medshot.stages.export.onnx_file import export_onnx
 
             export_onnx(predictor, out)
         else:
-            from medshot.export.bundle import export_bundle
+            from medshot.stages.export.monai_bundle import export_bundle
 
             export_bundle(predictor, out)
     files = [out] if out.is_file() else [f for f in out.rglob("*") if f.is_file()]

@@ -48,14 +48,14 @@ def finetune(
     from medshot.app.show import say, tell
     from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
     from medshot.app.threads import limited
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
-    from medshot.finetuning import finetune as finetuned
-    from medshot.finetuning import usual_way, way_called
+    from medshot.stages.finetune import default_method, get_method
+    from medshot.stages.finetune import finetune as finetuned
     from medshot.training.progress import bar_called
 
     before = load_predictor(model)
-    way = way_called(what or usual_way(before), **parse_options(set_))
+    way = get_method(what or default_method(before), **parse_options(set_))
     if what is None:
         say(f"What moves: {way.name}.")
     with unfinished(out) as (staging, working), limited(threads):

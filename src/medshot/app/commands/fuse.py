@@ -48,7 +48,7 @@ def fuse(
     from medshot.app.show import say, tell
     from medshot.app.stage import gains, show_gains, unfinished
     from medshot.app.threads import limited
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
 
     began = time.monotonic()
     given = {"cycles": cycles, "steps": steps, "lr": lr}

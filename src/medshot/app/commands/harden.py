@@ -9,7 +9,7 @@ import typer
 from medshot.app.arguments import THREADS, new_folder, new_json
 
 if TYPE_CHECKING:
-    from medshot.robust.measure import Robustness
+    from medshot.stages.robustness.evaluate import Robustness
 
 
 def harden(
@@ -43,10 +43,10 @@ def harden(
     from medshot.app.stage import judged_on, refuse_shared, unfinished
     from medshot.app.threads import limited
     from medshot.core.atomic import write_text
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
-    from medshot.robust.budget import Budget, read_epsilon
-    from medshot.robust.harden import harden as hardened_by
+    from medshot.stages.robustness.harden import harden as hardened_by
+    from medshot.stages.robustness.threat_model import Budget, read_epsilon
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
@@ -78,8 +78,8 @@ def harden(
 
 def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> list["Robustness"]:
     """Both at half of epsilon, epsilon, and twice that; of the second also what tells of it."""
-    from medshot.robust.budget import Budget
-    from medshot.robust.measure import robustness
+    from medshot.stages.robustness.evaluate import robustness
+    from medshot.stages.robustness.threat_model import Budget
     from medshot.training.progress import bar_called
 
     most = budget.measure.largest(images.x[0].numel())
@@ -93,8 +93,8 @@ def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> l
 
 
 def _drawn(before: "Robustness", after: "Robustness") -> str:
-    from medshot.robust.curve import curve, points_of
-    from medshot.robust.pgd import PGD
+    from medshot.stages.robustness.attacks import PGD
+    from medshot.stages.robustness.curve import curve, points_of
 
     lines = {"before": points_of(before, PGD), "hardened": points_of(after, PGD)}
     return curve(lines, before.clean.task.leading, "under PGD")
@@ -104,8 +104,8 @@ def _told(before: "Robustness", after: "Robustness", where: str, epsilon: str) -
     """Say what it cost and what it brought; the same as numbers."""
     from medshot.app.robust_tables import change_of, show_attacks, tell_of_masking
     from medshot.app.show import say
-    from medshot.robust.masking import signs
-    from medshot.robust.pgd import PGD
+    from medshot.stages.robustness.attacks import PGD
+    from medshot.stages.robustness.evaluate import signs
 
     metric = before.clean.task.leading
     first, second = (_within(found, epsilon, PGD) for found in (before, after))

@@ -40,7 +40,7 @@ def predict(
     from medshot.app.show import errors, plain, progress, tell
     from medshot.app.threads import limited
     from medshot.core.errors import DataError
-    from medshot.core.store import load_predictor
+    from medshot.core.predictor import load_predictor
     from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 
     predictor = load_predictor(model)

@@ -84,9 +84,9 @@ def train(
     from medshot.app.threads import limited
     from medshot.app.training_data import encoder_for, training_data
     from medshot.data.readers.registry import kind_of
-    from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
+    from medshot.training.train import train as meta_train
 
     torch.manual_seed(seed)
     kinds = {kind_of(folder, task) for folder in data}
@@ -125,8 +125,8 @@ def train(
 
 
 def _terms(contrast: float | None, teacher: Path | None, adversarial: str | None) -> "list[Term]":
-    from medshot.robust.budget import read_epsilon
-    from medshot.robust.querying import AdversarialQuerying
+    from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
+    from medshot.stages.robustness.threat_model import read_epsilon
     from medshot.training.run import load_run
     from medshot.training.terms import SelfDistillation, TaskContrast
 

@@ -12,12 +12,12 @@ from medshot.app.kinds.kind import Kind
 from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.predictor import Card
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.tables.manifest import survey
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import confusion_of, examples_of, reliability_of, support_of
+from medshot.evaluation.report.build import confusion_of, examples_of, reliability_of, support_of
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes

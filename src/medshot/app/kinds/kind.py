@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol
 from medshot.app.builder import Builder
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
-from medshot.core.predictor import Card
 from medshot.core.registry import import_files
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
 from medshot.evaluation import report as r

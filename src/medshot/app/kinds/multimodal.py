@@ -7,7 +7,7 @@ from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.summarise import confusion_of, reliability_of, support_showing
+from medshot.evaluation.report.build import confusion_of, reliability_of, support_showing
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Auto

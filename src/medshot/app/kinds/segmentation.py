@@ -9,7 +9,7 @@ from medshot.app.kinds.kind import Kind
 from medshot.app.mask_answers import MaskAnswers
 from medshot.core.atomic import new_folder
 from medshot.core.learner import Learner
-from medshot.core.predictor import Card
+from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold

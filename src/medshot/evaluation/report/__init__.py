@@ -1,27 +1,26 @@
 """One self-contained HTML page that says what was learnt and how well it does."""
 
-from medshot.evaluation.report.content import (
+from medshot.evaluation.report.html import render_report, write_report
+from medshot.evaluation.report.model import (
+    Confusion,
+    Difference,
+    Estimate,
     ImageExample,
     MaskExample,
+    MetricRow,
+    MetricsTable,
     Pixels,
     Prediction,
     Protocol,
     Provenance,
+    Reliability,
     Report,
+    Scatter,
     Support,
     SupportImage,
+    Table,
 )
-from medshot.evaluation.report.numbers import Scatter, Table
-from medshot.evaluation.report.scores import (
-    Confusion,
-    Difference,
-    Estimate,
-    MetricRow,
-    MetricsTable,
-    Reliability,
-)
-from medshot.evaluation.report.words import summary_sentence
-from medshot.evaluation.report.write import render_report, write_report
+from medshot.evaluation.report.text import summary_sentence
 
 __all__ = [
     "Confusion",

@@ -1,7 +1,5 @@
 """What meta-training may descend on beside a learner's own meta-loss, whatever the learner."""
 
-from medshot.training.terms.contrast import TaskContrast
-from medshot.training.terms.distil import SelfDistillation
-from medshot.training.terms.term import Term
+from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast, Term
 
 __all__ = ["SelfDistillation", "TaskContrast", "Term"]

@@ -1,0 +1,74 @@
+"""What a reader of a diagnostic study asks of each class: who of the ill is found, who is alarmed.
+
+Each class is asked against the others: an image has it or not, and is said to have it or not.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.report.build import reliability_of
+from medshot.evaluation.statistics import Interval
+
+RATES: Mapping[str, str] = MappingProxyType(
+    {
+        "sensitivity": "of images that have it, the share that is said to",
+        "specificity": "of images that do not have it, the share that is said not to",
+        "positive predictive value": "of images that are said to have it, the share that does",
+        "negative predictive value": "of images that are said not to, the share that does not",
+    }
+)
+
+
+def rates_of(found: OutOfFold) -> list[dict[str, Interval]]:
+    """The `RATES` of each class, with bootstrap intervals over patients.
+
+    A rate of no image at all (of a class that is not there, or is never said) is NaN. The list is
+    empty for tasks that do not say of an image that it has something.
+    """
+    told = found.task.told(found.decoded, found.y)
+    if told is None:
+        return []
+    whole = _rates(np.ones((1, len(found.y)), np.int64), *told)
+    drawn = _rates(np.stack([np.bincount(i, minlength=len(found.y)) for i in found.draws()]), *told)
+    return [
+        {name: found.around(float(whole[name][0, c]), drawn[name][:, c]) for name in RATES}
+        for c in range(told[0].shape[1])
+    ]
+
+
+def calibration_error(found: OutOfFold) -> Interval | None:
+    """The expected calibration error, a share; None where an answer is not one of several classes.
+
+    Source: as `medshot.evaluation.report.build.reliability_of` computes it.
+    """
+    if found.task.link != "softmax" or found.task.on_grid:
+        return None
+    drawn = [_error(found.decoded[index], found.y[index]) for index in found.draws()]
+    return found.around(_error(found.decoded, found.y), np.array(drawn))
+
+
+def _error(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
+    error = reliability_of(p, y).calibration_error
+    return float("nan") if error is None else error
+
+
+def _rates(
+    times: Int[ndarray, "d n"], has: Bool[ndarray, "n k"], said: Bool[ndarray, "n k"]
+) -> dict[str, Float[ndarray, "d k"]]:
+    """The rates where each image counts so many times, a row a draw."""
+    hit, missed, alarm, clear = (
+        times @ both.astype(np.int64)
+        for both in (has & said, has & ~said, ~has & said, ~has & ~said)
+    )
+    shares = (hit, missed), (clear, alarm), (hit, alarm), (clear, missed)
+    return {name: _share(*pair) for name, pair in zip(RATES, shares, strict=True)}
+
+
+def _share(right: Int[ndarray, "d k"], wrong: Int[ndarray, "d k"]) -> Float[ndarray, "d k"]:
+    total = right + wrong
+    return np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0)

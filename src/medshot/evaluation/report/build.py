@@ -1,0 +1,184 @@
+"""From scores and predictions to what a report says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from numpy import ndarray
+
+from medshot.core.predictor import versions
+from medshot.core.task import Card, Task
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import DRAWS, OutOfFold
+from medshot.evaluation.episodes import Result
+from medshot.evaluation.statistics import Interval, paired
+
+SHOWN_A_CLASS = 8
+SHOWN_EXAMPLES = 12
+SHOWN_WORST = 3
+SHOWN_OTHERS = 3
+BINS = 5
+
+
+def support_of(dataset: Dataset, goal: str = "") -> r.Support:
+    """The first images of each class, and how many there are."""
+    shown = [
+        int(i)
+        for c in range(len(dataset.labels))
+        for i in np.flatnonzero(dataset.y == c)[:SHOWN_A_CLASS]
+    ]
+    pictures = [(i, dataset.x[i].numpy(), dataset.labels[dataset.y[i]]) for i in shown]
+    return support_showing(dataset, pictures, goal)
+
+
+def support_showing(
+    dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]], goal: str = ""
+) -> r.Support:
+    """How much there is of `dataset`, and these pictures: of which image, under what heading."""
+    known = dataset.groups[dataset.groups >= 0].unique()
+    images = tuple(
+        r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
+        for i, pixels, heading in pictures
+    )
+    patients = len(known) if len(known) else None
+    return r.Support(dataset.labels, len(dataset), patients, images, goal)
+
+
+def from_folds(
+    found: Mapping[str, OutOfFold], unit: str = "patient"
+) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
+    """The table and the paired differences of cross-validated methods, the learner first.
+
+    `unit` is what was left out whole: "patient", or "image" where no patient is known.
+    """
+    first, *others = found.values()
+    how = f"bootstrap over {unit}s, {DRAWS} draws"
+    table = replace(_table(first.task, found, unit, how), in_turn=True)
+    leading = first.task.leading
+    minus = [_estimate(first.minus(other, leading)) for other in others]
+    return table, _differences(leading, found, minus)
+
+
+def from_episodes(
+    results: Mapping[str, Result], task: Task
+) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
+    """The table and the paired differences of methods on the same episodes, the learner first."""
+    table = _table(task, results, "episode", "1.96 standard errors")
+    first, *others = (result.scores[task.leading] for result in results.values())
+    minus = [_estimate(paired(first, other)) for other in others]
+    return table, _differences(task.leading, results, minus)
+
+
+def examples_of(
+    dataset: Dataset,
+    probabilities: Float[ndarray, "n k"],
+    scores: Float[ndarray, "n k"] | None = None,
+    seed: int = 0,
+) -> tuple[r.Prediction, ...]:
+    """Up to twelve predictions, half of them wrong if there are as many, drawn at random.
+
+    The answer is the class of the highest score, by default the most probable one.
+    """
+    y, answer = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
+    return tuple(
+        r.Prediction(
+            dataset.x[i].numpy(),
+            dataset.labels[y[i]],
+            dataset.labels[answer[i]],
+            float(probabilities[i, answer[i]]),
+            patient_of(dataset, i),
+            name_of(dataset, i),
+        )
+        for i in half_wrong(answer == y, seed)
+    )
+
+
+def half_wrong(right: Bool[ndarray, "n"], seed: int = 0) -> list[int]:
+    """Up to twelve images, first wrong ones, then right ones: as many where possible."""
+    order = np.random.default_rng(seed).permutation(len(right))
+    wrong, others = order[~right[order]], order[right[order]]
+    n_wrong = min(len(wrong), max(SHOWN_EXAMPLES // 2, SHOWN_EXAMPLES - len(others)))
+    return [int(i) for i in (*wrong[:n_wrong], *others[: SHOWN_EXAMPLES - n_wrong])]
+
+
+def confusion_of(
+    labels: Sequence[str], probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]
+) -> r.Confusion:
+    """How often each class was called what."""
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    np.add.at(counts, (y, probabilities.argmax(1)), 1)
+    return r.Confusion(tuple(labels), counts)
+
+
+def reliability_of(probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> r.Reliability:
+    """How often an answer of a given confidence was right, in five equal bins.
+
+    The calibration error is the mean gap weighted by images (Naeini et al. 2015, AAAI).
+    """
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == y
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    used = np.unique(bins)
+    said = np.array([confidence[bins == b].mean() for b in used])
+    was = np.array([right[bins == b].mean() for b in used])
+    count = np.array([(bins == b).sum() for b in used])
+    error = float((np.abs(said - was) * count).sum() / count.sum())
+    return r.Reliability(said, was, count, error)
+
+
+def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Provenance:
+    """Where the predictor is from."""
+    made = card.learner
+    return r.Provenance(
+        learner=f"{made['learner']['part']} ({made['source']}), encoder {made['origin']}",
+        data_hash=str(card.data["hash"]),
+        date=datetime.now(UTC).date().isoformat(),
+        command=command,
+        options={name: str(value) for name, value in options.items()},
+        versions=versions(),
+        licence_notes=(str(card.data["licence"]),),
+    )
+
+
+def _table(
+    task: Task, found: Mapping[str, OutOfFold | Result], unit: str, how: str
+) -> r.MetricsTable:
+    """A method a column, a metric a row, the one that counts most first."""
+    rows = [
+        r.MetricRow(m, tuple(_estimate(f.interval(m)) for f in found.values()), task.chance(m))
+        for m in task.metrics
+    ]
+    return r.MetricsTable(tuple(found), tuple(rows), unit, how)
+
+
+def _differences(
+    metric: str, names: Iterable[str], minus: Sequence[r.Estimate]
+) -> tuple[r.Difference, ...]:
+    _, *others = names
+    return tuple(r.Difference(metric, o, m) for o, m in zip(others, minus, strict=True))
+
+
+def _estimate(interval: Interval) -> r.Estimate:
+    return r.Estimate(interval.mean, interval.low, interval.high, interval.n, "too few images")
+
+
+def patient_of(dataset: Dataset, i: int) -> str | None:
+    """Whom image `i` is from, where that is known."""
+    if dataset.rows and dataset.rows[i].patient:
+        return dataset.rows[i].patient
+    return str(int(dataset.groups[i])) if dataset.groups[i] >= 0 else None
+
+
+def name_of(dataset: Dataset, i: int) -> str:
+    """What image `i` is called."""
+    return dataset.rows[i].path.name if dataset.rows else f"image {i}"
+
+
+def worst_and_others(scores: Float[ndarray, "n"], seed: int = 0) -> list[int]:
+    """The images of the lowest scores, then some of the others, drawn at random."""
+    order = np.argsort(scores, kind="stable")
+    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
+    return [int(i) for i in (*order[:SHOWN_WORST], *rest)]

@@ -1,0 +1,103 @@
+"""Render a report to one HTML page and write it whole or not at all.
+
+Images as ``data:`` URIs, so that a report needs no other file.
+"""
+
+import base64
+import io
+import os
+import secrets
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from medshot.evaluation.report import charts, text
+from medshot.evaluation.report.charts import scatter
+from medshot.evaluation.report.model import Pixels, Report
+
+LONGEST_SIDE = 192
+"""Pixels; twice the size on the page, so that print and dense screens stay sharp."""
+
+
+def thumbnail(pixels: Pixels, longest_side: int = LONGEST_SIDE) -> str:
+    """Return an image ``c h w`` as a PNG data URI, shrunk to the longest side, never enlarged.
+
+    Raises TypeError where the pixels are not uint8 and ValueError where c is not 1 or 3 or a side
+    is empty.
+    """
+    image = _to_pillow(pixels)
+    image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _to_pillow(pixels: Pixels) -> Image.Image:
+    if pixels.dtype != np.uint8:
+        raise TypeError(f"a thumbnail needs uint8 pixels, got {pixels.dtype}")
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+        raise ValueError(f"a thumbnail needs pixels c h w with c 1 or 3, got shape {pixels.shape}")
+    if pixels.shape[0] == 1:
+        return Image.fromarray(np.ascontiguousarray(pixels[0]))
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+STANDING_LINE = "Research use only. Not a medical device; not validated for any clinical decision."
+
+
+def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
+    """Write a report as one self-contained HTML file and return its path.
+
+    The folder is made where it is missing. An older file stays as it was until the new page is
+    complete on disk. Raises OSError where the file cannot be written, and TypeError or ValueError
+    where an image is not uint8 ``c h w``.
+    """
+    target = Path(path)
+    # A file name that is not valid UTF-8 reaches here with lone surrogates: show them, do not fail.
+    page = render_report(report).encode("utf-8", errors="backslashreplace")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _replace(target, page)
+    return target
+
+
+def render_report(report: Report) -> str:
+    """Return the page as text; the same report always gives the same text."""
+    template = _environment().get_template("page.html.jinja")
+    return template.render(
+        report=report,
+        summary=report.summary or text.summary_sentence(report),
+        right=[example for example in report.examples if example.exact and example.correct],
+        wrong=[example for example in report.examples if example.exact and not example.correct],
+        near=[example for example in report.examples if not example.exact],
+        standing_line=STANDING_LINE,
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        axis=charts, figures=charts, scatter=scatter, words=text, thumbnail=thumbnail
+    )
+    return environment
+
+
+def _replace(target: Path, page: bytes) -> None:
+    """Put the page in place in one step, so that no reader ever sees half of it."""
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        # "x" and not a private temporary file: the page gets the usual access rights.
+        with temporary.open("xb") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,107 @@
+"""Scores in plain words: numbers, counts, and the one sentence at the top of a report."""
+
+import math
+import re
+from collections.abc import Sequence
+
+from medshot.evaluation.report.model import Difference, Estimate, MetricsTable, Report, Support
+
+UNDEFINED = "undefined"
+NO_REASON = "no reason was recorded"
+NO_BASELINE = ", compared with no baseline"
+MOST_LABELS_NAMED = 4
+MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float, signed: bool = False) -> str:
+    """Return a score to three decimals with a true minus sign, or "undefined" where it is NaN."""
+    if not math.isfinite(value):
+        return UNDEFINED
+    text = f"{value:+.3f}" if signed else f"{value:.3f}"
+    return text.replace("-", MINUS)
+
+
+def article(name: str) -> str:
+    """Return "a" or "an", as one would say it: "an R2", "an IoU", "a macro AUROC"."""
+    return "an" if re.match(r"[aeiouAEIO]|[FHLMNRSX][0-9A-Z]", name) else "a"
+
+
+def count(n: int, unit: str) -> str:
+    """Return "1 image" or "12 images"."""
+    return f"{n} {unit}" if n == 1 else f"{n} {unit}s"
+
+
+def interval(estimate: Estimate, signed: bool = False) -> str:
+    """Return "[low, high]", or say why there is none."""
+    if estimate.has_interval:
+        return f"[{number(estimate.low, signed)}, {number(estimate.high, signed)}]"
+    return f"interval undefined: {estimate.reason or NO_REASON}"
+
+
+def in_words(estimate: Estimate, signed: bool = False, joint: str = ", ") -> str:
+    """Return the mean and its interval for a sentence: "0.782, 95% interval 0.751 to 0.813"."""
+    if not estimate.has_mean:
+        return f"undefined: {estimate.reason or NO_REASON}"
+    mean = number(estimate.mean, signed)
+    if not estimate.has_interval:
+        return f"{mean}{joint}{interval(estimate)}"
+    low, high = number(estimate.low, signed), number(estimate.high, signed)
+    return f"{mean}{joint}95% interval {low} to {high}"
+
+
+def verdict(difference: Difference) -> str:
+    """Return the verdict against the baseline as words that can follow "the learner is"."""
+    joined = {
+        "better": "better than",
+        "worse": "worse than",
+        "not distinguishable": "not distinguishable from",
+        "undefined": "not comparable with",
+    }
+    return f"{joined[difference.verdict]} {difference.baseline}"
+
+
+def summary_sentence(report: Report) -> str:
+    """Write the sentence at the top: what was learnt, from how much, how well, against what."""
+    learnt = _learnt(report.support)
+    if report.metrics is None:
+        return f"{learnt}; how well it does has not been measured."
+    against = _against(report.differences, report.metrics)
+    return f"{learnt}; {_how_well(report.metrics)}{against}."
+
+
+def _learnt(support: Support) -> str:
+    patients = "an unknown number of patients"
+    if support.n_patients is not None:
+        patients = count(support.n_patients, "patient")
+    images = count(support.n_images, "labelled image")
+    return (
+        f"The predictor learnt {support.goal or _task(support.labels)} from {images} of {patients}"
+    )
+
+
+def _task(labels: Sequence[str]) -> str:
+    quoted = [f"“{label}”" for label in labels]
+    if len(quoted) == 1:
+        return f"to recognise {quoted[0]}"
+    if len(quoted) == 2:
+        return f"to tell {quoted[0]} from {quoted[1]}"
+    if len(quoted) > MOST_LABELS_NAMED or not quoted:
+        return f"to tell {len(quoted)} classes apart"
+    return f"to tell {', '.join(quoted[:-1])} and {quoted[-1]} apart"
+
+
+def _how_well(metrics: MetricsTable) -> str:
+    row, learner = metrics.rows[0], metrics.methods[0]
+    first = row.estimates[0]
+    each = count(first.n, metrics.unit)
+    over = f"{each} left out in turn" if metrics.in_turn else count(first.n, f"test {metrics.unit}")
+    score = in_words(first, joint=" (") + (")" if first.has_mean else "")
+    return f"over {over}, {learner} reaches {article(row.name)} {row.name} of {score}"
+
+
+def _against(differences: Sequence[Difference], metrics: MetricsTable) -> str:
+    """Compare with the first baseline that was compared on the leading metric."""
+    for difference in differences:
+        if difference.metric == metrics.rows[0].name:
+            return f", {verdict(difference)} (difference {in_words(difference.estimate, True)})"
+    return "; it is the simple baseline itself" if metrics.baseline else NO_BASELINE

@@ -1,0 +1,129 @@
+"""`medshot.pretrain`: an encoder that has learnt from images before any few-shot task."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medshot.core.errors import ConfigError, TaskError, unknown
+from medshot.core.registry import options_of, recipe
+from medshot.data.dataset import Dataset
+from medshot.nn.encoder import Encoder
+from medshot.pretraining.batches import Lessons, held_out
+from medshot.pretraining.objective import Objective, objectives
+from medshot.training.device import choose_device
+from medshot.training.progress import Row, Watch, quiet
+from medshot.training.trainer import descend
+
+WHAT = "encoder was pretrained"  # said where it is to be judged on the same data
+
+
+def pretrain(
+    encoder: Encoder,
+    data: Dataset | Sequence[Dataset],
+    objective: str = "reconstruct",
+    *,
+    steps: int = 1000,
+    batch: int = 64,
+    lr: float = 1e-3,
+    judge_every: int = 100,
+    patience: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    folder: Path | None = None,
+    watch: Watch = quiet,
+    **options: Any,
+) -> Encoder:
+    """A copy of `encoder` that has learnt from one or several data sets; `encoder` stays.
+
+    `objective` is reconstruct, colourise, contrast or supervise, and `options` are the keyword
+    arguments of its class. Each step takes `batch` images of one set; the sets take turns. A tenth
+    of the images of each, whole patients, is held out: every `judge_every` steps the loss on it is
+    taken, the best weights are the result, and after `patience` of these without a better one it
+    ends. With `folder`, checkpoints and TensorBoard's scalars are kept there, and it goes on.
+
+    Raises:
+        ConfigError: an unknown objective or option, or one that cannot be.
+        DataError: a data set that cannot teach this.
+        TaskError: a kind of task, or volumes, that the objective does not do.
+        TrainingError: the loss is no longer finite.
+    """
+    kind = _known(objective, options)
+    if batch < 2:
+        raise ConfigError(f"batch is {batch}, but a batch is of at least 2 images.")
+    torch.manual_seed(seed)
+    learnt = copy.deepcopy(encoder).requires_grad_(True)
+    sets = kind.usable(_in_form(data, encoder, kind))
+    module = kind(learnt, sets, **options)  # type: ignore[call-arg]  (each has its own)
+    halves = [held_out(dataset, seed) for dataset in sets]
+    place = choose_device(device)
+    taught, judges = [first for first, _ in halves], [second for _, second in halves]
+    lessons = Lessons(module.to(place), taught, judges, batch, seed, place)
+    settings = {"objective": objective, "options": _options(kind, options), "batch": batch}
+    settings |= {"seed": seed, "lr": lr, "before": encoder.origin}
+    begun = {"encoder": recipe(encoder), "data": [dataset.hash for dataset in sets]}
+    history = descend(
+        module,
+        lessons.loss,
+        steps=steps,
+        lr=lr,
+        judge=lessons.judge,
+        judge_every=judge_every,
+        patience=patience,
+        folder=folder,
+        settings=settings | begun,
+        watch=watch,
+    )
+    learnt.to("cpu").eval()
+    learnt.about = _about(encoder, sets, settings, history)
+    return learnt
+
+
+def _known(name: str, options: dict[str, Any]) -> type[Objective]:
+    table = objectives()
+    if name not in table:
+        raise unknown(name, table, kind="objective")
+    for option in options:
+        if option not in _options(table[name], {}):
+            known = _options(table[name], {})
+            raise unknown(option, known, kind=f"option of the objective {name!r}")
+    return table[name]
+
+
+def _options(kind: type[Objective], given: dict[str, Any]) -> dict[str, Any]:
+    """All options of an objective: the defaults, and what was given."""
+    keywords = [p for p in options_of(kind).values() if p.kind is p.KEYWORD_ONLY]
+    return {p.name: p.default for p in keywords} | given
+
+
+def _in_form(
+    data: Dataset | Sequence[Dataset], encoder: Encoder, kind: type[Objective]
+) -> list[Dataset]:
+    """The data sets in the form that the encoder takes."""
+    given = [data] if isinstance(data, Dataset) else list(data)
+    size = encoder.size
+    volumes = [dataset.name for dataset in given if dataset.preprocessing.dims != 2]
+    if size is None or volumes:
+        what = ", ".join(volumes) or "what this encoder takes"
+        raise TaskError(f"Encoders of images are pretrained, not those of volumes: {what}.")
+    return [dataset.at(3 if kind.colour else encoder.channels, size) for dataset in given]
+
+
+def _about(
+    before: Encoder, sets: Sequence[Dataset], settings: dict[str, Any], history: list[Row]
+) -> dict[str, Any]:
+    """What an encoder, and whatever is made with it, has to say of how it was pretrained."""
+    names = ", ".join(dataset.name for dataset in sets)
+    best = min(history, key=lambda row: row["val_loss"])["step"] if history else 0
+    earlier = "" if before.origin == "untrained" else f", after: {before.origin}"
+    origin = f"pretrained ({settings['objective']}) on {names}, best at step {best}{earlier}"
+    seen = [{"what": WHAT, "hash": d.hash, "classes": list(d.labels)} for d in sets]
+    return {
+        "origin": origin,
+        "seen": [*before.seen, *seen],
+        "settings": settings,
+        "data": [dataset.about() | {"count": len(dataset)} for dataset in sets],
+        "history": history,
+    }

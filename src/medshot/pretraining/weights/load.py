@@ -1,0 +1,173 @@
+"""Weights from elsewhere put into an encoder, or a clear word on why they are not its own.
+
+The tensors in a file of weights that somebody else wrote. Nothing in it is run as a program.
+"""
+
+import copy
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from medshot.core.errors import DataError
+from medshot.nn.encoder import Encoder
+
+MOST = 8 * 2**30  # bytes once unpacked: more is no encoder, and may be a trap
+NESTED = ("state_dict", "model_state_dict", "model", "net")  # under which checkpoints keep weights
+
+
+def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors by name, in 32 bits, and what text lies beside them.
+
+    Raises:
+        DataError: missing, of a kind that is not read, damaged, not weights, or not finite.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no file {path}. Name a file of weights ({', '.join(READERS)}).")
+    if path.suffix not in READERS:
+        raise DataError(
+            f"{path}: weights are read from {', '.join(READERS)}, not from {path.suffix or 'this'}."
+        )
+    try:
+        _refuse_huge(path)
+        found = READERS[path.suffix](path)
+    except DataError:
+        raise
+    except Exception as error:  # damaged archives raise whatever their reader meets first
+        raise DataError(
+            f"{path} cannot be read as weights ({_line(error)}): damaged, or more than tensors. "
+            "Pickles with anything else in them are never opened: have it saved as .safetensors."
+        ) from error
+    tensors = {name: _checked(name, t, path) for name, t in found.items() if isinstance(t, Tensor)}
+    if not tensors:
+        raise DataError(f"{path} holds no tensors. Name a file of weights.")
+    return tensors, {name: text for name, text in found.items() if isinstance(text, str)}
+
+
+def _npz(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file, np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    texts = {name: str(a) for name, a in arrays.items() if a.dtype.kind == "U" and a.ndim == 0}
+    numbers = {name: torch.from_numpy(a) for name, a in arrays.items() if a.dtype.kind in "fiub"}
+    return texts | numbers
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    for name in NESTED:
+        if isinstance(found, dict) and isinstance(found.get(name), dict):
+            found = found[name]
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds {type(found).__name__}, not tensors by name (a state dict).")
+    return {str(name): value for name, value in found.items()}
+
+
+READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npz": _npz,
+    ".safetensors": lambda path: dict(load_file(path)),
+    ".pth": _checkpoint,
+    ".pt": _checkpoint,
+    ".bin": _checkpoint,
+}
+
+
+def _refuse_huge(path: Path) -> None:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    else:
+        size = path.stat().st_size
+    if size > MOST:
+        raise DataError(
+            f"{path} unpacks to {size / 2**30:.0f} GB, which no encoder needs: it is not opened."
+        )
+
+
+def _checked(name: str, tensor: Tensor, path: Path) -> Tensor:
+    if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
+        raise DataError(f"{path}: {name} is no plain tensor. Have it saved as plain numbers.")
+    if not tensor.is_floating_point():
+        return tensor
+    if not torch.isfinite(tensor).all():
+        raise DataError(
+            f"{path}: {name} holds values that are not finite (NaN or infinity). Fetch the file "
+            "again, or take another."
+        )
+    return tensor.float()
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}"
+
+
+PREFIXES = ("", "module.", "model.", "backbone.", "encoder.", "net.", "module.encoder_q.")
+COUNTER = "num_batches_tracked"  # of batch normalisation, which files may lack
+IMAGES = 4  # axes of the weight of a convolution of images
+
+
+def load_weights(encoder: Encoder, path: str | Path) -> Encoder:
+    """A copy of `encoder` with the weights in a file: .npz, .safetensors, .pth, .pt or .bin.
+
+    What the file has beside them, a head for ImageNet's classes for one, is left out.
+
+    Raises:
+        DataError: the file is damaged, or of another architecture.
+    """
+    tensors, _ = tensors_in(Path(path))
+    return filled(encoder, tensors, Path(path))
+
+
+def filled(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> Encoder:
+    """A copy of `encoder` with `tensors`, which are from the file `path`."""
+    copied = copy.deepcopy(encoder)
+    wanted = copied.inner().state_dict()
+    prefix = max(PREFIXES, key=lambda p: sum(p + name in tensors for name in wanted))
+    found = {
+        name: in_channels(tensors[prefix + name], like)
+        for name, like in wanted.items()
+        if prefix + name in tensors
+    }
+    _refuse_other(found, wanted, path)
+    copied.inner().load_state_dict(wanted | found)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    copied.about = {"origin": f"weights of {path.name}", "file": path.name, "file_sha256": sha256}
+    return copied.eval()
+
+
+def in_channels(weight: Tensor, like: Tensor) -> Tensor:
+    """The first convolution of a network of colour images, for grey ones, or the other way.
+
+    Kernels are added up: a grey image is a colour image whose three channels are the same, and
+    the sum of the three answers to one channel is the answer of their sum. To three channels each
+    gets a third of it.
+    """
+    if weight.ndim != IMAGES or like.ndim != IMAGES or weight.shape[0] != like.shape[0]:
+        return weight
+    if (weight.shape[1], like.shape[1]) == (3, 1):
+        return weight.sum(1, keepdim=True)
+    if (weight.shape[1], like.shape[1]) == (1, 3):
+        return weight.expand(-1, 3, -1, -1) / 3
+    return weight
+
+
+def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
+    missing = [name for name in wanted if name not in found and not name.endswith(COUNTER)]
+    other = [name for name, tensor in found.items() if tensor.shape != wanted[name].shape]
+    if not missing and not other:
+        return
+    said = []
+    if missing:
+        said.append(f"{len(missing)} of its {len(wanted)} tensors are missing ({missing[0]}, ...)")
+    if other:
+        shapes = (tuple(found[other[0]].shape), tuple(wanted[other[0]].shape))
+        said.append(f"{len(other)} have another shape ({other[0]}: {shapes[0]}, not {shapes[1]})")
+    raise DataError(
+        f"{path} is of another architecture than this encoder: {', and '.join(said)}. Say which "
+        "network it is of, --set encoder.network=timm/resnet50 for one, and its options."
+    )

@@ -1,0 +1,153 @@
+"""Where candidates are tried: the folds of a support, and what each candidate says of them."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int, Shaped
+from numpy import ndarray
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import TrainingError
+from medshot.core.learner import Learner
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset
+from medshot.data.split import own_groups, rarest
+from medshot.evaluation.cross_validation import FOLDS, folds_of
+from medshot.evaluation.episodes import AT_ONCE, encodes_alone, reads_otherwise, without_encoder
+
+MOST = 400  # images to choose by: more choose the same, more slowly
+KEPT = 2**28  # numbers in the features that are kept: 1 GiB
+
+Evidence = tuple[ndarray, ...]  # what the metrics of a task read, a row an image
+Images = Callable[[nn.Module], Tensor]  # in the form that an encoder takes
+
+
+class Bench:
+    """A support that candidates are tried on: every image is answered by one who has not seen it.
+
+    Nor another image of its patient. `folds` is at most so many; there are none where a class has
+    one patient only. Of a large support it takes a part, whole patients.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        y: Shaped[Tensor, "n ..."],
+        groups: Int[Tensor, "n"] | None,
+        task: Task,
+        folds: int = FOLDS,
+    ) -> None:
+        known = torch.full((len(y),), -1) if groups is None else groups.cpu()
+        kept = _some(task.shows(y.cpu()), known)
+        self.task, self.y = task, y[kept.to(y.device)]
+        shows = task.shows(self.y.cpu())
+        self.folds = folds_of(shows, known[kept], most=folds)
+        self.patients = known[kept].to(y.device)
+        self.features = _Features(lambda encoder: images(encoder)[kept.to(y.device)])
+        order = torch.cat([held for _, held in self.folds]) if self.folds else torch.arange(0)
+        self.groups = own_groups(known[kept])[order].numpy()  # in the order of the evidence
+        self.strata = rarest(shows)[order].numpy()
+
+    def fold_by_fold(self, learner: Learner) -> Iterator[Evidence]:
+        """The evidence of one fold after the other.
+
+        Raises:
+            MedshotError: the learner cannot do this, or its answers are not finite.
+        """
+        learner.check(self.task)
+        ready, x, shown = self.features.under(learner)
+        for rest, held in self.folds:
+            yield self._answered(ready, shown[rest], x[held], rest, held)
+
+    @torch.no_grad()
+    def _answered(
+        self, ready: Learner, support: Tensor, asked: Tensor, rest: Tensor, held: Tensor
+    ) -> Evidence:
+        fitted = self.task.fitted(self.y[rest])
+        predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
+        decoded = fitted.decode(predictor.answer_all(asked).double()).cpu().numpy()
+        if np.isnan(decoded).any():
+            raise TrainingError("Its answers are not numbers. Take a smaller lr.")
+        return self.task.evidence(decoded, self.y[held].cpu().numpy())
+
+    def scores(self, found: list[Evidence]) -> dict[str, float]:
+        """Every metric over the folds so far."""
+        rows = joined(found)
+        return {metric: score(*rows) for metric, score in self.task.metrics.items()}
+
+
+def bench_of(dataset: Dataset, folds: int = FOLDS) -> Bench:
+    """A bench on `dataset`; each form of its images is made once."""
+    forms: dict[tuple[int, int], Tensor] = {}
+
+    def images(encoder: nn.Module) -> Tensor:
+        channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
+        if not (channels and size):
+            return dataset.examples().x
+        if (channels, size) not in forms:
+            forms[channels, size] = dataset.at(channels, size).examples().x
+        return forms[channels, size]
+
+    examples = dataset.examples()
+    return Bench(images, examples.y, dataset.groups, dataset.task(), folds)
+
+
+def joined(found: list[Evidence]) -> Evidence:
+    """The rows of several folds as one."""
+    return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))
+
+
+class _Features:
+    """What candidates learn from: images, or their features, which one encoder gives once."""
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+        self._known: dict[tuple[int, str], tuple[nn.Module, Tensor]] = {}
+
+    @torch.no_grad()
+    def under(self, learner: Learner) -> tuple[Learner, Tensor, Tensor]:
+        """`learner` without its encoder, the features, and those that it reads of a support.
+
+        It as it is, and the images twice, if it reads more than features.
+        """
+        encoder = learner.encoder
+        if not encodes_alone(learner):
+            images = self.images(encoder)
+            return learner, images, images
+        features = shown = self._kept(encoder, encoder)
+        if reads_otherwise(learner):
+            shown = self._kept(encoder, learner.support_features, _settings(learner))
+        return without_encoder(learner), features, shown
+
+    def _kept(
+        self, encoder: nn.Module, give: Callable[[Tensor], Tensor], settings: str = ""
+    ) -> Tensor:
+        key = id(encoder), settings
+        if key not in self._known:
+            features = torch.cat([give(batch) for batch in self.images(encoder).split(AT_ONCE)])
+            if features.numel() + sum(z.numel() for _, z in self._known.values()) > KEPT:
+                self._known.clear()
+            self._known[key] = encoder, features  # held, so that its id stays its own
+        return self._known[key][1]
+
+
+def _settings(learner: Learner) -> str:
+    """All that is not a module: what a learner reads of an image may depend on it."""
+    own = {name: value for name, value in vars(learner).items() if not name.startswith("_")}
+    return f"{type(learner).__qualname__} {sorted(own.items())}"
+
+
+def _some(shows: Tensor, groups: Int[Tensor, "n"]) -> Int[Tensor, "m"]:
+    """Where all images are, or about `MOST`: whole patients, as many a class where possible."""
+    if len(groups) <= MOST:
+        return torch.arange(len(groups))
+    y, own = rarest(shows), own_groups(groups)
+    order = torch.randperm(int(own.max()) + 1, generator=torch.Generator().manual_seed(0))[own]
+    kept = torch.zeros(len(y), dtype=torch.bool)
+    for c in range(shows.shape[1]):
+        members = (y == c).nonzero().flatten()
+        first = members[order[members].argsort(stable=True)][: MOST // shows.shape[1]]
+        kept[first] = True
+    return kept.nonzero().flatten()

@@ -1,0 +1,186 @@
+"""A predictor as a bundle of MONAI: a folder that `python -m monai.bundle run` runs.
+
+    OUT/configs/metadata.json     what the network takes and gives
+    OUT/configs/inference.json    from images to answers.csv
+    OUT/models/model.onnx         the graph
+    OUT/scripts/network.py        the graph as a `torch.nn.Module`
+    OUT/docs/README.md            the card
+
+MONAI's own form of weights, model.pt, is a pickle, and model.ts holds one too: a program that runs
+when it is loaded. Here a graph of ONNX stands in their place, entered by the `_target_` of
+`network_def`, as MONAI has it for networks of one's own.
+
+The two configurations of a bundle of MONAI, for predictors of whole images.
+"""
+
+import json
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from medshot.core.atomic import refuse_taken
+from medshot.core.errors import SaveError, TaskError
+from medshot.core.model_card import RESEARCH_ONLY
+from medshot.core.predictor import Predictor
+from medshot.core.task import Card
+from medshot.data.transforms import ImagePreprocessing
+from medshot.stages.export.graph import about, answering
+
+NEEDED = ("onnxruntime", "pytorch-ignite")
+
+
+def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
+    """What the network takes and gives, and what it was made with."""
+    labels = {str(i): label for i, label in enumerate(card.labels)}
+    packages = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
+    return {
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "exported by medshot"},
+        **{key: version(name).partition("+")[0] for name, key in packages.items()},
+        "required_packages_version": {name: version(name) for name in NEEDED},
+        "task": card.kind,
+        "description": f"{RESEARCH_ONLY} {card.task.caution}",
+        "authors": "the owners of the data",
+        "copyright": f"licence of the data: {card.data.get('licence', 'not stated')}",
+        "network_data_format": {
+            "inputs": {"image": _image(form)},
+            "outputs": {
+                "pred": {
+                    "type": "probabilities" if card.task.logits else "numbers",
+                    "format": card.kind,
+                    "num_channels": len(card.labels),
+                    "spatial_shape": [],
+                    "dtype": "float32",
+                    "value_range": [0, 1] if card.task.logits else [],
+                    "is_patch_data": False,
+                    "channel_def": labels,
+                }
+            },
+        },
+    }
+
+
+def inference(form: ImagePreprocessing) -> dict[str, Any]:
+    """From the images in `dataset_dir` to `output_dir`/answers.csv, by MONAI's own parts.
+
+    Pillow resizes, as it did when the predictor learnt: MONAI's resizing gives other numbers.
+    """
+    mode, channel = ("L", "no_channel") if form.channels == 1 else ("RGB", -1)
+    fit = {"mode": mode, "side": form.size, "resize": form.resize.upper()}
+    reader = {
+        "_target_": "monai.data.PILReader",
+        "converter": {"_target_": "scripts.network.fit", "_mode_": "callable", **fit},
+        "reverse_indexing": False,
+    }
+    load = {"_target_": "LoadImaged", "keys": "image", "reader": reader}
+    first = {"_target_": "EnsureChannelFirstd", "keys": "image", "channel_dim": channel}
+    unit = {"a_min": 0, "a_max": 255, "b_min": 0, "b_max": 1}
+    return {
+        "imports": ["$import glob", "$import monai"],
+        "bundle_root": ".",
+        "dataset_dir": "images",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "$torch.device('cpu')",
+        "network_def": {
+            "_target_": "scripts.network.OnnxNetwork",
+            "path": "$@bundle_root + '/models/model.onnx'",
+        },
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                load,
+                first,
+                {"_target_": "ScaleIntensityRanged", "keys": "image", **unit},
+            ],
+        },
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': f} for f in sorted(glob.glob(@dataset_dir + '/*'))]",
+            "transform": "@preprocessing",
+        },
+        "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1},
+        "inferer": {"_target_": "SimpleInferer"},
+        "handlers": [
+            {
+                "_target_": "ClassificationSaver",
+                "output_dir": "@output_dir",
+                "filename": "answers.csv",
+                "batch_transform": "$lambda batch: [x['image'].meta for x in batch]",
+                "output_transform": "$monai.handlers.from_engine('pred')",
+            }
+        ],
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network_def",
+            "inferer": "@inferer",
+            "val_handlers": "@handlers",
+        },
+        "run": ["$@evaluator.run()"],
+    }
+
+
+def _image(form: ImagePreprocessing) -> dict[str, Any]:
+    return {
+        "type": "image",
+        "format": "magnitude",
+        "num_channels": form.channels,
+        "spatial_shape": [form.size, form.size],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {"0": "grey"}
+        if form.channels == 1
+        else dict(zip("012", "RGB", strict=True)),
+    }
+
+
+NETWORK = Path(__file__).with_name("bundle_network.py")  # copied, and never imported here
+
+
+def export_bundle(predictor: Predictor, path: str | Path) -> Path:
+    """Write `predictor` to the new folder `path`, as a bundle of MONAI; whole or not at all.
+
+    Raises:
+        ConfigError: the packages that this needs are not installed.
+        SaveError: the folder is taken or cannot be written, or the predictor has no card.
+        TaskError: it does what no graph holds, or does not answer for whole images in 2D.
+    """
+    path = Path(path).absolute()
+    refuse_taken(path)
+    card = predictor.known_card()
+    form = card.preprocessing
+    if card.task.on_grid or not isinstance(form, ImagePreprocessing):
+        raise TaskError(
+            f"A bundle is made of predictors that answer for whole images, not of {card.kind}. "
+            "Export with format onnx: there is a graph for those too."
+        )
+    model = answering(predictor)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as place:
+            made = Path(place) / path.name
+            _write(made, card, form, model)
+            made.replace(path)
+    except OSError as error:
+        raise SaveError(
+            f"Could not write {path}: {error.strerror or error}. Free some space, or choose a "
+            "place where you may write."
+        ) from error
+    return path
+
+
+def _write(folder: Path, card: Card, form: ImagePreprocessing, model: Any) -> None:
+    for name in ("configs", "models", "scripts", "docs"):
+        (folder / name).mkdir(parents=True)
+    configs = {"metadata": metadata(card, form), "inference": inference(form)}
+    for name, config in configs.items():
+        (folder / "configs" / f"{name}.json").write_text(json.dumps(config, indent=4) + "\n")
+    (folder / "models" / "model.onnx").write_bytes(model.SerializeToString())
+    shutil.copyfile(NETWORK, folder / "scripts" / "network.py")
+    (folder / "scripts" / "__init__.py").write_text('"""Python of this bundle."""\n')
+    said = "\n\n".join(f"**{key}**: {value}" for key, value in about(card).items())
+    (folder / "docs" / "README.md").write_text(f"# {' / '.join(card.labels)}\n\n{said}\n")

@@ -1,0 +1,143 @@
+"""How many steps: judged on images of the support that were left out, by patient.
+
+The descent of all ways: on the loss of the support, and never far from the start.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.evaluation.cross_validation import folds_of
+from medshot.stages.finetune.methods import FineTuneMethod
+from medshot.stages.finetune.trainable import Freed
+from medshot.training.progress import Row, Watch, quiet
+from medshot.training.trainer import batch_of, descend
+
+SOURCE = "Li et al. 2018, arXiv:1802.01483"  # the pull to the start
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Adam with the rate `lr`, `batch` images a step; `pull` is how strong the start pulls back.
+
+    Source: Li, Grandvalet & Davoine 2018, arXiv:1802.01483 (L2-SP): half of `pull` times the
+    squared distance to the start is added to the loss.
+
+    Where we differ: the distance is that of the weights that the layers work with, the same for all
+    ways (of LoRA's A and B, of what they add up to). The head, which they begin anew and pull to
+    zero, has a start here too.
+    """
+
+    lr: float
+    pull: float
+    batch: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pull < math.inf or self.batch < 1:
+            raise ConfigError(f"pull={self.pull} is at least 0, and batch={self.batch} above 0.")
+
+    def run(
+        self,
+        freed: Freed,
+        examples: Examples,
+        task: Task,
+        steps: int,
+        *,
+        judge: Callable[[], float] | None = None,
+        judge_every: int = 10,
+        folder: Path | None = None,
+        watch: Watch = quiet,
+    ) -> list[Row]:
+        """Move `freed` for `steps` steps; the rows of `medshot.training.trainer`."""
+
+        def loss(step: int) -> Float[Tensor, ""]:
+            shown = examples[batch_of(step, len(examples), self.batch)]
+            with parametrize.cached():  # the loss and the distance ask for the same weights
+                told = task.loss(freed.predictor(shown.x), shown.y)
+                return told + self.pull / 2 * freed.distance()
+
+        return descend(
+            freed.predictor,
+            loss,
+            steps=steps,
+            lr=self.lr,
+            judge=judge,
+            judge_every=judge_every,
+            folder=folder,
+            settings={**asdict(self), "what": freed.way.name, "moving": freed.moving},
+            watch=watch,
+        )
+
+
+JUDGEMENTS = 10  # of a descent, that of its start not counted
+
+Start = Callable[[Examples], tuple[Predictor, Task]]
+
+
+def best_steps(
+    start: Start,
+    support: Examples,
+    task: Task,
+    way: FineTuneMethod,
+    descent: Descent,
+    most: int,
+    *,
+    folder: Path | None = None,
+    watch: Watch = quiet,
+) -> int | None:
+    """After how many of `most` steps the loss on images left out is least; None if none can be.
+
+    The support is cut into folds by patient, 5 or as many as the rarest class has patients. For
+    each, `start` gives a predictor that has not seen it, and the task as it is known from the
+    others; the loss on the fold is noted as this one is fine-tuned on the others. 0 steps are
+    among the choices.
+    """
+    groups = torch.full((len(support),), -1) if support.groups is None else support.groups
+    losses, every = [], max(1, most // JUDGEMENTS)
+    for i, (rest, held) in enumerate(folds_of(task.shows(support.y.cpu()), groups.cpu())):
+        seen, unseen = support[rest], support[held]
+        began, known = start(seen)
+        where = None if folder is None else folder / f"fold_{i + 1}"
+        freed = Freed(began, way)
+        curve = _curve(freed, seen, unseen, known, descent, most, every, where, watch)
+        losses.append([len(unseen) * loss for loss in curve])
+    judged = [curve for curve in losses if np.isfinite(curve[0])]  # else nothing is labelled there
+    if not judged:
+        return None
+    total = np.nan_to_num(np.sum(judged, 0), nan=np.inf)
+    return min(every * int(np.argmin(total)), most)
+
+
+def _curve(
+    freed: Freed,
+    seen: Examples,
+    unseen: Examples,
+    task: Task,
+    descent: Descent,
+    most: int,
+    every: int,
+    folder: Path | None,
+    watch: Watch,
+) -> Iterator[float]:
+    """The loss on `unseen` at the start and after each `every` steps on `seen`."""
+
+    @torch.no_grad()
+    def judge() -> float:
+        return float(task.loss(freed.predictor.answer_all(unseen.x), unseen.y))
+
+    yield judge()
+    rows = descent.run(
+        freed, seen, task, most, judge=judge, judge_every=every, folder=folder, watch=watch
+    )
+    yield from (row["val_loss"] for row in rows)

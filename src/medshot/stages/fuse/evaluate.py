@@ -1,0 +1,49 @@
+"""The parts of an ensemble and the whole, judged on the same images."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.core.episode import Examples
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset
+from medshot.data.split import own_groups, rarest
+from medshot.evaluation.cross_validation import OutOfFold, folds_of
+from medshot.nn.ensemble import mixed, stacked
+from medshot.stages.fuse.weights import fit_map, fit_scores, groups_of
+
+
+def answers_of(output: Float[Tensor, "n k *s"], dataset: Dataset, task: Task) -> OutOfFold:
+    """Outputs for all images of `dataset`, ready to be judged."""
+    y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
+    strata = rarest(dataset.shows()).numpy()
+    return OutOfFold(task.decode(output).numpy(), y, own, 0, task, strata)
+
+
+def best_of(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> int:
+    """The member that does best on these images, by the leading metric; of equals the first."""
+    score, y = task.metrics[task.leading], shown.y.cpu().numpy()
+    found = [score(*task.evidence(task.decode(o).numpy(), y)) for o in outputs]
+    return int(np.argmax(found))
+
+
+def left_out(
+    outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task, how: str
+) -> Float[Tensor, "n k *s"] | None:
+    """What an ensemble says of every image, fitted without its patient: this does not flatter.
+
+    None where a class is of one patient only, so that nothing can be left out.
+    """
+    y, groups, link = shown.y.cpu(), groups_of(shown), str(task.link)
+    folds = folds_of(task.shows(y), groups)
+    found = torch.empty_like(outputs[0])
+    for rest, held in folds:
+        if how == "weighted":
+            scores = fit_scores(outputs[:, rest], y[rest], task).double()
+            found[held] = mixed(outputs[:, held], scores, link)
+        else:
+            fitted = fit_map(outputs[:, rest], y[rest], groups[rest], task)
+            weight, bias = (t.double() for t in fitted)
+            found[held] = stacked(outputs[:, held], weight, bias, link)
+    return found if folds else None

@@ -1,0 +1,106 @@
+"""A learner that learns as several do, and weighs them by what they say of images left out."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError, TaskError, unknown
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.registry import part
+from medshot.core.task import Task
+from medshot.evaluation.cross_validation import FOLDS, folds_of
+from medshot.nn.ensemble import Ensemble, Form, Stacked, in_form
+from medshot.stages.fuse.weights import equal_scores, fit_map, fit_scores, groups_of
+from medshot.tasks import EVERY
+
+WAYS = ("mean", "weighted", "stack")
+
+
+@part("learner", "ensemble-of")
+class EnsembleOf(Learner):
+    """Every candidate learns from the whole support; one predictor answers for all.
+
+    Source: van der Laan, Polley & Hubbard 2007, doi:10.2202/1544-6115.1309 (the super learner).
+    With `how="weighted"` and `"stack"`, candidates are first learnt without each fold of patients
+    and asked about it, and weights are fitted to these answers: nobody is believed about images
+    that it learnt from. Where nothing can be left out, and with `"mean"`, all count the same.
+    """
+
+    supports = EVERY
+    source = "van der Laan et al. 2007, doi:10.2202/1544-6115.1309"
+    trainable = False
+    exact = False
+    adapts_encoder = True  # there are several
+
+    def __init__(
+        self, candidates: Sequence[Learner], how: str = "weighted", folds: int = FOLDS
+    ) -> None:
+        super().__init__()
+        if how not in WAYS:
+            raise unknown(how, WAYS, kind="way to fuse")
+        if len(candidates) < 2:
+            raise ConfigError(f"An ensemble has two learners at least, not {len(candidates)}.")
+        self.how, self.folds = how, folds
+        self.candidates = nn.ModuleList(candidates)
+        self.encoder = max((c.encoder for c in candidates), key=_area)
+        self.transductive = any(c.transductive for c in candidates)  # type: ignore[misc]
+
+    def check(self, task: Task) -> None:
+        """Raise `TaskError` if a candidate cannot do `task`, or answers cannot be averaged."""
+        if task.link is None:
+            raise TaskError(f"Answers for {task.kind} cannot be averaged: take one learner.")
+        for candidate in self._each():
+            candidate.check(task)
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Learn with every candidate, and weigh them."""
+        link, forms = str(task.link), self._forms()
+        members = [self._learnt(c, f, support, task) for c, f in self._pairs()]
+        folds = folds_of(task.shows(support.y.cpu()), groups_of(support), most=self.folds)
+        if self.how == "mean" or not folds:
+            return Ensemble(members, forms, equal_scores(len(members)), link)
+        outputs, y = self._left_out(support, task, folds), support.y.cpu()
+        if self.how == "weighted":
+            return Ensemble(members, forms, fit_scores(outputs, y, task), link)
+        return Stacked(members, forms, *fit_map(outputs, y, groups_of(support), task), link)
+
+    @torch.no_grad()
+    def _left_out(
+        self, support: Examples, task: Task, folds: list[tuple[Tensor, Tensor]]
+    ) -> Float[Tensor, "m n k *s"]:
+        """What each candidate says of each fold, having learnt from the others."""
+        order = torch.cat([held for _, held in folds]).argsort()
+        found = []
+        for rest, held in folds:
+            learnt = [self._learnt(c, f, support[rest], task) for c, f in self._pairs()]
+            whole = Ensemble(learnt, self._forms(), equal_scores(len(learnt)), str(task.link))
+            found.append(whole.said(support.x[held]).double().cpu())
+        return torch.cat(found, 1)[:, order]
+
+    def _learnt(self, candidate: Learner, form: Form, support: Examples, task: Task) -> Predictor:
+        shown = Examples(in_form(support.x, form), support.y, support.groups)
+        return candidate.learn(shown, task)
+
+    def _each(self) -> list[Learner]:
+        return [c for c in self.candidates if isinstance(c, Learner)]
+
+    def _pairs(self) -> list[tuple[Learner, Form]]:
+        return list(zip(self._each(), self._forms(), strict=True))
+
+    def _forms(self) -> list[Form]:
+        found: list[Form] = [_form(c.encoder) for c in self._each()]
+        return [()] * len(found) if len(set(found)) == 1 else found
+
+
+def _form(encoder: nn.Module) -> tuple[int, ...]:
+    channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
+    return (channels, size) if channels and size else ()
+
+
+def _area(encoder: nn.Module) -> int:
+    form = _form(encoder)
+    return form[0] * form[1] ** 2 if form else 0

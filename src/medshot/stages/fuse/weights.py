@@ -1,0 +1,152 @@
+"""Stacking: a linear map of what members say, fitted to images that none has learnt from.
+
+Minimise a smooth function of few numbers, to the end and without chance.
+
+Weights of a mean, fitted to images that no member has learnt from.
+
+What every member says of every image, asked once.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from medshot.core.episode import Examples
+from medshot.core.predictor import any_tensor, eval_mode
+from medshot.core.task import Card, Task
+from medshot.data.dataset import Dataset
+from medshot.evaluation.cross_validation import folds_of
+from medshot.nn.ensemble import Members, mixed, stacked
+from medshot.training.progress import Watch, quiet
+
+STEPS = 100
+
+
+def minimise(loss: Callable[[], Tensor], moving: Sequence[Tensor]) -> None:
+    """Move these tensors to where `loss` is smallest: L-BFGS with a line search."""
+    for tensor in moving:
+        tensor.requires_grad_(True)
+    optimizer = torch.optim.LBFGS(list(moving), max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        found = loss()
+        found.backward()
+        return found
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    for tensor in moving:
+        tensor.requires_grad_(False)
+
+
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+
+Map = tuple[Float[Tensor, "m k k"], Float[Tensor, "k"]]
+
+
+def fit_map(
+    outputs: Float[Tensor, "m n k *s"],
+    y: Shaped[Tensor, "n ..."],
+    groups: Int[Tensor, "n"],
+    task: Task,
+) -> Map:
+    """The regularised map, its penalty chosen by cross-validation over patients.
+
+    Source: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The penalty pulls towards the plain
+    mean of the members (of their log probabilities), not towards 0: with little to learn from, an
+    ensemble is what it falls back on.
+    """
+    folds = folds_of(task.shows(y), groups)
+    if not folds:
+        return _fitted(outputs, y, task, PENALTIES[-1])
+
+    def judged(penalty: float) -> float:
+        return sum(
+            float(task.loss(_say(outputs[:, held], fitted, task), y[held])) * len(held)
+            for rest, held in folds
+            for fitted in [_fitted(outputs[:, rest], y[rest], task, penalty)]
+        )
+
+    return _fitted(outputs, y, task, min(PENALTIES, key=judged))
+
+
+def plain_map(members: int, k: int) -> Map:
+    """The map that gives the plain mean."""
+    return torch.eye(k).expand(members, k, k).clone() / members, torch.zeros(k)
+
+
+def _fitted(outputs: Tensor, y: Tensor, task: Task, penalty: float) -> Map:
+    weight, bias = (t.to(outputs) for t in plain_map(len(outputs), outputs.shape[2]))
+    mean = weight.clone()
+
+    def loss() -> Tensor:
+        pull = (weight - mean).square().sum() + bias.square().sum()
+        return task.loss(_say(outputs, (weight, bias), task), y) + penalty * pull
+
+    minimise(loss, [weight, bias])
+    return weight.float(), bias.float()
+
+
+def _say(outputs: Tensor, fitted: Map, task: Task) -> Tensor:
+    weight, bias = (t.to(outputs) for t in fitted)
+    return stacked(outputs, weight, bias, str(task.link))
+
+
+def equal_scores(members: int) -> Float[Tensor, "m"]:
+    """Scores of a plain mean."""
+    return torch.zeros(members)
+
+
+def fit_scores(
+    outputs: Float[Tensor, "m n k *s"], y: Shaped[Tensor, "n ..."], task: Task
+) -> Float[Tensor, "m"]:
+    """The scores whose softmax, as weights of the mean, makes the task's loss smallest.
+
+    Source: Breiman 1996, doi:10.1007/BF00117832 (stacked regressions: no weight is negative).
+    Where we differ: what is averaged are probabilities, where there are any; weights add up to 1;
+    and each member begins with one image on its side (a Dirichlet prior of 2), so that few images
+    do not give all the weight to one member.
+    """
+    scores = torch.zeros(len(outputs), dtype=outputs.dtype)
+    link = str(task.link)
+
+    def loss() -> Tensor:
+        prior = -scores.log_softmax(0).sum() / len(y)
+        return task.loss(mixed(outputs, scores, link), y) + prior
+
+    minimise(loss, [scores])
+    return scores.float()
+
+
+AT_ONCE = 32  # images answered together
+
+
+@torch.no_grad()
+def outputs_of(
+    several: Members, shown: Examples, watch: Watch = quiet
+) -> Float[Tensor, "m n k *s"]:
+    """The outputs of all members, in double precision: what weights are fitted to."""
+    like, found = any_tensor(several), []
+    with eval_mode(several), watch(len(shown), 0) as tick:
+        for part in torch.arange(len(shown)).split(AT_ONCE):
+            found.append(several.said(shown.x[part].to(like)).double().cpu())
+            tick(int(part[-1]) + 1, None)
+    return torch.cat(found, 1)
+
+
+def shown_in(images: Dataset | Examples, card: Card) -> Examples:
+    """The images in the form that a predictor with `card` takes."""
+    if isinstance(images, Examples):
+        return images
+    form = (getattr(card.preprocessing, name, None) for name in ("channels", "size"))
+    channels, size = form
+    return (images.at(channels, size) if channels and size else images).examples()
+
+
+def groups_of(shown: Examples) -> Int[Tensor, "n"]:
+    """The number of each image's patient, -1 where nobody knows it."""
+    known = shown.groups
+    return torch.full((len(shown),), -1) if known is None else known.cpu()

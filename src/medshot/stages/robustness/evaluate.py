@@ -1,0 +1,211 @@
+"""How well a predictor does under attacks, at several epsilons, on one set of images.
+
+Signs that gradients are masked: then attacks fail, and the predictor is no more robust.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from medshot.core.episode import Examples
+from medshot.core.predictor import Predictor, any_tensor, eval_mode
+from medshot.data.dataset import Dataset
+from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold, answered
+from medshot.stages.robustness.attacks import (
+    FGSM,
+    PGD,
+    Attack,
+    Square,
+    gradient,
+    losses_of,
+    passes_gradient,
+)
+from medshot.stages.robustness.harden import refuse_volumes
+from medshot.stages.robustness.threat_model import Budget
+from medshot.training.progress import Watch, quiet
+
+STEPS = 10
+MORE = 4  # times as many steps, to see whether PGD was done
+QUERIES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """The answers for images as one attack made them."""
+
+    attack: Attack
+    answers: OutOfFold
+
+
+@dataclass(frozen=True, eq=False)
+class Robustness:
+    """The answers for images as they are, and for attacked ones: the weakest attack first.
+
+    `flat` is the share of images at which the loss has no slope at all, or None if not looked at.
+    """
+
+    clean: OutOfFold
+    attacked: tuple[Attacked, ...]
+    flat: float | None = None
+
+    def by(self, kind: type[Attack]) -> list[Attacked]:
+        """Those of one kind of attack, by epsilon and then by strength."""
+        found = [row for row in self.attacked if isinstance(row.attack, kind)]
+        return sorted(found, key=lambda row: (row.attack.budget.epsilon, row.attack.passes))
+
+    def to_json(self) -> dict[str, Any]:
+        """Every metric with its interval."""
+        rows = [{**a.attack.describe(), **_metrics(a.answers)} for a in self.attacked]
+        return {"clean": _metrics(self.clean), "attacked": rows, "flat": self.flat}
+
+
+def robustness(
+    predictor: Predictor,
+    dataset: Dataset,
+    budgets: Sequence[Budget],
+    *,
+    checks: bool = True,
+    steps: int = STEPS,
+    queries: int = QUERIES,
+    seed: int = 0,
+    watch: Watch = quiet,
+) -> Robustness:
+    """Clean and attacked answers: PGD at each of `budgets`, and, with `checks`, what tells of it.
+
+    The checks are FGSM at each budget, and at the largest PGD with four times the steps and the
+    square attack, which needs no gradient; see `medshot.stages.robustness.evaluate`. A predictor
+    that passes no gradient to its images, as one in int8, meets the square attack alone, at each
+    budget.
+
+    Raises:
+        ConfigError: an epsilon beyond the range of these images.
+        TaskError: the predictor takes volumes.
+    """
+    refuse_volumes(predictor)
+    task = predictor.known_card().task
+    one = dataset.examples(torch.arange(1)).to(any_tensor(predictor))
+    by_gradient = passes_gradient(predictor, task, one)
+    if by_gradient:
+        plan = _planned(budgets, checks, steps, queries, seed)
+    else:
+        plan = [Square(budget, queries=queries, seed=seed) for budget in _by_size(budgets)]
+    found = []
+    with watch(sum(attack.passes for attack in plan), 0) as tick:
+        for done, attack in enumerate(plan, 1):
+            change = lambda shown, attack=attack: attack(predictor, task, shown)  # noqa: E731
+            found.append(Attacked(attack, answered(predictor, dataset, change)))
+            tick(sum(past.passes for past in plan[:done]), None)
+    flat = flat_share(predictor, dataset) if checks and by_gradient else None
+    return Robustness(answered(predictor, dataset), tuple(found), flat)
+
+
+def flat_share(predictor: Predictor, dataset: Dataset) -> float:
+    """The share of images of which no value changes the loss: there a gradient says nothing."""
+    task, like, none = predictor.known_card().task, any_tensor(predictor), 0
+    for some in torch.arange(len(dataset)).split(AT_ONCE):
+        shown: Examples = dataset.examples(some).to(like)
+        with eval_mode(predictor):
+            found = gradient(lambda x, y=shown.y: losses_of(task, predictor(x), y), shown.x)
+        none += int((found == 0).flatten(1).all(1).sum())
+    return none / len(dataset)
+
+
+def _planned(
+    budgets: Sequence[Budget], checks: bool, steps: int, queries: int, seed: int
+) -> list[Attack]:
+    by_size = _by_size(budgets)
+    plan: list[Attack] = []
+    for budget in by_size:
+        plan += [FGSM(budget)] if checks else []
+        plan.append(PGD(budget, steps=steps, seed=seed))
+    if checks:
+        plan.append(PGD(by_size[-1], steps=MORE * steps, seed=seed + 1))
+        plan.append(Square(by_size[-1], queries=queries, seed=seed))
+    return plan
+
+
+def _by_size(budgets: Sequence[Budget]) -> list[Budget]:
+    return sorted(budgets, key=lambda budget: budget.epsilon)
+
+
+def _metrics(answers: OutOfFold) -> dict[str, Any]:
+    return {metric: vars(answers.interval(metric)) for metric in answers.task.metrics}
+
+
+FLAT = 0.05  # of the images: a few that are answered with full confidence have no slope
+
+
+def signs(found: Robustness) -> list[str]:
+    """What ought not to be, a sentence each: none is no proof that gradients are not masked.
+
+    Source: Athalye, Carlini & Wagner 2018, arXiv:1802.00420, list what masked gradients look like:
+    one step does better than many, an attack without gradients better than one with them, a larger
+    epsilon is no help. Here each is a difference whose interval over patients excludes 0.
+    """
+    return list(_signs(found))
+
+
+def _signs(found: Robustness) -> Iterator[str]:
+    one, many, blind = found.by(FGSM), found.by(PGD), found.by(Square)
+    if one and many:
+        usual, most = _at_largest(many)
+        yield from _weaker(usual, one[-1])
+        if most is not usual:
+            yield from _weaker(most, usual)
+        for square in blind:
+            yield from _weaker(most, square)
+    for smaller, larger in pairwise(many):
+        if larger.attack.budget.epsilon > smaller.attack.budget.epsilon:
+            yield from _weaker(larger, smaller)
+    if found.flat is not None and found.flat > FLAT:
+        yield (
+            f"On {100 * found.flat:.0f} % of the images the loss has no slope at all, so that no "
+            "gradient can show the way."
+        )
+
+
+def verdict(found: Robustness) -> str:
+    """The same in one line."""
+    if not found.by(PGD):
+        return (
+            "The model passes no gradient: it was attacked by the square attack alone, a weak one."
+        )
+    if found.flat is None:
+        return "Whether gradients are masked was not looked at."
+    if signs(found):
+        return (
+            "Gradients seem masked: what FGSM and PGD leave is more than a better attack would. "
+            "Do not rely on these numbers: rely on the lowest, of more --queries and --steps."
+        )
+    return (
+        "No sign of masked gradients: more steps do not attack less, nor does an attack without "
+        "gradients do more. That is no proof."
+    )
+
+
+def _at_largest(many: list[Attacked]) -> tuple[Attacked, Attacked]:
+    """PGD with the usual steps and with the most, both at the largest epsilon."""
+    largest = many[-1].attack.budget
+    there = [row for row in many if row.attack.budget == largest]
+    return there[0], there[-1]
+
+
+def _weaker(strong: Attacked, weak: Attacked) -> Iterator[str]:
+    """A sentence, if what ought to be the stronger attack leaves more."""
+    metric = strong.answers.task.leading
+    if strong.answers.minus(weak.answers, metric).low > 0:
+        yield (
+            f"{_called(strong)} leaves a {metric} of {_value(strong.answers)}, more than "
+            f"{_called(weak)}, which leaves {_value(weak.answers)}."
+        )
+
+
+def _called(row: Attacked) -> str:
+    return f"{row.attack} ({row.attack.budget})"
+
+
+def _value(answers: OutOfFold) -> str:
+    return f"{answers.interval(answers.task.leading).mean:.3f}"

@@ -1,0 +1,183 @@
+"""A term of the meta-objective.
+
+Contrast of tasks: parts of one task should teach alike, two tasks should not.
+
+Self-distillation: a learner that was meta-trained before teaches the next of its kind.
+"""
+
+import copy
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.episode import Episode
+from medshot.core.errors import ConfigError
+from medshot.core.learner import Learner
+from medshot.core.predictor import any_tensor
+from medshot.core.registry import recipe
+
+
+class Term(nn.Module, ABC):
+    """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`.
+
+    It has nothing to be trained: what it holds stays as it is.
+    """
+
+    tasks: ClassVar[int] = 1  # how many episodes it looks at together
+    source: ClassVar[str]  # author, year, identifier
+    vectorises: ClassVar[bool] = True  # `value` works under torch.func.vmap, the learner's part too
+
+    def check(self, learner: Learner) -> None:
+        """Raise `ConfigError` if it cannot stand beside this learner's loss."""
+        del learner
+
+    @abstractmethod
+    def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
+        """What is added to the mean meta-loss of these `tasks` episodes."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What it is, for the record of a run."""
+
+
+class TaskContrast(Term):
+    """`weight` times the distance within tasks minus the distance between tasks.
+
+    Source: Wu et al. 2024, arXiv:2410.05975 (ConML). The paper's symbols: lambda is `weight`, D_in
+    the distance between what is learnt from the support and from the whole episode, D_out that
+    between what is learnt from two whole episodes. One subset a task (K = 1) and the cosine
+    distance, as in the paper's experiments.
+
+    Where we differ: the paper represents what was learnt by weights, by prototypes or by answers
+    to probes, as the learner has them; every predictor of ours answers, so here it is always the
+    last: the answers to the queries of both tasks. Which of those images are answered alike is
+    what counts (the centred Gram matrix of the probabilities), because classes of different tasks
+    have no names in common, and not always the same number. Tasks come in pairs, so D_out has one
+    pair a task where the paper takes all of a batch.
+
+    Raises:
+        ConfigError: `weight` is not above 0.
+    """
+
+    tasks = 2
+    source = "Wu et al. 2024, arXiv:2410.05975"
+
+    def __init__(self, weight: float = 0.1) -> None:
+        super().__init__()
+        if not 0 < weight < math.inf:
+            raise ConfigError(f"The weight of the contrast is above 0 and finite, not {weight}.")
+        self.weight = weight
+
+    def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
+        """`weight` (D_in - D_out) for a pair of episodes."""
+        probes = torch.cat([episode.query.x for episode in episodes])
+        wholes, within = [], []
+        for episode in episodes:
+            part = _alike(learner, episode, probes, whole=False)
+            wholes.append(_alike(learner, episode, probes, whole=True))
+            within.append(_distance(part, wholes[-1]))
+        return self.weight * (torch.stack(within).mean() - _distance(*wholes))
+
+    def describe(self) -> dict[str, Any]:
+        """Its name and weight."""
+        return {"term": "task contrast", "weight": self.weight}
+
+
+def _alike(
+    learner: Learner, episode: Episode, probes: Tensor, *, whole: bool
+) -> Float[Tensor, "n n"]:
+    """How alike two probes are answered by what is learnt from the support, or from all."""
+    shown = episode.support + episode.query if whole else episode.support
+    output = learner.learn(shown, episode.task)(probes)
+    with torch.autocast(output.device.type, enabled=False):  # distances are small
+        answers = episode.task.decode(output.to(any_tensor(learner).dtype))
+        answers = (answers - answers.mean(0)).flatten(1)
+        return answers @ answers.T
+
+
+def _distance(a: Float[Tensor, "n n"], b: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
+    """1 minus the cosine."""
+    return 1 - torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+
+
+class SelfDistillation(Term):
+    """`weight` times the divergence of the learner's answers from its `teacher`'s.
+
+    Source: Furlanello et al. 2018, arXiv:1805.04770 (born-again networks: the student is of the
+    teacher's own form); Tian et al. 2020, arXiv:2003.11539 (in few-shot learning). The divergence
+    of softened answers, times the square of the temperature, is that of Hinton et al. 2015,
+    arXiv:1503.02531.
+
+    Where we differ: Tian et al. distil an encoder over all classes of the training set at once;
+    here teacher and student adapt to the same support, and their answers to the queries are
+    compared, so that it goes for every learner that answers with a probability a class. Teacher
+    and student need not be of one kind.
+
+    Raises:
+        ConfigError: `weight` or `temperature` is not above 0.
+    """
+
+    source = "Furlanello et al. 2018, arXiv:1805.04770"
+
+    def __init__(self, teacher: Learner, *, weight: float = 1.0, temperature: float = 1.0) -> None:
+        super().__init__()
+        for name, value in (("weight", weight), ("temperature", temperature)):
+            if not 0 < value < math.inf:
+                raise ConfigError(
+                    f"The {name} of self-distillation is above 0 and finite, not {value}."
+                )
+        self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
+        self.weight, self.temperature = weight, temperature
+
+    def check(self, learner: Learner) -> None:
+        """Refuse a teacher that takes images of another form."""
+        ours, theirs = _form(learner), _form(self.teacher)
+        if ours != theirs:
+            raise ConfigError(
+                f"The teacher takes images of {theirs} (channels, size), the learner of {ours}. "
+                "Both see the same images: give the learner's encoder the teacher's form."
+            )
+
+    def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
+        """`weight` T^2 KL(teacher || learner), the mean over the queries of these episodes."""
+        return torch.stack([self._divergence(learner, e) for e in episodes]).mean()
+
+    def describe(self) -> dict[str, Any]:
+        """Its numbers, and where the teacher is from."""
+        numbers = {"weight": self.weight, "temperature": self.temperature}
+        return {
+            "term": "self-distillation",
+            **numbers,
+            "teacher": recipe(self.teacher),
+            "teacher_weights": _hash(self.teacher),
+        }
+
+    def _divergence(self, learner: Learner, episode: Episode) -> Float[Tensor, ""]:
+        self.teacher.check(episode.task)
+        with torch.no_grad():
+            theirs = self._soft(self.teacher, episode)
+        ours = self._soft(learner, episode)
+        apart = (theirs.exp() * (theirs - ours)).sum(1).mean()
+        return self.weight * self.temperature**2 * apart
+
+    def _soft(self, learner: Learner, episode: Episode) -> Float[Tensor, "n k"]:
+        output = learner.learn(episode.support, episode.task)(episode.query.x)
+        return (output / self.temperature).log_softmax(1)
+
+
+def _form(learner: Learner) -> tuple[int | None, int | None]:
+    return getattr(learner.encoder, "channels", None), getattr(learner.encoder, "size", None)
+
+
+def _hash(module: nn.Module) -> str:
+    """Of all its tensors: two teachers of one kind are not the same."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""Hardening: the model holds out better, the original stays, and a killed descent goes on."""
+
+import pytest
+import torch
+
+import medshot
+import toys
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError, DataError, TaskError
+from medshot.core.predictor import Predictor, load_predictor
+from medshot.core.task import Card
+from medshot.data.transforms import ImagePreprocessing
+from medshot.stages.robustness import harden as module
+from medshot.stages.robustness.attacks import PGD
+from medshot.stages.robustness.harden import harden
+from medshot.stages.robustness.threat_model import Budget
+from medshot.tasks import Segmentation
+from toys.problems import TASKS, learnt, loss
+
+LITTLE = {"epsilon": 8 / 255, "attack_steps": 3, "steps": 25, "batch": 8, "lr": 0.01}
+
+
+def _problem(task):
+    predictor, shown = learnt(task)
+    task = task.fitted(shown.y)
+    labels = tuple(f"class {i}" for i in range(task.n_outputs))
+    card = Card(task, labels, ImagePreprocessing(1, toys.SIZE), {"name": "toy"})
+    return predictor.with_card(card), shown
+
+
+def _robust_loss(predictor: Predictor, shown: Examples) -> float:
+    task = predictor.known_card().task
+    found = PGD(Budget(8 / 255), steps=10)(predictor, task, shown)
+    return loss(predictor, task, found, shown.y)
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+@pytest.mark.parametrize("task", TASKS, ids=lambda t: t.kind)
+def test_it_holds_out_better_and_the_original_stays(task, attack, tmp_path):
+    predictor, shown = _problem(task)
+    before = {n: t.clone() for n, t in predictor.state_dict().items()}
+    hardened = harden(predictor, shown, attack=attack, **LITTLE)
+    assert _robust_loss(hardened, shown) < 0.96 * _robust_loss(predictor, shown)
+    assert all(torch.equal(t, before[n]) for n, t in predictor.state_dict().items())
+    assert predictor.known_card().stages == ()
+    loaded = load_predictor(hardened.save(tmp_path / "saved"))
+    assert torch.equal(loaded(shown.x), hardened(shown.x))
+    (stage,) = loaded.known_card().stages
+    assert stage["stage"] == "harden"
+    assert stage["epsilon"] == "8/255"
+    assert not any(p.requires_grad for p in hardened.parameters())
+
+
+def test_it_is_the_public_one_and_takes_a_loaded_folder():
+    data = toys.dataset()
+    predictor = medshot.build("prototypical", encoder=toys.conv4()).adapt(data)
+    hardened = medshot.harden(predictor, data, steps=2, attack_steps=1)
+    assert hardened.known_card().stages[0]["images"] == len(data)
+
+
+def test_killed_and_gone_on_it_ends_with_the_same_bits(tmp_path, monkeypatch):
+    predictor, shown = _problem(TASKS[0])
+    whole = harden(predictor, shown, **LITTLE)
+    clock = iter(range(0, 10**6, 100))
+    monkeypatch.setattr("medshot.training.trainer.time.monotonic", lambda: next(clock))
+    taken = []
+
+    def dies(*args, **options):
+        taken.append(1)
+        if len(taken) == 12:
+            raise KeyboardInterrupt
+        return PGD(*args, **options)
+
+    monkeypatch.setattr(module, "PGD", dies)
+    with pytest.raises(KeyboardInterrupt):
+        harden(predictor, shown, folder=tmp_path, **LITTLE)
+    monkeypatch.setattr(module, "PGD", PGD)
+    again = harden(predictor, shown, folder=tmp_path, **LITTLE)
+    assert torch.equal(again(shown.x), whole(shown.x))
+    with pytest.raises(ConfigError, match="another epsilon"):
+        harden(predictor, shown, folder=tmp_path, **{**LITTLE, "epsilon": 1 / 255})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"attack": "fgms"}, "Did you mean 'fgsm'"),
+        ({"attack": "square"}, "Known: fgsm, pgd"),
+        ({"epsilon": 4.0}, "write 4/255"),
+        ({"epsilon": 0.0}, "above 0"),
+        ({"norm": "l1"}, "no norm called"),
+        ({"share": 0.0}, "share"),
+        ({"batch": 0}, "batch is 0"),
+        ({"lr": 0.0}, "lr"),
+        ({"attack_steps": 0}, "at least 1 step"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(wrong, said):
+    predictor, shown = _problem(TASKS[0])
+    with pytest.raises(ConfigError, match=said):
+        harden(predictor, shown, **{**LITTLE, **wrong})
+
+
+def test_images_that_cannot_teach_are_refused():
+    predictor, shown = _problem(TASKS[0])
+    with pytest.raises(DataError, match="no image to harden on"):
+        harden(predictor, shown[:0], **LITTLE)
+    with pytest.raises(DataError, match=r"Class number\(s\) \[2\]"):
+        harden(predictor, shown[shown.y < 2], **LITTLE)
+    nan = Examples(torch.full_like(shown.x, torch.nan), shown.y)
+    with pytest.raises(ConfigError, match=r"lie in \[0, 1\]"):
+        harden(predictor, nan, **LITTLE)
+
+
+class Stepped(Predictor):
+    """Answers through whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.ones(3))
+
+    def forward(self, x):
+        return x.flatten(1).sum(1, keepdim=True).to(torch.int64) * self.weight
+
+
+def test_what_passes_no_gradient_is_refused_in_words_and_nothing_is_begun(tmp_path):
+    predictor, shown = _problem(TASKS[0])
+    stepped = Stepped().with_card(predictor.known_card())
+    with pytest.raises(TaskError, match="passes no gradient"):
+        harden(stepped, shown, folder=tmp_path, **LITTLE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_volumes_are_refused():
+    class Form(ImagePreprocessing):
+        dims = 3
+
+    predictor, shown = _problem(TASKS[0])
+    predictor.card = Card(Segmentation(2), ("a", "b"), Form(1, toys.SIZE), {})
+    with pytest.raises(TaskError, match="takes volumes"):
+        harden(predictor, shown, **LITTLE)
