@@ -57,7 +57,7 @@ def fill(page: Path, block: str, text: str) -> None:
 
 
 def learner_of(experiment: str) -> str:
-    """The name of the learner of experiments/<experiment>.py."""
+    """The learner whose result is in the folder `experiment`."""
     return experiment.removeprefix("omniglot_").replace("_", "-").replace("mamlpp", "maml++")
 
 

@@ -44,7 +44,13 @@ def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
     for name, row in sorted(rows.items()):
         budget = f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"
         asked = f"{row['protocol']}, {row['episodes']['count']} episodes"
-        cells = [f"`experiments/{name}.py`", asked, _published(row), _ours(row), _difference(row)]
+        cells = [
+            f"`omniglot.py --only {learner_of(name)}`",
+            asked,
+            _published(row),
+            _ours(row),
+            _difference(row),
+        ]
         cells.append(budget)
         cells += ["yes" if row["transductive"] else "no", f"`{row['commit']}`"]
         lines.append(f"| {' | '.join(cells)} |")
