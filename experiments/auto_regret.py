@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import medshot
+from encoded_sets import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
 from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.evaluation.encoded import EncodedEpisodes, encode
@@ -28,7 +29,6 @@ from medshot.learners.stacked_probe import StackedProbe
 from medshot.select.auto import Auto
 from medshot.tasks import Classification
 from record import commit, hardware
-from stacked_probe import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
 
 SHOTS = (5, 20)
 CANDIDATES = "stacked probe", "ImageNet linear probe", "linear probe on pixels"

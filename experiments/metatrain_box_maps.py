@@ -20,7 +20,7 @@ import medshot
 from medshot.data.dataset import Dataset
 from medshot.data.phantoms.episodes import PhantomEpisodes, phantom_dataset
 from medshot.evaluation.protocol import data_root
-from segmentation_sets import real_set
+from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class
 GROUPS = {
