@@ -13,7 +13,7 @@ from types import ModuleType
 
 from torch.utils.data import Sampler
 
-from medshot.nn.outside import mend_torchvision
+from medshot.nn.encoders.external import mend_torchvision
 
 
 def through_torchvision(name: str) -> ModuleType:

@@ -18,10 +18,9 @@ from measure import Row, compare, difference, options, report, row
 from medshot import Classification, Examples, Segmentation
 from medshot.compress.quantise import _quantised
 from medshot.core.predictor import Card, Predictor
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 from medshot.export.script import SCRIPT
-from medshot.nn.graph import Graph
-from medshot.nn.graph_of import graph_of
+from medshot.nn.onnx import Graph, graph_of
 
 PEAK = "print(next(x for x in open('/proc/self/status') if 'VmHWM' in x).split()[1])"  # in kB
 BY_TORCH = "import sys, medshot; medshot.load_predictor(sys.argv[1]).predict(sys.argv[2]); "

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from measure import Row, compare, options, report, row
-from medshot.data.phantoms import FAMILIES, PhantomTask, SceneTask, VolumeTask
+from medshot.phantoms import FAMILIES, PhantomTask, SceneTask, VolumeTask
 
 SIZE, TASKS, IMAGES = 128, 14, 4
 AIM = 200  # images a second

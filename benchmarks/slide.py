@@ -19,7 +19,7 @@ from numpy import ndarray
 from openslide.deepzoom import DeepZoomGenerator
 
 from measure import Row, compare, options, report, row
-from medshot.data.formats.slide import Slide
+from medshot.data.io.slide import Slide
 
 TARGET = 0.8  # a door may cost a little; it must not cost a lot
 SIDE, TILE, SCAN, LEVELS = 25_600, 256, 0.25, 3
@@ -27,7 +27,7 @@ FEW, ALL = 100, 10_000
 READING = """
 import sys
 from pathlib import Path
-from medshot.data.formats.slide import Slide
+from medshot.data.io.slide import Slide
 for _, tile in zip(range(int(sys.argv[2])), Slide(sys.argv[1], mpp=0.25, size=256)):
     tile.pixels.mean()
 status = Path("/proc/self/status").read_text()

@@ -30,15 +30,15 @@ import torch
 
 import medshot
 from encoded_sets import MODALITY, Encoded, encoded
+from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.finetuning import AutoTuned
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import mixed
 from pages import made_on, markdown, percent
 from record import commit, hardware
 from stacked_probe import write_prior

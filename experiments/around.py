@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.data.augment import Mixed, Shifted
+from medshot.data.episodes import EpisodeSampler, EpisodeSource, Mixture
 from medshot.data.replay import InTurn, Replayed
-from medshot.data.sample import EpisodeSampler, EpisodeSource, Mixture
 from medshot.evaluation.protocol import MEDICAL, data_root, protocol
 from medshot.evaluation.run import Result, evaluate
 from medshot.evaluation.statistics import paired

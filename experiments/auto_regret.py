@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 import medshot
 from encoded_sets import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.evaluation.encoded import EncodedEpisodes, encode
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.select.auto import Auto
 from medshot.tasks import Classification
 from record import commit, hardware

@@ -25,8 +25,8 @@ from medshot.compress.distil import distil
 from medshot.compress.prune import prune
 from medshot.compress.quantise import quantise
 from medshot.compress.views import views
-from medshot.core.files import write_text
-from medshot.core.trainable import settled, trainable
+from medshot.core.atomic import write_text
+from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocol import data_root
 from medshot.training.descent import batch_of, descend

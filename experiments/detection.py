@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import ImageEpisodes
 from medshot.data.load import load_one
-from medshot.data.sample_images import ImageEpisodes
 from medshot.learners import build
 from medshot.nn.encoder import encoder
 from pages import fill

@@ -24,10 +24,10 @@ import numpy as np
 import torch
 
 import medshot
-from medshot.core.files import write_text
-from medshot.core.parts import called
+from medshot.core.atomic import write_text
+from medshot.core.registry import called
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import EncodedEpisodes, encode, without_encoder
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.run import evaluate

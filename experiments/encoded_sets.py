@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 import medshot
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import encode
 from medshot.evaluation.protocol import data_root
-from medshot.learners import stacked_probe
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form import stacked_probe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import one_hot
 
 MODALITIES = {

@@ -2,7 +2,7 @@
 
     python experiments/enhancement.py --out runs/enhancement
 
-What is wrong with the images is simulated (medshot.data.degradations): one thing an episode, in one
+What is wrong with the images is simulated (medshot.data.corruptions): one thing an episode, in one
 strength, on squares of 64 pixels at the images' own resolution, in grey. MAML++ (first order, three
 steps, learnt rates) and residual ridge, on DnCNNs of the same size, are meta-trained for the same
 CPU time on brain MR, chest X-ray, lung histology and skin, under all degradations, from 4 pairs.
@@ -20,11 +20,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
-from medshot.data.clean import clean_images
-from medshot.data.degradations import FAMILIES
-from medshot.data.degraded import DegradedEpisodes
+from medshot.data.corruptions import FAMILIES
+from medshot.data.degraded import DegradedEpisodes, clean_images
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.run import Result, evaluate
 from medshot.evaluation.statistics import paired

@@ -24,11 +24,11 @@ from typing import Any
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.episode import Examples
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.protocol import MEDICAL, data_root
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired

@@ -30,20 +30,20 @@ import numpy as np
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.episode import Examples
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card, Predictor
 from medshot.core.task import Task
+from medshot.data.episodes import EpisodeSampler
 from medshot.data.multimodal import Multimodal
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.sample import EpisodeSampler
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired
 from medshot.fusion.snapshots import fused_snapshots
-from medshot.nn.layout import without
+from medshot.nn.encoders.multimodal import without
 from medshot.select import Auto
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse

@@ -19,11 +19,11 @@ from typing import Any
 import torch
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import EpisodeSampler
 from medshot.data.load import load_one
-from medshot.data.sample import EpisodeSampler
 from medshot.evaluation.answered import answered
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import Interval, mean_interval

@@ -41,14 +41,14 @@ from torch import Tensor, nn
 
 import medshot
 from encoded_sets import MODALITY, Encoded, encoded, episodes, loaded, sizes
+from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
-from medshot.data.sample import EpisodeSampler, Mixture
+from medshot.data.episodes import EpisodeSampler, Mixture
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.protocol import MEDICAL
 from medshot.learners import learners
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification
 from record import commit, hardware
 from stacked_probe import write_prior

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.stats import t
 
 from medical import BAR, METRIC, SHOTS, START
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.learners import learners
 from pages import markdown, read_csv
 

@@ -37,11 +37,11 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
-from medshot.core.files import write_text
 from medshot.data.dataset import Dataset
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.sample import Draw, EpisodeSampler
+from medshot.data.episodes import Draw, EpisodeSampler
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.statistics import Z95
 from metatrain_box_learn import Learning, Moved, Recipe, Tail, Teacher, shaped, teachers_of
 from metatrain_box_maps import GROUPS, MIXED, OPEN, TIED, Maps, all_maps, layers_of

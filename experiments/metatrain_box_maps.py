@@ -18,8 +18,8 @@ from torch import Tensor
 
 import medshot
 from medshot.data.dataset import Dataset
-from medshot.data.phantoms.episodes import PhantomEpisodes, phantom_dataset
 from medshot.evaluation.protocol import data_root
+from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
 from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class

@@ -23,12 +23,12 @@ from torch import Tensor
 
 import medshot
 from encoded_sets import MODALITY, SHOTS, Encoded, encoded, episodes, factors_of, sizes
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.encoded import EncodedEpisodes
-from medshot.inner import dual
-from medshot.learners.stacked_probe import MEMBERS, StackedProbe, alike
-from medshot.nn.mobilenet import _deviation, unit
-from medshot.nn.whitened import directions, shortened
+from medshot.inner import closed_form
+from medshot.learners.closed_form.stacked_probe import MEMBERS, StackedProbe, alike
+from medshot.nn.encoders.adapters import directions, shortened
+from medshot.nn.encoders.mobilenet import _deviation, unit
 from medshot.tasks import Classification, one_hot
 from metatrain_box import FOLDS, SEEDS
 from metatrain_box_learn import as_maps
@@ -163,7 +163,7 @@ def _scores(found: Encoded, factors: Tensor) -> dict[int, list[float]]:
             )
             cross = sum((c * q @ a.T for c, q, a in zip(counts, asked, rows, strict=True)), 0)
             alone, targets = torch.eye(len(labels)).bool(), labels - 1 / task.n_outputs
-            fit, _ = dual.ridge(kernel, targets, RIDGE.penalty, alike(labels), alone)
+            fit, _ = closed_form.ridge(kernel, targets, RIDGE.penalty, alike(labels), alone)
             scores[shot].append(float(metric((cross @ fit).softmax(1).numpy(), query.y.numpy())))
     return scores
 

@@ -19,7 +19,7 @@ import torch
 import medshot
 from medshot.core.learner import Learner
 from medshot.data.augment import Shifted
-from medshot.data.sample import EpisodeSampler, EpisodeSource
+from medshot.data.episodes import EpisodeSampler, EpisodeSource
 from medshot.evaluation.protocol import Protocol, protocol
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired

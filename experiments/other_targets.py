@@ -21,11 +21,11 @@ from torch import Tensor, nn
 import medshot
 from medshot.core.episode import Examples
 from medshot.core.task import Task
-from medshot.data.preprocess import ImagePreprocessing, unit
-from medshot.data.read import stored
+from medshot.data.io.image import stored
+from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval, paired
-from medshot.learners.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import MultiLabel, Ordinal, Regression
 from record import commit, hardware
 

@@ -2,10 +2,10 @@
 
     python experiments/package_weights.py mobilenet_v1_1.0_224_imagenet_to_block12.npz
 
-Writes src/medshot/nn/weights/mobilenet_v1.safetensors and prints its SHA-256, which
-src/medshot/nn/mobilenet.py holds. Folding (Jacob et al. 2018, arXiv:1712.05877, sec. 3.2): with
-s = weight / sqrt(running_var + eps), the kernel becomes s * kernel and the bias
-bias - s * running_mean.
+Writes src/medshot/nn/encoders/weights/mobilenet_v1.safetensors and prints its SHA-256, which
+src/medshot/nn/encoders/mobilenet.py holds. Folding (Jacob et al. 2018, arXiv:1712.05877, sec. 3.2):
+with s = weight / sqrt(running_var + eps), the kernel becomes s * kernel and the bias bias - s *
+running_mean.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from medshot.nn.mobilenet import EPS, PACKAGED
+from medshot.nn.encoders.mobilenet import EPS, PACKAGED
 from medshot.pretraining.weights.read import tensors_in
 
 LAYERS = ["stem", *(f"block{i}.{kind}" for i in range(1, 13) for kind in ("dw", "pw"))]

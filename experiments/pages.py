@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 

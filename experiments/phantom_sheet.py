@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from medshot.data.outline import outlined
-from medshot.data.phantoms import FAMILIES, SceneTask, VolumeTask
+from medshot.data.draw import outlined
+from medshot.phantoms import FAMILIES, SceneTask, VolumeTask
 
 ROOT = Path(__file__).parents[1]
 SIZE, GAP, MARGIN, HEAD = 88, 2, 8, 14

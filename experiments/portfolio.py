@@ -16,7 +16,7 @@ from typing import Any
 from medical import PIXELS, SHOTS
 from medical_tables import METRIC, read
 from medshot.app.kinds.classification import BAR
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.select import Configuration
 from medshot.select.portfolio import STORED
 from pages import read_csv

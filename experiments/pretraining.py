@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
-from medshot.core.files import write_text
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocol import MEDICAL, data_root, protocol
 from medshot.evaluation.run import evaluate

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.run import Result
 from medshot.training.run import Run
 

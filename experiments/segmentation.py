@@ -26,23 +26,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.episode import Examples
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import ImageEpisodes, Mixture
+from medshot.data.io.image import read_image, stored
+from medshot.data.io.mask import fit_mask
 from medshot.data.load import load_one
-from medshot.data.manifest import read_manifest
-from medshot.data.masks import fit_mask
-from medshot.data.phantoms.scenes.episodes import PhantomMasks
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.read import read_image, stored
-from medshot.data.sample import Mixture
-from medshot.data.sample_images import ImageEpisodes
 from medshot.data.segmented import Segmented
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.run import evaluate
+from medshot.phantoms.masks.episodes import PhantomMasks
 from medshot.training.progress import bar
 from pages import markdown
 from record import commit, hardware

@@ -20,10 +20,10 @@ import torch
 import medshot
 from medshot.app.builder import Builder
 from medshot.app.kinds import kind_called
+from medshot.core.atomic import write_text
 from medshot.core.episode import Episode
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.protocol import data_root
 from medshot.evaluation.statistics import mean_interval
 from medshot.select import Configuration

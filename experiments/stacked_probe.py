@@ -5,7 +5,8 @@
 Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (encoded_sets.py), and writes to --out what it
 has, so that a run that was cut goes on.
 
-1. Prior (`medshot.learners.stacked_probe`): the covariance within classes, a mean over sets of each
+1. Prior (`medshot.learners.closed_form.stacked_probe`): the covariance within classes, a mean over
+sets of each
    block's, its 64 largest directions; what images of one class differ by; and the blend's numbers,
    fitted to the queries of `RECORDS` episodes a set (their likelihood, and in each set the square
    of confidence less accuracy), each with factors that know neither its modality nor that of the
@@ -45,13 +46,13 @@ from encoded_sets import (
     sizes,
     spread_within,
 )
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.evaluation.encoded import EncodedEpisodes, encode
 from medshot.evaluation.statistics import mean_interval, paired
-from medshot.learners import stacked_probe
-from medshot.learners.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
-from medshot.nn import mobilenet
-from medshot.nn.whitened import directions, shortened
+from medshot.learners.closed_form import stacked_probe
+from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
+from medshot.nn.encoders import mobilenet
+from medshot.nn.encoders.adapters import directions, shortened
 from medshot.tasks import Classification, one_hot
 from pages import markdown, percent
 from record import commit, hardware

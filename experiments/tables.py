@@ -35,8 +35,8 @@ import selecting
 import stacked_probe
 import transfer
 import twenty_way
+from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
-from medshot.core.files import write_text
 from medshot.evaluation.protocol import VARIABLE, protocols
 from pages import DOCS, ahead, fill, learner_of, markdown, plus_minus, read_csv
 

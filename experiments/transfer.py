@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 import medshot
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
-from medshot.data.sample_images import ImageEpisodes
+from medshot.data.episodes import ImageEpisodes
 from medshot.evaluation.protocol import MEDICAL, data_root
 from medshot.evaluation.run import evaluate
 from medshot.evaluation.statistics import paired
-from medshot.nn.hypercolumns import Hypercolumns
+from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.training.progress import bar
 from pages import markdown, plus_minus
 from record import commit, hardware, parse

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
-from medshot.core.files import write_text
 from medshot.evaluation.encoded import encodes_alone
 from medshot.evaluation.protocol import protocol
 from medshot.evaluation.run import evaluate

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import medshot
-from app.toys import folder
+from toys.commands import folder
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "chain.py"
 STEPS = ["adapted", "fine-tuned", "hardened", "pruned", "int8"]

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import medshot
-from app.toys import folder
 from medshot.core.errors import SaveError
 from medshot.export.script import SCRIPT
-from medshot.nn.conv4 import Conv4
+from medshot.nn.encoders.conv4 import Conv4
+from toys.commands import folder
 
 FORM = {"channels": 3, "size": 32}
 BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runpy; "

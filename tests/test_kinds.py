@@ -1,4 +1,4 @@
-"""Kinds of task differ in `tasks/`, `data/folders/` and `app/kinds/`; nothing else asks for it.
+"""Kinds of task differ in `tasks/`, `data/readers/` and `app/kinds/`; nothing else asks for it.
 
 What it needs to know is said by a method or an attribute of the `Task`, the folder or the `Kind`.
 """
@@ -14,8 +14,8 @@ from medshot.app.kinds.kind import KINDS
 from medshot.core.task import TASKS
 
 ROOT = Path(__file__).parents[1] / "src/medshot"
-SEAMS = ("tasks/", "data/folders/", "app/kinds/")
-HONEST = {"learners/regrid.py": "asks what a learner supports, not of what kind a task is"}
+SEAMS = ("tasks/", "data/readers/", "app/kinds/")
+HONEST = {"learners/to_grid.py": "asks what a learner supports, not of what kind a task is"}
 ASKS = {"isinstance", "issubclass", "startswith", "endswith", "removesuffix"}
 
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "nn": {"core"},
     "inner": {"core", "tasks", "nn"},
     "data": {"core", "tasks", "nn"},
+    "phantoms": {"core", "tasks", "data"},
     "learners": {"core", "tasks", "nn", "inner", "data"},
     "training": STAGES,
     "evaluation": STAGES,
@@ -24,7 +25,17 @@ ALLOWED = {
     "export": AROUND,
     "fusion": AROUND,
     "app": AROUND
-    | {"inner", "learners", "pretraining", "finetuning", "robust", "compress", "export", "fusion"},
+    | {
+        "inner",
+        "phantoms",
+        "learners",
+        "pretraining",
+        "finetuning",
+        "robust",
+        "compress",
+        "export",
+        "fusion",
+    },
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

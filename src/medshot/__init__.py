@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
-    from medshot.core.parts import part
     from medshot.core.prediction import (
         BoxPrediction,
         ImagePrediction,
@@ -20,19 +19,15 @@ if TYPE_CHECKING:
         Prediction,
     )
     from medshot.core.predictor import Predictor
+    from medshot.core.registry import part
     from medshot.core.store import load_predictor
     from medshot.core.task import Task
     from medshot.data.dataset import Dataset
-    from medshot.data.formats.door import read_mask_volume, read_volume
-    from medshot.data.formats.volume import Volume
-    from medshot.data.formats.write import (
-        write_dicom_report,
-        write_dicom_seg,
-        write_nifti_mask,
-    )
+    from medshot.data.episodes import EpisodeSampler, ImageEpisodes
+    from medshot.data.io.read_volume import read_mask_volume, read_volume
+    from medshot.data.io.volume import Volume
+    from medshot.data.io.write import write_dicom_report, write_dicom_seg, write_nifti_mask
     from medshot.data.load import load
-    from medshot.data.sample import EpisodeSampler
-    from medshot.data.sample_images import ImageEpisodes
     from medshot.data.split import split_classes, split_patients
     from medshot.evaluation.labelled import evaluate
     from medshot.export.bundle import export_bundle
@@ -70,9 +65,9 @@ _HOME = {
     "Enhancement": "medshot.tasks.enhancement",
     "EnsembleOf": "medshot.fusion.ensemble_of",
     "Episode": "medshot.core.episode",
-    "EpisodeSampler": "medshot.data.sample",
+    "EpisodeSampler": "medshot.data.episodes",
     "Examples": "medshot.core.episode",
-    "ImageEpisodes": "medshot.data.sample_images",
+    "ImageEpisodes": "medshot.data.episodes",
     "ImagePrediction": "medshot.core.prediction",
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
@@ -85,7 +80,7 @@ _HOME = {
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
-    "Volume": "medshot.data.formats.volume",
+    "Volume": "medshot.data.io.volume",
     "adapt": "medshot.app.adapting",
     "build": "medshot.learners.registry",
     "distil": "medshot.compress.distil",
@@ -103,12 +98,12 @@ _HOME = {
     "load_predictor": "medshot.core.store",
     "load_run": "medshot.training.run",
     "load_weights": "medshot.pretraining.weights.fit",
-    "part": "medshot.core.parts",
+    "part": "medshot.core.registry",
     "pretrain": "medshot.pretraining.run",
     "prune": "medshot.compress.prune",
     "quantise": "medshot.compress.quantise",
-    "read_mask_volume": "medshot.data.formats.door",
-    "read_volume": "medshot.data.formats.door",
+    "read_mask_volume": "medshot.data.io.read_volume",
+    "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
     "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.app.selecting",
@@ -116,9 +111,9 @@ _HOME = {
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.loop",
-    "write_dicom_report": "medshot.data.formats.write",
-    "write_dicom_seg": "medshot.data.formats.write",
-    "write_nifti_mask": "medshot.data.formats.write",
+    "write_dicom_report": "medshot.data.io.write",
+    "write_dicom_seg": "medshot.data.io.write",
+    "write_nifti_mask": "medshot.data.io.write",
 }
 
 __all__ = [

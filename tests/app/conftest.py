@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.toys import SMALL, TRAIN, Outcome, command, folder
 from medshot.evaluation import cross_validation
+from toys.commands import SMALL, TRAIN, Outcome, command, folder
 
 Medshot = Callable[..., Outcome]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import medshot
-from app.toys import folder
 from toys import conv4
+from toys.commands import folder
 
 
 def test_a_folder_gives_predictor_report_and_scores(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from PIL import Image
 
 import medshot as library
 from app.conftest import Medshot
-from app.toys import table
 from medshot.core.store import load_predictor
+from toys.commands import table
 
 SMALL = ("--encoder", "intensities", "--set", "encoder.size=48")
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from medshot.app.choose import automatic, describe, named_learner, parse_options, run_or_learner
 from medshot.core.errors import ConfigError
-from medshot.core.parts import recipe
+from medshot.core.registry import recipe
 from medshot.learners.registry import build
 from toys import conv4
 

@@ -7,16 +7,15 @@ import pytest
 from app.conftest import Medshot
 from medshot.app.cite import _parts, bibtex, entry
 from medshot.app.stage_sources import STAGES, WAYS
-from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError
-from medshot.core.parts import PARTS
+from medshot.core.registry import PARTS, import_files
 from medshot.finetuning import finetune, ways
 from medshot.learners.registry import build, learners
 from medshot.pretraining import objectives, save_encoder
 from medshot.training.loop import train
 from toys import conv4
 from toys import dataset as toy_dataset
-from training.toys import blobs
+from toys.training import blobs
 
 
 @pytest.mark.parametrize("name", list(learners()))

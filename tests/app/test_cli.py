@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import folder
 from medshot.app.cli import main
+from toys.commands import folder
 
 COMMANDS = ("adapt", "predict", "evaluate", "train", "learners", "demo", "data check")
 
@@ -66,7 +66,7 @@ def test_what_the_disk_refuses_is_a_sentence_too(
         del task
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("medshot.data.check.check", refuse)
+    monkeypatch.setattr("medshot.data.checks.check.check", refuse)
     assert medshot("data", "check", "there").refused("Permission denied", "there")
 
 

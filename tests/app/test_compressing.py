@@ -7,7 +7,6 @@ import torch
 from rich.console import Console
 
 import toys
-from app.toys import folder, picture
 from medshot.app.compressing import (
     costs_table,
     gather_scalars,
@@ -23,6 +22,7 @@ from medshot.core.errors import DataError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.data.load import load
 from medshot.learners.registry import build
+from toys.commands import folder, picture
 
 
 def test_each_step_is_done_alone_and_then_all_in_order(tmp_path):

@@ -3,11 +3,11 @@
 import pytest
 
 import toys
-from compress.toys import classifier, n_parameters, segmenter
 from medshot.app.compression_steps import wanted_steps
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.nn import Conv4
+from toys.networks import classifier, n_parameters, segmenter
 
 
 def _steps(original=None, **typed):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import table
 from medshot.app import demonstrate
 from medshot.core.store import load_predictor
+from toys.commands import table
 
 
 def test_the_demonstration_leaves_a_predictor_a_report_and_files_to_try(

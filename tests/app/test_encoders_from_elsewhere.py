@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from medshot.app.which_encoder import chosen_encoder
 from medshot.nn import encoder as build_encoder
-from medshot.nn.efficientnet import EfficientNetLite0
+from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.pretraining.weights import PACKAGES
 
 NAME = "efficientnet-lite0"

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import SMALL, folder
 from finetuning.test_pointwise import small
 from medshot.app.choose import automatic, describe
 from medshot.app.finetuned import cost, finetuned
@@ -17,6 +16,7 @@ from medshot.finetuning import AutoTuned, FineTuned
 from medshot.learners.registry import build
 from medshot.select import Auto
 from toys import conv4
+from toys.commands import SMALL, folder
 
 
 def test_none_leaves_a_learner_as_it_is() -> None:

@@ -8,14 +8,14 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from app.toys import table
 from medshot.app import choose
 from medshot.app.mask_answers import MaskAnswers
 from medshot.core.prediction import MaskPrediction
 from medshot.core.store import load_predictor
-from medshot.data.masks import read_mask
-from medshot.learners.finetune import FineTune
+from medshot.data.io.mask import read_mask
+from medshot.learners.baselines.finetune import FineTune
 from medshot.nn import encoder
+from toys.commands import table
 
 LABELS = ("background", "lesion")
 SMALL = ("--encoder", "filters", "--set", "encoder.size=32")

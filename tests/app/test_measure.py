@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import toys
-from app.toys import folder
 from medshot.app import measure
 from medshot.app.choose import run_or_learner
 from medshot.app.measure import form_of, measured, planned
@@ -16,6 +15,7 @@ from medshot.core.errors import ConfigError, LeakError
 from medshot.evaluation.protocol import Protocol, protocols
 from medshot.evaluation.statistics import mean_interval
 from medshot.training.run import load_run
+from toys.commands import folder
 
 NUMBERS = {"way": None, "shot": 2, "query": 2, "episodes": 3, "seed": 0}
 

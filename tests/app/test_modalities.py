@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from app.conftest import Medshot
-from app.toys import folder, table
-from data.rows import several
 from medshot.core.store import load_predictor
+from toys.commands import folder, table
+from toys.tables import several
 
 PROBE = ("--learner", "linear-probe", "--set", "encoder.width=8")
 

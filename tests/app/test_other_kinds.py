@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from app.toys import SMALL, table
 from medshot.core.store import load_predictor
+from toys.commands import SMALL, table
 
 COLUMNS = {"regression": "target", "ordinal": "grade", "multi-label": "labels"}
 LEADING = {"regression": "R2", "ordinal": "quadratic weighted kappa", "multi-label": "macro AUROC"}

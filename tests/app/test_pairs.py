@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from data.pairs import pairs
 from medshot.app import choose
+from toys.pairs import pairs
 
 FINE = ("--encoder", "filters", "--set", "encoder.scaling=unit", "--set", "encoder.size=32")
 SMALL = ("--set", "encoder.size=16", "--set", "encoder.width=8", "--set", "encoder.depth=2")

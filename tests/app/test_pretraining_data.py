@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from app.toys import folder
 from medshot.app.pretraining_data import objective_options, pretraining_data
 from medshot.core.errors import ConfigError, DataError
 from medshot.pretraining import objectives
 from toys import conv4
+from toys.commands import folder
 
 
 def test_options_go_to_the_objective_and_to_the_encoder() -> None:

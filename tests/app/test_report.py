@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from app.toys import folder
 from medshot.app.choose import automatic
 from medshot.app.report import adapted
 from medshot.data.load import load_one
 from medshot.learners.registry import build
 from toys import conv4
+from toys.commands import folder
 
 BASELINES = "ImageNet linear probe", "linear-probe on pixels", "ridge on mean color"
 

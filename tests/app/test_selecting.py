@@ -22,7 +22,7 @@ from medshot.data.load import load_one
 from medshot.learners.registry import build
 from medshot.select import Family, redrawn
 from medshot.select.tried import Tried
-from toys_to_choose import some_images
+from toys.candidates import some_images
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from medshot.app import show
 from medshot.evaluation.report import Estimate, MetricRow, MetricsTable
 from medshot.evaluation.run import Result
-from medshot.tasks.accuracy import METRICS
+from medshot.tasks.classification import METRICS
 
 Terminal = Callable[[int], io.StringIO]
 

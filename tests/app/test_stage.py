@@ -8,7 +8,6 @@ import torch
 from rich.console import Console
 
 import toys
-from app.toys import folder
 from medshot.app.stage import (
     gains,
     gains_table,
@@ -18,9 +17,9 @@ from medshot.app.stage import (
     unfinished,
 )
 from medshot.core.errors import LeakError, SaveError
-from medshot.data.for_card import images_for
-from medshot.data.load import load
+from medshot.data.load import images_for, load
 from medshot.learners.registry import build
+from toys.commands import folder
 
 
 def _model(place: Path):

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from app.conftest import Medshot
-from app.toys import SMALL, table
 from medshot.core.store import load_predictor
 from medshot.data.load import load_one
-from medshot.data.phantoms import PhantomEpisodes, phantom_dataset
+from medshot.phantoms import PhantomEpisodes, phantom_dataset
+from toys.commands import SMALL, table
 
 STEPS = ("--way=2", "--shot=1", "--query=1", "--steps=4", "--val-every=2", "--val-episodes=2")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import toys
-from compress.toys import classifier, n_parameters
 from medshot.compress.cost import costs
 from medshot.compress.cut import cut
 from medshot.core.errors import SaveError, TrainingError
+from toys.networks import classifier, n_parameters
 
 
 def test_a_smaller_predictor_costs_less():

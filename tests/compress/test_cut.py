@@ -5,14 +5,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import toys
-from compress.toys import classifier, n_parameters, segmenter, with_zeroed
 from medshot.compress.cut import cut
 from medshot.core.errors import TaskError
 from medshot.core.store import load_predictor
 from medshot.learners.registry import build
-from medshot.nn.dncnn import DnCNN
+from medshot.nn.encoders.dncnn import DnCNN
+from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
-from medshot.nn.pixels import Pixels
+from toys.networks import classifier, n_parameters, segmenter, with_zeroed
 
 
 def _kept(before, after, name):

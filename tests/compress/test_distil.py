@@ -4,7 +4,6 @@ import pytest
 import torch
 
 import toys
-from compress.toys import classifier, n_parameters, segmenter
 from medshot.compress.distil import distil
 from medshot.compress.imitate import answers
 from medshot.core.episode import Examples
@@ -12,6 +11,7 @@ from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Predictor
 from medshot.core.store import load_predictor
 from medshot.nn import UNet
+from toys.networks import classifier, n_parameters, segmenter
 
 
 def _images(n: int = 24) -> Examples:

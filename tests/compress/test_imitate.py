@@ -3,12 +3,11 @@
 import torch
 
 import toys
-from compress.toys import classifier
 from medshot.compress.imitate import imitate
 from medshot.core.episode import Examples
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import trainable
+from medshot.core.predictor import Predictor, trainable
 from medshot.tasks import Classification
+from toys.networks import classifier
 
 
 class Asked(Predictor):

@@ -6,11 +6,11 @@ import torch_pruning
 from torch import nn
 
 import toys
-from compress.toys import classifier
 from medshot.compress.channels import Net
 from medshot.compress.cut import cut
 from medshot.compress.importance import energies, importance
 from medshot.nn import Conv4
+from toys.networks import classifier
 
 
 def test_scores_are_those_of_a_slow_loop():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from compress.toys import classifier, segmenter
 from medshot.compress import measured
+from toys.networks import classifier, segmenter
 
 
 def test_every_folder_has_its_figures(tmp_path, monkeypatch):

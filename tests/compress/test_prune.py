@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import toys
-from compress.toys import classifier, n_parameters, segmenter
 from medshot.compress.imitate import answers
 from medshot.compress.prune import prune
 from medshot.core.episode import Examples
@@ -15,6 +14,7 @@ from medshot.core.errors import ConfigError, DataError, SaveError, ShapeError, T
 from medshot.core.store import load_predictor
 from medshot.learners.registry import build
 from medshot.nn.heads import Linear
+from toys.networks import classifier, n_parameters, segmenter
 
 
 def _images(n: int = 24) -> Examples:

@@ -11,7 +11,7 @@ from medshot.core.errors import ConfigError, DataError, ShapeError, TaskError
 from medshot.core.store import load_predictor
 from medshot.learners import build
 from medshot.nn import Conv4, UNet
-from medshot.nn.graph import Graph
+from medshot.nn.onnx import Graph
 from medshot.tasks import Segmentation
 
 SOUND = torch.rand(4, 1, toys.SIZE, toys.SIZE)

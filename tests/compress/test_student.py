@@ -4,18 +4,18 @@ import pytest
 import torch
 
 import toys
-from compress.toys import classifier, segmenter
 from medshot.compress.cut import cut
 from medshot.compress.student import student_for
 from medshot.core.errors import ConfigError, TaskError
 from medshot.fusion.fuse import mean_of
 from medshot.nn import UNet
-from medshot.nn.dncnn import DnCNN
-from medshot.nn.filters import Filters
+from medshot.nn.encoders.dncnn import DnCNN
+from medshot.nn.encoders.filters import Filters
+from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
-from medshot.nn.pixels import Pixels
 from medshot.tasks import Enhancement, Segmentation
 from medshot.tasks.classification import Classification
+from toys.networks import classifier, segmenter
 
 
 def _width(original, into):

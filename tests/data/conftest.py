@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.toys import Write
+from toys.files import Write
 
 
 @pytest.fixture

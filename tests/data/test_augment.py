@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data.toys import toy
 from medshot.core.errors import ConfigError
 from medshot.data.augment import Mixed, Shifted
-from medshot.data.sample import EpisodeSampler, EpisodeSource
+from medshot.data.episodes import EpisodeSampler, EpisodeSource
+from toys.files import toy
 
 
 def source() -> EpisodeSampler:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from data.toys import Write, toy
 from medshot.core.errors import ShapeError
 from medshot.data.load import load_one
+from toys.files import Write, toy
 
 
 def test_counts_and_what_is_said() -> None:

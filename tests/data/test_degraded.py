@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from data.pairs import pairs
 from medshot.core.errors import ConfigError, DataError
-from medshot.data.clean import clean_images
-from medshot.data.degradations import DEGRADATIONS
-from medshot.data.degraded import DegradedEpisodes
+from medshot.data.corruptions import DEGRADATIONS
+from medshot.data.degraded import DegradedEpisodes, clean_images
 from medshot.training.sources import seen
+from toys.pairs import pairs
 
 
 @pytest.fixture(scope="module")

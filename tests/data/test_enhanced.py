@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from data.pairs import pairs, save
 from medshot.core.errors import DataError
 from medshot.data.enhanced import read_pair
 from medshot.data.load import load
-from medshot.data.table import Row
+from medshot.data.tables.labels import Row
 from medshot.tasks import Enhancement
+from toys.pairs import pairs, save
 
 
 @pytest.fixture

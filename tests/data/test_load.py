@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import medshot
-from data.toys import Write
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.load import load
+from toys.files import Write
 
 SETS = (
     "brain_mri_tumor", "covid_ct", "covid_cxr", "head_ct_hemorrhage", "lung_ct_iqoth",

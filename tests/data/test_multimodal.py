@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import medshot
-from data.rows import several
 from medshot.core.errors import ConfigError, DataError, ShapeError
 from medshot.data.multimodal import Multimodal, hashed
 from medshot.evaluation.cross_validation import cross_validate
-from medshot.nn.layout import unpacked
+from medshot.nn.encoders.multimodal import unpacked
+from toys.tables import several
 
 
 @pytest.fixture(scope="module")

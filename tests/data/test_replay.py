@@ -6,10 +6,10 @@ import torch
 import medshot
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
+from medshot.data.episodes import EpisodeSampler
 from medshot.data.replay import InTurn, Replayed
-from medshot.data.sample import EpisodeSampler
 from medshot.training.sources import seen
-from training.toys import blobs
+from toys.training import blobs
 
 
 class Numbered:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from data.toys import toy
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.data.load import load_one
@@ -17,6 +16,7 @@ from medshot.data.split import (
     split_patients,
 )
 from medshot.tasks import Classification
+from toys.files import toy
 
 
 @pytest.mark.parametrize("seed", range(30))

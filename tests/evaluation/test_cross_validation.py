@@ -20,7 +20,7 @@ from medshot.data.split import own_groups, patient_folds
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate, folds_of
 from medshot.learners.registry import build
 from medshot.tasks import Classification
-from medshot.tasks.accuracy import METRICS
+from medshot.tasks.classification import METRICS
 
 
 class Watched(Learner):

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import toys
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation import run
 from medshot.evaluation.encoded import can_be_encoded, encode, encoded, without_encoder
 from medshot.learners.registry import build
-from medshot.tasks.accuracy import METRICS
+from medshot.tasks.classification import METRICS
 
 FIXED = ("prototypical", "linear-probe", "lda", "nearest-centroid")
 

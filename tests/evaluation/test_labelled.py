@@ -6,12 +6,12 @@ import torch
 
 import medshot
 import toys
-from app.toys import folder
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.data.load import load
 from medshot.evaluation import cross_validation
 from medshot.evaluation.labelled import evaluate
 from medshot.learners.registry import build
+from toys.commands import folder
 
 
 @pytest.fixture(autouse=True)

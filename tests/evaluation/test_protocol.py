@@ -12,7 +12,7 @@ from medshot.core.errors import ConfigError, DataError
 from medshot.data.sources.omniglot import read_class_list
 from medshot.evaluation.protocol import MEDICAL, data_root, protocol, protocols
 from medshot.evaluation.sets import FINN17_SIZES
-from training.toys import blobs
+from toys.training import blobs
 
 NAME = re.compile(r"(snell17|finn17)/omniglot/(\d+)w(\d+)s|medshot26/(\w+)/(\d+)s")
 

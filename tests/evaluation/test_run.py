@@ -9,12 +9,12 @@ from torch import Tensor
 
 import medshot
 from medshot.core.errors import LeakError, TaskError
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation import run as module
 from medshot.evaluation.run import Result, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoder import Encoder
-from training.toys import SIZE, Dropping, blobs, conv4
+from toys.training import SIZE, Dropping, blobs, conv4
 
 LEARNERS = ("prototypical", "nearest-centroid", "linear-probe", "lda")
 

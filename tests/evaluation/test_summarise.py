@@ -20,7 +20,7 @@ from medshot.evaluation.summarise import (
     support_of,
 )
 from medshot.tasks import Classification
-from medshot.tasks.accuracy import METRICS
+from medshot.tasks.classification import METRICS
 
 ODDS = np.array([[0.9, 0.1], [0.35, 0.65], [0.2, 0.8], [0.55, 0.45]])
 Y = np.array([0, 0, 1, 1])

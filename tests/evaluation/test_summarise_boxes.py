@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from medshot.data.boxed import Boxed
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.dataset import Boxed
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_boxes import table_of_classes
 from medshot.tasks import Detection

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 import toys
-from medshot.data.targeted import Found
+from medshot.data.dataset import Found
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_findings import (
     finding_examples,

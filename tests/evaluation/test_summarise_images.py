@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from data.pairs import pairs
 from medshot.data.load import load
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_images import image_examples, support_of_images
+from toys.pairs import pairs
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 import toys
-from medshot.data.targeted import Measured
+from medshot.data.dataset import Measured
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_numbers import number_examples, scatter_of, support_of_numbers
 from medshot.tasks import Regression

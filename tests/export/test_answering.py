@@ -14,7 +14,7 @@ from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 from medshot.export.answering import answering
 from medshot.learners import build
-from medshot.nn.graph import session_of
+from medshot.nn.onnx import session_of
 
 ONE_A_CLASS = {
     "classification": (

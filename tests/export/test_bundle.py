@@ -8,11 +8,11 @@ import sys
 import pytest
 
 import toys
-from app.toys import folder
 from medshot.core.errors import SaveError, TaskError
 from medshot.data.load import load
 from medshot.export.bundle import export_bundle
 from medshot.learners import build
+from toys.commands import folder
 
 RUN = "from monai.bundle import run; run(meta_file='configs/metadata.json', "
 

@@ -8,14 +8,14 @@ import onnx
 import pytest
 
 import toys
-from app.toys import folder
 from medshot.core.errors import SaveError
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.load import load
 from medshot.export.onnx_file import export_onnx
 from medshot.export.script import SCRIPT
 from medshot.learners import build
-from medshot.nn.graph_of import OPSET
+from medshot.nn.onnx import OPSET
+from toys.commands import folder
 
 BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runpy; "
 

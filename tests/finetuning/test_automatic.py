@@ -8,7 +8,7 @@ import torch
 import toys
 from finetuning.test_pointwise import CLASSES, small, textures
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.core.store import load_predictor
 from medshot.finetuning import AutoTuned
 from medshot.finetuning.automatic import Verdict

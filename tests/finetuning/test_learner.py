@@ -4,8 +4,8 @@ import torch
 
 import medshot
 import toys
-from medshot.core.parts import make, recipe
-from medshot.data.sample import EpisodeSampler
+from medshot.core.registry import make, recipe
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.run import evaluate
 from medshot.finetuning import FineTuned
@@ -13,7 +13,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.select import Auto
 from medshot.tasks import Classification
-from training.toys import blobs
+from toys.training import blobs
 
 TASK = Classification(3)
 

@@ -8,7 +8,7 @@ import toys
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.finetuning.pointwise import Pointwise
-from medshot.nn.mobilenet import MobileNet
+from medshot.nn.encoders.mobilenet import MobileNet
 
 HOW = Pointwise(blocks=2, steps=4, lr=3e-3)
 CLASSES = 2

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-from fusion.toys import bars, members
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import folds_of
 from medshot.fusion.agree import agreed
@@ -14,6 +13,7 @@ from medshot.fusion.outputs import groups_of, outputs_of, shown_in
 from medshot.fusion.stack import fit_map
 from medshot.nn.ensemble import stacked
 from medshot.tasks import Classification
+from toys.ensembles import bars, members
 
 TASK = Classification(3)
 

@@ -5,12 +5,12 @@ import torch
 
 import medshot
 import toys
-from fusion.toys import bars, loss, masked
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.learner import Learner
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.learners.registry import build
 from medshot.nn import UNet
+from toys.ensembles import bars, loss, masked
 
 
 def _candidates(**other):

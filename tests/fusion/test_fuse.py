@@ -7,10 +7,10 @@ import torch
 
 import medshot
 import toys
-from fusion.toys import bars, loss, masked, members, segmenters
 from medshot.core.errors import ConfigError, DataError, SaveError, TaskError
 from medshot.fusion.agree import fused_card
 from medshot.learners.registry import build
+from toys.ensembles import bars, loss, masked, members, segmenters
 
 NEW = bars(10, seed=7, name="new")
 HOWS = ("mean", "weighted", "stack")

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import toys
-from fusion.toys import bars, loss, masked, segmenters
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.store import load_predictor
 from medshot.fusion import snapshots as module
 from medshot.fusion.snapshots import fused_snapshots, snapshots
 from medshot.learners.registry import build
+from toys.ensembles import bars, loss, masked, segmenters
 
 OPTIONS = {"cycles": 2, "steps": 6, "lr": 0.01}
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 import toys
-from fusion.toys import bars, loss
 from medshot.core.errors import DataError
 from medshot.core.store import load_predictor
 from medshot.fusion.snapshots import snapshots
 from medshot.fusion.soup import greedy_soup, soup
 from medshot.learners.registry import build
+from toys.ensembles import bars, loss
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medshot.inner.implicit import conjugate_gradients, implicit, pulled
-from medshot.inner.rule import SGD
+from medshot.inner.rules import SGD
 from medshot.inner.unroll import unroll
 
 A = torch.tensor([[3.0, 1.0], [1.0, 2.0]], dtype=torch.float64)

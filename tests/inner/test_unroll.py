@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medshot.inner.rule import SGD, Here, Params, State, UpdateRule
+from medshot.inner.rules import SGD, Here, Params, State, UpdateRule
 from medshot.inner.unroll import path, unroll
 
 RATE, CURVE, STEPS = 0.3, 2.0, 3

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 import toys
 from medshot.core.errors import ConfigError
 from medshot.learners import build
-from medshot.learners.maml import output
+from medshot.learners.gradient.maml import output
 from medshot.nn.heads import Linear
 from medshot.tasks import Classification
 

@@ -10,7 +10,7 @@ import toys
 from medshot.core.episode import Episode
 from medshot.core.errors import DataError, TaskError
 from medshot.core.learner import Learner
-from medshot.core.parts import called
+from medshot.core.registry import called
 from medshot.core.task import TASKS, Task
 
 NOTHING = r"(no image in|no box in|in no mask of|all images of) the support"

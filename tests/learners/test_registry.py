@@ -8,15 +8,15 @@ import pytest
 
 import medshot.learners
 import toys
-from medshot.core import parts
+from medshot.core import registry as parts
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.learners import build, learners, missing, registry
-from medshot.nn.mobilenet import MobileNet
+from medshot.nn.encoders.mobilenet import MobileNet
 
 FILE = """
 import {dependency}
-from medshot.learners.nearest_centroid import NearestCentroid
+from medshot.learners.metric.nearest_centroid import NearestCentroid
 from medshot.learners.registry import register
 
 
@@ -44,9 +44,9 @@ def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     vars(medshot.learners).pop("dropped_in", None)
 
 
-def test_every_file_beside_the_registry_registers():
-    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")}
-    files -= {"__init__", "registry", "on_features", "at_centres", "regrid"}
+def test_every_file_of_a_family_registers_a_learner():
+    files = {path.stem for path in Path(registry.__file__).parent.glob("*/*.py")}
+    files -= {"__init__", "addressing"}
     assert {Path(registry.file_of(cls)).stem for cls in learners().values()} == files
     assert dict(missing()) == {}
 
@@ -87,7 +87,9 @@ def test_two_learners_of_one_name_are_refused():
         class Other(Learner):
             pass
 
-    assert build("maml", encoder=toys.conv4()).__class__.__module__ == "medshot.learners.maml"
+    assert (
+        build("maml", encoder=toys.conv4()).__class__.__module__ == "medshot.learners.gradient.maml"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import toys
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import TaskError
 from medshot.learners import build
-from medshot.nn.pooled import Pooled
+from medshot.nn.encoders.adapters import Pooled
 from medshot.tasks import Classification, Segmentation
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 import toys
 from medshot.core.errors import ConfigError, ShapeError
-from medshot.core.parts import names
+from medshot.core.registry import names
 from medshot.nn import Pixels, encoder
 from medshot.nn.encoder import IMAGENET, SCALINGS, n_features
 

@@ -6,7 +6,7 @@ import torch
 from medshot.core.errors import DataError
 from medshot.pretraining import pretrain
 from medshot.pretraining.colourise import Colourise
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from medshot.core.errors import ConfigError, TaskError
-from medshot.data.targeted import Measured
+from medshot.data.dataset import Measured
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
 from medshot.pretraining.contrast import Contrast
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 def _rng() -> torch.Generator:

@@ -8,7 +8,7 @@ import torch
 from medshot.core.errors import DataError
 from medshot.pretraining.lessons import Lessons, held_out
 from medshot.pretraining.objective import Objective
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 class _Noted(Objective):

@@ -7,7 +7,7 @@ from medshot.core.errors import ConfigError
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
 from medshot.pretraining.reconstruct import Reconstruct, patches
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 def _rng() -> torch.Generator:

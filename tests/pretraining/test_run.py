@@ -10,7 +10,7 @@ from medshot.core.errors import ConfigError, DataError, LeakError, TaskError
 from medshot.evaluation.run import refuse_seen
 from medshot.nn import UNet3d
 from medshot.pretraining import pretrain
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 def _same(first: torch.nn.Module, second: torch.nn.Module) -> bool:

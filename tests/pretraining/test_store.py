@@ -9,7 +9,7 @@ from torch import nn
 import medshot
 from medshot.core.errors import ConfigError, SaveError
 from medshot.pretraining import load_encoder, pretrain, save_encoder
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 @pytest.fixture

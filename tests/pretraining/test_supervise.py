@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from medshot.core.errors import DataError, TaskError
+from medshot.data.dataset import Measured
 from medshot.data.segmented import Segmented
-from medshot.data.targeted import Measured
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
 from medshot.pretraining.supervise import Supervise
-from pretraining.toys import small, stripes
+from toys.pretraining import small, stripes
 
 
 def _masked() -> Segmented:

@@ -9,7 +9,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Card, Predictor
 from medshot.core.store import load_predictor
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 from medshot.robust import harden as module
 from medshot.robust.budget import Budget
 from medshot.robust.harden import harden

@@ -6,7 +6,7 @@ import torch
 import medshot
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.robust.pgd import PGD
 from medshot.robust.querying import AdversarialQuerying
@@ -14,7 +14,7 @@ from medshot.tasks import Classification
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
 from medshot.training.run import load_run
-from training.toys import blobs
+from toys.training import blobs
 
 ANY = [
     name for name, kind in learners().items() if kind.trainable and Classification in kind.supports

@@ -9,17 +9,17 @@ from torch import Tensor
 import toys
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner
-from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
+from medshot.core.registry import make, recipe
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.encoded import can_be_encoded
 from medshot.evaluation.run import evaluate
 from medshot.learners.registry import build
 from medshot.select import Auto, bench
-from toys_to_choose import TASK, Guess, pixels, some_images
+from toys.candidates import TASK, Guess, pixels, some_images
 
 
 def _dataset(n: int = 10) -> Dataset:

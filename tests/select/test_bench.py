@@ -11,7 +11,7 @@ from medshot.select import bench as module
 from medshot.select.bench import Bench, bench_of, joined
 from medshot.tasks import Regression
 from toys import conv4, dataset
-from toys_to_choose import TASK, Guess, bench, pixels, some_images
+from toys.candidates import TASK, Guess, bench, pixels, some_images
 
 
 def test_it_finds_what_cross_validation_finds():

@@ -7,7 +7,7 @@ from medshot.select import Configuration, redrawn
 from medshot.select.bench import Bench
 from medshot.select.choice import Choice, chosen_of
 from medshot.select.tried import Tried, through
-from toys_to_choose import GUESS, LDA, bench, made, noise
+from toys.candidates import GUESS, LDA, bench, made, noise
 
 
 @pytest.fixture(autouse=True)

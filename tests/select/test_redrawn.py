@@ -9,8 +9,8 @@ from medshot.select import redrawn as module
 from medshot.select.bench import Bench
 from medshot.select.redrawn import Redrawn
 from medshot.select.tried import Tried, through
-from medshot.tasks.accuracy import balanced_accuracy
-from toys_to_choose import TASK, Guess, bench, pixels, some_images
+from medshot.tasks.classification import balanced_accuracy
+from toys.candidates import TASK, Guess, bench, pixels, some_images
 
 
 @pytest.fixture(autouse=True)

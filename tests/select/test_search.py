@@ -16,7 +16,7 @@ from medshot.select.bench import Bench, Evidence
 from medshot.select.clock import Limits
 from medshot.select.search import Place, search
 from medshot.select.tried import Tried, best_of
-from toys_to_choose import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
+from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
 Found = list[tuple[Configuration, Tried]]
 

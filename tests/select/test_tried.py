@@ -10,7 +10,7 @@ from medshot.core.errors import TrainingError
 from medshot.core.learner import Learner
 from medshot.learners.registry import build
 from medshot.select.tried import Tried, best_of, through
-from toys_to_choose import Guess, bench, pixels
+from toys.candidates import Guess, bench, pixels
 
 
 def _done(*scores: float) -> Tried:

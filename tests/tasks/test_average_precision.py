@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from faster_coco_eval import COCO, COCOeval_faster
 
-from medshot.tasks.average_precision import METRICS, by_class, by_image
-from medshot.tasks.claims import judged
+from medshot.tasks.average_precision import METRICS, by_class, by_image, judged
 
 SIDE = 1000
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from medshot.core.errors import DataError, TaskError
 from medshot.core.predictor import Card
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Classification, Detection
 from medshot.tasks.boxes import paint
 from medshot.tasks.detection import RARE, TYPICAL, detection

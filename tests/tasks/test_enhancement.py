@@ -8,7 +8,7 @@ import toys
 from medshot.core.errors import DataError, TaskError
 from medshot.learners import build
 from medshot.tasks import Enhancement
-from medshot.tasks.quality import psnr, ssim
+from medshot.tasks.enhancement import psnr, ssim
 
 TASK = Enhancement(2)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from medshot.core.errors import SaveError
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
-from training.toys import build
+from toys.training import build
 
 
 def _trained(learner: nn.Module, steps: int = 2) -> torch.optim.Optimizer:

@@ -6,7 +6,7 @@ import medshot
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.training.device import choose_device, place, place_episode
-from training.toys import blobs
+from toys.training import blobs
 
 
 def test_auto_is_a_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError, TaskError, TrainingError
-from medshot.core.files import write_text
 from medshot.evaluation.run import evaluate
 from medshot.training import checkpoint, gradient, loop, steps
-from training.toys import Diverging, blobs, build, conv4, options, train_case
+from toys.training import Diverging, blobs, build, conv4, options, train_case
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
 KINDS = ("prototypical", "maml", "batch, channels last", "dropout", "patience")
@@ -29,7 +29,7 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(
     [
         "medshot.training.loop",
-        "medshot.learners.linear_probe",
+        "medshot.learners.closed_form.linear_probe",
         "sklearn.model_selection",
         "torch.utils.tensorboard.writer",
     ]

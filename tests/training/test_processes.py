@@ -12,12 +12,12 @@ from safetensors import safe_open
 
 from medshot.core.errors import ConfigError
 from medshot.training.processes import Processes
-from training.toys import train_case
+from toys.training import train_case
 
 TESTS = Path(__file__).parents[1]
 PROGRAM = """
 import os, sys
-from training.toys import lose_a_process, train_case
+from toys.training import lose_a_process, train_case
 kind, out, at = sys.argv[1:]
 if at != "0" and os.environ["RANK"] == "1":
     lose_a_process(int(at))

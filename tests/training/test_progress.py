@@ -7,7 +7,7 @@ from rich.console import Console
 import medshot
 from medshot.training import progress
 from medshot.training.progress import bar, bar_called, quiet
-from training.toys import blobs, build
+from toys.training import blobs, build
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
 

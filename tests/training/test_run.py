@@ -14,7 +14,7 @@ import medshot
 from medshot.core.errors import ConfigError, SaveError
 from medshot.training.checkpoint import FILE
 from medshot.training.run import is_run
-from training.toys import SIZE, blobs, build, conv4
+from toys.training import SIZE, blobs, build, conv4
 
 SMALL = {
     "way": 3,

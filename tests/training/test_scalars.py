@@ -9,7 +9,7 @@ import pytest
 import medshot
 from medshot.core.errors import SaveError
 from medshot.training.scalars import Scalars
-from training.toys import blobs, build
+from toys.training import blobs, build
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
 

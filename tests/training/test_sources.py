@@ -7,9 +7,9 @@ import medshot
 from medshot.core.errors import DataError, LeakError
 from medshot.data.augment import Mixed, Shifted
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler, Mixture
+from medshot.data.episodes import EpisodeSampler, Mixture
 from medshot.training.sources import episode_sources, seen
-from training.toys import blobs
+from toys.training import blobs
 
 CPU = torch.device("cpu")
 

@@ -7,14 +7,14 @@ import medshot
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, TaskError
 from medshot.data.augment import Mixed
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.tasks import Classification
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
 from medshot.training.run import load_run
 from medshot.training.terms import SelfDistillation, TaskContrast
-from training.toys import blobs
+from toys.training import blobs
 
 ANY = [
     name for name, kind in learners().items() if kind.trainable and Classification in kind.supports

@@ -5,14 +5,14 @@ import torch
 
 import medshot
 from medshot.core.errors import ConfigError
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.training.gradient import Gradient
 from medshot.training.objective import Objective
 from medshot.training.one_pass import choose_one_pass
 from medshot.training.settings import Settings
 from medshot.training.terms import SelfDistillation
-from training.toys import blobs
+from toys.training import blobs
 
 BOTH = [name for name, kind in learners().items() if kind.vectorises]
 

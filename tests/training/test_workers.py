@@ -5,10 +5,10 @@ import torch
 
 import medshot
 from medshot.core.errors import ConfigError
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.training.objective import Objective
 from medshot.training.workers import Workers
-from training.toys import blobs
+from toys.training import blobs
 
 
 def _learner(name, norm="group"):

@@ -16,8 +16,8 @@ from medshot.app.threads import limited
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
-from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
+from medshot.data.readers.registry import kind_of
 from medshot.evaluation.report import Report, write_report
 from medshot.evaluation.report.scores import Estimate
 from medshot.training.progress import Watch, quiet

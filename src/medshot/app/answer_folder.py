@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 from medshot.app.answers import path_cell
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 
 TABLE = "answers.csv"
 LONGEST = 100  # characters of an image's name that its answer keeps

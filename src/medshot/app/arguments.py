@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
+from medshot.core.atomic import refuse_taken
 from medshot.core.errors import SaveError
-from medshot.core.files import refuse_taken
 
 RUN = "run.json"  # what a run's folder holds from its first moment
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.answers import harmless, path_cell
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.prediction import BoxPrediction
-from medshot.data.box_table import COLUMNS
+from medshot.data.tables.boxes import COLUMNS
 
 TABLE, IMAGES, COCO = "boxes.csv", "images.csv", "coco.json"
 

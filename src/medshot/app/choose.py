@@ -11,13 +11,13 @@ from medshot.app.options import checked, impossible
 from medshot.app.which_encoder import chosen_encoder
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import called, options_of, recipe
-from medshot.data.folders.kinds import USUAL
+from medshot.core.registry import called, options_of, recipe
+from medshot.data.readers.registry import USUAL
 from medshot.finetuning.learner import Tuned
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
-from medshot.nn.mobilenet import MobileNet
-from medshot.nn.pixels import Pixels
+from medshot.nn.encoders.identity import Pixels
+from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.select import Auto
 from medshot.training.run import is_run, load_run
 

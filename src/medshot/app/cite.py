@@ -8,7 +8,7 @@ from typing import Any
 from medshot.app.stage_sources import sources_of
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import PARTS, names
+from medshot.core.registry import PARTS, names
 from medshot.core.store import load_predictor
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder

@@ -13,9 +13,8 @@ from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
-from medshot.data.find import find_images
-from medshot.data.for_card import images_for
-from medshot.data.manifest import is_image
+from medshot.data.load import images_for
+from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.cross_validation import OutOfFold
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints

@@ -14,9 +14,9 @@ from medshot.app.report import adapted
 from medshot.app.show import watch_folds
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
-from medshot.data.phantoms import PhantomEpisodes, phantom_dataset
 from medshot.evaluation.labelled import Evaluation, evaluate
 from medshot.evaluation.report import write_report
+from medshot.phantoms import PhantomEpisodes, phantom_dataset
 
 WAY, SHOT, SIZE = 4, 5, 128
 QUERIES_A_CLASS = 25

@@ -9,7 +9,7 @@ from typing import Any
 from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
-from medshot.data.for_card import images_for
+from medshot.data.load import images_for
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.fusion.agree import agreed, refuse_learnt_from
@@ -17,7 +17,7 @@ from medshot.fusion.beside import answers_of, best_of, left_out
 from medshot.fusion.fuse import HOWS, fuse, mean_of
 from medshot.fusion.outputs import outputs_of
 from medshot.fusion.snapshots import fused_snapshots
-from medshot.nn.members import Members
+from medshot.nn.ensemble import Members
 from medshot.training.progress import bar_called
 
 SNAPSHOTS = "snapshots"

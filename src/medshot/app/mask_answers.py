@@ -8,10 +8,10 @@ from PIL import Image
 from medshot.app.answer_folder import AnswerFolder
 from medshot.app.answers import path_cell
 from medshot.core.prediction import MaskPrediction
-from medshot.data.formats.door import read_volume
-from medshot.data.formats.kind import volume_suffix
-from medshot.data.formats.write import write_nifti_mask
-from medshot.data.outline import colours
+from medshot.data.draw import colours
+from medshot.data.io.read_volume import read_volume
+from medshot.data.io.sniff import volume_suffix
+from medshot.data.io.write import write_nifti_mask
 
 
 class MaskAnswers(AnswerFolder):

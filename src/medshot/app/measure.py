@@ -11,10 +11,10 @@ from medshot.app.record import no_nan
 from medshot.app.show import busy, progress
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.parts import recipe
+from medshot.core.registry import recipe
 from medshot.data.dataset import DrawnEpisodes
-from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
+from medshot.data.readers.registry import kind_of
 from medshot.evaluation.protocol import protocol as named_protocol
 from medshot.evaluation.run import Result, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired

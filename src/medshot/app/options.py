@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medshot.core.errors import ConfigError, MedshotError, unknown
-from medshot.core.parts import options_of
+from medshot.core.registry import options_of
 
 
 def checked(options: Mapping[str, Any], cls: type, kind: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from medshot.app.options import checked
 from medshot.app.show import busy, say
 from medshot.core.errors import unknown
 from medshot.data.dataset import Dataset
-from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
+from medshot.data.readers.registry import kind_of
 from medshot.nn.encoder import Encoder
 from medshot.pretraining import objectives
 from medshot.pretraining.objective import Objective

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.show import tell
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 
 
 def write_record(file: Path, record: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ from medshot.app.kinds import kind_called
 from medshot.app.show import busy
 from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
-from medshot.core.parts import recipe
 from medshot.core.predictor import Card, Predictor
+from medshot.core.registry import recipe
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.report import Report, summary_sentence

@@ -9,10 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from medshot.app.folder import new_folder
 from medshot.app.show import say, show
+from medshot.core.atomic import new_folder, refuse_taken
 from medshot.core.errors import LeakError
-from medshot.core.files import refuse_taken
 from medshot.core.predictor import Predictor
 from medshot.core.task import is_share
 from medshot.data.dataset import Dataset

@@ -9,8 +9,8 @@ from medshot.app.show import busy, say
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.folders.kinds import kind_of
 from medshot.data.load import load_one
+from medshot.data.readers.registry import kind_of
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.training.sources import Given
 

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.options import checked, impossible
-from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, DataError, unknown
-from medshot.core.parts import PARTS, names
-from medshot.nn.efficientnet import EfficientNetLite0
+from medshot.core.registry import PARTS, import_files, names
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
-from medshot.nn.from_timm import Timm
-from medshot.nn.mobilenet import MobileNet
+from medshot.nn.encoders.efficientnet import EfficientNetLite0
+from medshot.nn.encoders.external import Timm
+from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.pretraining import load_encoder
 from medshot.pretraining.weights import PACKAGES, READERS, from_hub, from_package, load_weights
 

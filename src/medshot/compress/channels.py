@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from medshot.compress.importance import energies, importance
 from medshot.compress.units import is_grouped, per_group, units
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.parts import called
-from medshot.nn.mobilenet import MobileNet
+from medshot.core.registry import called
+from medshot.nn.encoders.mobilenet import MobileNet
 
 
 class Net(nn.Module):

@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from medshot.compress.channels import Net, Trunk, remove_channels
 from medshot.compress.home import home_of
-from medshot.core.parts import make, recipe
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import trainable
+from medshot.core.predictor import Predictor, trainable
+from medshot.core.registry import make, recipe
+from medshot.nn.encoders.adapters import Pruned, widths
+from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.nn.heads import Linear
-from medshot.nn.mobilenet import MobileNet
-from medshot.nn.pruned import Pruned, widths
 
 
 def cut(predictor: Predictor, x: Tensor, share: float) -> Predictor:

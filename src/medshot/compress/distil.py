@@ -6,9 +6,8 @@ from torch import nn
 
 from medshot.compress.imitate import Images, examples_for, imitate
 from medshot.compress.student import student_for
-from medshot.core.parts import recipe
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import settled, trainable
+from medshot.core.predictor import Predictor, settled, trainable
+from medshot.core.registry import recipe
 from medshot.training.progress import Watch, quiet
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from torch import nn
 
 from medshot.core.errors import TaskError
-from medshot.core.parts import called
 from medshot.core.predictor import Predictor
+from medshot.core.registry import called
 
 
 def home_of(predictor: Predictor) -> Any:

@@ -5,8 +5,7 @@ from pathlib import Path
 from medshot.compress.cut import cut
 from medshot.compress.imitate import Images, examples_for, imitate
 from medshot.core.errors import ConfigError, TaskError
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import settled, trainable
+from medshot.core.predictor import Predictor, settled, trainable
 from medshot.training.progress import Watch, quiet
 
 

@@ -12,11 +12,9 @@ from torch import Tensor
 
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, TaskError, unknown
-from medshot.core.extras import needed
-from medshot.core.parts import called
 from medshot.core.predictor import Predictor
-from medshot.nn.graph import Graph
-from medshot.nn.graph_of import INPUT, graph_of, quietly, takes_any_sides
+from medshot.core.registry import called, needed
+from medshot.nn.onnx import INPUT, Graph, graph_of, quietly, takes_any_sides
 
 TYPES = ("int8",)
 FEWEST = 4  # images that ranges are measured on

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from medshot.compress.home import home_of
 from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.parts import make, recipe
 from medshot.core.predictor import Predictor
+from medshot.core.registry import make, recipe
 from medshot.core.task import Task
-from medshot.nn.conv4 import Conv4
-from medshot.nn.dncnn import DnCNN
 from medshot.nn.encoder import n_features
+from medshot.nn.encoders.adapters import Pruned
+from medshot.nn.encoders.conv4 import Conv4
+from medshot.nn.encoders.dncnn import DnCNN
+from medshot.nn.encoders.unet import UNet, UNet3d
 from medshot.nn.heads import Linear
-from medshot.nn.pruned import Pruned
-from medshot.nn.unet import UNet, UNet3d
 
 SIZES = {"small": 2, "tiny": 4}  # by what the width is divided
 IMAGES = 4  # axes of a tensor of images

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from medshot.nn.pruned import widths
+from medshot.nn.encoders.adapters import widths
 
 
 def units(group: Any) -> list[list[int]]:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
-from medshot.core.parts import called, recipe
 from medshot.core.predictor import Card, Predictor, any_tensor, eval_mode
+from medshot.core.registry import called, recipe
 from medshot.core.task import Task
 
 

@@ -2,10 +2,15 @@
 
 It is a plain `nn.Module`: nothing in it knows how it was learnt. What was adapted is
 registered as buffers, so `.to(device)` and `state_dict()` work.
+
+Large volumes answered in overlapping windows, so that memory does not grow with them.
+
+A predictor whose weights can be changed further, and one that is done with it.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +21,48 @@ from jaxtyping import Float, Shaped
 from numpy import ndarray
 from torch import Tensor, nn
 
-from medshot.core.errors import SaveError
+from medshot.core.errors import SaveError, TaskError
 from medshot.core.task import Task
-from medshot.core.windows import in_windows
+
+SIDE = 96  # voxels a side of a window
+OVERLAP = 0.25  # of a window, with the next
+
+
+def in_windows(
+    answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
+) -> Float[Tensor, "n k z h w"]:
+    """`answer(x)`, in windows of at most `side` voxels a side if `x` is larger.
+
+    Where windows overlap, answers are averaged, those near the middle of their window weighing
+    more: they have seen more around them.
+    """
+    sides = tuple(x.shape[2:])
+    if max(sides) <= side:
+        return answer(x)
+    total = weights = torch.zeros(())
+    for place in _places(sides, side):
+        found = answer(x[(..., *place)])
+        weight = _middle(found.shape[2:]).to(found)
+        if total.ndim == 0:
+            total, weights = found.new_zeros(*found.shape[:2], *sides), found.new_zeros(sides)
+        total[(..., *place)] += weight * found
+        weights[place] += weight
+    return total / weights
+
+
+def _places(sides: tuple[int, ...], side: int) -> Iterator[tuple[slice, ...]]:
+    step = round(side * (1 - OVERLAP))
+    starts = [sorted({min(start, max(0, n - side)) for start in range(0, n, step)}) for n in sides]
+    for corner in itertools.product(*starts):
+        yield tuple(slice(at, min(at + side, n)) for at, n in zip(corner, sides, strict=True))
+
+
+def _middle(sides: torch.Size) -> Tensor:
+    """Weights that fall towards the border, nowhere to 0."""
+    falls = [torch.minimum(torch.arange(n) + 1, n - torch.arange(n)) / n for n in sides]
+    z, h, w = falls
+    return z[:, None, None] * h[:, None] * w
+
 
 VOLUMES = 5  # axes of a tensor of volumes: n c z h w
 SITES = 2**16  # pixels answered together: four images of 128 x 128 took half the time of 25
@@ -170,3 +214,44 @@ def any_tensor(module: nn.Module) -> Tensor:
         if tensor.is_floating_point():
             return tensor
     return torch.zeros(())
+
+
+def trainable(predictor: Predictor) -> Predictor:
+    """A copy that stands alone and whose weights are all parameters: the encoder's and the head's.
+
+    What a head was fitted to lies in buffers, which no optimizer moves; here they are parameters
+    of the same names. The encoder's own buffers (running statistics, fixed filters) stay as they
+    are. To be given to `settled` once changed.
+
+    Raises:
+        TaskError: no gradient goes through the predictor, or one inside it.
+    """
+    if not all(part.differentiable for part in _predictors(predictor)):
+        raise TaskError(
+            "This model cannot be trained: no gradient goes through what is quantised. Do this "
+            "stage with the model that it was made of, and quantise last."
+        )
+    copied = predictor.freeze().requires_grad_(True)
+    for part in _predictors(copied):
+        for name, tensor in list(part.named_buffers(recurse=False)):
+            if tensor.is_floating_point():
+                delattr(part, name)
+                part.register_parameter(name, nn.Parameter(tensor))
+    copied.card = predictor.card
+    return copied
+
+
+def settled(changed: Predictor) -> Predictor:
+    """A frozen copy of what `trainable` gave and something then changed, fit to be saved."""
+    copied = changed.freeze()
+    for part in _predictors(copied):
+        for name, tensor in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, tensor.detach())
+    copied.card = changed.card
+    return copied
+
+
+def _predictors(module: Predictor) -> list[Predictor]:
+    """It, and those inside it: an ensemble has members."""
+    return [part for part in module.modules() if isinstance(part, Predictor)]

@@ -22,11 +22,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError
-from medshot.core.files import refuse_taken, write_text
 from medshot.core.model_card import model_card
-from medshot.core.parts import make, recipe
 from medshot.core.predictor import Card, Predictor, Preprocessing
+from medshot.core.registry import make, recipe
 from medshot.core.task import task_of
 
 FORMAT = 1

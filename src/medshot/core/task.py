@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.discover import import_files
 from medshot.core.errors import TaskError, unknown
+from medshot.core.registry import import_files
 
 if TYPE_CHECKING:
     from medshot.core.predictor import Card

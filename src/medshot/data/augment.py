@@ -17,7 +17,7 @@ from torch import Tensor
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, TaskError
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,9 @@
-"""Labelled images in memory: one tensor of 8-bit pixels, made once."""
+"""Labelled images in memory: one tensor of 8-bit pixels, made once.
+
+Images in memory whose targets are no single class: numbers, grades, findings.
+
+Images with boxes in memory: corners in shares of the image, and a class.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,16 +12,17 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, ShapeError
 from medshot.core.predictor import Card, kind_in
 from medshot.core.task import Task
-from medshot.data.preprocess import ImagePreprocessing, unit
-from medshot.data.table import Row
-from medshot.tasks import Classification
+from medshot.data.tables.labels import Row
+from medshot.data.transforms import ImagePreprocessing, unit
+from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression
+from medshot.tasks.boxes import NO_BOX
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +152,10 @@ class Dataset:
         """Episodes of `shot` and `query` images for each of `way` classes, or in all."""
         # The samplers draw from this class, so they know it.
         if not self.by_class:
-            from medshot.data.sample_images import ImageEpisodes  # noqa: PLC0415
+            from medshot.data.episodes import ImageEpisodes  # noqa: PLC0415
 
             return ImageEpisodes(self, shot=shot, query=query, seed=seed)
-        from medshot.data.sample import EpisodeSampler  # noqa: PLC0415
+        from medshot.data.episodes import EpisodeSampler  # noqa: PLC0415
 
         return EpisodeSampler(self, way=way, shot=shot, query=query, seed=seed)
 
@@ -199,3 +205,89 @@ def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tens
         raise ShapeError(f"Images of {x.shape[1]} channels cannot be given {channels}: 1 or 3.")
     values = F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
     return values.round().clamp(0, 255).byte()
+
+
+@dataclass(frozen=True, eq=False)
+class Targeted(Dataset):
+    """Images with a target each, of which an episode has so many in all."""
+
+    by_class = False
+
+    def only(self, classes: Sequence[int]) -> "Targeted":
+        """Refused: such targets are learnt together."""
+        raise DataError(f"{self.name} has no classes of its own: split it by patient.")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured(Targeted):
+    """A number an image, in the user's unit; `labels` says what it is called."""
+
+    y: Float[Tensor, "n 1"]
+
+    def counts(self) -> dict[str, int]:
+        """How many images have the number: all."""
+        return {self.labels[0]: len(self)}
+
+    def task(self) -> Task:
+        """Regression of one number."""
+        return Regression(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Graded(Targeted):
+    """A grade an image: its place among `labels`, which are in order."""
+
+    y: Int[Tensor, "n"]
+
+    def task(self) -> Task:
+        """So many grades, and one question fewer."""
+        return Ordinal(len(self.labels) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Targeted):
+    """The findings of an image: a one for each of `labels` that is there."""
+
+    y: Int[Tensor, "n k"]
+
+    def counts(self) -> dict[str, int]:
+        """On how many images each finding is."""
+        return dict(zip(self.labels, self.y.sum(0).tolist(), strict=True))
+
+    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
+        y = self.y.new_zeros(len(self), len(labels))
+        y[:, [labels.index(label) for label in self.labels]] = self.y
+        return y
+
+    def task(self) -> Task:
+        """Each finding there or not."""
+        return MultiLabel(len(self.labels))
+
+
+@dataclass(frozen=True, eq=False)
+class Boxed(Dataset):
+    """Images and the boxes on each, as `medshot.tasks.boxes` has them: right for every form."""
+
+    y: Float[Tensor, "n m 5"]
+    by_class = False
+
+    def counts(self) -> dict[str, int]:
+        """On how many images each class has a box."""
+        return dict(zip(self.labels, self.shows().sum(0).tolist(), strict=True))
+
+    def examples(self, index: Tensor | slice = slice(None)) -> Examples:
+        """The images at `index` in [0, 1], with their boxes and patients."""
+        found = super().examples(index)
+        return replace(found, y=found.y.to(found.x.device))
+
+    def only(self, classes: Sequence[int]) -> "Boxed":
+        """Refused: what is left of an image without some of its classes?"""
+        raise DataError(f"{self.name} has boxes: it can be split by patient, not by class.")
+
+    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
+        new = torch.tensor([*(float(labels.index(label)) for label in self.labels), NO_BOX])
+        return torch.cat([self.y[..., :4], new[self.y[..., 4:].long()]], -1)  # the last one is -1
+
+    def task(self) -> Task:
+        """Detection of as many classes."""
+        return Detection.of(len(self.labels))

@@ -1,8 +1,13 @@
-"""Endless episodes of enhancement: each has one thing wrong with all its images."""
+"""Endless episodes of enhancement: each has one thing wrong with all its images.
+
+Images that nothing is wrong with, to be degraded: any folder, whatever its targets are.
+"""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +17,15 @@ from numpy import ndarray
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, unknown
-from medshot.data.degradations import DEGRADATIONS, degraded
-from medshot.data.enhanced import Enhanced
-from medshot.data.native import eight_bits
-from medshot.data.preprocess import unit
-from medshot.data.sample_images import ImageEpisodes
+from medshot.data.checks.issue import TABLE
+from medshot.data.corruptions import DEGRADATIONS, degraded
+from medshot.data.enhanced import LABELS, Enhanced, Pair, squares
+from medshot.data.episodes import ImageEpisodes
+from medshot.data.io.image import decode, window_of
+from medshot.data.readers.common import about, digest, named
+from medshot.data.tables.labels import Row, columns_of
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
 
 WEAKEST = 0.3
 
@@ -93,3 +102,38 @@ class DegradedEpisodes:
         faulty = [eight_bits(degraded(crop / 255, kind, strength, rng)) for crop in crops]
         x, y = (unit(torch.from_numpy(np.stack(part))) for part in (faulty, crops))
         return Examples(x, y, data.groups[torch.from_numpy(index)])
+
+
+TARGETS = ("label", "mask", "target")
+
+
+def clean_images(
+    folder: str | Path, *, channels: int = 1, size: int = 128, most: int | None = None
+) -> Enhanced:
+    """The images of `folder` as pairs of equals: squares of `size` at their own resolution.
+
+    At most `most` of them, drawn once and for all.
+
+    Raises:
+        DataError: as `medshot.load`.
+    """
+    folder = Path(folder)
+    columns = columns_of(folder / TABLE)
+    column = next((name for name in TARGETS if name in columns), "label")
+    rows = read_manifest(folder, target=column)
+    if most is not None and len(rows) > most:
+        drawn = np.random.default_rng(0).permutation(len(rows))[:most]
+        rows = [rows[i] for i in sorted(drawn)]
+    with ThreadPoolExecutor() as pool:
+        pairs = list(pool.map(lambda row: named(row, lambda: _twice(row)), rows))
+    form = NativePreprocessing(channels, size)
+    x, y = squares(pairs, form)
+    known = about(folder, rows, [digest(row.path) for row in rows])
+    del known["rows"]  # the files hold no pairs to read again
+    return Enhanced(x=x, y=y, labels=LABELS, preprocessing=form, **known)
+
+
+def _twice(row: Row) -> Pair:
+    pixels = decode(row.path)
+    values = scaled(pixels, *window_of(pixels))
+    return Pair(values, values, 1)

@@ -13,12 +13,11 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
 from medshot.core.task import Task
+from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
-from medshot.data.finding import refusal
-from medshot.data.native import NativePreprocessing, busiest, eight_bits, enlarged, scaled
-from medshot.data.preprocess import unit
-from medshot.data.read import decode, window_of
-from medshot.data.table import Row
+from medshot.data.io.image import decode, window_of
+from medshot.data.tables.labels import Row
+from medshot.data.transforms import NativePreprocessing, busiest, eight_bits, enlarged, scaled, unit
 from medshot.tasks import Enhancement
 
 LABELS = ("enhanced image",)

@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.parts import called, part
 from medshot.core.predictor import Card, Preprocessing
-from medshot.data.columns import Column, row_of
+from medshot.core.registry import called, part
+from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
-from medshot.data.finding import refusal
-from medshot.data.preprocess import ImagePreprocessing
-from medshot.data.rows import cells_at
-from medshot.data.signal import read_signal
-from medshot.nn.layout import LAYOUT, WIDTH, packed, without
+from medshot.data.io.signal import read_signal
+from medshot.data.tables.columns import Column, cells_at, row_of
+from medshot.data.transforms import ImagePreprocessing
+from medshot.nn.encoders.multimodal import LAYOUT, WIDTH, packed, without
 
 PIECES = (3, 5)  # letters of a piece of a word
 
@@ -27,7 +26,7 @@ PIECES = (3, 5)  # letters of a piece of a word
 @part("preprocessing", "multimodal")
 @dataclass(frozen=True)
 class MultimodalPreprocessing:
-    """Makes a packed row (`medshot.nn.layout`) of a line of a table and the files that it names.
+    """Packed rows (`medshot.nn.encoders.multimodal`) from lines of a table and the files they name.
 
     `kinds` are those that are read; `columns` says how cells of the table become numbers.
     """

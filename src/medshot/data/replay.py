@@ -12,7 +12,7 @@ import numpy as np
 
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Images with masks in memory: a class number a pixel."""
+"""Images with masks in memory: a class number a pixel.
+
+Volumes with masks in memory: a class number a voxel.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,19 +9,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import UInt8
+from jaxtyping import Int8, UInt8
 from numpy import ndarray
-from torch import Tensor
+from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError
+from medshot.core.predictor import Card
 from medshot.core.task import Task
+from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset, resized
-from medshot.data.finding import refusal
-from medshot.data.masks import fit_mask, read_mask
-from medshot.data.read import read_image
-from medshot.data.table import Row
-from medshot.tasks import Segmentation
+from medshot.data.io.image import read_image
+from medshot.data.io.mask import fit_mask, read_mask
+from medshot.data.tables.labels import Row
+from medshot.data.transforms import VolumePreprocessing, patches
+from medshot.tasks.segmentation import UNLABELLED, Segmentation
 
 AGAIN = "Export both from the same image, or leave the row out."
 
@@ -86,3 +91,44 @@ def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
         raise refusal(row.mask, what, AGAIN, row.line or None).error()
     return pixels, mask
+
+
+@dataclass(frozen=True, eq=False)
+class Volumes(Segmented):
+    """Volumes, each black beyond its own shape, where its mask says nothing (-1)."""
+
+    x: UInt8[Tensor, "n 1 z h w"]
+    y: Int8[Tensor, "n z h w"]
+    preprocessing: VolumePreprocessing  # type: ignore[reportIncompatibleVariableOverride]
+    spacing: Sequence[float] = (1.0, 1.0, 1.0)  # mm between voxels, along z, y, x
+
+    def at(self, channels: int, size: int | None) -> "Volumes":
+        """Refused: these are no images."""
+        del channels, size
+        raise DataError(
+            f"{self.name} holds volumes, and this encoder takes images. Take a learner on an "
+            'encoder for volumes, "unet3d" or "filters3d".'
+        )
+
+    def task(self) -> Task:
+        """Segmentation into as many classes, on voxels of known size."""
+        return Segmentation(len(self.labels), self.spacing)
+
+    def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
+        """All volumes, in parts where they are large, and what must travel with a predictor."""
+        examples, card = super().support(encoder)
+        return patches(examples), card
+
+
+def stacked(
+    volumes: list[UInt8[ndarray, "..."]], masks: list[UInt8[ndarray, "..."]]
+) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
+    """Volumes and masks of any shapes in tensors of the largest of each side."""
+    shape = np.array([v.shape for v in volumes]).max(0)
+    x = torch.zeros(len(volumes), 1, *shape.tolist(), dtype=torch.uint8)
+    y = torch.full((len(volumes), *shape.tolist()), UNLABELLED, dtype=torch.int8)
+    for i, (values, mask) in enumerate(zip(volumes, masks, strict=True)):
+        there = tuple(slice(0, side) for side in values.shape)
+        x[i, 0][there] = torch.from_numpy(values)
+        y[i][there] = torch.from_numpy(mask.astype(np.int8))
+    return x, y

@@ -14,7 +14,7 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import any_tensor
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.tasks import Classification
 
 AT_ONCE = 256  # images encoded together

@@ -9,7 +9,7 @@ from medshot.core.errors import ConfigError, DataError
 from medshot.core.predictor import Card, Predictor
 from medshot.core.store import load_predictor, versions
 from medshot.data.dataset import Dataset
-from medshot.data.for_card import images_for, in_form, refuse_learnt_from
+from medshot.data.load import images_for, in_form, refuse_learnt_from
 from medshot.evaluation.answered import answered
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.rates import calibration_error, rates_of

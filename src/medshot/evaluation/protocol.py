@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from medshot.core.errors import DataError, unknown
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.sets import finn17_classes, medical_set, snell17_classes
 
 PARTS = ("train", "val", "trainval", "test")

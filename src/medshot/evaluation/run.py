@@ -17,7 +17,7 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import eval_mode
 from medshot.core.store import versions
 from medshot.data.dataset import Dataset, DrawnEpisodes
-from medshot.data.sample import EpisodeSampler
+from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.encoded import can_be_encoded, encoded
 from medshot.evaluation.statistics import Interval, mean_interval
 

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.data.dataset import Dataset
-from medshot.data.draw_boxes import framed
+from medshot.data.draw import framed
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.report.words import number

@@ -13,7 +13,7 @@ from medshot.evaluation.summarise import (
     patient_of,
     support_showing,
 )
-from medshot.tasks.presence import LIKELY, aurocs, average_precisions, f1_scores
+from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 
 NONE = "no finding"
 

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.data.dataset import Dataset
-from medshot.data.native import eight_bits
+from medshot.data.transforms import eight_bits
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import name_of, patient_of, support_showing

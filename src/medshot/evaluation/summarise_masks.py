@@ -5,11 +5,11 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from medshot.data.dataset import Dataset
-from medshot.data.outline import outlined
+from medshot.data.draw import outlined
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import name_of, patient_of, support_showing, worst_and_others
-from medshot.tasks.overlap import by_image
+from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12
 

@@ -11,14 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import TaskError
-from medshot.core.extras import needed
 from medshot.core.model_card import RESEARCH_ONLY
-from medshot.core.parts import called, recipe
 from medshot.core.predictor import Card, Predictor
+from medshot.core.registry import called, needed, recipe
 from medshot.core.store import versions
 from medshot.core.task import Task
-from medshot.nn.graph import Graph, session_of
-from medshot.nn.graph_of import INPUT, OUTPUT, graph_of, takes_any_sides
+from medshot.nn.onnx import INPUT, OUTPUT, Graph, graph_of, session_of, takes_any_sides
 
 IMAGES, ANSWER = "images", "answer"
 SIDE = 24  # of an example, where a predictor takes any

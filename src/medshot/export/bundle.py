@@ -17,10 +17,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from medshot.core.atomic import refuse_taken
 from medshot.core.errors import SaveError, TaskError
-from medshot.core.files import refuse_taken
 from medshot.core.predictor import Card, Predictor
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 from medshot.export.answering import about, answering
 from medshot.export.bundle_configs import inference, metadata
 

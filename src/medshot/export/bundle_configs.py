@@ -5,7 +5,7 @@ from typing import Any
 
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.core.predictor import Card
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 
 NEEDED = ("onnxruntime", "pytorch-ignite")
 

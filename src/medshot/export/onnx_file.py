@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medshot.core.files import refuse_taken, replacing
+from medshot.core.atomic import refuse_taken, replacing
 from medshot.core.predictor import Predictor
 from medshot.export.answering import answering
 

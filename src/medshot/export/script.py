@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medshot.core.predictor import Card
-from medshot.data.preprocess import ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 
 SCRIPT = Path(__file__).with_name("run_onnx.py")
 

@@ -11,14 +11,13 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor, any_tensor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
 from medshot.finetuning.learner import Chooses, Tuned
 from medshot.finetuning.pointwise import AT_ONCE, SOURCE, Pointwise
-from medshot.nn.ensemble import Ensemble
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import Ensemble, mixed
 from medshot.select.auto import learn_at_size
 from medshot.tasks import Classification
 

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from medshot.core.errors import ConfigError
-from medshot.core.parts import called
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import settled, trainable
+from medshot.core.predictor import Predictor, settled, trainable
+from medshot.core.registry import called
 from medshot.finetuning.layers import below_head, of_head
 from medshot.finetuning.way import Move, Way, way_called
 

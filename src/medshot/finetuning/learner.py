@@ -4,8 +4,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.finetuning.finetune import BATCH, LR, PULL, STEPS, finetune
 from medshot.finetuning.way import way_called

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.parts import called
-from medshot.nn.mobilenet import MobileNet, unit
+from medshot.core.registry import called
+from medshot.nn.encoders.mobilenet import MobileNet, unit
 
 SOURCE = "Li et al. 2022, arXiv:2107.00358"
 SMALLEST, LARGEST = 0.72, 0.92  # share of a side that a zoomed crop shows

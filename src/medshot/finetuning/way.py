@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from medshot.core.discover import import_files
 from medshot.core.errors import unknown
-from medshot.core.parts import options_of
+from medshot.core.registry import import_files, options_of
 
 _WAYS: dict[str, type["Way"]] = {}
 

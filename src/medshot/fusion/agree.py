@@ -7,7 +7,7 @@ from typing import Any
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Card, Predictor
 from medshot.data.dataset import Dataset
-from medshot.nn.members import Form
+from medshot.nn.ensemble import Form
 
 FORM = ("channels", "size")  # in these, the images of members may differ
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from medshot.core.task import Task
 from medshot.fusion.descend_fully import minimise
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import mixed
 
 
 def equal_scores(members: int) -> Float[Tensor, "m"]:

@@ -13,8 +13,7 @@ from medshot.evaluation.cross_validation import OutOfFold, folds_of
 from medshot.fusion.average import fit_scores
 from medshot.fusion.outputs import groups_of
 from medshot.fusion.stack import fit_map
-from medshot.nn.ensemble import stacked
-from medshot.nn.mixing import mixed
+from medshot.nn.ensemble import mixed, stacked
 
 
 def answers_of(output: Float[Tensor, "n k *s"], dataset: Dataset, task: Task) -> OutOfFold:

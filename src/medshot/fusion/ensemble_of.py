@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, TaskError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.fusion.average import equal_scores, fit_scores
 from medshot.fusion.outputs import groups_of
 from medshot.fusion.stack import fit_map
-from medshot.nn.ensemble import Ensemble, Stacked
-from medshot.nn.members import Form, in_form
+from medshot.nn.ensemble import Ensemble, Form, Stacked, in_form
 from medshot.tasks import EVERY
 
 WAYS = ("mean", "weighted", "stack")

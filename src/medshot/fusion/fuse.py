@@ -15,8 +15,7 @@ from medshot.fusion.average import equal_scores, fit_scores
 from medshot.fusion.outputs import groups_of, outputs_of, shown_in
 from medshot.fusion.soup import greedy_soup, soup
 from medshot.fusion.stack import fit_map
-from medshot.nn.ensemble import Ensemble, Stacked
-from medshot.nn.members import Members
+from medshot.nn.ensemble import Ensemble, Members, Stacked
 from medshot.training.progress import Watch, quiet
 
 FITTED = ("weighted", "stack", "greedy-soup")  # these need images that no member has learnt from

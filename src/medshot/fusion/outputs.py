@@ -7,7 +7,7 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.predictor import Card, any_tensor, eval_mode
 from medshot.data.dataset import Dataset
-from medshot.nn.members import Members
+from medshot.nn.ensemble import Members
 from medshot.training.progress import Watch, quiet
 
 AT_ONCE = 32  # images answered together

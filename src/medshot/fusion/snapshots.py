@@ -9,8 +9,7 @@ from torch import Tensor
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
-from medshot.core.trainable import settled, trainable
+from medshot.core.predictor import Predictor, settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.fusion.agree import fused_card, link_of
 from medshot.fusion.fuse import mean_of

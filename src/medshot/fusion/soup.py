@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from medshot.core.errors import DataError
-from medshot.core.parts import recipe
 from medshot.core.predictor import Predictor
+from medshot.core.registry import recipe
 
 
 def soup(members: Sequence[Predictor]) -> Predictor:

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.inner.rule import Params
-from medshot.inner.step import Loss
+from medshot.inner.rules import Params
+from medshot.inner.unroll import Loss
 
 Product = Callable[[Tensor], Tensor]
 

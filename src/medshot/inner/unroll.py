@@ -1,13 +1,118 @@
-"""Take steps on parameters without touching the module that owns them."""
+"""Take steps on parameters without touching the module that owns them.
 
-from collections.abc import Iterator
+One step on parameters, without touching the module that owns them.
+
+Inner steps that are forgotten and taken again: memory that does not grow with their number.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils import _pytree as tree
 
-from medshot.inner.remat import forgetful_step
-from medshot.inner.rule import Params, UpdateRule
-from medshot.inner.step import Loss, begun, take_step
+from medshot.core.vmap import vectorised
+from medshot.inner.rules import Here, Params, State, UpdateRule
+
+Loss = Callable[[Params], Tensor]
+
+
+def take_step(
+    params: Params, state: State, loss: Loss, rule: UpdateRule, graph: bool, exact: bool
+) -> tuple[Params, State]:
+    """One update; with `graph` it is recorded, with `exact` the inner gradient too."""
+    grads, value = (_mapped_gradient if vectorised() else _gradient)(params, loss, exact)
+    with torch.set_grad_enabled(graph):
+        updates, state = rule.update(grads, state, Here(params, value))
+        params = {name: p + updates[name] for name, p in params.items()}
+    return (params if graph else begun(params, graph)), state
+
+
+def begun(params: Params, graph: bool) -> Params:
+    """`params` so that a gradient by each can be taken, and with `graph` goes on through it."""
+    if vectorised():  # there, gradients are taken of functions, not by tensors that ask for them
+        return {name: p if graph else p.detach() for name, p in params.items()}
+    return {
+        name: p if graph and p.requires_grad else p.detach().requires_grad_()
+        for name, p in params.items()
+    }
+
+
+def _gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, Tensor]:
+    with torch.enable_grad():  # adapting is learning: it needs gradients even under no_grad
+        value = loss(params)
+        grads = torch.autograd.grad(
+            value, list(params.values()), create_graph=exact, materialize_grads=True
+        )
+    return dict(zip(params, grads, strict=True)), value if exact else value.detach()
+
+
+def _mapped_gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, Tensor]:
+    """The same for all tasks in one pass, where `torch.autograd.grad` cannot be used."""
+    with torch.set_grad_enabled(exact):
+        return torch.func.grad_and_value(loss)(dict(params))
+
+
+Again = Callable[[Sequence[Tensor], bool], tuple[Tensor, ...]]
+
+
+def forgetful_step(
+    params: Params, state: State, loss: Loss, rule: UpdateRule, exact: bool, captured: list[Tensor]
+) -> tuple[Params, State]:
+    """`take_step`, of which only the end is kept; backwards, it is taken again.
+
+    Source: Chen et al. 2016, arXiv:1604.06174 (trading computation for memory), here a segment is
+    an inner step with its gradient. Forwards, nothing is recorded; backwards, one step at a time.
+
+    `captured` are all tensors besides `params` and `state` through which a gradient has to flow: a
+    rule's rates, whatever else `loss` reads that is learnt. One that is left out gets no gradient.
+    """
+    found, shape = tree.tree_flatten((dict(params), state))
+    moving = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
+    ends: list[Any] = []
+
+    def again(values: Sequence[Tensor], graph: bool) -> tuple[Tensor, ...]:
+        leaves = list(found)
+        for i, value in zip(moving, values, strict=False):
+            leaves[i] = value
+        here, before = tree.tree_unflatten(leaves, shape)
+        end = take_step(here, before, loss, rule, graph, graph and exact)
+        after = tree.tree_flatten((dict(end[0]), end[1]))
+        if not graph:  # backwards, what is kept here would keep the whole step
+            ends[:] = after
+        return tuple(leaf for leaf in after[0] if isinstance(leaf, Tensor))
+
+    values = _Forgetful.apply(again, len(moving), *(found[i] for i in moving), *captured)
+    kept = iter(values)  # type: ignore[arg-type]
+    leaves = [next(kept) if isinstance(leaf, Tensor) else leaf for leaf in ends[0]]
+    return tree.tree_unflatten(leaves, ends[1])
+
+
+class _Forgetful(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, again: Again, n: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.again, ctx.n = again, n
+        ctx.save_for_backward(*tensors)
+        here = [t.detach().requires_grad_(t.is_floating_point()) for t in tensors[:n]]
+        with torch.no_grad():
+            return tuple(t.detach() for t in again(here, False))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+        tensors = ctx.saved_tensors
+        here = [t.detach().requires_grad_(t.is_floating_point()) for t in tensors[: ctx.n]]
+        with torch.enable_grad():
+            ends = ctx.again(here, True)
+        reached = [(e, g) for e, g in zip(ends, grads, strict=True) if e.requires_grad]
+        sources = [t for t in (*here, *tensors[ctx.n :]) if t.requires_grad]
+        found = torch.autograd.grad(
+            [e for e, _ in reached], sources, [g for _, g in reached], allow_unused=True
+        )
+        by_id = {id(s): g for s, g in zip(sources, found, strict=True)}
+        return None, None, *(by_id.get(id(t)) for t in (*here, *tensors[ctx.n :]))
 
 
 def unroll(
@@ -35,7 +140,7 @@ def path(
 ) -> Iterator[Params]:
     """The parameters after 0, 1, ..., `steps` updates, as `unroll` takes them.
 
-    With `captured`, steps are not recorded but taken again backwards: see `medshot.inner.remat`.
+    With `captured`, steps are not recorded but taken again backwards: see `medshot.inner.unroll`.
     """
     graph = torch.is_grad_enabled()
     state = rule.init(params)

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
-from medshot.core.parts import options_of, part
+from medshot.core.registry import import_files, options_of, part
 from medshot.nn import encoder as build_encoder
 
 Class = TypeVar("Class", bound=type[Learner])

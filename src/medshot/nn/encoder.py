@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.discover import import_files
 from medshot.core.errors import ShapeError, unknown
-from medshot.core.parts import PARTS, make, names, options_of
+from medshot.core.registry import PARTS, import_files, make, names, options_of
 
 SCALINGS = ("centre", "imagenet", "invert", "quantised", "signed", "standard", "unit")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation, red to blue

@@ -10,8 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 from medshot.core.errors import ConfigError, TaskError
 from medshot.data.dataset import Dataset
-from medshot.nn.contrast import supervised_contrast
 from medshot.nn.encoder import Encoder
+from medshot.nn.layers import supervised_contrast
 from medshot.pretraining.objective import Objective, objective
 from medshot.pretraining.views import check_strength, seen_anew
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from medshot.core.errors import ConfigError
 from medshot.data.dataset import Dataset
-from medshot.nn.decoder import Decoder
 from medshot.nn.encoder import Encoder
+from medshot.nn.encoders.unet import Decoder
 from medshot.pretraining.objective import Objective, objective
 from medshot.pretraining.views import check_strength, moved
 

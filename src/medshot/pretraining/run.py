@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.parts import options_of, recipe
+from medshot.core.registry import options_of, recipe
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.lessons import Lessons, held_out

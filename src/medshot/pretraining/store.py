@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from medshot.core.errors import ConfigError, SaveError
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.core.store import versions, write_folder
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.card import encoder_card

@@ -10,7 +10,7 @@ from medshot.core.errors import TaskError
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
-from medshot.nn.features import on_grid, sites
+from medshot.nn.heads import on_grid, sites
 from medshot.pretraining.objective import Objective, objective
 from medshot.pretraining.views import check_strength, in_another_light, moved
 

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError, unknown
-from medshot.core.predictor import Predictor, any_tensor
+from medshot.core.predictor import Predictor, any_tensor, settled, trainable
 from medshot.core.task import Task
-from medshot.core.trainable import settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.robust.attack import Attack
 from medshot.robust.budget import Budget

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Examples
 from medshot.core.learner import Learner, SupportSet
-from medshot.core.parts import part
 from medshot.core.predictor import Predictor
+from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
 from medshot.select.bench import Bench

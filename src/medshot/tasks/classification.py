@@ -1,6 +1,13 @@
-"""One label an image, out of k."""
+"""One label an image, out of k.
+
+Ranks of numbers, by SciPy, whose statistics take a second to import: only who ranks waits.
+
+How good labels for whole images are. Higher is better, all are in [0, 1].
+"""
 
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,8 +19,49 @@ from torch import Tensor
 from medshot.core.errors import DataError
 from medshot.core.prediction import Prediction
 from medshot.core.predictor import Card
-from medshot.core.task import Task
-from medshot.tasks.accuracy import METRICS
+from medshot.core.task import Metric, Task
+
+
+def ranks(
+    values: Float[ndarray, "n *k"], ties: Literal["average", "max"] = "average"
+) -> Float[ndarray, "n *k"]:
+    """The rank of each number in its column, 1 for the smallest; equal numbers share one."""
+    from scipy.stats import rankdata  # noqa: PLC0415  (slow to import)
+
+    return np.asarray(rankdata(values, method=ties, axis=0), np.float64)
+
+
+def accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
+    """The share of images whose most probable class is the true one."""
+    return float((p.argmax(1) == y).mean())
+
+
+def balanced_accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
+    """The mean over classes of the share of its images that are found.
+
+    Accuracy on unbalanced classes is the majority class in disguise; this is not.
+    """
+    right = p.argmax(1) == y
+    return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
+
+
+def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
+    """The area under the ROC curve of each class against the rest, the mean over classes.
+
+    By the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36). NaN if a class is absent.
+    """
+    counts = np.bincount(y, minlength=p.shape[1])
+    if (counts == 0).any() or (counts == len(y)).any():
+        return float("nan")
+    ranked = ranks(p)
+    own = np.array([ranked[y == c, c].sum() for c in range(p.shape[1])])
+    pairs = counts * (len(y) - counts)
+    return float(np.mean((own - counts * (counts + 1) / 2) / pairs))
+
+
+METRICS: MappingProxyType[str, Metric] = MappingProxyType(
+    {"balanced accuracy": balanced_accuracy, "macro AUROC": macro_auroc, "accuracy": accuracy}
+)
 
 
 class Classification(Task):

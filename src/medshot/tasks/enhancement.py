@@ -1,6 +1,11 @@
-"""An image for an image: the same scene without its noise, its blur or its artefacts."""
+"""An image for an image: the same scene without its noise, its blur or its artefacts.
 
-from collections.abc import Callable
+How like an image is to the one that was wanted: PSNR and SSIM, an image at a time.
+
+An image of any size, tile by tile: what memory holds does not grow with the image.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +18,94 @@ from torch import Tensor
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import ImagePrediction
 from medshot.core.predictor import Card, Restoring
-from medshot.core.task import Task
-from medshot.tasks.quality import METRICS, psnr, ssim
-from medshot.tasks.tiles import in_tiles
+from medshot.core.task import Metric, Task
+
+MOST = 100.0  # dB: what is the same to within 1/400 of an 8-bit step counts as the same
+SIGMA, REACH = 1.5, 5  # pixels: the window of SSIM, and how far it reaches
+K1, K2 = 0.01, 0.03
+
+
+def psnr(image: Float[ndarray, "k h w"], wanted: Float[ndarray, "k h w"]) -> float:
+    """Peak signal-to-noise ratio in dB, the peak being 1, over all channels; at most `MOST`."""
+    error = float(np.mean((image - wanted) ** 2))
+    return MOST if error <= 10 ** (-MOST / 10) else -10 * float(np.log10(error))
+
+
+def ssim(image: Float[ndarray, "k h w"], wanted: Float[ndarray, "k h w"]) -> float:
+    """Structural similarity, the mean over sites and channels; 1 for the same image.
+
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004, doi:10.1109/TIP.2003.819861, with its constants
+    and its Gaussian window. Sites whose window leaves the image are left out, except on images
+    that are smaller than the window.
+    """
+    return float(np.mean([_similarity(a, b) for a, b in zip(image, wanted, strict=True)]))
+
+
+def _similarity(a: Float[ndarray, "h w"], b: Float[ndarray, "h w"]) -> float:
+    mean_a, mean_b = _blur(a), _blur(b)
+    var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
+    both = _blur(a * b) - mean_a * mean_b
+    same = (2 * mean_a * mean_b + K1**2) * (2 * both + K2**2)
+    found = same / ((mean_a**2 + mean_b**2 + K1**2) * (var_a + var_b + K2**2))
+    inner = found[REACH:-REACH, REACH:-REACH]
+    return float((inner if inner.size else found).mean())
+
+
+def _blur(values: Float[ndarray, "h w"]) -> Float[ndarray, "h w"]:
+    from scipy.ndimage import gaussian_filter  # noqa: PLC0415  (slow to import)
+
+    return gaussian_filter(values, SIGMA, radius=REACH)
+
+
+def _mean_psnr(by_image: Float[ndarray, "n"], _: Float[ndarray, "n"]) -> float:
+    return float(by_image.mean())
+
+
+def _mean_ssim(_: Float[ndarray, "n"], by_image: Float[ndarray, "n"]) -> float:
+    return float(by_image.mean())
+
+
+METRICS: Mapping[str, Metric] = {"PSNR (dB)": _mean_psnr, "SSIM": _mean_ssim}
+
+
+TILE, MARGIN = 512, 32  # pixels; the margin is what a tile sees of its neighbours
+
+
+def in_tiles(
+    ask: Callable[[Tensor], Tensor], x: Float[Tensor, "c h w"], tile: int = TILE
+) -> Float[Tensor, "k h w"]:
+    """What `ask` gives for images `1 c h w`, put together from tiles that overlap.
+
+    It is the answer for the whole image wherever no more than `MARGIN` pixels on each side count.
+    """
+    height, width = x.shape[1:]
+    if height <= tile + MARGIN and width <= tile + MARGIN:
+        return ask(x[None])[0]
+    rows = [
+        torch.cat([_tile(ask, x, down, across) for across in _spans(width, tile)], 2)
+        for down in _spans(height, tile)
+    ]
+    return torch.cat(rows, 1)
+
+
+def _spans(length: int, tile: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, tile):
+        yield start, min(start + tile, length)
+
+
+def _tile(
+    ask: Callable[[Tensor], Tensor],
+    x: Float[Tensor, "c h w"],
+    down: tuple[int, int],
+    across: tuple[int, int],
+) -> Float[Tensor, "k t u"]:
+    """The answer for one tile: asked with a margin, which is cut off again."""
+    (top, bottom), (left, right) = down, across
+    above, before = min(MARGIN, top), min(MARGIN, left)
+    seen = x[:, top - above : bottom + MARGIN, left - before : right + MARGIN]
+    found = ask(seen[None])[0]
+    return found[:, above : above + bottom - top, before : before + right - left]
+
 
 SOFT = 1e-3  # errors below this, a quarter of an 8-bit step, are squared
 

@@ -4,7 +4,7 @@ import math
 
 from medshot.core.errors import TaskError, TrainingError
 from medshot.core.learner import Learner
-from medshot.core.parts import called
+from medshot.core.registry import called
 from medshot.training.run import Run
 
 

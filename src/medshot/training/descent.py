@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, TrainingError
-from medshot.core.files import write_text
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.scalars import Scalars

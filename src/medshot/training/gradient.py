@@ -6,7 +6,7 @@ import torch
 
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 from medshot.training.device import place_episode
 from medshot.training.objective import Objective, autocast
 from medshot.training.one_pass import backward_in_one_pass

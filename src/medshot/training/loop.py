@@ -13,7 +13,7 @@ import torch
 
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.checks import refuse_baseline
 from medshot.training.device import choose_device, place

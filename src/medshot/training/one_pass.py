@@ -10,8 +10,8 @@ from torch.func import functional_call, grad_and_value, vmap
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.parts import called
-from medshot.core.vectorise import vectorising
+from medshot.core.registry import called
+from medshot.core.vmap import vectorising
 from medshot.training.objective import Chunk, Objective
 from medshot.training.settings import Settings
 from medshot.training.stateful import stateful_part

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
-from medshot.core.parts import make, recipe
+from medshot.core.registry import make, recipe
 from medshot.core.store import versions
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
 from medshot.training.progress import Row

@@ -9,7 +9,7 @@ from torch import nn
 
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset, DrawnEpisodes
-from medshot.data.sample import EpisodeSource, Mixture
+from medshot.data.episodes import EpisodeSource, Mixture
 from medshot.data.split import refuse_shared_patients, split_classes, split_patients
 
 Given = Dataset | Sequence[Dataset] | EpisodeSource

@@ -7,7 +7,7 @@ import torch
 
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.checks import refuse_not_finite
 from medshot.training.device import place_episode

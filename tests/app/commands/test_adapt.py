@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import SMALL, TRAIN, command, folder
 from medshot.core.store import load_predictor
+from toys.commands import SMALL, TRAIN, command, folder
 
 FILES = ["README.md", "predictor.json", "report.html", "weights.safetensors"]
 QUICK = ("--learner", "nearest-centroid", *SMALL)
@@ -112,7 +112,7 @@ def test_a_place_that_is_closed_or_taken_is_said_before_the_images_are_read(
     def refuse(**_: object) -> str:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("medshot.app.folder.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("medshot.core.atomic.tempfile.mkdtemp", refuse)
     closed = medshot("adapt", "nowhere", "--out", tmp_path / "closed", *QUICK)
     assert closed.refused("Permission denied", "where you may write")
 

@@ -3,7 +3,7 @@
 import json
 from xml.etree import ElementTree
 
-from app.toys import folder
+from toys.commands import folder
 
 FEW = ("--steps=2", "--queries=5")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import command, folder, picture
 from medshot.core.store import load_predictor
+from toys.commands import command, folder, picture
 
 FILES = ["README.md", "predictor.json", "tensorboard", "weights.safetensors"]
 ENCODER = ("--encoder", "conv4", "--set", "encoder.width=16", "--set", "encoder.size=16")

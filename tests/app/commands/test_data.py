@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.conftest import Medshot
-from app.toys import folder
+from toys.commands import folder
 
 
 def test_remarks_are_no_errors(medshot: Medshot, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 import toys
 from app.conftest import Medshot
-from app.toys import SMALL, folder
 from medshot.app import measure
 from medshot.evaluation.protocol import protocols
+from toys.commands import SMALL, folder
 
 FEW = ("--episodes", "4", "--shot", "2", "--query", "2")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import folder
 from medshot.core.store import load_predictor
+from toys.commands import folder
 
 
 def test_a_model_becomes_another_and_says_what_moved(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import SMALL, folder
 from medshot.core.store import load_predictor
+from toys.commands import SMALL, folder
 
 
 @pytest.fixture

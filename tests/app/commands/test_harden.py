@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app.toys import folder
 from medshot.core.store import load_predictor
+from toys.commands import folder
 
 FEW = ("--steps=4", "--attack-steps=1", "--batch=4")
 

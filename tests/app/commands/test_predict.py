@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import folder, table
 from medshot.core.store import load_predictor
+from toys.commands import folder, table
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import SMALL, folder
 from medshot.pretraining import load_encoder
+from toys.commands import SMALL, folder
 
 FEW = ("--steps=4", "--batch=8", "--judge-every=2")
 

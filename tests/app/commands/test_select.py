@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import folder
 from medshot.core.store import load_predictor
 from medshot.select import redrawn
+from toys.commands import folder
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.conftest import Medshot
-from app.toys import SMALL, TRAIN, folder
 from medshot.training.run import load_run
+from toys.commands import SMALL, TRAIN, folder
 
 
 @pytest.mark.parametrize("words", ["--data A B", "--data A --data B"])

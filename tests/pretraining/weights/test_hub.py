@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from medshot.core.errors import ConfigError, DataError
-from medshot.nn.outside import library
+from medshot.nn.encoders.external import library
 from medshot.pretraining.weights import from_hub
 
 pytestmark = pytest.mark.skipif(

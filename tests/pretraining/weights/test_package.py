@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medshot.core.errors import ConfigError, DataError
-from medshot.nn.efficientnet import EfficientNetLite0
+from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.pretraining import load_encoder, save_encoder
 from medshot.pretraining.weights import PACKAGES, from_package
 from medshot.pretraining.weights.read import tensors_in

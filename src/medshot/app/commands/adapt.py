@@ -59,10 +59,10 @@ def adapt(
     """
     from medshot.app.adapting import adapt as adapt_to
     from medshot.app.argv import typed
-    from medshot.app.folder import new_folder
     from medshot.app.kinds import kind_called
     from medshot.app.show import announce, conclude, warn_of, watch_folds
-    from medshot.data.folders.kinds import kind_of
+    from medshot.core.atomic import new_folder
+    from medshot.data.readers.registry import kind_of
     from medshot.evaluation.report import write_report
 
     kind = kind_of(folder, task)

@@ -44,9 +44,9 @@ def attack(
     from medshot.app.robust_tables import show_attacks, show_corruptions, tell_of_masking
     from medshot.app.show import say, tell
     from medshot.app.threads import limited
-    from medshot.core.files import write_text
+    from medshot.core.atomic import write_text
     from medshot.core.store import load_predictor
-    from medshot.data.for_card import images_for
+    from medshot.data.load import images_for
     from medshot.robust.corrupt import corruptions as corrupt
     from medshot.robust.curve import curve, points_of
     from medshot.robust.fgsm import FGSM

@@ -58,7 +58,7 @@ def compress(
     from medshot.core.errors import DataError
     from medshot.core.store import load_predictor
     from medshot.data.dataset import Dataset
-    from medshot.data.for_card import images_for
+    from medshot.data.load import images_for
 
     started = time.monotonic()
     torch.manual_seed(seed)

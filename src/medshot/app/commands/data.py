@@ -31,8 +31,8 @@ def check(
     """
     from medshot.app.kinds import kind_called
     from medshot.app.show import busy, say
-    from medshot.data.check import check as find
-    from medshot.data.folders.kinds import kind_of
+    from medshot.data.checks.check import check as find
+    from medshot.data.readers.registry import kind_of
 
     kind = kind_of(folder, task)
     if listed := kind_called(kind).listed(folder):

@@ -167,7 +167,7 @@ def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[
     """The kind of task; refuses options that would silently not be used, and mislead."""
     from medshot.app.kinds import kind_called
     from medshot.core.errors import ConfigError
-    from medshot.data.folders.kinds import USUAL, kind_of
+    from medshot.data.readers.registry import USUAL, kind_of
 
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")

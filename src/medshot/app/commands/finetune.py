@@ -49,7 +49,7 @@ def finetune(
     from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
     from medshot.app.threads import limited
     from medshot.core.store import load_predictor
-    from medshot.data.for_card import images_for
+    from medshot.data.load import images_for
     from medshot.finetuning import finetune as finetuned
     from medshot.finetuning import usual_way, way_called
     from medshot.training.progress import bar_called

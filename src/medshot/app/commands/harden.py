@@ -42,9 +42,9 @@ def harden(
     from medshot.app.show import announce, tell
     from medshot.app.stage import judged_on, refuse_shared, unfinished
     from medshot.app.threads import limited
-    from medshot.core.files import write_text
+    from medshot.core.atomic import write_text
     from medshot.core.store import load_predictor
-    from medshot.data.for_card import images_for
+    from medshot.data.load import images_for
     from medshot.robust.budget import Budget, read_epsilon
     from medshot.robust.harden import harden as hardened_by
     from medshot.training.progress import bar_called

@@ -41,7 +41,7 @@ def predict(
     from medshot.app.threads import limited
     from medshot.core.errors import DataError
     from medshot.core.store import load_predictor
-    from medshot.data.find import find_images, find_rows, find_volumes
+    from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 
     predictor = load_predictor(model)
     card = predictor.known_card()

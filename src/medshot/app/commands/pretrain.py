@@ -55,7 +55,7 @@ def pretrain(
     from medshot.app.stage import unfinished
     from medshot.app.threads import limited
     from medshot.app.which_encoder import chosen_encoder
-    from medshot.core.parts import recipe
+    from medshot.core.registry import recipe
     from medshot.core.store import versions
     from medshot.pretraining import pretrain as learn
     from medshot.pretraining import save_encoder

@@ -56,8 +56,8 @@ def select(
     from medshot.app.show import announce, busy, conclude, console, tell, watch_folds
     from medshot.app.stage import unfinished
     from medshot.app.threads import limited
-    from medshot.data.folders.kinds import kind_of
     from medshot.data.load import load_one
+    from medshot.data.readers.registry import kind_of
     from medshot.evaluation.report import write_report
     from medshot.training.progress import bar_called
     from medshot.training.run import is_run, load_run

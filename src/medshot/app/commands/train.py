@@ -83,7 +83,7 @@ def train(
     from medshot.app.show import next_step, say
     from medshot.app.threads import limited
     from medshot.app.training_data import encoder_for, training_data
-    from medshot.data.folders.kinds import kind_of
+    from medshot.data.readers.registry import kind_of
     from medshot.training.loop import train as meta_train
     from medshot.training.progress import bar
     from medshot.training.run import steps_done

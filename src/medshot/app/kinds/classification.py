@@ -9,18 +9,18 @@ from typing import Any
 from medshot.app.answers import Answers
 from medshot.app.finetuned import WAYS
 from medshot.app.kinds.kind import Kind
+from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError
-from medshot.core.files import write_text
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
-from medshot.data.manifest import survey
-from medshot.data.phantoms import PhantomEpisodes
+from medshot.data.tables.manifest import survey
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import confusion_of, examples_of, reliability_of, support_of
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
+from medshot.phantoms import PhantomEpisodes
 from medshot.select import Between, Family, OneOf
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from medshot.app.box_answers import BoxAnswers
-from medshot.app.folder import new_folder
 from medshot.app.kinds.kind import Kind
+from medshot.core.atomic import new_folder
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from medshot.app.builder import Builder
-from medshot.core.discover import import_files
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
+from medshot.core.registry import import_files
 from medshot.data.dataset import Dataset
-from medshot.data.sample import EpisodeSource
+from medshot.data.episodes import EpisodeSource
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.select import Auto, Family

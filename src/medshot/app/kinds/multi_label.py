@@ -7,7 +7,7 @@ from typing import Any
 
 from medshot.app.answers import Findings
 from medshot.app.kinds.solved import Solved
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r

@@ -9,13 +9,13 @@ import numpy as np
 
 from medshot.app.answers import Answers
 from medshot.app.kinds.solved import Solved
-from medshot.core.files import write_text
+from medshot.core.atomic import write_text
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise import confusion_of, examples_of, support_of
-from medshot.tasks.grades import median_grade
+from medshot.tasks.ordinal import median_grade
 
 
 class OfGrades(Solved):

@@ -5,19 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medshot.app.folder import new_folder
 from medshot.app.kinds.kind import Kind
 from medshot.app.mask_answers import MaskAnswers
+from medshot.core.atomic import new_folder
 from medshot.core.learner import Learner
 from medshot.core.predictor import Card
 from medshot.data.dataset import Dataset
-from medshot.data.phantoms import PhantomMasks, PhantomVolumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.summarise_masks import mask_examples, support_of_masks
 from medshot.learners.registry import build
-from medshot.learners.regrid import on_grid
+from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
+from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.select import Between, Family, OneOf
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from medshot.finetuning.way import Move, Way
-from medshot.nn.norm import NORMS
+from medshot.nn.layers import NORMS
 
 
 class Bias(Way):

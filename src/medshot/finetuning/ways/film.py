@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from medshot.finetuning.layers import CONVOLUTIONS
 from medshot.finetuning.way import Move, Way
-from medshot.nn.norm import NORMS
+from medshot.nn.layers import NORMS
 
 
 class FiLM(Way):

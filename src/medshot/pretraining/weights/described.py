@@ -8,7 +8,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.nn.encoder import Encoder
-from medshot.nn.mobilenet import ADD, MobileNet
+from medshot.nn.encoders.mobilenet import ADD, MobileNet
 from medshot.pretraining.weights.fit import filled
 from medshot.pretraining.weights.read import tensors_in
 

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from medshot.core.errors import DataError
-from medshot.nn.from_timm import Timm, created
-from medshot.nn.outside import library
+from medshot.nn.encoders.external import Timm, created, library
 from medshot.pretraining.weights.reach import reachable
 
 OFFLINE = "HF_HUB_OFFLINE=1"

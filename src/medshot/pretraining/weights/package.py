@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from medshot.core.errors import ConfigError, DataError, unknown
-from medshot.nn.efficientnet import EfficientNetLite0
 from medshot.nn.encoder import Encoder
+from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.pretraining.weights.fit import filled
 from medshot.pretraining.weights.read import tensors_in
 

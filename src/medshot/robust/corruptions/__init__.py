@@ -3,7 +3,7 @@
 Source: the families (digital, noise, blur, colour, task-specific) and the idea are those of
 Di Salvo, Doerrich & Ledig 2024, arXiv:2406.17536 (MedMNIST-C), after Hendrycks & Dietterich 2019,
 arXiv:1903.12261. Where we differ: kinds and strengths are our own, the same for every set, so
-numbers here cannot be compared with theirs. Those of `medshot.data.degradations` are among them.
+numbers here cannot be compared with theirs. Those of `medshot.data.corruptions` are among them.
 """
 
 import zlib
@@ -17,15 +17,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import ConfigError, unknown
-from medshot.data.degradations import degraded
-from medshot.robust.corruptions import light, movement, spots
+from medshot.data.corruptions import artifacts, degraded, noise, resolution
 
 SEVERITIES = (1, 2, 3, 4, 5)
 Corruption = Callable[[Float[ndarray, "d h w"], float, np.random.Generator], ndarray]
 
 
 def _known(kind: str) -> Corruption:
-    """One of `medshot.data.degradations`."""
+    """One of `medshot.data.corruptions`."""
     return lambda image, strength, rng: degraded(image, kind, strength, rng)
 
 
@@ -35,20 +34,20 @@ FAMILIES: Mapping[str, Mapping[str, Corruption]] = {
         "gaussian noise": _known("gaussian"),
         "shot noise": _known("poisson"),
         "speckle": _known("speckle"),
-        "impulses": spots.impulses,
+        "impulses": noise.impulses,
     },
-    "blur": {"gaussian blur": _known("blur"), "motion blur": movement.motion},
+    "blur": {"gaussian blur": _known("blur"), "motion blur": resolution.motion},
     "light": {
-        "brighter": partial(light.brighter, sign=1),
-        "darker": partial(light.brighter, sign=-1),
-        "more contrast": partial(light.contrast, sign=1),
-        "less contrast": partial(light.contrast, sign=-1),
-        "colour cast": light.cast,
+        "brighter": partial(artifacts.brighter, sign=1),
+        "darker": partial(artifacts.brighter, sign=-1),
+        "more contrast": partial(artifacts.contrast, sign=1),
+        "less contrast": partial(artifacts.contrast, sign=-1),
+        "colour cast": artifacts.cast,
     },
     "modality": {
         "stripes": _known("stripes"),
         "ghost": _known("ghost"),
-        "shading": light.shading,
+        "shading": artifacts.shading,
         "rician noise": _known("rician"),
     },
 }

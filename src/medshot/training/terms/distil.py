@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.parts import recipe
+from medshot.core.registry import recipe
 from medshot.training.terms.term import Term
 
 

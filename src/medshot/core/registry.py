@@ -1,0 +1,179 @@
+"""Objects that can say in JSON how they were made, and be made again from it.
+
+A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle: what is read
+from a disk can only name a part that the program already knows.
+
+    @part("encoder", "conv4")
+    class Conv4(nn.Module):
+        def __init__(self, *, width: int = 64) -> None: ...
+
+    recipe(Conv4(width=32))    {"part": "encoder/conv4", "options": {"width": 32}}
+    make(that)                 a Conv4 again, weights to be loaded
+
+Nested parts become nested recipes, tensors their shape and type (a state dict fills them).
+Loading needs no import before it: for an unknown name, the files of its kind are imported.
+
+Import of every module of a package, so that each can register what it defines.
+
+Libraries that only some users need, imported when first asked for.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from medshot.core.errors import ConfigError, SaveError, unknown
+
+
+def import_files(package: str) -> dict[str, ModuleNotFoundError]:
+    """Import every module of `package`, in its sub-packages too.
+
+    Returns:
+        modules whose optional dependency is missing, by name, and the error of each.
+    """
+    missing = {}
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        try:
+            importlib.import_module(f"{package}.{module.name}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("medshot"):
+                raise
+            missing[module.name] = error
+        if module.ispkg:
+            missing |= import_files(f"{package}.{module.name}")
+    return missing
+
+
+Class = TypeVar("Class", bound=type)
+
+PARTS: dict[str, type] = {}
+
+# Packages to import, in turn, while a part of a kind is unknown.
+_WRITTEN_IN = {
+    "encoder": ("medshot.nn",),
+    "learner": ("medshot.learners",),
+    "module": ("medshot.nn", "medshot.learners"),
+    "predictor": ("medshot.nn", "medshot.learners"),
+    "preprocessing": ("medshot.data",),
+    "reader": ("medshot.nn", "medshot.learners"),
+}
+
+
+def part(kind: str, name: str) -> Callable[[Class], Class]:
+    """Make a class known as `kind/name`, and its objects remember how they were made."""
+
+    def add(cls: Class) -> Class:
+        key = f"{kind}/{name}"
+        if key in PARTS and PARTS[key].__module__ != cls.__module__:
+            raise ConfigError(f"Two parts are called {key!r}: rename one.")
+        PARTS[key] = cls
+        _remember(cls, key)
+        return cls
+
+    return add
+
+
+def recipe(made: object) -> dict[str, Any]:
+    """How `made` was made.
+
+    Raises:
+        SaveError: it, or something inside it, is no part.
+    """
+    found = getattr(made, "_recipe", None)
+    if found is None or found["class"] != type(made).__qualname__:
+        raise SaveError(
+            f"{type(made).__name__} cannot be saved, because it is no registered part. Put "
+            f'`@medshot.part("encoder", "my-name")` above its class (and import that file '
+            "before loading)."
+        )
+    return {"part": found["part"], "options": {k: _to_json(v) for k, v in found["options"].items()}}
+
+
+def make(wanted: dict[str, Any]) -> Any:
+    """The object that `wanted`, a recipe, describes. Tensors are zeros, to be loaded."""
+    key = wanted["part"]
+    for package in _WRITTEN_IN.get(key.partition("/")[0], ()):
+        if key not in PARTS:
+            import_files(package)
+    if key not in PARTS:
+        raise unknown(key, PARTS, kind="part")
+    options = {name: _from_json(value) for name, value in wanted["options"].items()}
+    return PARTS[key](**options)
+
+
+def names(kind: str) -> list[str]:
+    """The names of all parts of one kind."""
+    return sorted(key.partition("/")[2] for key in PARTS if key.startswith(kind + "/"))
+
+
+def called(made: object) -> str:
+    """The name that a user gives for such an object; its class's, if that is not registered."""
+    known = (key.partition("/")[2] for key, cls in PARTS.items() if cls is type(made))
+    return next(known, type(made).__name__)
+
+
+def options_of(cls: type) -> dict[str, inspect.Parameter]:
+    """The keyword arguments of a part: its configuration."""
+    return dict(inspect.signature(cls).parameters)
+
+
+def _remember(cls: type, key: str) -> None:
+    original = cls.__init__
+    signature = inspect.signature(cls)
+
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        if type(self) is cls:
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            options = {name: _without_values(v) for name, v in given.arguments.items()}
+            made = {"part": key, "options": options, "class": cls.__qualname__}
+            object.__setattr__(self, "_recipe", made)
+
+    cls.__init__ = init
+
+
+def _without_values(option: Any) -> Any:
+    # A tensor kept here would outlive `.to(device)` and hold its graph.
+    return option.detach().to("meta") if isinstance(option, Tensor) else option
+
+
+def _to_json(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Tensor):
+        return {"tensor": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+    if isinstance(value, list | tuple):
+        return [_to_json(v) for v in value]
+    return recipe(value)
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(v) for v in value]
+    if isinstance(value, dict) and "tensor" in value:
+        return torch.zeros(value["tensor"], dtype=getattr(torch, value["dtype"]))
+    return make(value) if isinstance(value, dict) else value
+
+
+def needed(name: str, *, extra: str) -> ModuleType:
+    """The module `name`, which `pip install "medshot[extra]"` brings.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"This needs the package {error.name}, which is not installed. Type: "
+            f'pip install "medshot[{extra}]"'
+        ) from error

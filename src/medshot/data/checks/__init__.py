@@ -1,0 +1,1 @@
+"""Checks of a dataset folder: labels, masks, unlisted files, confounders."""

@@ -1,0 +1,193 @@
+"""What is wrong or doubtful in a folder of images with a label each.
+
+The same image more than once.
+
+Whom the images are from, as far as the table says.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from medshot.core.errors import DataError
+from medshot.data.checks.confounders import Look, look, shortcuts
+from medshot.data.checks.files import strays
+from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
+from medshot.data.io.image import WINDOW
+from medshot.data.io.sniff import is_dicom, reader
+from medshot.data.sources import omniglot
+from medshot.data.tables.labels import Row
+from medshot.data.tables.manifest import survey
+
+
+def duplicates(rows: Sequence[Row], digests: Sequence[str]) -> list[Finding]:
+    """Errors for one content under two labels, warnings for one that is twice under one."""
+    first: dict[str, Row] = {}
+    found = []
+    for row, digest in zip(rows, digests, strict=True):
+        other = first.setdefault(digest, row)
+        if other.path != row.path:
+            found.append(_pair(other, row))
+    return found
+
+
+def _pair(other: Row, row: Row) -> Finding:
+    line = row.line or None
+    if other.label != row.label:
+        both = f"it ({row.label}) and {other.path} ({other.label})"
+        what = f"{both} are the same image under two labels"
+        return refusal(row.path, what, "Decide which one is right and remove the other.", line)
+    what = f"it is the same image as {other.path}: it can be in both support and query"
+    return Finding("warning", row.path, line, what, "Keep one of them.")
+
+
+LEAK = "A patient belongs to one part only: move all of a patient's images into one."
+
+
+def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
+    """Leaks and doubts: nobody known, some unknown, one in several classes or parts."""
+    table = folder / TABLE
+    where = table if table.is_file() else None
+    unknown = sum(not row.patient for row in rows)
+    if unknown == len(rows):
+        what = "no patient is known: support and query may share one, and scores be too good"
+        mend = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
+        return [Finding("warning", where, None, what, mend)]
+    found = []
+    if unknown:
+        what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
+        found.append(Finding("note", where, None, what, "Fill in the column if they are known."))
+    labels, splits = defaultdict(list), defaultdict(list)
+    for row in rows:
+        if row.patient:
+            labels[row.patient].append((row.label, row.line))
+            splits[row.patient].append((row.split, row.line))
+    both = _several(splits)
+    if both:
+        what = f"a leak: {len(both)} patient(s) are in several published splits, {_first(both)}"
+        found.append(Finding("error", where, both[0][2], what, LEAK))
+    mixed = _several(labels)
+    if mixed:
+        what = f"{len(mixed)} patient(s) are in several classes, {_first(mixed)}"
+        found.append(Finding("note", where, mixed[0][2], what, "Correct if findings can differ."))
+    return found
+
+
+def _several(said: dict[str, list[tuple[str, int]]]) -> list[tuple[str, list[str], int | None]]:
+    """The patients of whom more than one thing is said, what, and in which line it changes."""
+    found = []
+    for patient, told in said.items():
+        values = sorted({value for value, _ in told if value})
+        if len(values) > 1:
+            first = next(value for value, _ in told if value)
+            line = next(line for value, line in told if value not in ("", first))
+            found.append((patient, values, line or None))
+    return found
+
+
+def _first(found: list[tuple[str, list[str], int | None]]) -> str:
+    patient, values, _ = found[0]
+    return f"first {patient!r} in {' and '.join(values)}"
+
+
+UNEQUAL = 5  # times as many images in the largest class as in the smallest
+
+
+def check_labels(folder: Path) -> list[Finding]:
+    """What is wrong or doubtful in `folder`. Near-duplicates are not looked for."""
+    if omniglot.recognises(folder):
+        return _official(folder)
+    rows, found = survey(folder)
+    if folder.is_dir():
+        found += strays(folder, rows)
+    if rows:
+        found += classes(rows) + patients(rows, folder) + _files(rows)
+    return found
+
+
+def classes(rows: Sequence[Row]) -> list[Finding]:
+    """Doubts about the classes: their sizes and their names."""
+    counts = Counter(row.label for row in rows)
+    found = []
+    for label, count in sorted(counts.items()):
+        if count == 1:
+            what = f"class {label!r} has one image: how well it does cannot be estimated"
+            found.append(Finding("warning", None, None, what, "Add a second one at least."))
+    (most, n), (least, m) = counts.most_common()[0], counts.most_common()[-1]
+    if n >= UNEQUAL * m:
+        what = f"very unequal classes: {most!r} has {n} images, {least!r} {m}"
+        share = n / counts.total()
+        mend = f"Go by balanced accuracy: the answer {most!r} for all is right in {share:.0%}."
+        found.append(Finding("warning", None, None, what, mend))
+    alike = Counter(_bare(label) for label in counts)
+    for name in sorted(name for name, times in alike.items() if times > 1):
+        same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
+        what = f"the classes {same} differ in capital letters, spaces or signs only"
+        found.append(Finding("warning", None, None, what, "Write them alike if they are one."))
+    return found
+
+
+def _bare(label: str) -> str:
+    """Its letters and digits; without any, what it is."""
+    return "".join(c for c in label.casefold() if c.isalnum()) or label
+
+
+def _files(rows: Sequence[Row]) -> list[Finding]:
+    with ThreadPoolExecutor() as pool:
+        seen = list(pool.map(_try, rows))
+    found = [finding for finding in seen if isinstance(finding, Finding)]
+    pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, Look)]
+    found += duplicates([row for row, _ in pairs], [at.digest for _, at in pairs])
+    found += shortcuts([row.label for row, _ in pairs], [at for _, at in pairs])
+    return found + _deep(pairs) + _misnamed(pairs) + _identities(rows)
+
+
+def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
+    deep = [row for row, at in pairs if at.bits > 8]
+    if not deep:
+        return []
+    what = f"{len(deep)} image(s) have over 8 bits a value, first this one: each is windowed"
+    mend = (
+        f"The {WINDOW[0]} % darkest of its values become black, those above {WINDOW[1]} % white. "
+        "Export with a window of your own if absolute values (HU) matter."
+    )
+    return [Finding("note", deep[0].path, deep[0].line or None, what, mend)]
+
+
+def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
+    return [
+        Finding(
+            "warning",
+            row.path,
+            row.line or None,
+            f"by its content it is a {at.kind} image, not {row.path.suffix}",
+            "It is read all the same; rename it.",
+        )
+        for row, at in pairs
+        if not at.named(row.path)
+    ]
+
+
+def _identities(rows: Sequence[Row]) -> list[Finding]:
+    medical = [row.path for row in rows if is_dicom(row.path)]
+    try:
+        return reader("dicom.identifiers").identities(medical) if medical else []
+    except DataError:  # no library for it: every file says so
+        return []
+
+
+def _try(row: Row) -> Look | Finding:
+    try:
+        return look(row.path)
+    except DataError as error:
+        return finding_of(error, row.path, row.line or None)
+
+
+def _official(folder: Path) -> list[Finding]:
+    try:
+        found = omniglot.load(folder)
+    except DataError as error:
+        return [finding_of(error, folder)]
+    what = f"the official archives of Omniglot: {len(found.labels)} characters"
+    return [Finding("note", folder, None, what, "; ".join(found.notes))]

@@ -1,0 +1,66 @@
+"""What is wrong or doubtful in a folder of images, or volumes, with masks."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import TABLE, Finding, finding_of
+from medshot.data.checks.labels import patients
+from medshot.data.readers.common import once
+from medshot.data.tables.labels import Row
+from medshot.data.tables.manifest import survey
+
+Read = Callable[[Row], ndarray]
+
+
+def check_masks(folder: Path, read: Read) -> list[Finding]:
+    """Every row that cannot be read or paired, empty masks, classes that are on one image only.
+
+    `read` gives the class numbers of a row. Raises `DataError` where they do not fit the image.
+    """
+    rows, found = survey(folder, "mask")
+    if not rows:
+        return found
+    with ThreadPoolExecutor() as pool:
+        seen = list(pool.map(lambda row: _numbers(row, read), rows))
+    found += [each for each in seen if isinstance(each, Finding)]
+    fine = [(row, each) for row, each in zip(rows, seen, strict=True) if isinstance(each, set)]
+    found += [_empty(row) for row, numbers in fine if numbers <= {0}]
+    found += _rare(folder, [numbers for _, numbers in fine])
+    if fine:
+        found += _twice(folder, [row for row, _ in fine])
+    return found + patients(rows, folder)
+
+
+def _numbers(row: Row, read: Read) -> set[int] | Finding:
+    """The class numbers in a mask, or what is wrong with it."""
+    try:
+        return set(np.unique(read(row)).tolist())
+    except DataError as error:
+        return finding_of(error, row.path, row.line or None)
+
+
+def _empty(row: Row) -> Finding:
+    what = "nothing is marked on it"
+    return Finding("note", row.mask, row.line or None, what, "Correct if there is nothing to mark.")
+
+
+def _twice(folder: Path, rows: Sequence[Row]) -> list[Finding]:
+    said = [note.removesuffix(": left out.") for note in once(rows)[2]]
+    return [Finding("warning", folder / TABLE, None, what, "It is taken once.") for what in said]
+
+
+def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Finding]:
+    """Classes that cannot be both learnt from and judged."""
+    highest = max((number for numbers in masks for number in numbers), default=0)
+    counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
+    mend = "Mark it on a second one at least; numbers are 1, 2, ... without gaps."
+    return [
+        Finding("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", mend)
+        for c, n in enumerate(counts, 1)
+        if n < 2
+    ]

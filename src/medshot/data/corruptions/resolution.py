@@ -1,0 +1,58 @@
+"""Detail that is lost: fewer pixels, or a blur.
+
+Blur along one line: the patient or the camera moved.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from PIL import Image as Pillow
+from scipy.ndimage import gaussian_filter, shift
+
+Image = Float[ndarray, "d h w"]
+
+
+def coarse(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """2, 3 (above a strength of 0.5) or 4 (above 0.75) times fewer pixels a side, each a mean.
+
+    They are enlarged again by bicubic interpolation, so that the grid stays.
+    """
+    del rng
+    height, width = image.shape[1:]
+    factor = 2 + (strength > 0.5) + (strength > 0.75)
+    small = (max(1, width // factor), max(1, height // factor))
+    return np.stack([_resized(plane, small, (width, height)) for plane in image])
+
+
+def blur(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """A Gaussian of up to 2 pixels."""
+    del rng
+    return gaussian_filter(image, (0, 2 * strength, 2 * strength))
+
+
+def _resized(
+    plane: Float[ndarray, "h w"], small: tuple[int, int], large: tuple[int, int]
+) -> Float[ndarray, "h w"]:
+    mean = Pillow.fromarray(plane.astype(np.float32)).resize(small, Pillow.Resampling.BOX)
+    return np.asarray(mean.resize(large, Pillow.Resampling.BICUBIC), np.float64)
+
+
+KINDS = {"coarse": coarse, "blur": blur}
+
+
+PLACES = 9  # along the line
+FARTHEST = 0.15  # of the shorter side, at strength 1
+
+
+def motion(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """The mean of the image at several places along a line in a random direction."""
+    angle = rng.uniform(0, np.pi)
+    length = FARTHEST * strength * min(image.shape[1:])
+    line = np.linspace(-length / 2, length / 2, PLACES)
+    moved = [_moved(image, place * np.sin(angle), place * np.cos(angle)) for place in line]
+    return np.mean(moved, axis=0)
+
+
+def _moved(image: Image, down: float, right: float) -> Image:
+    """Moved by parts of a pixel; what comes in at the border is its nearest value."""
+    return shift(image, (0.0, down, right), order=1, mode="nearest")

@@ -1,0 +1,64 @@
+"""Masks as people look at them: outlines on the image, colours in the file.
+
+Boxes as people look at them: frames on the image.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Integer, UInt8
+from numpy import ndarray
+from PIL import Image, ImageDraw
+
+# Okabe & Ito 2008: told apart by those who do not see all colours, too. The first is background.
+COLOURS = np.array(
+    [
+        (0, 0, 0),
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+        (204, 121, 167),
+    ],
+    dtype=np.uint8,
+)
+
+
+def colours(k: int) -> UInt8[ndarray, "k 3"]:
+    """A colour a class; after the eighth they begin again, without black."""
+    return COLOURS[[c if c < len(COLOURS) else 1 + (c - 1) % (len(COLOURS) - 1) for c in range(k)]]
+
+
+def outlined(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt8[ndarray, "3 h w"]:
+    """The image with the edge of every class but background in its colour."""
+    drawn = np.broadcast_to(pixels, (3, *pixels.shape[1:])).copy()
+    edges = _edges(mask)
+    drawn[:, edges] = colours(int(mask.max()) + 1)[mask[edges]].T
+    return drawn
+
+
+def _edges(mask: Int[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
+    """Where a marked pixel has a neighbour above, below, left or right that is of another class."""
+    wide = np.pad(mask, 1, mode="edge")
+    around = wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]
+    return (mask > 0) & np.any([mask != other for other in around], 0)
+
+
+def framed(
+    pixels: UInt8[ndarray, "c h w"], boxes: Float[ndarray, "m 4"], labels: Integer[ndarray, "m"]
+) -> UInt8[ndarray, "3 h w"]:
+    """The image with a frame around each box, in the colour of its class; corners are shares."""
+    height, width = pixels.shape[1:]
+    drawn = np.broadcast_to(pixels, (3, height, width)).transpose(1, 2, 0)
+    image = Image.fromarray(np.ascontiguousarray(drawn))
+    pen = ImageDraw.Draw(image)
+    ends = np.array([width, height, width, height])
+    paint = colours(int(labels.max(initial=0)) + 2)[1:]  # the first colour is for background
+    for corners, label in zip(boxes, labels, strict=True):
+        xmin, ymin, xmax, ymax = np.round(corners * ends).astype(int).tolist()
+        pen.rectangle(
+            (xmin, ymin, max(xmin, xmax - 1), max(ymin, ymax - 1)),
+            None,
+            tuple(paint[label].tolist()),
+        )
+    return np.asarray(image).transpose(2, 0, 1)

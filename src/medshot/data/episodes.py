@@ -1,0 +1,293 @@
+"""Episodes drawn from a data set, by index.
+
+Episode i is a pure function of (seed, i): the same on every machine, in any order, with no
+state to save but the next i. Drawing one touches index arrays only; pixels are gathered once,
+from the tensor that holds them all.
+
+Episodes of so many images in all, by index: for masks and all that is no label.
+"""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numpy import ndarray
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError, DataError
+from medshot.data.dataset import Dataset
+from medshot.data.split import own_groups
+from medshot.tasks import Classification
+
+RETRIES = 20
+
+
+@runtime_checkable
+class EpisodeSource(Protocol):
+    """Endless numbered episodes."""
+
+    def episode(self, i: int) -> Episode:
+        """Episode number `i`."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the episodes are, for the record."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which images make an episode: positions in the data set, and their labels 0 ... way-1."""
+
+    support: Int[ndarray, "s"]
+    support_y: Int[ndarray, "s"]
+    query: Int[ndarray, "q"]
+    query_y: Int[ndarray, "q"]
+    turns: Int[ndarray, "way"]  # quarter turns of each class
+
+
+class EpisodeSampler:
+    """`way`-way episodes with `shot` support and `query` query images a class.
+
+    `shot` may be a range (low, high), drawn anew for each class; `query=None` asks about all
+    images that are left. Where patients are known, none is in both support and query. `rotate`
+    turns each class of an episode by a random multiple of 90 degrees (Omniglot).
+
+    Raises:
+        DataError: too few classes, or a class with too few images, named.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        way: int,
+        shot: int | tuple[int, int],
+        query: int | None,
+        seed: int = 0,
+        rotate: bool = False,
+    ) -> None:
+        self.dataset, self.way, self.query = dataset, way, query
+        self.seed, self.rotate = seed, rotate
+        self.low, self.high = (shot, shot) if isinstance(shot, int) else shot
+        self._check()
+        self._members, self._sizes = _table(dataset.y.numpy(), len(dataset.labels))
+        self._groups = dataset.groups.numpy() if dataset.has_patients else None
+
+    def draw(self, i: int) -> Draw:
+        """Which images make episode `i`."""
+        rng = np.random.default_rng([self.seed, i])
+        for _ in range(RETRIES):
+            classes = rng.choice(len(self._members), self.way, replace=False)
+            varied = self.low < self.high
+            shots = rng.integers(self.low, self.high + 1, self.way) if varied else None
+            found = self._draw_images(rng, classes, shots)
+            if found is not None:
+                return Draw(*found, rng.integers(0, 4 if self.rotate else 1, self.way))
+        raise DataError(
+            f"{self.dataset.name}: with no patient in both support and query, {self._wanted()} "
+            "cannot be drawn from every class. Ask for fewer, or add patients."
+        )
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`, with its images."""
+        drawn = self.draw(i)
+        return Episode(
+            Classification(self.way),
+            self._gather(drawn.support, drawn.support_y, drawn.turns),
+            self._gather(drawn.query, drawn.query_y, drawn.turns),
+        )
+
+    def at(self, channels: int, size: int) -> "EpisodeSampler":
+        """The same episodes, their images in another form."""
+        other = copy.copy(self)
+        other.dataset = self.dataset.at(channels, size)
+        return other
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that, with the data, determines the episodes."""
+        return {
+            "data": self.dataset.name,
+            "hash": self.dataset.hash,
+            "way": self.way,
+            "shot": self.low if self.low == self.high else [self.low, self.high],
+            "query": self.query,
+            "seed": self.seed,
+            "rotate": self.rotate,
+        }
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of the first `episodes` draws: equal lists, equal hash."""
+        digest = hashlib.sha256(self.dataset.hash.encode())
+        for i in range(episodes):
+            drawn = self.draw(i)
+            for part in (drawn.support, drawn.query, drawn.turns):
+                digest.update(part.astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def _draw_images(
+        self, rng: np.random.Generator, classes: ndarray, shots: ndarray | None
+    ) -> tuple[ndarray, ndarray, ndarray, ndarray] | None:
+        width = int(self._sizes[classes].max())
+        table = self._members[classes, :width]
+        keys = rng.random(table.shape)
+        keys[table < 0] = 2.0  # padding goes last
+        order = np.take_along_axis(table, keys.argsort(1), 1)
+        shots = np.full(self.way, self.low) if shots is None else shots
+        position = np.arange(width)
+        in_support = position < shots[:, None]
+        left = (order >= 0) & ~in_support
+        if self._groups is not None:
+            known = self._groups[order[in_support]]
+            left &= ~np.isin(self._groups[order], known[known >= 0])
+        in_query = left if self.query is None else left & (left.cumsum(1) <= self.query)
+        if (in_query.sum(1) < (self.query or 1)).any():
+            return None
+        rows = np.broadcast_to(np.arange(self.way)[:, None], order.shape)
+        return order[in_support], rows[in_support], order[in_query], rows[in_query]
+
+    def _gather(self, index: ndarray, y: ndarray, turns: ndarray) -> Examples:
+        found = self.dataset.examples(torch.from_numpy(index))
+        x, labels = found.x, torch.from_numpy(y)
+        if turns.any():
+            x = x.clone()
+            for k in (1, 2, 3):
+                turned = torch.from_numpy(turns[y] == k)
+                x[turned] = x[turned].rot90(k, (-2, -1))
+        return Examples(x, labels.to(x.device), found.groups)
+
+    def _check(self) -> None:
+        counts = self.dataset.counts()
+        asked = 1 if self.query is None else self.query
+        if not self.dataset.by_class:
+            raise DataError(
+                f"{self.dataset.name} has no labels of whole images: take `ImageEpisodes`."
+            )
+        if self.way < 2 or self.low < 1 or self.high < self.low or asked < 1:
+            raise ConfigError("way is at least 2, shot and query at least 1.")
+        if len(counts) < self.way:
+            mend = f"Use way={len(counts)}, or other data." if len(counts) > 1 else "Add classes."
+            raise DataError(
+                f"{self.dataset.name} has {len(counts)} class(es), too few for {self.way}-way "
+                f"episodes. {mend}"
+            )
+        needed = self.high + asked
+        short = {label: n for label, n in counts.items() if n < needed}
+        if short:
+            listed = ", ".join(f"{label!r} has {n}" for label, n in list(short.items())[:5])
+            raise DataError(
+                f"{self.dataset.name}: {self._wanted()} needs {needed} images of every class, but "
+                f"{listed}. Lower shot or query, add images, or leave these classes out."
+            )
+
+    def _wanted(self) -> str:
+        query = "at least 1" if self.query is None else str(self.query)
+        return f"{self.high} support and {query} query image(s) a class"
+
+
+class Mixture:
+    """Episodes from several sources; each episode is from one of them, drawn at random."""
+
+    def __init__(self, sources: Sequence[EpisodeSource], *, seed: int = 0) -> None:
+        self.sources, self.seed = tuple(sources), seed
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`: the source is a function of (seed, i) too."""
+        which = np.random.default_rng([self.seed, i, 1]).integers(len(self.sources))
+        return self.sources[which].episode(i)
+
+    def describe(self) -> dict[str, Any]:
+        """Those of all sources."""
+        return {"seed": self.seed, "mixture": [source.describe() for source in self.sources]}
+
+
+def _table(y: Int[ndarray, "n"], k: int) -> tuple[Int[ndarray, "k most"], Int[ndarray, "k"]]:
+    """Positions by class, padded with -1, and how many there are of each."""
+    sizes = np.bincount(y, minlength=k)
+    table = np.full((k, sizes.max()), -1, dtype=np.int64)
+    for label, positions in enumerate(np.split(np.argsort(y, kind="stable"), sizes.cumsum()[:-1])):
+        table[label, : len(positions)] = positions
+    return table, sizes
+
+
+REDRAWS = 50
+
+
+class ImageEpisodes:
+    """`shot` support and `query` query images, no patient in both.
+
+    Every class is seen on some support image; with masks that may depend on the size of the images.
+    `query=None` asks about all that are left.
+
+    Raises:
+        DataError: a class is on no image, or too few images or patients.
+    """
+
+    def __init__(
+        self, dataset: Dataset, *, shot: int, query: int | None = 1, seed: int = 0
+    ) -> None:
+        if shot < 1 or (query is not None and query < 1):
+            raise ConfigError("shot and query are at least 1.")
+        self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
+        self._groups = own_groups(dataset.groups).numpy()
+        self._shows = dataset.shows().numpy()
+        if absent := [label for label, n in dataset.counts().items() if n == 0]:
+            raise DataError(
+                f"{dataset.name}: class(es) {', '.join(absent)} are on no image, or too small "
+                "at this size. Load it larger, or leave these classes out."
+            )
+        self.draw(0)  # what cannot be drawn is said before any work
+
+    def draw(self, i: int) -> tuple[Int[ndarray, "s"], Int[ndarray, "q"]]:
+        """The positions of the support and of the query images of episode `i`."""
+        rng = np.random.default_rng([self.seed, i])
+        for _ in range(REDRAWS):
+            order = rng.permutation(len(self.dataset))
+            support = self._support(order)
+            left = order[~np.isin(self._groups[order], self._groups[support])]
+            asked = left if self.query is None else left[: self.query]
+            if len(support) == self.shot and len(asked) >= (self.query or 1):
+                return support, asked
+        raise DataError(
+            f"{self.dataset.name}: {self.shot} support image(s) on which every class is seen, and "
+            f"{self.query or 'any'} of other patients to ask about, could not be drawn. Ask for "
+            "more support, fewer queries, or leave out rare classes."
+        )
+
+    def _support(self, order: Int[ndarray, "n"]) -> Int[ndarray, "s"]:
+        """For each class that is not seen yet, the rarest first, the next image that shows it."""
+        chosen: list[int] = []
+        for c in self._shows.sum(0).argsort(kind="stable"):
+            if not self._shows[chosen, c].any():
+                chosen.append(int(order[self._shows[order, c]][0]))
+        others = [int(i) for i in order if i not in chosen]
+        return np.array(chosen + others[: max(0, self.shot - len(chosen))])
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`, with its images."""
+        support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
+        return Episode(self.dataset.task().fitted(support.y), support, query)
+
+    def at(self, channels: int, size: int) -> "ImageEpisodes":
+        """Such episodes of the same data in another form."""
+        fitted = self.dataset.at(channels, size)
+        return ImageEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that, with the data, determines the episodes."""
+        size = self.dataset.preprocessing.size
+        about = {"data": self.dataset.name, "hash": self.dataset.hash, "unit": "image"}
+        return about | {"size": size, "shot": self.shot, "query": self.query, "seed": self.seed}
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of the first `episodes` draws: equal lists, equal hash."""
+        digest = hashlib.sha256(self.dataset.hash.encode())
+        for i in range(episodes):
+            for part in self.draw(i):
+                digest.update(part.astype("<i8").tobytes())
+        return digest.hexdigest()[:16]

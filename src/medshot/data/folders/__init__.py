@@ -1,1 +1,0 @@
-"""How a folder becomes a data set: one file a kind of target (labels, masks, ...)."""

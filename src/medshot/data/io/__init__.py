@@ -1,0 +1,1 @@
+"""Files to arrays and back: images, masks, signals, volumes, DICOM, slides."""

@@ -1,0 +1,90 @@
+"""The header of a DICOM file, read with care.
+
+Only what is asked for is parsed, so that nothing that names a person is in memory. What pydicom
+says of a damaged file may quote the file, so it is not passed on.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom import Dataset, config
+from pydicom.filereader import read_file_meta_info
+from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import refusal
+from medshot.data.io.volume import MOST_BYTES
+
+PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "FrameOfReferenceUID")
+SIZE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated")
+KIND = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality")
+WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction")
+EXPORT = "Export it again from the archive, or leave it out."
+
+
+def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) -> Dataset:
+    """The attributes `tags` of a file, as far as it has them; no pixels.
+
+    Raises:
+        DataError: not DICOM, damaged, or packed so that its size cannot be judged before.
+    """
+    # pydicom's warnings of values that break the standard quote them: a name, perhaps.
+    config.settings.reading_validation_mode = config.IGNORE
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise refusal(path, "it is larger than 4 GiB", EXPORT).error()
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            what = "it is deflated as a whole, and what it unpacks to is not known"
+            raise refusal(path, what, "Export it in another transfer syntax.").error()
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
+        for tag in tags:  # values are parsed when first asked for: now, where errors are expected
+            value = found.get(tag)
+            if tag in SIZE and value is not None:
+                int(value)
+            if tag in PLACE[:3] and value is not None:
+                np.asarray(value, dtype=np.float64)
+    except DataError:
+        raise
+    except Exception as error:  # values are parsed by whatever their type says
+        raise damaged(path, error) from None
+    return found
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """What is said of a file that pydicom falls over, without its own words."""
+    name = type(error).__name__
+    if name == "InvalidDicomError":
+        return refusal(path, "it is no DICOM file, whatever its name", EXPORT).error()
+    return refusal(path, f"it is damaged or truncated ({name})", EXPORT).error()
+
+
+def modality(found: Dataset) -> str:
+    """Its modality, if that is a code: in a damaged file, anything may stand there."""
+    value = str(found.get("Modality", ""))
+    return value if re.fullmatch("[A-Z]{2,8}", value) else "not given"
+
+
+def is_segmentation(path: Path) -> bool:
+    """Whether it is a mask and no image."""
+    return modality(header(path, ("Modality",))) == "SEG"
+
+
+def window_of(found: Dataset) -> tuple[float, float] | None:
+    """What becomes black and white by the first window of the header (PS3.3 C.11.2.1.2)."""
+    centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    if centre is None or width is None:
+        return None
+    if found.get("VOILUTFunction", "LINEAR") == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    return (centre - width / 2, centre + width / 2) if width > 0 else None
+
+
+def _first(value: Any) -> float | None:
+    several = list(value) if isinstance(value, MultiValue) else [value]
+    return float(several[0]) if several and several[0] is not None else None

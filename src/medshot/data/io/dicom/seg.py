@@ -1,0 +1,185 @@
+"""Masks as DICOM segmentations that refer to their series, by highdicom: written, and read back.
+
+What a new DICOM object needs of the images that it is about: identifiers, and no names.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import highdicom
+import numpy as np
+from highdicom.seg import Segmentation, SegmentDescription, segread
+from jaxtyping import UInt8, UInt16
+from numpy import ndarray
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
+
+from medshot.core.atomic import replacing
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import refusal
+from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
+from medshot.data.io.dicom.series import LPS_TO_RAS, series_slices
+from medshot.data.io.volume import Volume, check_size, volume
+
+OURS = "99MEDSHOT"  # a private coding scheme: class names are words of the user
+REFERRED = (
+    *KIND,
+    *SIZE,
+    *PLACE,
+    "StudyInstanceUID",
+    "SliceThickness",
+    "SpacingBetweenSlices",
+    "PositionReferenceIndicator",
+    "ImageType",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+    "DimensionOrganizationSequence",
+    "DimensionIndexSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)
+PATIENT = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "SpecificCharacterSet",
+)
+
+
+def broken(source: Path, error: Exception) -> DataError:
+    """What is said where highdicom takes the headers of `source` for no DICOM."""
+    name = type(error).__name__
+    what = f"what its header says of the patient or the study breaks the standard ({name})"
+    mend = "Write without `patient`, or as NIfTI (write_nifti_mask)."
+    return refusal(source, what, mend).error()
+
+
+def references(source: Path, patient: bool) -> list[Dataset]:
+    """The headers of the images in a file or folder, without pixels and without other attributes.
+
+    Whom they show and when is left empty, unless `patient`; a study then has a patient without a
+    name, which the archive that receives it has to fill in.
+
+    Raises:
+        DataError: `source` is not DICOM, or has changed since it was read.
+    """
+    asked = (*REFERRED, *PATIENT) if patient else REFERRED
+    try:
+        files = [source] if source.is_file() else [one.path for one in series_slices(source)]
+        found = [header(path, asked) for path in files]
+    except DataError as error:
+        raise DataError(
+            f"What refers to {source} needs its DICOM files: {error} For a volume that is not "
+            "DICOM, write NIfTI (write_nifti_mask)."
+        ) from error
+    for one in found:
+        for name in PATIENT[:-1]:
+            if name not in one:
+                setattr(one, name, "")
+    return found
+
+
+def write_seg(
+    stored: UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"],
+    like: Volume,
+    path: Path,
+    labels: Sequence[str],
+    patient: bool,
+) -> None:
+    """Write class numbers in the order of the files of `like`; `labels[0]` is background."""
+    sources = references(like.source, patient)
+    mask = highdicom.Volume(
+        array=np.ascontiguousarray(stored.transpose(2, 1, 0)),
+        affine=_lps(like.grid.affine),
+        coordinate_system="PATIENT",
+        frame_of_reference_uid=sources[0].FrameOfReferenceUID,
+    )
+    try:
+        made = _segmentation(mask, sources, labels)
+    except (TypeError, ValueError, AttributeError) as error:  # its words may quote the header
+        raise broken(like.source, error) from None
+    with replacing(path) as temporary:
+        made.save_as(temporary)
+
+
+def _segmentation(
+    mask: highdicom.Volume, sources: Sequence[Dataset], labels: Sequence[str]
+) -> Segmentation:
+    return Segmentation(
+        source_images=sources,
+        pixel_array=mask,
+        segmentation_type="BINARY",
+        segment_descriptions=[_segment(n, name) for n, name in enumerate(labels) if n],
+        series_instance_uid=generate_uid(prefix=None),
+        series_number=1,
+        sop_instance_uid=generate_uid(prefix=None),
+        instance_number=1,
+        manufacturer="medshot",
+        manufacturer_model_name="medshot",
+        software_versions=version("medshot"),
+        device_serial_number="none",
+        content_label="MEDSHOT",
+    )
+
+
+def read_seg(path: Path, like: Volume) -> Volume:
+    """The class numbers in a segmentation, on the grid of `like` where that takes no resampling.
+
+    Raises:
+        DataError: damaged, too large, or its segments overlap.
+    """
+    found = header(path, (*SIZE, "SegmentsOverlap"))
+    frames = int(found.get("NumberOfFrames") or 1)
+    check_size((int(found.Columns), int(found.Rows), frames), 2, path)
+    if found.get("SegmentsOverlap") == "YES":
+        what = "its segments overlap: a voxel of two classes has no class number"
+        raise refusal(path, what, "Export the segments one by one.").error()
+    try:
+        mask = segread(path).get_volume(combine_segments=True)
+        mask = _placed(mask, like)
+    except DataError:
+        raise
+    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
+        raise damaged(path, error) from None
+    affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
+    return volume(mask.array.transpose(2, 1, 0), affine, path)
+
+
+def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:
+    """With the slices on which nothing is marked, which a segmentation leaves out."""
+    i, j, k = like.grid.shape
+    onto = highdicom.VolumeGeometry(_lps(like.grid.affine), (k, j, i), "PATIENT")
+    try:
+        placed = mask.match_geometry(onto, tol=1e-3)
+    except (RuntimeError, ValueError):  # of another spacing or angle: the caller names it
+        return mask
+    lost = np.count_nonzero(placed.array) < np.count_nonzero(mask.array)
+    return mask if lost else placed
+
+
+def _lps(affine: ndarray) -> ndarray:
+    """The affine of highdicom: index (slice, row, column, 1) to mm in LPS."""
+    return LPS_TO_RAS @ affine[:, [2, 1, 0, 3]]
+
+
+def _segment(number: int, label: str) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=label[:64],
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=highdicom.sr.CodedConcept(str(number), OURS, label[:64]),
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="medshot",
+            family=codes.DCM.ArtificialIntelligence,
+            version=version("medshot"),
+        ),
+    )

@@ -1,0 +1,250 @@
+"""A folder of DICOM files of one series as a volume.
+
+Slices of a DICOM series in their order, and what keeps them from being one volume.
+
+One DICOM file of many frames as a volume: enhanced CT and MR, by highdicom.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import highdicom
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+from pydicom import Dataset
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import refusal
+from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, modality, window_of
+from medshot.data.io.dicom.image import GREY, slice_values
+from medshot.data.io.sniff import DICOM, is_dicom
+from medshot.data.io.volume import Volume, check_size, volume
+
+UNEVEN = 0.02  # of the usual step between slices
+OFF = 0.1  # of the smallest spacing, off the line that the slices should lie on
+TURNED = 1e-3  # between direction cosines
+WHOLE = "Export the whole series again, or take another."
+SEVERAL = "Keep one of them: several time points or echoes are several volumes."
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """One file and its header."""
+
+    path: Path
+    header: Dataset
+
+    @property
+    def position(self) -> Float64[ndarray, "3"]:
+        """Of its first pixel, mm, LPS."""
+        return np.asarray(self.header.ImagePositionPatient, dtype=np.float64)
+
+    @property
+    def directions(self) -> Float64[ndarray, "2 3"]:
+        """Along a row and along a column."""
+        found = np.asarray(self.header.ImageOrientationPatient, dtype=np.float64)
+        return found.reshape(2, 3)
+
+    @property
+    def spacing(self) -> Float64[ndarray, "2"]:
+        """Millimetres between rows, and between columns."""
+        return np.asarray(self.header.PixelSpacing, dtype=np.float64)
+
+
+def ordered(slices: Sequence[Slice]) -> list[Slice]:
+    """Slices of one series by where they lie, all checked to be of one regular stack.
+
+    Raises:
+        DataError: one without place or size, of another size or angle, missing, or twice.
+    """
+    for one in slices:
+        _check_said(one)
+        _check_alike(one, slices[0])
+    normal = np.cross(*slices[0].directions)
+    found = sorted(slices, key=lambda one: float(one.position @ normal))
+    depths = np.array([one.position @ normal for one in found])
+    _check_steps(found, np.diff(depths))
+    _check_line(found)
+    return found
+
+
+def affine_of(slices: Sequence[Slice]) -> Float64[ndarray, "4 4"]:
+    """Index (column, row, slice, 1) to mm in RAS, of slices in order (PS3.3 C.7.6.2.1.1)."""
+    first, last = slices[0], slices[-1]
+    affine = np.eye(4)
+    affine[:3, 0] = first.directions[0] * first.spacing[1]
+    affine[:3, 1] = first.directions[1] * first.spacing[0]
+    affine[:3, 2] = (last.position - first.position) / (len(slices) - 1)
+    affine[:3, 3] = first.position
+    return LPS_TO_RAS @ affine
+
+
+def _check_said(one: Slice) -> None:
+    needed = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
+    for name, count in needed.items():
+        value = one.header.get(name)
+        if value is None or len(value) != count:
+            what = f"it does not say where it lies ({name} is missing)"
+            raise refusal(one.path, what, WHOLE).error()
+
+
+def _check_alike(one: Slice, first: Slice) -> None:
+    for name in ("Rows", "Columns", "FrameOfReferenceUID", "Modality"):
+        if one.header.get(name) != first.header.get(name):
+            what = f"its {name} is not that of {first.path.name} in the same series"
+            raise refusal(one.path, what, WHOLE).error()
+    if np.abs(one.directions - first.directions).max() > TURNED:
+        what = f"it is turned against {first.path.name} in the same series (a localiser?)"
+        raise refusal(one.path, what, "Take it out, or take another series.").error()
+    if not np.allclose(one.spacing, first.spacing, rtol=TURNED):
+        what = f"its spacing is not that of {first.path.name} in the same series"
+        raise refusal(one.path, what, WHOLE).error()
+
+
+def _check_steps(slices: Sequence[Slice], steps: Float64[ndarray, "n"]) -> None:
+    usual = float(np.median(steps))
+    for one, after, step in zip(slices, slices[1:], steps.tolist(), strict=False):
+        if step <= UNEVEN * max(usual, min(one.spacing)):
+            what = f"it lies in the same place as {one.path.name}"
+            raise refusal(after.path, what, SEVERAL).error()
+        if abs(step - usual) <= UNEVEN * usual:
+            continue
+        between = f"between {one.path.name} and {after.path.name}"
+        far = f"{step:.4g} mm where others are {usual:.4g} mm apart"
+        missing = round(step / usual) - 1
+        if missing > 0 and abs(step / usual - missing - 1) < 0.1:
+            what = f"{missing} slice(s) are missing {between}: they are {far}"
+        else:
+            what = f"the distance between slices changes {between}: they are {far}"
+        raise refusal(after.path.parent, what, WHOLE).error()
+
+
+def _check_line(slices: Sequence[Slice]) -> None:
+    places = np.stack([one.position for one in slices])
+    straight = np.linspace(places[0], places[-1], len(places))
+    off = np.linalg.norm(places - straight, axis=1)
+    step = np.linalg.norm(straight[1] - straight[0])
+    if off.max() > OFF * min(*slices[0].spacing, step):
+        worst = slices[int(off.argmax())]
+        what = f"it lies {off.max():.3g} mm off the line of the other slices"
+        raise refusal(worst.path, what, WHOLE).error()
+
+
+PER_FRAME = "PerFrameFunctionalGroupsSequence"
+ASKED = (*KIND, *SIZE, "PhotometricInterpretation", PER_FRAME)
+FRAMES = "A volume needs frames that each say where they lie, at equal steps."
+
+
+def read_frames(path: Path) -> Volume:
+    """The volume in a file of many frames.
+
+    Raises:
+        DataError: no frames, or one only, or a film (frames in time, not in space), or in colour.
+    """
+    found = header(path, ASKED)
+    if "Rows" not in found:
+        what = f"it holds no image (its modality is {modality(found)})"
+        raise refusal(path, what, "Name a file or a folder of images.").error()
+    if found.get("Modality") == "SEG":
+        what = "it is a segmentation, not an image"
+        raise refusal(path, what, "Read it as a mask.").error()
+    frames = int(found.get("NumberOfFrames") or 1)
+    if frames == 1:
+        what = "it is a single slice, not a volume"
+        raise refusal(path, what, "Name the folder with all slices of its series.").error()
+    check_size((int(found.Columns), int(found.Rows), frames), 4, path)
+    if found.get("PhotometricInterpretation") not in GREY:
+        raise refusal(path, "it is in colour", "A volume is of grey frames.").error()
+    if PER_FRAME not in found:
+        raise refusal(path, "its frames do not say where they lie (a film?)", FRAMES).error()
+    return _stacked(path)
+
+
+def _stacked(path: Path) -> Volume:
+    try:
+        image = highdicom.imread(path)
+        if image.get_volume_geometry() is None:
+            raise refusal(path, "its frames are no regular stack in space", FRAMES).error()
+        found = image.get_volume(dtype=np.float32, apply_real_world_transform=False)
+    except DataError:
+        raise
+    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
+        raise damaged(path, error) from None
+    affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
+    return volume(found.array.transpose(2, 1, 0), affine, path, window_of(image))
+
+
+ONE = "Put each series into a folder of its own."
+
+
+def read_series(folder: Path) -> Volume:
+    """The volume in the files of `folder` (not below it), sorted by where each slice lies.
+
+    CT is in HU. Files that are no DICOM images (a report, a table) are passed over.
+
+    Raises:
+        DataError: no series or several, a file that is damaged, or slices that do not make one
+            regular stack: one missing, twice, turned or of another size.
+    """
+    found = series_slices(folder)
+    if len(found) == 1:
+        return read_frames(found[0].path)
+    slices = ordered(found)
+    first = slices[0].header
+    shape = (int(first.Columns), int(first.Rows), len(slices))
+    check_size(shape, 4, folder)
+    values = np.empty(shape[::-1], dtype=np.float32)
+    for k, one in enumerate(slices):
+        values[k] = slice_values(one.path)
+    windows = {window_of(one.header) for one in slices}
+    window = windows.pop() if len(windows) == 1 else None
+    return volume(values.transpose(2, 1, 0), affine_of(slices), folder, window)
+
+
+def series_slices(folder: Path) -> list[Slice]:
+    """The image files of the one series in `folder`, in order of name.
+
+    Raises:
+        DataError: none, or several series.
+    """
+    series = _series_in(folder)
+    if not series:
+        what = "it holds no DICOM images (of folders below it, name the one that is meant)"
+        raise refusal(folder, what, "Name a folder with the files of one series.").error()
+    if len(series) > 1:
+        counts = ", ".join(f"{len(s)} file(s) like {s[0].path.name}" for s in series)
+        raise refusal(folder, f"it holds {len(series)} series: {counts}", ONE).error()
+    return series[0]
+
+
+def described(folder: Path) -> str:
+    """The series of images in `folder` in words: modality, number of files, and one of them.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    said = [
+        f"{modality(one[0].header)}, {len(one)} file(s) like {one[0].path.name}"
+        for one in _series_in(folder)
+    ]
+    return "; ".join(said)
+
+
+def _series_in(folder: Path) -> list[list[Slice]]:
+    """The image files of each series, in order of name."""
+    series: dict[str, list[Slice]] = defaultdict(list)
+    for path in sorted(folder.iterdir()):
+        if _is_file(path):
+            one = Slice(path, header(path))
+            if "Rows" in one.header and one.header.get("Modality") != "SEG":
+                series[str(one.header.get("SeriesInstanceUID"))].append(one)
+    return list(series.values())
+
+
+def _is_file(path: Path) -> bool:
+    named = path.suffix.lower() == DICOM and path.is_file()
+    return named or is_dicom(path)

@@ -1,0 +1,132 @@
+"""NRRD and MetaImage, .nrrd, .nhdr, .mha and .mhd, by SimpleITK.
+
+The text at the start of NRRD and MetaImage files, judged before ITK follows what it says.
+
+ITK fills in what a header leaves out (1 mm, unturned), and opens any file that it names.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+from jaxtyping import Float64
+from numpy import ndarray
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import refusal
+from medshot.data.io.volume import AGAIN, Volume, check_size, volume
+from medshot.data.tables.labels import inside
+
+LONGEST = 2**16  # bytes of text that are looked at
+FIELD = re.compile(r"^\s*([A-Za-z][\w ]*?)\s*:?[=:]\s*(.*?)\s*$")
+PLAIN = re.compile(r"(?!LIST\b)[^/\\%]+")  # a name, and neither a list nor a pattern of names
+AXES = {"nrrd": "dimension", "metaimage": "ndims"}
+NEEDED = {
+    "nrrd": ("space", "space directions"),
+    "metaimage": ("elementspacing", "transformmatrix"),
+}
+SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior"}
+SPACES |= {"lps", "ras", "las"}
+BESIDE = "The voxels belong into the same file, or into one beside it that the header names."
+
+
+def check_header(path: Path) -> None:
+    """Refuse a header that is of no volume, does not say how it lies, or names a file elsewhere.
+
+    Raises:
+        DataError: that, or it is neither NRRD nor MetaImage.
+    """
+    kind, found = _fields(path)
+    axes = found.get(AXES[kind], ["no"])[-1]
+    if axes != "3":
+        what = f"it holds {axes} axes: not one volume of three"
+        raise refusal(path, what, "Split time points or channels into files of their own.").error()
+    missing = [name for name in NEEDED[kind] if name not in found]
+    if missing:
+        what = f"it does not say how it lies (its header has no {' and no '.join(missing)})"
+        raise refusal(path, what, AGAIN).error()
+    if kind == "nrrd" and found["space"][-1].lower() not in SPACES:
+        what = f"its space is {found['space'][-1]!r}, of which the patient's axes are not known"
+        raise refusal(path, what, "Write it in LPS or RAS.").error()
+    if set(re.findall(r"\w+", " ".join(found.get("space units", [])))) - {"mm"}:
+        raise refusal(path, "its spacing is not in mm", "Write it in mm.").error()
+    _check_files(path, found)
+
+
+def _check_files(path: Path, found: dict[str, list[str]]) -> None:
+    """The voxels may be in this file or in one beside it: no other folder, list or pattern."""
+    for name in ("datafile", "elementdatafile"):
+        for value in found.get(name, []):
+            if value.upper() == "LOCAL":
+                continue
+            if not PLAIN.fullmatch(value) or not inside(path.parent / value, path.parent):
+                raise refusal(path, f"its voxels are in {value!r}", BESIDE).error()
+            if not (path.parent / value).is_file():
+                what = f"its voxels are in {value!r}, which is not beside it"
+                raise refusal(path, what, BESIDE).error()
+
+
+def _fields(path: Path) -> tuple[str, dict[str, list[str]]]:
+    """Which format it is, and its fields in lower case ("data file" is "datafile" there too)."""
+    with path.open("rb") as file:
+        text = file.read(LONGEST).decode("latin-1").replace("\r", "")
+    nrrd = text.startswith("NRRD000")
+    lines = text.partition("\n\n")[0].split("\n") if nrrd else text.split("\n")
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        field = FIELD.match(line)
+        if field:
+            name = field[1].lower()
+            name = "datafile" if name == "data file" else name
+            found.setdefault(name, []).append(field[2])
+            if name == "elementdatafile":  # the voxels follow
+                break
+    if not nrrd and not {"ndims", "dimsize", "elementdatafile"} <= set(found):
+        what = "it is neither NRRD nor MetaImage, whatever its name"
+        raise refusal(path, what, "Copy or export it again.").error()
+    return "nrrd" if nrrd else "metaimage", found
+
+
+READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def read_itk(path: Path) -> Volume:
+    """The volume in `path`. The header is judged before any voxel is read.
+
+    Raises:
+        DataError: damaged, of another format, not one grey volume, too large, not known where it
+            lies, or with its voxels in a file elsewhere.
+    """
+    try:
+        check_header(path)
+        reader = SimpleITK.ImageFileReader()
+        reader.SetImageIO(READERS[path.suffix.lower()])
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+        size, components = reader.GetSize(), reader.GetNumberOfComponents()
+        shape = (*size, components) if components > 1 else size
+        check_size(tuple(map(int, shape)), 8, path)
+        image = reader.Execute()
+    except DataError:
+        raise
+    except Exception as error:  # ITK's own words are of its source files
+        what = "it is damaged, truncated, or not what its header says"
+        raise refusal(path, what, "Copy or export it again.").error() from error
+    values = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)  # i, j, k
+    values = values.astype(np.float32) if values.dtype.kind == "f" else values
+    return volume(values, _affine(image), path)
+
+
+def _affine(image: SimpleITK.Image) -> Float64[ndarray, "4 4"]:
+    """Index (i, j, k, 1) to mm in RAS; ITK's own is LPS."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return LPS_TO_RAS @ affine

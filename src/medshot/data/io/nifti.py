@@ -1,0 +1,106 @@
+"""NIfTI, .nii and .nii.gz, by nibabel."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer
+from nibabel.nifti1 import Nifti1Header, Nifti1Image
+from nibabel.nifti2 import Nifti2Header, Nifti2Image
+from numpy import ndarray
+
+from medshot.core.atomic import replacing
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import refusal
+from medshot.data.io.volume import AGAIN, Volume, check_size, volume
+
+FORMS = {348: (Nifti1Header, Nifti1Image), 540: (Nifti2Header, Nifti2Image)}  # by header size
+MOST_BEFORE = 2**24  # bytes of header and extensions
+DAMAGED = "Copy or export it again."
+NOT_SAID = "Write the orientation into it (nibabel: image.set_sform(affine, 1)), if you know it."
+
+
+def read_nifti(path: Path) -> Volume:
+    """The volume in `path`. The header is judged before any voxel is read.
+
+    Raises:
+        DataError: damaged, not NIfTI, not one volume, too large, or not known where it lies.
+    """
+    try:
+        header, form = _header(path)
+        shape = _shape(header)
+        check_size(shape, header.get_data_dtype().itemsize, path)
+        _check_place(header, path)
+        image = form.from_filename(path, mmap=False)
+        stored = np.asanyarray(image.dataobj).reshape(shape)
+        if stored.dtype.kind == "f":  # nibabel rescales to doubles
+            stored = stored.astype(np.float32)
+        affine = np.asarray(image.affine, dtype=np.float64)
+        return volume(stored, affine, path, _window(header))
+    except DataError:
+        raise
+    except Exception as error:  # on damaged bytes, nibabel raises whatever it falls over
+        raise refusal(path, f"it is damaged or truncated ({error})", DAMAGED).error() from error
+
+
+def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> None:
+    """Whole numbers, in the order of the file of `like`, with its affine."""
+    image = Nifti1Image(stored, like.grid.affine)
+    image.set_sform(like.grid.affine, code="scanner")
+    image.set_qform(like.grid.affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    raw = image.to_bytes()
+    with replacing(path) as temporary:
+        squeezed = path.name.lower().endswith(".gz")
+        temporary.write_bytes(gzip.compress(raw, mtime=0) if squeezed else raw)
+
+
+def _header(path: Path) -> tuple[Nifti1Header, type[Nifti1Image]]:
+    with path.open("rb") as file:
+        squeezed = file.read(2) == b"\x1f\x8b"
+    if squeezed != path.name.lower().endswith(".gz"):
+        what = "it is squeezed by gzip, or not, against its name"
+        raise refusal(path, what, "Rename it: .nii.gz if squeezed, else .nii.").error()
+    try:
+        with gzip.open(path) if squeezed else path.open("rb") as file:
+            start = file.read(540)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        start = b""
+    sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}
+    form = next((FORMS[size] for size in sizes & set(FORMS)), None)
+    if form is None or len(start) < form[0].sizeof_hdr:
+        raise refusal(path, "it is no NIfTI file, whatever its name", DAMAGED).error()
+    return form[0](start[: form[0].sizeof_hdr], check=False), form[1]
+
+
+def _shape(header: Nifti1Header) -> tuple[int, ...]:
+    """Without the axes of length 1 that some programs write after the third."""
+    shape = tuple(map(int, header.get_data_shape()))
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _check_place(header: Nifti1Header, path: Path) -> None:
+    kind = header.get_data_dtype()
+    if kind.kind not in "iuf":
+        raise refusal(path, f"its values are of the type {kind}, not grey", AGAIN).error()
+    if float(header["vox_offset"]) > MOST_BEFORE:
+        raise refusal(path, "its voxels begin too far from its start", DAMAGED).error()
+    unit = header.get_xyzt_units()[0]
+    if unit not in ("mm", "unknown"):  # unknown: millimetres, by custom
+        raise refusal(path, f"its spacing is in {unit}", "Write it in mm.").error()
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    if codes == (0, 0):
+        what = "it does not say how it lies (sform and qform are both unset)"
+        raise refusal(path, what, NOT_SAID).error()
+    ways = np.asarray(header.get_sform()), np.asarray(header.get_qform())
+    if codes[0] == codes[1] and not np.allclose(*ways, atol=0.1):
+        what = "it says in two ways how it lies (sform and qform), and they differ"
+        raise refusal(path, what, "Keep the one that is right.").error()
+
+
+def _window(header: Nifti1Header) -> tuple[float, float] | None:
+    low, high = float(header["cal_min"]), float(header["cal_max"])
+    return (low, high) if low < high else None

@@ -1,0 +1,75 @@
+"""One door to every volume format: a path in, a `Volume` or a mask on its grid out."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer
+from numpy import ndarray
+
+from medshot.data.checks.issue import refusal
+from medshot.data.io.sniff import VOLUMES, is_dicom, reader, volume_suffix
+from medshot.data.io.volume import Volume, check_same_grid
+
+READ = f"{', '.join(VOLUMES)}, .dcm, and a folder of one DICOM series are"
+NUMBERS = "A mask holds whole numbers: 0 is background, 1, 2, ... is what is marked."
+HIGHEST = 65_535
+
+
+def read_volume(path: str | Path) -> Volume:
+    """The 3D image in a file, or in a folder that holds one DICOM series.
+
+    Raises:
+        DataError: missing, damaged, of a kind not read, too large, not one volume, not known
+            where it lies, NaN, or the same value everywhere.
+    """
+    path = Path(path)
+    found = _read(path)
+    values = found.values
+    bad = values.size - int(np.isfinite(values).sum()) if values.dtype.kind == "f" else 0
+    if bad:
+        what = f"{bad} of its {values.size} voxels are not finite (NaN or infinity)"
+        raise refusal(path, what, "Replace them by the value of air, and save it again.").error()
+    if values.min() == values.max():
+        what = "it has the same value everywhere: there is nothing on it"
+        raise refusal(path, what, "Export it again or leave it out.").error()
+    return found
+
+
+def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"]:
+    """The class numbers in a file, voxel for voxel those of `like`. A mask may be empty.
+
+    It may be stored in another orientation than the image as long as it covers the same places.
+
+    Raises:
+        DataError: as `read_volume`; or another size, spacing, place or orientation than `like`;
+            or values that are no whole numbers from 0 to 65535.
+    """
+    path = Path(path)
+    found = _read(path, like)
+    check_same_grid(found, like)
+    values = found.values
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
+        what = "it holds fractions or NaN: a picture or a probability, not class numbers"
+        raise refusal(path, what, NUMBERS).error()
+    low, high = values.min(), values.max()
+    if low < 0 or high > HIGHEST:
+        raise refusal(path, f"its values are from {low:g} to {high:g}", NUMBERS).error()
+    return values.astype(np.uint8 if high < 256 else np.uint16)
+
+
+def _read(path: Path, like: Volume | None = None) -> Volume:
+    """As the file has it; a DICOM segmentation for `like` with the slices that it leaves out."""
+    if not path.exists():
+        raise refusal(path, "it does not exist", "Correct the path.").error()
+    if path.is_dir():
+        return reader("dicom.series").read_series(path)
+    if is_dicom(path):
+        if like and reader("dicom.header").is_segmentation(path):
+            return reader("dicom.seg").read_seg(path, like)
+        return reader("dicom.series").read_frames(path)
+    suffix = volume_suffix(path)
+    if suffix is None:
+        what = f"files of this kind are not read as volumes; {READ}"
+        raise refusal(path, what, "Convert it first.").error()
+    module = VOLUMES[suffix]
+    return getattr(reader(module), f"read_{module}")(path)

@@ -1,0 +1,216 @@
+"""A volume in memory: values, where they lie, and the way back to the file.
+
+Where the voxels of a file lie in the patient, and how they are turned to lie as all others do.
+
+In memory every volume is values[z, y, x] with z growing to the head, y to the back and x to the
+patient's left: an axial slice lies as on a radiologist's screen, and an axial DICOM series is not
+turned at all. Axes are only swapped and flipped, so no voxel changes and the way back is exact.
+Places are millimetres in RAS, as in NIfTI: x to the right, y to the front, z to the head.
+
+Whether two volumes cover the same places voxel for voxel, and if not, how they differ.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+from numpy import ndarray
+
+from medshot.data.checks.issue import refusal
+
+DIRECTIONS = ("S", "P", "L")  # to which z, y and x grow in memory
+NEAREST, FURTHEST = 1e-3, 100.0  # mm between voxels that can be meant
+SKEW = 0.01  # cosine between two axes that still counts as a right angle
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The shape of a file as it is stored, and its affine: index (i, j, k, 1) to mm."""
+
+    shape: tuple[int, int, int]
+    affine: Float64[ndarray, "4 4"]
+
+    def turn(self, stored: Shaped[ndarray, "i j k"]) -> Shaped[ndarray, "z h w"]:
+        """Values as they are stored, in the order of memory; a view where that is possible."""
+        return _orientations().apply_orientation(stored, self._turn)
+
+    def turn_back(self, values: Shaped[ndarray, "z h w"]) -> Shaped[ndarray, "i j k"]:
+        """The inverse of `turn`."""
+        back = _orientations().ornt_transform(_memory(), self._stored)
+        return _orientations().apply_orientation(values, back)
+
+    @cached_property
+    def turned(self) -> Float64[ndarray, "4 4"]:
+        """The affine in memory: index (z, y, x, 1) to mm."""
+        return self.affine @ _orientations().inv_ornt_aff(self._turn, self.shape)
+
+    @cached_property
+    def _stored(self) -> ndarray:
+        return _orientations().io_orientation(self.affine)
+
+    @cached_property
+    def _turn(self) -> ndarray:
+        return _orientations().ornt_transform(self._stored, _memory())
+
+
+def spacing_of(affine: Float64[ndarray, "4 4"]) -> tuple[float, float, float]:
+    """Millimetres between voxels along each axis of an affine."""
+    from nibabel import affines  # noqa: PLC0415  (slow to import, and few read volumes)
+
+    first, second, third = affines.voxel_sizes(affine).tolist()
+    return first, second, third
+
+
+def flaw(affine: Float64[ndarray, "4 4"]) -> str | None:
+    """What keeps an affine from being used, if anything does."""
+    if not np.isfinite(affine).all():
+        return "its orientation holds numbers that are not finite"
+    spacing = spacing_of(affine)
+    if not all(NEAREST <= mm <= FURTHEST for mm in spacing):
+        shown = " x ".join(f"{mm:g}" for mm in spacing)
+        return f"its voxels are {shown} mm apart, which cannot be: the spacing is missing or wrong"
+    axes = affine[:3, :3] / spacing
+    cosine = np.abs(axes.T @ axes - np.eye(3)).max()
+    if cosine > SKEW:
+        degrees = np.degrees(np.arcsin(min(cosine, 1.0)))
+        return f"its axes are {degrees:.1f} degrees off a right angle (a tilted gantry?)"
+    return None
+
+
+def _memory() -> ndarray:
+    return _orientations().axcodes2ornt(DIRECTIONS)
+
+
+def _orientations() -> ModuleType:
+    from nibabel import orientations  # noqa: PLC0415  (slow to import, and few read volumes)
+
+    return orientations
+
+
+MOST_BYTES = 2**32  # of one volume, four bytes a voxel at least
+SMALLER = "Cut it to the part that is needed, or resample it."
+AGAIN = "Export it again from where it is from, or resample it to a plain grid."
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3D image: z grows to the head, h (y) to the back, w (x) to the patient's left.
+
+    Values are in the unit of the file (HU for CT) after its own rescaling. They are read-only in
+    spirit: a file that has no rescaling may be mapped into memory.
+    """
+
+    values: Shaped[ndarray, "z h w"]
+    grid: Grid  # as the file has it
+    source: Path
+    window: tuple[float, float] | None = None  # what the file wants to be black and white
+
+    @property
+    def affine(self) -> Float64[ndarray, "4 4"]:
+        """Index (z, y, x, 1) to millimetres in RAS."""
+        return self.grid.turned
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Millimetres between voxels along z, y, x."""
+        return spacing_of(self.affine)
+
+
+def volume(
+    stored: Shaped[ndarray, "i j k"],
+    affine: Float64[ndarray, "4 4"],
+    source: Path,
+    window: tuple[float, float] | None = None,
+) -> Volume:
+    """Values as a file has them, turned as in memory.
+
+    Raises:
+        DataError: the affine cannot be used.
+    """
+    check_affine(affine, source)
+    i, j, k = stored.shape
+    grid = Grid((i, j, k), affine)
+    return Volume(grid.turn(stored), grid, source, window)
+
+
+def check_affine(affine: Float64[ndarray, "4 4"], source: Path) -> None:
+    """Raise `DataError` where `flaw` finds something."""
+    wrong = flaw(affine)
+    if wrong:
+        raise refusal(source, wrong, AGAIN).error()
+
+
+def check_size(shape: tuple[int, ...], width: int, source: Path) -> None:
+    """Refuse, before it is read, what cannot be one volume or promises too many bytes.
+
+    Args:
+        shape: what the header says.
+        width: bytes a voxel.
+        source: the file, for the message.
+
+    Raises:
+        DataError: not three axes of one voxel at least, or over 4 GiB.
+    """
+    shown = " x ".join(map(str, shape))
+    if len(shape) != 3 or min(shape) < 1:
+        what = f"it holds {shown} values: not one volume of three axes"
+        mend = "One volume a file: split time points or channels into files of their own."
+        raise refusal(source, what, mend).error()
+    promised = shape[0] * shape[1] * shape[2] * max(width, 4)
+    if promised > MOST_BYTES:
+        gib = promised / 2**30
+        raise refusal(source, f"it promises {shown} voxels, {gib:.1f} GiB", SMALLER).error()
+
+
+NEAR = 0.1  # of the smallest spacing: further off, a corner of the grid is elsewhere
+SAME = "Export both on one grid, or resample the mask to its image (nearest neighbour)."
+
+
+def check_same_grid(mask: Volume, image: Volume) -> None:
+    """Raise `DataError` if a mask does not lie on the grid of its image; the message says how."""
+    how = _difference(mask, image)
+    if how:
+        raise refusal(mask.source, f"{how}, unlike its image {image.source.name}", SAME).error()
+
+
+def _difference(mask: Volume, image: Volume) -> str | None:
+    near = NEAR * min(image.spacing)
+    same = mask.values.shape == image.values.shape
+    if same and _apart(mask.affine, image.affine, image) <= near:
+        return None
+    flip = _flipped(mask, image, near)
+    if flip:
+        return f"it is flipped: its header has {flip} (LPS taken for RAS?)"
+    if not same or not np.allclose(mask.spacing, image.spacing, rtol=0.01):
+        return f"it has {_size(mask)} (z, y, x), not {_size(image)}"
+    steps = mask.affine[:3, 3] - image.affine[:3, 3]
+    if _apart(mask.affine[:, :3], image.affine[:, :3], image) > near:
+        return "it is turned by some angle"
+    return f"it is shifted by {', '.join(f'{mm:.3g}' for mm in steps)} mm (right, front, head)"
+
+
+def _size(found: Volume) -> str:
+    shape = " x ".join(map(str, found.values.shape))
+    return f"{shape} voxels of {' x '.join(f'{mm:.3g}' for mm in found.spacing)} mm"
+
+
+def _flipped(mask: Volume, image: Volume, near: float) -> str | None:
+    """Which signs of the mask's header would have to change for it to lie as the image does."""
+    if mask.grid.shape != image.grid.shape:
+        return None
+    for signs in itertools.product((1, -1), repeat=3):
+        turned = np.diag([*signs, 1]) @ mask.grid.affine
+        if np.abs(turned - image.grid.affine).max() <= near:
+            return " and ".join(f"-{n}" for n, s in zip("xyz", signs, strict=True) if s < 0)
+    return None
+
+
+def _apart(one: Float64[ndarray, "4 n"], other: Float64[ndarray, "4 n"], image: Volume) -> float:
+    """The furthest that any corner of the grid is from itself, mm."""
+    ends = [(0, n - 1) for n in image.values.shape]
+    corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])[:, : one.shape[1]]
+    return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())

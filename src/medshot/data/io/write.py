@@ -1,0 +1,108 @@
+"""Masks back to files, on the grid of the image that they were made for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8, UInt16
+from numpy import ndarray
+
+from medshot.core.atomic import refuse_taken
+from medshot.core.errors import DataError
+from medshot.data.io.read_volume import HIGHEST
+from medshot.data.io.sniff import DICOM, reader
+from medshot.data.io.volume import Volume
+
+
+def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | Path) -> None:
+    """Write class numbers as NIfTI, voxel for voxel on the grid of `like` as its file has it.
+
+    Raises:
+        DataError: the mask is of another size than `like`, or holds no class numbers, or the name
+            ends in neither .nii nor .nii.gz.
+        SaveError: something is there already, or it cannot be written.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith((".nii", ".nii.gz")):
+        raise DataError(f"{path} is no name for a NIfTI file. End it in .nii or .nii.gz.")
+    refuse_taken(path)
+    reader("nifti").write_nifti(stored_mask(mask, like), like, path)
+
+
+def write_dicom_seg(
+    mask: Integer[ndarray, "z h w"],
+    like: Volume,
+    path: str | Path,
+    labels: Sequence[str],
+    *,
+    patient: bool = False,
+) -> None:
+    """Write class numbers as a DICOM segmentation that refers to the series of `like`.
+
+    Args:
+        mask: on the grid of `like`, which was read from DICOM.
+        like: the volume that the mask was made for.
+        path: a name that ends in .dcm.
+        labels: the names of the classes; `labels[0]` is background and gets no segment.
+        patient: copy name, number, birth date and study from the series. Without it they stay
+            empty, and only the identifiers of study, series and images tie the file to them.
+
+    Raises:
+        DataError: as `write_nifti_mask`; too few labels; or `like` is not from DICOM.
+        SaveError: something is there already, or it cannot be written.
+    """
+    path = Path(path)
+    stored = stored_mask(mask, like)
+    _check(stored, like, path, labels)
+    reader("dicom.seg").write_seg(stored, like, path, labels, patient)
+
+
+def write_dicom_report(
+    mask: Integer[ndarray, "z h w"],
+    like: Volume,
+    path: str | Path,
+    labels: Sequence[str],
+    *,
+    patient: bool = False,
+) -> None:
+    """Write the volume of each class, mm³, as a DICOM structured report that refers to the series.
+
+    Arguments and errors are those of `write_dicom_seg`.
+    """
+    path = Path(path)
+    _check(stored_mask(mask, like), like, path, labels)
+    reader("dicom.report").write_report(mask, like, path, labels, patient)
+
+
+def stored_mask(
+    mask: Integer[ndarray, "z h w"], like: Volume
+) -> UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"]:
+    """A mask in the order of the file of `like`, in the smallest type.
+
+    Raises:
+        DataError: as `write_nifti_mask`.
+    """
+    if mask.shape != like.values.shape:
+        sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, like.values.shape)]
+        raise DataError(
+            f"The mask has {sizes[0]} voxels, and {like.source} has {sizes[1]} (z, y, x). Predict "
+            "on the volume itself, or resample the mask to its grid."
+        )
+    if mask.min() < 0 or mask.max() > HIGHEST:
+        raise DataError(
+            f"The mask for {like.source} holds values from {mask.min()} to {mask.max()}. Class "
+            f"numbers are from 0 to {HIGHEST}."
+        )
+    kind = np.uint8 if mask.max() < 256 else np.uint16
+    return np.ascontiguousarray(like.grid.turn_back(mask), dtype=kind)
+
+
+def _check(stored: ndarray, like: Volume, path: Path, labels: Sequence[str]) -> None:
+    if path.suffix.lower() != DICOM:
+        raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
+    if stored.max() >= len(labels) or len(labels) < 2:
+        raise DataError(
+            f"The mask for {like.source} holds the class {stored.max()}, and the labels are "
+            f"{', '.join(labels) or 'none'}. Name all classes, first the background."
+        )
+    refuse_taken(path)

@@ -1,0 +1,42 @@
+"""Folders of images with a label each."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medshot.data.checks.labels import check_labels
+from medshot.data.dataset import Dataset
+from medshot.data.readers.common import about, digest, named, refuse_two_labels
+from medshot.data.readers.registry import reads
+from medshot.data.sources import omniglot
+from medshot.data.tables.labels import Row
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing
+from medshot.tasks import Classification
+
+
+@reads(Classification.kind, where=omniglot.recognises, check=check_labels)
+def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
+    """The images of `folder` with a label each: 3 x 64 x 64 where no form is asked for."""
+    if omniglot.recognises(folder):
+        return omniglot.load(folder, channels=channels or 1, size=size or 28)
+    form = ImagePreprocessing(channels=channels or 3, size=size or 64)
+    rows = read_manifest(folder)
+    with ThreadPoolExecutor() as pool:
+        read = list(pool.map(lambda row: _read(row, form), rows))
+    digests = [digest for _, digest in read]
+    refuse_two_labels(rows, digests)
+    labels = tuple(sorted({row.label for row in rows}))
+    return Dataset(
+        x=torch.from_numpy(np.stack([pixels for pixels, _ in read])),
+        y=torch.tensor([labels.index(row.label) for row in rows]),
+        labels=labels,
+        preprocessing=form,
+        **about(folder, rows, digests),
+    )
+
+
+def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, str]:
+    return named(row, lambda: form.pixels(row.path)), digest(row.path)

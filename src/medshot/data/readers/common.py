@@ -1,0 +1,107 @@
+"""What is known of a folder's images whatever their targets are: patients, hash, licence.
+
+Images that a folder holds twice: they would be in both support and query.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import finding_of
+from medshot.data.checks.labels import duplicates
+from medshot.data.tables.labels import Row
+
+Result = TypeVar("Result")
+SHORT = 16  # hexadecimal digits: two of a million images are alike by chance once in 4e7 times
+
+
+def about(
+    folder: Path, rows: Sequence[Row], digests: Sequence[str], notes: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The fields that every data set of a folder has, by name.
+
+    Each of the `digests` begins with that of the image.
+    """
+    patients = sorted({row.patient for row in rows if row.patient})
+    number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
+    return {
+        "name": folder.resolve().name,
+        "groups": torch.tensor([number[row.patient] for row in rows]),
+        "hash": _hash(rows, digests, folder),
+        "split": tuple(row.split for row in rows),
+        "rows": tuple(rows),
+        "contents": tuple(digest[:SHORT] for digest in digests),
+        "licence": _licence(folder),
+        "notes": notes if patients else ("No patient ids: scores may be optimistic.", *notes),
+    }
+
+
+def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
+    """Raise `DataError` if one and the same file content carries two labels."""
+    for finding in duplicates(rows, digests):
+        if finding.severity == "error":
+            raise finding.error()
+
+
+def named(row: Row, read: Callable[[], Result]) -> Result:
+    """What `read` gives; its errors name the line of the table."""
+    try:
+        return read()
+    except DataError as error:
+        raise finding_of(error, row.path, row.line or None).error() from error
+
+
+def digest(path: Path) -> str:
+    """A hash of what is in the file, or in all files of a folder (a DICOM series)."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def _hash(rows: Sequence[Row], digests: Sequence[str], folder: Path) -> str:
+    lines = sorted(
+        f"{row.path.relative_to(folder).as_posix()}\t{row.label}\t{row.patient}\t{digest}"
+        for row, digest in zip(rows, digests, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _licence(folder: Path) -> str:
+    readme = folder / "README.md"
+    if not readme.is_file():
+        return "not stated"
+    text = readme.read_text(encoding="utf-8", errors="replace")
+    found = re.search(r"^#+\s*Licen[cs]e\s*\n+(.+?)(?=\n#|\Z)", text, re.M | re.S | re.I)
+    return " ".join(found[1].split())[:300] if found else "not stated"
+
+
+SAID = 3  # images that are there twice, by name
+
+
+def once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
+    """Where the images are that are not there already, their contents, and what was left out.
+
+    One image with two masks (of two readers, say) or targets is one image: the first is kept.
+    """
+    first: dict[str, tuple[int, str]] = {}
+    twice = []
+    for i, row in enumerate(rows):
+        beside = row.mask or row.clean
+        image, mask = digest(row.path), digest(beside) if beside else ""
+        other, same = first.setdefault(image, (i, mask))
+        if other != i:
+            but = "" if mask == same else f", with another {'mask' if row.mask else 'target'}"
+            twice.append(f"{row.path.name} is the same image as {rows[other].path.name}{but}")
+    kept, masks = zip(*first.values(), strict=True)
+    digests = [image + mask for image, mask in zip(first, masks, strict=True)]
+    if not twice:
+        return list(kept), digests, ()
+    more = f"; and {len(twice) - SAID} others" if len(twice) > SAID else ""
+    return list(kept), digests, (f"{'; '.join(twice[:SAID])}{more}: left out.",)

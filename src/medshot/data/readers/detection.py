@@ -1,0 +1,122 @@
+"""Folders of images with boxes: boxes.csv, and images.csv where some images show nothing."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.data.checks.issue import TABLE, Finding, refusal
+from medshot.data.dataset import Boxed
+from medshot.data.io.image import read_image
+from medshot.data.readers.common import about, named, once
+from medshot.data.readers.registry import reads
+from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
+from medshot.data.tables.labels import Row, columns_of, read_table
+from medshot.data.tables.manifest import files_below, is_image
+from medshot.data.transforms import ImagePreprocessing
+from medshot.tasks import Detection
+from medshot.tasks.boxes import NO_BOX
+
+LISTS = ("images.csv", TABLE)  # where the images may be listed, the first that is there
+SAID = 3  # images without boxes, by name
+FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
+
+
+def has_boxes(folder: Path) -> bool:
+    """Whether there is a boxes.csv, and no labels.csv with another target."""
+    others = {"label", "mask"} & set(columns_of(folder / TABLE))
+    return (folder / BOXES).is_file() and not others
+
+
+@reads(Detection.kind, where=has_boxes)
+def boxed(folder: Path, channels: int | None, size: int | None) -> Boxed:
+    """The images of `folder` with their boxes: 3 x 128 x 128 where no form is asked for."""
+    form = ImagePreprocessing(channels=channels or 3, size=size or 128)
+    if not (folder / BOXES).is_file():
+        raise refusal(folder / BOXES, "there is no such file", FORM).error()
+    boxes, findings = read_boxes(folder / BOXES)
+    _refuse(findings)
+    listed, notes = _listed(folder, boxes)
+    if not any(boxes.values()):
+        raise refusal(folder / BOXES, "it holds no box", FORM).error()
+    with ThreadPoolExecutor() as pool:
+        read = list(
+            pool.map(lambda row: _read(row, form, boxes.get(row.path, ()), folder / BOXES), listed)
+        )
+    kept, digests, twice = once(listed)
+    rows = [listed[i] for i in kept]
+    labels = tuple(sorted({box.label for row in rows for box in boxes.get(row.path, ())}))
+    contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
+    return Boxed(
+        x=torch.from_numpy(np.stack([read[i][0] for i in kept])),
+        y=_filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels),
+        labels=labels,
+        preprocessing=form,
+        **about(folder, rows, contents, notes=(*notes, *twice)),
+    )
+
+
+def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:
+    """The images: of a list where there is one, else those with boxes and all others there are."""
+    lists = [folder / name for name in LISTS if (folder / name).is_file()]
+    if not lists:
+        others = [f for f in files_below(folder) if is_image(f) and f not in boxes]
+        return [Row(path, "") for path in (*boxes, *others)], _without_boxes(others)
+    rows, findings = read_table(lists[0], "path")
+    known = {row.path for row in rows}
+    for path, found in boxes.items():
+        if path not in known and not any(f.severity == "error" for f in findings):
+            line = found[0].line if found else None
+            what = f"{path.relative_to(folder)} is not in {lists[0].name}"
+            findings.append(refusal(folder / BOXES, what, "Add it there, or leave it out.", line))
+    _refuse(findings)
+    return rows, []
+
+
+def _without_boxes(others: Sequence[Path]) -> list[str]:
+    if not others:
+        return []
+    names = ", ".join(path.name for path in others[:SAID]) + (", ..." if others[SAID:] else "")
+    return [
+        f"{len(others)} image(s) of the folder are not in {BOXES} and count as showing nothing "
+        f"({names}). If that is wrong, list the images that are meant in {LISTS[0]}."
+    ]
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        if finding.severity == "error":
+            raise finding.error()
+
+
+def _read(
+    row: Row, form: ImagePreprocessing, boxes: Sequence[Box], table: Path
+) -> tuple[np.ndarray, Float[Tensor, "m 4"]]:
+    if boxes and not row.path.is_file():
+        what = f"{row.path.name} does not exist"
+        mend = "Correct the path, or remove the line."
+        raise refusal(table, what, mend, boxes[0].line).error()
+    pixels = named(row, lambda: read_image(row.path))
+    height, width = pixels.shape[:2]
+    return form.fit(pixels), shares(boxes, width, height, table)
+
+
+def _filled_up(
+    found: Sequence[tuple[Tensor, Sequence[Box]]], labels: tuple[str, ...]
+) -> Float[Tensor, "n m 5"]:
+    """The boxes of all images in one tensor, as long as the image with most needs it."""
+    y = torch.full((len(found), max(len(corners) for corners, _ in found), 5), float(NO_BOX))
+    for row, (corners, boxes) in zip(y, found, strict=True):
+        row[: len(corners), :4] = corners
+        row[: len(corners), 4] = torch.tensor([labels.index(box.label) for box in boxes])
+    return y
+
+
+def _digest(boxes: Sequence[Box]) -> str:
+    said = sorted((box.corners, box.label) for box in boxes)
+    return hashlib.sha256(repr(said).encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""Folders of examples that are more than an image: with a table, a text, a signal."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from medshot.data.checks.issue import TABLE, refusal
+from medshot.data.multimodal import Multimodal, MultimodalPreprocessing
+from medshot.data.readers.common import about, named, refuse_two_labels
+from medshot.data.readers.registry import reads
+from medshot.data.tables.columns import (
+    FILES,
+    PREFIX,
+    Cells,
+    check_columns,
+    column_of,
+    is_multimodal,
+    kinds_of,
+    rows_of,
+)
+from medshot.data.tables.labels import Row
+
+
+@reads("classification-multimodal", where=is_multimodal)
+def multimodal(folder: Path, channels: int | None, size: int | None) -> Multimodal:
+    """The examples in labels.csv of `folder`, with a label each.
+
+    The means and deviations of its numbers are of all rows: no label is looked at.
+    """
+    del channels, size  # they have one form
+    table = folder / TABLE
+    lines = rows_of(table)
+    columns = list(next(iter(lines.values())))
+    rows = [_row(table, line, cells) for line, cells in lines.items()]
+    names = [name.removeprefix(PREFIX) for name in columns if name.startswith(PREFIX)]
+    made = [column_of(n, [c[PREFIX + n] for c in lines.values()], table) for n in names]
+    check_columns(made, table)
+    form = MultimodalPreprocessing(kinds_of(columns), made)
+    x = torch.stack([named(row, lambda row=row: form.read(row.path)) for row in rows])
+    digests = [_digest(folder, cells) for cells in lines.values()]
+    with_files = [i for i, cells in enumerate(lines.values()) if any(map(cells.get, FILES))]
+    # rows of a few numbers or words alone may well be the same and mean another thing
+    refuse_two_labels([rows[i] for i in with_files], [digests[i] for i in with_files])
+    labels = tuple(sorted({row.label for row in rows}))
+    if len(labels) < 2:
+        raise refusal(
+            table, f"it has only one class, {rows[0].label!r}", "Add a second one."
+        ).error()
+    y = torch.tensor([labels.index(row.label) for row in rows])
+    fields = about(folder, rows, digests)
+    return Multimodal(x=x, y=y, labels=labels, preprocessing=form, **fields)
+
+
+def _row(table: Path, line: int, cells: Cells) -> Row:
+    if not cells.get("label"):
+        raise refusal(table, "label is empty", "Fill it in or remove the line.", line).error()
+    patient = cells.get("patient", "")
+    return Row(table / str(line), cells["label"], patient, cells.get("split", ""), line)
+
+
+def _digest(folder: Path, cells: Cells) -> str:
+    """A hash of what is said and shown of an example, but of its label and patient."""
+    found = hashlib.sha256()
+    for name, cell in sorted(cells.items()):
+        if name == "text" or name.startswith(PREFIX):
+            found.update(f"{name}\t{cell}\n".encode())
+        elif name in FILES and cell:
+            found.update((folder / cell).read_bytes())
+    return found.hexdigest()

@@ -1,0 +1,164 @@
+"""What folders have in common whose images have a target each that is no class and no mask.
+
+Folders of images with a number each.
+
+Folders of images with a grade each.
+
+Folders of images with any number of findings each.
+"""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medshot.data.checks.issue import TABLE, refusal
+from medshot.data.dataset import Found, Graded, Measured
+from medshot.data.readers.common import about, digest, named, once, refuse_two_labels
+from medshot.data.readers.registry import reads
+from medshot.data.tables.labels import Row, cells, columns_of
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing
+from medshot.tasks import MultiLabel, Ordinal, Regression
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+LARGEST = 1e12  # what is larger is an identifier or a mistake, and no measurement
+
+
+def has_column(folder: Path, column: str) -> bool:
+    """Whether labels.csv has `column`, and none `label`."""
+    columns = columns_of(folder / TABLE)
+    return column in columns and "label" not in columns
+
+
+def whole_images(
+    folder: Path, column: str, channels: int | None, size: int | None, *, optional: bool = False
+) -> dict[str, Any]:
+    """The fields of a data set but its targets, which stand in `row.label` as they were written.
+
+    They are read from `column`, or where there is none from `label` (or the names of sub-folders),
+    where somebody may have them who says the kind of task. An image that is there twice is taken
+    once. Images are 3 x 64 x 64 where no form is asked for.
+
+    Raises:
+        DataError: what is wrong with the table or an image; one image with two targets.
+    """
+    target = column if column in columns_of(folder / TABLE) else "label"
+    rows = read_manifest(folder, target, optional=optional)
+    form = ImagePreprocessing(channels=channels or 3, size=size or 64)
+    with ThreadPoolExecutor() as pool:
+        pixels = list(pool.map(lambda row: named(row, lambda: form.pixels(row.path)), rows))
+    refuse_two_labels(rows, [digest(row.path) for row in rows])
+    kept, digests, twice = once(rows)
+    return {
+        "x": torch.from_numpy(np.stack([pixels[i] for i in kept])),
+        "preprocessing": form,
+        **about(folder, [rows[i] for i in kept], digests, notes=twice),
+    }
+
+
+def number(row: Row) -> float:
+    """The target of a row as a number. Raises `DataError` where it is none."""
+    text = row.label
+    if not NUMBER.fullmatch(text):
+        what = f"its target is {text!r}, which is no number"
+        mend = "Write it like 12 or 3.5, with a point and no unit, or leave the row out."
+        raise refusal(row.path, what, mend, row.line or None).error()
+    if not abs(float(text)) <= LARGEST:
+        mend = "Give it in another unit; an identifier is nothing to learn."
+        raise refusal(row.path, f"its target is {text}, too large", mend, row.line or None).error()
+    return float(text)
+
+
+TARGET = "target"
+
+
+def has_numbers(folder: Path) -> bool:
+    """Whether labels.csv has a column `target` with numbers, and none `label`.
+
+    One number is enough: that another cell is none is to be told as such.
+    """
+    written = cells(folder / TABLE, TARGET) if has_column(folder, TARGET) else []
+    return any(NUMBER.fullmatch(text) for text in written)
+
+
+@reads(Regression.kind, where=has_numbers)
+def measured(folder: Path, channels: int | None, size: int | None) -> Measured:
+    """The images of `folder` with a number each, in the unit in which they are written."""
+    fields = whole_images(folder, TARGET, channels, size)
+    values = [number(row) for row in fields["rows"]]
+    if len(set(values)) == 1:
+        what = f"every image has the target {values[0]:g}: there is nothing to learn"
+        raise refusal(folder, what, "Add images with other values.").error()
+    y = torch.tensor(values, dtype=torch.float64)[:, None]
+    return Measured(y=y, labels=(TARGET,), **fields)
+
+
+GRADE = "grade"
+MOST = 20  # different grades: more are measurements
+
+
+def has_grades(folder: Path) -> bool:
+    """Whether labels.csv has a column `grade`, and none `label`."""
+    return has_column(folder, GRADE)
+
+
+@reads(Ordinal.kind, where=has_grades)
+def graded(folder: Path, channels: int | None, size: int | None) -> Graded:
+    """The images of `folder` with a grade each: numbers, whose order is that of the grades.
+
+    How far two numbers are apart says nothing: of 0, 1 and 4 each is one grade above the last.
+    """
+    fields = whole_images(folder, GRADE, channels, size)
+    values = [number(row) for row in fields["rows"]]
+    grades = sorted(set(values))
+    if not 2 <= len(grades) <= MOST:
+        what = f"it has {len(grades)} different grade(s), not 2 to {MOST}"
+        mend = "Add images of another grade; for a measurement say --task regression."
+        raise refusal(folder, what, mend).error()
+    y = torch.tensor([grades.index(value) for value in values])
+    return Graded(y=y, labels=tuple(f"{grade:g}" for grade in grades), **fields)
+
+
+LABELS = "labels"
+BETWEEN = re.compile("[;|]")
+NOTHING = {"none", "normal", "no finding", "no findings"}
+
+
+def has_findings(folder: Path) -> bool:
+    """Whether labels.csv has a column `labels`, and none `label`."""
+    return has_column(folder, LABELS)
+
+
+@reads(MultiLabel.kind, where=has_findings)
+def found(folder: Path, channels: int | None, size: int | None) -> Found:
+    """The images of `folder` with their findings: `edema;effusion`, or an empty cell for none.
+
+    Between two findings stands `;` or `|`. `none`, `normal` and `no finding`, alone, say the same
+    as an empty cell.
+    """
+    fields = whole_images(folder, LABELS, channels, size, optional=True)
+    findings = [findings_of(row) for row in fields["rows"]]
+    labels = sorted(set().union(*findings))
+    if not labels:
+        what = "no image has a finding"
+        raise refusal(folder, what, "Write them as `edema;effusion`.").error()
+    for label in labels:
+        if all(label in those for those in findings):
+            what = f"every image has the finding {label!r}: there is nothing to tell apart"
+            raise refusal(folder, what, "Add images without it, or leave it out.").error()
+    y = torch.tensor([[int(label in those) for label in labels] for those in findings])
+    return Found(y=y, labels=tuple(labels), **fields)
+
+
+def findings_of(row: Row) -> set[str]:
+    """The findings of one image. Raises `DataError` where it has some and is normal, too."""
+    those = {part.strip() for part in BETWEEN.split(row.label)} - {""}
+    nothing = {label for label in those if label.lower() in NOTHING}
+    if nothing and those != nothing:
+        what = f"it is said to be {min(nothing)!r} and {min(those - nothing)!r} at once"
+        raise refusal(row.path, what, "Leave one of them out.", row.line or None).error()
+    return those - nothing

@@ -1,0 +1,135 @@
+"""Folders of images with a mask each.
+
+Folders of volumes with a mask each.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import TABLE, Finding, refusal
+from medshot.data.checks.masks import check_masks
+from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask
+from medshot.data.io.read_volume import read_mask_volume, read_volume
+from medshot.data.io.sniff import volume_suffix
+from medshot.data.io.volume import Volume
+from medshot.data.readers.common import about, named, once
+from medshot.data.readers.registry import reads
+from medshot.data.segmented import Segmented, Volumes, read_pair, stacked
+from medshot.data.tables.labels import Row, cells, columns_of
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
+from medshot.tasks import Segmentation
+
+APART = 1.1  # times: spacings that differ by more are brought to the one in the middle
+
+
+def has_volume_masks(folder: Path) -> bool:
+    """Whether labels.csv has a column `mask`, and that names volumes."""
+    masks = cells(folder / TABLE, "mask")
+    return bool(masks) and volume_suffix(Path(masks[0])) is not None
+
+
+def check_volumes(folder: Path) -> list[Finding]:
+    """What is wrong or doubtful in a folder of volumes with masks."""
+    return check_masks(folder, lambda row: read_volume_pair(row)[1])
+
+
+@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
+def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
+    """The volumes of `folder` with a mask each; of unlike spacings, all take the median one."""
+    if size:
+        raise DataError(
+            f"{folder} holds volumes, which keep their shape: leave the size out, and take an "
+            'encoder for volumes, "unet3d" or "filters3d".'
+        )
+    del channels
+    listed = read_manifest(folder, target="mask")
+    kept, digests, twice = once(listed)
+    rows = [listed[i] for i in kept]
+    with ThreadPoolExecutor() as pool:
+        spacings = list(
+            pool.map(lambda row: named(row, lambda: read_volume(row.path)).spacing, rows)
+        )
+        middle = tuple(np.median(spacings, axis=0).round(4).tolist())
+        form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
+        read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
+    x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
+    k = max(highest for _, _, highest in read) + 1
+    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    return Volumes(
+        x=x,
+        y=y,
+        labels=labels,
+        preprocessing=form,
+        spacing=middle,
+        **about(folder, rows, digests, notes=twice),
+    )
+
+
+def _alike(spacings: np.ndarray) -> bool:
+    """Whether volumes can stay on the grids of their files."""
+    return bool((spacings.max(0) <= APART * spacings.min(0)).all())
+
+
+def _read_volume(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
+    """Values, mask, and the highest number in the file."""
+    volume, mask = read_volume_pair(row)
+    return form.fit(volume), form.fit_mask(mask, volume), int(mask.max())
+
+
+def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
+    """The volume and the mask of one row, as they are in their files.
+
+    Raises:
+        DataError: one cannot be read, there is no mask, or it does not lie on its volume.
+    """
+    if row.mask is None:
+        raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
+    volume = read_volume(row.path)
+    mask = read_mask_volume(row.mask, like=volume)
+    highest = int(mask.max())
+    if highest >= MOST_CLASSES:
+        what = f"it holds numbers up to {highest}: too many for classes"
+        raise refusal(row.mask, what, NUMBERS, row.line or None).error()
+    return volume, mask
+
+
+def has_masks(folder: Path) -> bool:
+    """Whether labels.csv has a column `mask`, that of images, and none `label`."""
+    columns = columns_of(folder / TABLE)
+    return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
+
+
+def check_pairs(folder: Path) -> list[Finding]:
+    """What is wrong or doubtful in a folder of images with masks."""
+    return check_masks(folder, lambda row: read_pair(row)[1])
+
+
+@reads(Segmentation.kind, where=has_masks, check=check_pairs)
+def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
+    """The images of `folder` with a mask each: 3 x 128 x 128 where no form is asked for."""
+    form = ImagePreprocessing(channels=channels or 3, size=size or 128)
+    listed = read_manifest(folder, target="mask")
+    with ThreadPoolExecutor() as pool:
+        everything = list(pool.map(lambda row: _read(row, form), listed))
+    kept, digests, twice = once(listed)
+    rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
+    k = max(highest for _, _, highest in read) + 1
+    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    return Segmented(
+        x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
+        y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
+        labels=labels,
+        preprocessing=form,
+        **about(folder, rows, digests, notes=twice),
+    )
+
+
+def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
+    """Pixels, mask, and the highest number in the file: a small form may lose a small mark."""
+    pixels, mask = named(row, lambda: read_pair(row))
+    return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())

@@ -1,0 +1,163 @@
+"""Which images a folder holds and what is said of each, before any is opened.
+
+Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
+            DIR/CLASS/*.png ...  one folder a class
+
+Which files are meant by the paths that somebody typed.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from medshot.core.errors import DataError
+from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
+from medshot.data.io.image import SUFFIXES
+from medshot.data.io.sniff import VOLUMES, is_dicom, reader, volume_suffix
+from medshot.data.tables.columns import rows_of
+from medshot.data.tables.labels import Row, cells, inside, outside, read_table
+
+FORMS = (
+    "A folder for medshot has either a file labels.csv with the columns path,label (and "
+    "patient, split where known), or one sub-folder a class with the images in it."
+)
+NO_IMAGES = f"it holds no images ({', '.join(SUFFIXES)})"
+SERIES = (
+    "Say in a labels.csv what is to be learnt: in the folder above with path,mask (the name of "
+    "this folder, and of a volume with its mask), or in this one with path,label (a slice, and its "
+    "class). See docs/formats.md."
+)
+
+
+def read_manifest(folder: Path, target: str = "label", *, optional: bool = False) -> list[Row]:
+    """The images of `folder`, in the order of the table or of their names.
+
+    Raises:
+        DataError: neither form, a column missing, no image, a row twice, one class only.
+    """
+    rows, findings = survey(folder, target, optional=optional)
+    for finding in findings:
+        if finding.severity == "error":
+            raise finding.error()
+    return rows
+
+
+def survey(
+    folder: Path, target: str = "label", *, optional: bool = False
+) -> tuple[list[Row], list[Finding]]:
+    """The images of `folder` that can be used, and all that is wrong with how they are listed."""
+    if not folder.is_dir():
+        what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
+        return [], [refusal(folder, what, FORMS)]
+    table = folder / TABLE
+    listed = table.is_file()
+    rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
+    wrong = any(finding.severity == "error" for finding in findings)
+    if not rows and not wrong:
+        loose = sum(is_image(path) for path in files_below(folder)) if not listed else 0
+        what = f"of its images ({loose}) none has a label" if loose else NO_IMAGES
+        findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
+    classes = sorted({row.label for row in rows})
+    if target == "label" and len(classes) == 1:
+        what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
+        findings.append(refusal(folder, what, "Add a second one (for example `normal`)."))
+    return rows, findings
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in `folder` and below it, by name, without hidden files and folders."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path for path in found if not _hidden(path.relative_to(folder))]
+
+
+def is_image(path: Path) -> bool:
+    """Whether it is a file that is read, by its name or because it begins as DICOM does."""
+    return path.suffix.lower() in SUFFIXES or is_dicom(path)
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The sub-folders that stand for classes if there is no table."""
+    return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
+
+
+def _bare_series(folder: Path) -> Finding | None:
+    """The refusal of a folder of DICOM files that says nothing of what they show."""
+    if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
+        return None
+    try:
+        series = reader("dicom.series").described(folder)
+    except DataError as error:  # a damaged file, or no library for DICOM
+        return finding_of(error, folder)
+    what = f"it is a DICOM series without labels ({series})"
+    return refusal(folder, what, SERIES) if series else None
+
+
+def _hidden(path: Path) -> bool:
+    return any(name.startswith(".") for name in path.parts)
+
+
+def _scan(folder: Path) -> tuple[list[Row], list[Finding]]:
+    images = [
+        (path, directory.name)
+        for directory in class_folders(folder)
+        for path in files_below(directory)
+        if is_image(path)
+    ]
+    rows = [Row(path, label) for path, label in images if inside(path, folder)]
+    return rows, [outside(path, path.name) for path, _ in images if not inside(path, folder)]
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """The files named, and all images in the folders named, in order of name; each one once.
+
+    What labels.csv in such a folder calls a mask is none.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no image.
+    """
+    return _found(paths, lambda folder: _below(folder, is_image), f"image ({', '.join(SUFFIXES)})")
+
+
+def find_volumes(paths: Iterable[Path]) -> list[Path]:
+    """As `find_images` for volumes; a folder of DICOM files and no others is one volume.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds no volume.
+    """
+    return _found(paths, _volumes_in, f"volume ({', '.join(VOLUMES)}, or a DICOM series)")
+
+
+def find_rows(paths: Iterable[Path]) -> list[Path]:
+    """The rows of the tables named, or of labels.csv in the folders named: labels.csv/2, ...
+
+    Raises:
+        DataError: there is no such table, or it cannot be read.
+    """
+    found = []
+    for path in paths:
+        table = path / TABLE if path.is_dir() else path
+        found += [table / str(line) for line in rows_of(table)]
+    return list(dict.fromkeys(found))
+
+
+def _found(paths: Iterable[Path], inside: Callable[[Path], list[Path]], what: str) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path} does not exist. Name a file, or a folder of them.")
+        files = [path] if path.is_file() else inside(path)
+        if not files:
+            raise DataError(f"{path} holds no {what}.")
+        found += files
+    return list(dict.fromkeys(found))
+
+
+def _volumes_in(folder: Path) -> list[Path]:
+    found = _below(folder, lambda path: volume_suffix(path) is not None)
+    if not found and any(is_dicom(path) for path in files_below(folder)):
+        return [folder]
+    return found
+
+
+def _below(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
+    masks = {folder / name for name in cells(folder / TABLE, "mask")}
+    return [path for path in files_below(folder) if wanted(path) and path not in masks]

@@ -1,0 +1,269 @@
+"""From an image file to the tensor that an encoder takes, the same at training and at use.
+
+From an image file to numbers at its own resolution, and back again.
+
+From a volume's file to the tensor that an encoder takes, the same at training and at use.
+
+Large volumes in parts: a support set that fits in memory.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Integer, Shaped, UInt8
+from numpy import ndarray
+from PIL import Image
+from torch import Tensor
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError, unknown
+from medshot.core.registry import part
+from medshot.data.io.image import WINDOW, decode, read_image, stored, window_of
+from medshot.data.io.read_volume import read_volume
+from medshot.data.io.volume import Volume
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
+
+
+@part("preprocessing", "image")
+@dataclass(frozen=True)
+class ImagePreprocessing:
+    """Reads, sets the number of channels, and resizes to a square of `size` pixels.
+
+    Grey to colour repeats the channel; colour to grey is luminance (ITU-R 601). The shape of
+    the image is not kept: a wide one is squeezed.
+    """
+
+    channels: int = 3
+    size: int = 64
+    resize: str = "bilinear"
+    dims: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.resize not in FILTERS:
+            raise unknown(self.resize, FILTERS, kind="resize filter")
+        if self.channels not in (1, 3):
+            raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
+
+    def pixels(self, path: Path) -> UInt8[ndarray, "d s s"]:
+        """One file as 8-bit values, as they are kept in memory."""
+        return self.fit(read_image(path))
+
+    def fit(self, pixels: UInt8[ndarray, "h w c"]) -> UInt8[ndarray, "d s s"]:
+        """Decoded pixels in this form."""
+        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        image = image.convert("L" if self.channels == 1 else "RGB")
+        if image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), FILTERS[self.resize])
+        array = np.asarray(image)
+        return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+    def read(self, path: Path) -> Float[Tensor, "d s s"]:
+        """One file in [0, 1]."""
+        return unit(torch.from_numpy(self.pixels(path).copy()))
+
+    def grid(self, path: Path) -> tuple[int, int]:
+        """The height and width of the image in the file."""
+        height, width = stored(path).shape[:2]
+        return height, width
+
+
+def unit(x: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
+    """8-bit values as numbers in [0, 1]."""
+    return x.float() / 255
+
+
+LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601
+STEP = 32  # pixels between the squares that are looked at
+
+
+@part("preprocessing", "native")
+@dataclass(frozen=True)
+class NativePreprocessing:
+    """Sets the number of channels and leaves the resolution: what is learnt is what pixels do.
+
+    Learning takes the square of `size` pixels of each image on which most is to be seen; predicting
+    takes the whole image. With a `factor`, the image is first made as many times larger (bicubic).
+    """
+
+    channels: int = 3
+    size: int = 128
+    factor: int = 1
+    dims: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
+
+    def read(self, path: Path) -> Float[Tensor, "d h w"]:
+        """One file, all of it, in [0, 1]."""
+        pixels = decode(path)
+        low, high = window_of(pixels)
+        return torch.from_numpy(self.fit(scaled(pixels, low, high))).float()
+
+    def fit(self, values: Float[ndarray, "h w c"]) -> Float[ndarray, "d H W"]:
+        """Values in [0, 1] with the channels and the resolution asked for."""
+        if self.factor != 1:
+            values = enlarged(values, self.factor)
+        if values.shape[2] == 3 and self.channels == 1:
+            values = values @ LUMINANCE[:, None]
+        planes = values.transpose(2, 0, 1)
+        return np.broadcast_to(planes, (self.channels, *planes.shape[1:])).copy("C")
+
+    def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
+        """`values` with the channels, the type and the range of the image in `path`.
+
+        What its window had cut off, above and below, is added again.
+        """
+        pixels = decode(path)
+        low, high = window_of(pixels)
+        found = values.double().cpu().numpy()
+        if pixels.shape[2] == 1:
+            found = found.mean(0, keepdims=True)
+        found = np.broadcast_to(found, (pixels.shape[2], *found.shape[1:])).transpose(1, 2, 0)
+        beyond = pixels - np.clip(pixels, low, high).astype(np.float64)
+        if self.factor != 1:
+            beyond = beyond.repeat(self.factor, 0).repeat(self.factor, 1)
+        return _as(low + (high - low) * found + beyond, pixels.dtype)
+
+    def grid(self, path: Path) -> tuple[int, int]:
+        """The height and width of the answer for the image in the file."""
+        height, width = decode(path).shape[:2]
+        return self.factor * height, self.factor * width
+
+    def at(self, channels: int, size: int) -> "NativePreprocessing":
+        """The same in another form."""
+        return replace(self, channels=channels, size=size)
+
+
+def scaled(pixels: Shaped[ndarray, "h w c"], low: float, high: float) -> Float[ndarray, "h w c"]:
+    """`low` to `high` as 0 to 1; what lies outside is cut off."""
+    return ((pixels.astype(np.float64) - low) / (high - low)).clip(0, 1)
+
+
+def enlarged(values: Float[ndarray, "h w c"], factor: int) -> Float[ndarray, "H W c"]:
+    """`factor` times as large, by bicubic interpolation, in [0, 1]."""
+    height, width = (factor * side for side in values.shape[:2])
+    planes = [
+        Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+        for plane in values.transpose(2, 0, 1)
+    ]
+    return np.stack([np.asarray(plane, np.float64) for plane in planes], 2).clip(0, 1)
+
+
+def busiest(values: Float[ndarray, "d h w"], size: int) -> tuple[slice, slice]:
+    """Where the square of `size` pixels is whose values differ most: not the background."""
+    tops, lefts = (sorted({*range(0, n - size, STEP), n - size}) for n in values.shape[1:])
+    squares = [(slice(t, t + size), slice(x, x + size)) for t in tops for x in lefts]
+    return max(squares, key=lambda at: float(values[:, *at].var()))
+
+
+def eight_bits(values: Float[ndarray, "d s s"]) -> UInt8[ndarray, "d s s"]:
+    """Numbers in [0, 1] as they are kept in memory."""
+    return (255 * values).round().astype(np.uint8)
+
+
+def _as(values: Float[ndarray, "h w c"], dtype: np.dtype) -> Shaped[ndarray, "h w c"]:
+    if dtype.kind == "b":
+        return (255 * values.clip(0, 1)).round().astype(np.uint8)
+    if dtype.kind == "f":
+        return values.astype(np.float32)
+    limits = np.iinfo(dtype)
+    return values.round().clip(limits.min, limits.max).astype(dtype)
+
+
+@part("preprocessing", "volume")
+@dataclass(frozen=True)
+class VolumePreprocessing:
+    """Windows the values to 0 ... 255 and resamples to `spacing` mm (z, y, x); its shape is kept.
+
+    The window is the file's own, or else the 0.5th and 99.5th percentile of its values. Without a
+    `spacing` the voxels are as in the file.
+    """
+
+    spacing: Sequence[float] | None = None
+    channels: ClassVar[int] = 1
+    size: ClassVar[None] = None
+    dims: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None and (len(self.spacing) != 3 or min(self.spacing) <= 0):
+            raise ConfigError(
+                f"spacing={list(self.spacing)}: three numbers of mm above 0, along z, y and x."
+            )
+
+    def read(self, path: Path) -> Float[Tensor, "1 z h w"]:
+        """One volume in [0, 1]."""
+        return unit(torch.from_numpy(self.fit(read_volume(path)))[None])
+
+    def grid(self, path: Path) -> tuple[int, ...]:
+        """The depth, height and width of the volume in the file, turned as in memory."""
+        return read_volume(path).values.shape
+
+    def fit(self, volume: Volume) -> UInt8[ndarray, "d r c"]:
+        """A volume in this form."""
+        values = volume.values.astype(np.float32)
+        low, high = volume.window or np.percentile(values, WINDOW)
+        if low >= high:
+            low, high = values.min(), values.max()
+        seen = torch.from_numpy(((values - low) / (high - low)).clip(0, 1))
+        new = self._shape(volume)
+        if new != values.shape:
+            seen = F.interpolate(seen[None, None], new, mode="trilinear")[0, 0]
+        return (255 * seen).round().byte().numpy()
+
+    def fit_mask(self, mask: Integer[ndarray, "z h w"], volume: Volume) -> UInt8[ndarray, "d r c"]:
+        """The mask of a volume in this form: each voxel takes the nearest number."""
+        numbers = torch.from_numpy(mask.astype(np.float32))[None, None]
+        new = self._shape(volume)
+        if new != mask.shape:
+            numbers = F.interpolate(numbers, new, mode="nearest-exact")
+        return numbers[0, 0].byte().numpy()
+
+    def _shape(self, volume: Volume) -> tuple[int, ...]:
+        if self.spacing is None:
+            return volume.values.shape
+        pairs = zip(volume.values.shape, volume.spacing, self.spacing, strict=True)
+        return tuple(max(1, round(n * mm / wanted)) for n, mm, wanted in pairs)
+
+
+SIDE = 96  # voxels: what is larger is cut
+
+
+def patches(examples: Examples, side: int = SIDE) -> Examples:
+    """`examples` cut into parts of at most `side` voxels a side, if they are larger.
+
+    All parts that show something but background are kept, and as many of those that do not,
+    evenly over all. Parts of one patient stay that patient's.
+    """
+    sides = examples.x.shape[2:]
+    if max(sides) <= side:
+        return examples
+    parts = [_cut(examples, corner, side) for corner in itertools.product(*map(_starts, sides))]
+    x, y = torch.cat([part.x for part in parts]), torch.cat([part.y for part in parts])
+    groups = None if examples.groups is None else torch.cat([examples.groups] * len(parts))
+    return Examples(x, y, groups)[_kept((y > 0).flatten(1).any(1), (y >= 0).flatten(1).any(1))]
+
+
+def _starts(side: int) -> list[int]:
+    """Where parts begin along one axis: the last one ends where the volume does."""
+    return sorted({min(start, max(0, side - SIDE)) for start in range(0, side, SIDE)})
+
+
+def _cut(examples: Examples, corner: tuple[int, ...], side: int) -> Examples:
+    place = tuple(slice(start, start + side) for start in corner)
+    return Examples(examples.x[(..., *place)], examples.y[(..., *place)])
+
+
+def _kept(marked: Bool[Tensor, "n"], known: Bool[Tensor, "n"]) -> Tensor:
+    """Positions of the marked parts, and of as many others that somebody has looked at."""
+    plain = (known & ~marked).nonzero().flatten()
+    wanted = min(len(plain), max(1, int(marked.sum())))
+    evenly = torch.linspace(0, len(plain) - 1, wanted).round().long() if wanted else plain[:0]
+    return torch.cat([marked.nonzero().flatten(), plain[evenly]]).sort().values

@@ -1,0 +1,1 @@
+"""Learners whose network gives the predictor in one pass over the support."""

@@ -1,0 +1,1 @@
+"""What needs no meta-training: fine-tuning, templates, filters."""

@@ -1,0 +1,1 @@
+"""Learners that solve for a head in closed form."""

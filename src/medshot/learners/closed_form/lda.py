@@ -1,0 +1,59 @@
+"""Linear discriminant analysis with a shrunk covariance."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from medshot.core.errors import ConfigError
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.inner.closed_form import ledoit_wolf_shrinkage, shrunk_discriminant
+from medshot.learners.base import OnFeatures
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear, class_means
+from medshot.tasks import Classification, one_hot
+
+
+@register("lda")
+class LDA(OnFeatures):
+    """Gaussian classes with one covariance, shrunk towards a sphere.
+
+    Source: Friedman 1989, J. Am. Stat. Assoc. 84, 165-175 (regularised discriminant analysis),
+    with the shrinkage of Ledoit & Wolf 2004 when `shrinkage` is None, and otherwise the number
+    given, in (0, 1]. For a number it is scikit-learn's
+    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, except that the classes have
+    equal priors: how many images a class has in a support says nothing about how common it is.
+
+    With one image a class there is no covariance to estimate: the sphere remains, and LDA is
+    the nearest centroid.
+    """
+
+    supports = (Classification,)
+    source = "Friedman 1989; Ledoit & Wolf 2004"
+    unit = True
+    trainable = False
+
+    def __init__(self, encoder: nn.Module, *, shrinkage: float | None = None) -> None:
+        super().__init__()
+        if shrinkage is not None and not 0 < shrinkage <= 1:
+            raise ConfigError(f"shrinkage is above 0 and at most 1, or None: not {shrinkage}.")
+        self.encoder, self.shrinkage = encoder, shrinkage
+
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
+        """Solve for the discriminants."""
+        labels = one_hot(y, task.n_outputs, like=z)
+        means = class_means(z, labels)
+        residuals = z - labels @ means
+        if len(z) > task.n_outputs and bool((residuals.detach().abs() > 1e-6).any()):
+            weight = shrunk_discriminant(means, residuals, self._shrinkage(residuals))
+        else:
+            weight = means.T * 10.0  # a sphere of variance 0.1, as sharp as nearest-centroid
+        bias = -0.5 * (means.T * weight).sum(0)
+        return Linear(encoder, weight, bias, unit=True)
+
+    def _shrinkage(self, residuals: Float[Tensor, "n f"]) -> Float[Tensor, ""]:
+        if self.shrinkage is not None:
+            return residuals.new_tensor(self.shrinkage)
+        # At 0 the covariance of few images in many features could not be inverted.
+        return ledoit_wolf_shrinkage(residuals).clamp(min=1e-3)

@@ -1,0 +1,104 @@
+"""Linear probe: logistic regression on frozen features. The baseline beside everything."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from medshot.core.episode import Examples
+from medshot.core.errors import ConfigError
+from medshot.core.predictor import SITES, Predictor
+from medshot.core.task import Task
+from medshot.learners.base import OnFeatures
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear, features, labelled_sites
+from medshot.tasks import Classification, Detection, Segmentation
+from medshot.tasks.segmentation import UNLABELLED
+
+MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
+
+
+@register("linear-probe")
+class LinearProbe(OnFeatures):
+    """Logistic regression on L2-normalised features, with weak regularisation.
+
+    Source: Tian et al. 2020, arXiv:2003.11539 (a logistic regression on normalised
+    features). `c` is scikit-learn's inverse penalty. On standardised instead of normalised
+    features, or with c = 1, the same baseline is points weaker, and a weak baseline is a false
+    result. Of more than `MOST` sites of masks it takes so many, drawn once and for all: neighbours
+    say the same. They are drawn before anything is encoded, so that memory does not grow with the
+    number of images.
+    """
+
+    supports = (Classification, Detection, Segmentation)
+    source = "Tian et al. 2020, arXiv:2003.11539"
+    unit = True
+    trainable = False
+    exact = False
+
+    def __init__(self, encoder: nn.Module, *, c: float = 100.0) -> None:
+        super().__init__()
+        if c <= 0:
+            raise ConfigError(f"c is {c}, but the inverse of a penalty is above 0.")
+        self.encoder, self.c = encoder, c
+
+    @torch.no_grad()
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Encode, then fit; of masks, a few images at a time."""
+        together = getattr(self.encoder, "transductive", False)  # features depend on the others
+        if together or task.at_centres or not task.on_grid:
+            return super().learn(support, task)
+        encoder, y = self._seeing(task), _sparse(support.y, task.n_outputs)
+        few = max(1, SITES // y[0].numel())
+        parts = [
+            labelled_sites(features(encoder, some, unit=self.unit), labels)
+            for some, labels in zip(support.x.split(few), y.split(few), strict=True)
+        ]
+        rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+        return self._fitted(encoder, rows, labels, task)
+
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
+        """Fit on the support, to convergence."""
+        if task.on_grid:
+            some = _some(y.cpu(), task.n_outputs).to(y.device)
+            z, y = z[some], y[some]
+        return self._fitted(encoder, z, y, task)
+
+    @torch.no_grad()
+    def _fitted(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (slow to import)
+
+        wide = z.detach().cpu().double().numpy()
+        # The penalised solution lies in the span of the support: few images, few coordinates.
+        basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
+        fitted = LogisticRegression(C=self.c, max_iter=2000)
+        fitted.fit(wide @ basis.T, y.cpu().numpy())
+        weight, bias = basis.T @ fitted.coef_.T, fitted.intercept_
+        if task.n_outputs == 2:  # one column for two classes: the odds of the second
+            weight, bias = np.hstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        return Linear(
+            encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
+        )
+
+
+def _sparse(y: Int[Tensor, "n *s"], k: int) -> Int[Tensor, "n *s"]:
+    """Masks on which only the sites to learn from are labelled."""
+    known = (y.flatten() >= 0).nonzero().flatten()
+    kept = known[_some(y.flatten()[known].cpu(), k).to(y.device)]
+    found = torch.full_like(y, UNLABELLED)
+    found.view(-1)[kept] = y.flatten()[kept]
+    return found
+
+
+def _some(y: Int[Tensor, "n"], k: int) -> Int[Tensor, "m"]:
+    """Where about `MOST` of these labels are, every class in its share, a rare one in more."""
+    if len(y) <= MOST:
+        return torch.arange(len(y))
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
+    members = [order[y[order] == c] for c in range(k)]
+    kept = [m[: max(LEAST, MOST * len(m) // len(y))] for m in members]
+    return torch.cat(kept).sort().values

@@ -1,0 +1,53 @@
+"""Ridge regression on the support, in closed form and differentiated through."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from medshot.core.errors import ConfigError
+from medshot.core.task import Task
+from medshot.inner.closed_form import ridge_weights
+from medshot.learners.base import OnFeatures
+from medshot.learners.registry import register
+from medshot.nn.heads import Linear
+from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
+
+
+@register("ridge")
+class Ridge(OnFeatures):
+    """Regresses the targets, classes as rows of 0 and 1, on the features; learns penalty and scale.
+
+    Source: Bertinetto, Henriques, Torr & Vedaldi 2019, arXiv:1805.08136 (R2-D2). The paper's
+    symbols: phi is `encoder`, lambda the exponential of `log_penalty`, alpha that of `log_scale`,
+    X the features with a column of ones, whose weight is the intercept; it is penalised like
+    the others. As in the authors' code the squared errors are averaged over the support, so that
+    one penalty serves few images and many: scikit-learn's `Ridge(alpha=lambda * n)`.
+
+    Where we differ: the paper's beta, one number added to the logits of all classes, is left out,
+    because the softmax takes it out again. Lambda and alpha are learnt as logarithms, which keeps
+    them above 0. Other kinds of targets are regressed on in the same way, as rows that their task
+    makes of them; where an output is a number, it is not scaled.
+    """
+
+    supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
+    source = "Bertinetto et al. 2019, arXiv:1805.08136"
+    vectorises = True
+
+    def __init__(self, encoder: nn.Module, *, penalty: float = 1.0, scale: float = 10.0) -> None:
+        super().__init__()
+        if penalty <= 0 or scale <= 0:
+            raise ConfigError(f"penalty and scale are above 0: not {penalty} and {scale}.")
+        self.encoder = encoder
+        self.log_penalty = nn.Parameter(torch.tensor(float(penalty)).log())
+        self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())
+
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Shaped[Tensor, "n ..."], task: Task
+    ) -> Linear:
+        """Solve for the weights."""
+        ones = F.pad(z, (0, 1), value=1.0)
+        targets = task.encode(y, like=z)
+        solved = ridge_weights(ones, targets, self.log_penalty.exp() * len(z))
+        weights = self.log_scale.exp() * solved if task.logits else solved
+        return Linear(encoder, weights[:-1], weights[-1])

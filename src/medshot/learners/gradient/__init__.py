@@ -1,0 +1,1 @@
+"""Learners that descend on the support, from a start that was learned."""

@@ -1,0 +1,1 @@
+"""Learners that write the support into a memory and read from it."""

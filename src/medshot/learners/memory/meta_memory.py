@@ -1,0 +1,284 @@
+"""A memory of fast weights, made of loss gradients, and a controller that writes and forgets.
+
+A controller that decides what a memory writes and what it forgets.
+
+Fast weights made of a loss gradient, number by number.
+
+Slow weights, and fast weights made of loss gradients, kept in a memory and read by likeness.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from medshot.core.errors import ConfigError, TaskError
+from medshot.core.predictor import Predictor
+from medshot.core.registry import part
+from medshot.core.task import Task
+from medshot.learners.base import OnFeatures
+from medshot.learners.memory.addressing import FLOOR
+from medshot.learners.registry import register
+from medshot.nn.encoder import n_features
+from medshot.nn.heads import FastRecall
+from medshot.tasks import Classification, one_hot
+
+NEWS = 2  # what is told of an example: its loss, and the size of its gradient
+
+
+class Gates(nn.Module):
+    """Reads examples one by one; a write gate for each, a forget gate for each slot, both learnt.
+
+    It sees what the example says (`news`), and how it compares with what is in the memory: how
+    alike the keys are, whether the labels agree, how strong a slot still is, and whether the
+    memory would have known the label. One small network serves all slots, so their number and
+    order do not matter to it, nor does the number of classes.
+    """
+
+    def __init__(self, slots: int, hidden: int = 8) -> None:
+        super().__init__()
+        self.slots = slots
+        self.write = _gate(2 + NEWS, hidden, start=2.0)
+        self.forget = _gate(3 + NEWS, hidden, start=-4.0)
+
+    def forward(
+        self,
+        likeness: Float[Tensor, "n n"],
+        agreement: Float[Tensor, "n n"],
+        news: Float[Tensor, "n 2"],
+        sharpness: Float[Tensor, ""],
+    ) -> tuple[Int[Tensor, "s"], Float[Tensor, "s"]]:
+        """Which examples are in the memory in the end, and how strongly.
+
+        `likeness` and `agreement` compare every two examples, in the order in which they come:
+        the cosine of their keys (times `sharpness`, it is the logit of attention), and 1 where
+        their labels are the same.
+        """
+        held = torch.zeros(0, dtype=torch.long, device=news.device)
+        strength = news.new_zeros(0)
+        for i, told in enumerate(news):
+            near, same = likeness[i, held], agreement[i, held]
+            attention = attend(sharpness * near, strength)
+            written = self.write_gate(near, same, attention, told)
+            strength = strength * (1 - self.forget_gate(near, same, strength, told))
+            if len(held) == self.slots:
+                left = torch.arange(self.slots, device=held.device) != strength.argmin()
+                held, strength = held[left], strength[left]
+            held = torch.cat([held, held.new_tensor([i])])
+            strength = torch.cat([strength, written])
+        return held, strength
+
+    def write_gate(
+        self,
+        near: Float[Tensor, "s"],
+        same: Float[Tensor, "s"],
+        attention: Float[Tensor, "s"],
+        told: Float[Tensor, "2"],
+    ) -> Float[Tensor, "1"]:
+        """How strongly an example is written, given what the memory would have answered."""
+        known, alike = attention @ same, attention @ near
+        return self.write(torch.cat([torch.stack([known, alike]), told])).sigmoid()
+
+    def forget_gate(
+        self,
+        near: Float[Tensor, "s"],
+        same: Float[Tensor, "s"],
+        strength: Float[Tensor, "s"],
+        told: Float[Tensor, "2"],
+    ) -> Float[Tensor, "s"]:
+        """How much of each slot the example makes the memory forget."""
+        slots = torch.stack([near, same, strength], dim=1)
+        return self.forget(torch.cat([slots, told.expand(len(slots), -1)], dim=1)).sigmoid()[:, 0]
+
+
+def attend(likeness: Float[Tensor, "*n s"], strength: Float[Tensor, "s"]) -> Float[Tensor, "*n s"]:
+    """The softmax over slots, each as if it were there `strength` times."""
+    return (likeness + (strength + FLOOR).log()).softmax(-1)
+
+
+def _gate(inputs: int, hidden: int, start: float) -> nn.Sequential:
+    last = nn.Linear(hidden, 1)
+    nn.init.constant_(last.bias, start)
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), last)
+
+
+SMALLEST = 7.0  # numbers from e^-7 up are told apart by their logarithm
+
+
+class FromGradient(nn.Module):
+    """A step down the gradient, `rate` wide, and a learnt correction of every number.
+
+    Source: Munkhdalai & Yu 2017, arXiv:1703.00837 (m, the same small network for every number),
+    which takes the logarithm and the sign of a number as Andrychowicz et al. 2016,
+    arXiv:1606.04474, do, with p = 7.
+
+    Where we differ: one inverse hyperbolic sine, which is a logarithm with a sign for large
+    numbers and a multiple for small ones, has no kink. And the step is ours: without it fast
+    weights begin as noise, with it as one step of gradient descent.
+    """
+
+    def __init__(self, rate: float, hidden: int = 8) -> None:
+        super().__init__()
+        self.rate = nn.Parameter(torch.tensor(float(rate)))
+        last = nn.Linear(hidden, 1)
+        nn.init.normal_(last.weight, std=0.01)
+        nn.init.zeros_(last.bias)
+        self.correction = nn.Sequential(nn.Linear(1, hidden), nn.Tanh(), last)
+
+    def forward(self, gradient: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Fast weights of the gradient's shape."""
+        pressed = torch.asinh(gradient * torch.e**SMALLEST) / SMALLEST
+        return self.correction(pressed[..., None])[..., 0] - self.rate * gradient
+
+
+class Kept(NamedTuple):
+    """What an episode leaves: fast weights for all of it, and a memory of them by example."""
+
+    looking: Float[Tensor, "w w"]  # Q*, fast weights of the representation
+    keys: Float[Tensor, "s w"]
+    strength: Float[Tensor, "s"]
+    hidden: Float[Tensor, "s w w"]  # W*, first layer
+    output: Float[Tensor, "s k w"]  # W*, last layer
+
+
+@part("memory", "fast")
+class FastMemory(nn.Module):
+    """A representation to look with, a base network to answer with, each slow plus fast.
+
+    Source and differences: see the learner `meta-memory`.
+    """
+
+    def __init__(self, n_features: int, way: int, slots: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.narrow = nn.Linear(n_features, width, bias=False)
+        self.looking = nn.Linear(width, width, bias=False)  # Q
+        self.hidden = nn.Linear(width, width, bias=False)  # W, first layer
+        self.output = nn.Linear(width, way, bias=False)  # W, last layer
+        for layer in (self.narrow, self.looking, self.hidden):
+            nn.init.orthogonal_(layer.weight)
+        nn.init.normal_(self.output.weight, std=0.1)
+        self.look_rule = FromGradient(rate=1.0)
+        self.hidden_rule, self.output_rule = FromGradient(rate=0.3), FromGradient(rate=0.3)
+        self.sharpness = nn.Parameter(torch.tensor(3.0))
+        self.gates = Gates(slots)
+
+    def write(self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Kept:
+        """Fast weights for every example, and what the gates keep of them."""
+        with torch.autocast(z.device.type, enabled=False):
+            z = self._narrowed(z)
+            looking = self.look_rule(self._look_gradient(z, labels))
+            keys = self._keys(z, looking)
+            loss, by_hidden, by_output = self._gradients(z, labels)
+            size = (by_hidden.square().sum((1, 2)) + by_output.square().sum((1, 2)) + 1e-6).log()
+            news = torch.stack([loss, size], dim=1)
+            held, kept = self.gates(keys @ keys.T, labels @ labels.T, news, self.sharpness)
+            hidden, output = self.hidden_rule(by_hidden[held]), self.output_rule(by_output[held])
+            return Kept(looking, keys[held], kept, hidden, output)
+
+    def recall(self, z: Float[Tensor, "n f"], *written: Tensor) -> Float[Tensor, "n k"]:
+        """Logits, each of `z` with the fast weights that its own attention reads."""
+        kept = Kept(*written)
+        with torch.autocast(z.device.type, enabled=False):
+            z = self._narrowed(z)
+            likeness = self._keys(z, kept.looking) @ kept.keys.T
+            attention = attend(self.sharpness * likeness, kept.strength)
+            fast = torch.einsum("ns,shw,nw->nh", attention, kept.hidden, z)
+            h = self.hidden(z).tanh() + fast.tanh()
+            slow = h @ self.output.weight[: kept.output.shape[1]].T
+            return slow + torch.einsum("ns,skh,nh->nk", attention, kept.output, h)
+
+    def _narrowed(self, z: Tensor) -> Float[Tensor, "n w"]:
+        return F.layer_norm(self.narrow(z), (self.width,))
+
+    def _keys(self, z: Float[Tensor, "n w"], fast: Float[Tensor, "w w"]) -> Float[Tensor, "n w"]:
+        return F.normalize(self.looking(z).tanh() + (z @ fast.T).tanh(), dim=1)
+
+    def _look_gradient(self, z: Tensor, labels: Tensor) -> Float[Tensor, "w w"]:
+        """The gradient for Q of the loss of telling the examples apart by likeness."""
+        graph, weight = torch.is_grad_enabled(), self.looking.weight
+        with torch.enable_grad():  # fast weights are gradients, also where none is asked for
+            weight = weight if graph and weight.requires_grad else weight.detach().requires_grad_()
+            keys = F.normalize((z @ weight.T).tanh(), dim=1)
+            right = (self.sharpness * keys @ keys.T).softmax(1) * (labels @ labels.T)
+            loss = -right.sum(1).log().mean()
+            return torch.autograd.grad(loss, weight, create_graph=graph)[0]
+
+    def _gradients(
+        self, z: Float[Tensor, "n w"], labels: Float[Tensor, "n k"]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n w w"], Float[Tensor, "n k w"]]:
+        """Each example's cross-entropy with slow weights only, and its gradients for both layers.
+
+        Written out, because automatic differentiation gives the sum over examples, not each.
+        """
+        output = self.output.weight[: labels.shape[1]]
+        h = self.hidden(z).tanh()
+        logs = (h @ output.T).log_softmax(1)
+        error = logs.exp() - labels
+        back = error @ output * (1 - h.square())
+        by_hidden, by_output = back[:, :, None] * z[:, None], error[:, :, None] * h[:, None]
+        return -(logs * labels).sum(1), by_hidden, by_output
+
+
+@register("meta-memory")
+class MetaMemory(OnFeatures):
+    """Slow weights plus fast ones: those of the support images that a query resembles.
+
+    Source: Munkhdalai & Yu 2017, arXiv:1703.00837. From it: a representation u with slow weights
+    Q and fast ones Q*; a base network b with slow weights W and fast ones W*_i, made of the
+    gradient of the loss of each support image by a small network that is the same for every
+    number (m); a memory of the W*_i, with the representations r_i as its index; attention by
+    cosine, by which a query reads its own W*; and layers that add what slow and fast weights
+    give. A memory of things made of loss gradients is also in Munkhdalai et al. 2018,
+    arXiv:1712.09926.
+
+    Ours: the meta-controller. In the paper all that is seen is kept, with equal weight. Here the
+    support is read image by image, and for each a small network decides how strongly it is
+    written, and how much of every slot is forgotten. It is told the loss and the size of the
+    gradient, and, of every slot, how alike the keys are, whether the label codes agree and how
+    strong the slot still is. Strengths weigh the attention; when all `slots` are taken, the
+    weakest gives way (a choice, which has no slope).
+
+    Where we differ:
+    - u and b read the encoder's features, narrowed to `width` by one slow map, instead of pixels;
+      b is two layers, u one, and tanh stands where the paper has ReLU, so that gradients have no
+      jumps.
+    - Q* is made of the mean gradient over the support by a second such rule, not by an LSTM over
+      a sample of it. Its loss asks each image to resemble its own class more than others.
+    - A rule begins as one step of gradient descent. The last layer's gradient for an image is
+      (p - y) h^T, so its fast weights hold its label code in the place of its features: a query
+      reads the labels of what it resembles before anything is learnt. The attention has a learnt
+      sharpness for the same reason; a plain cosine is nearly flat.
+    """
+
+    supports = (Classification,)
+    source = "Munkhdalai & Yu 2017, arXiv:1703.00837"
+    unit = True
+    order_matters = True
+
+    def __init__(
+        self, encoder: nn.Module, *, way: int = 20, slots: int = 128, width: int = 32
+    ) -> None:
+        super().__init__()
+        if slots < 1:
+            raise ConfigError(f"slots is {slots}, but a memory has one or more.")
+        self.encoder, self.way = encoder, way
+        self.memory = FastMemory(n_features(encoder), way, slots, width)
+
+    def check(self, task: Task) -> None:
+        """Also refuses more classes than the slow weights have outputs."""
+        super().check(task)
+        if task.n_outputs > self.way:
+            raise TaskError(
+                f"This meta-memory has slow weights for {self.way} classes, and the task has "
+                f"{task.n_outputs}. Train one with way={task.n_outputs} or more."
+            )
+
+    def fit(
+        self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
+    ) -> Predictor:
+        """Make fast weights of each image's gradients; the controller says what is kept."""
+        kept = self.memory.write(z, one_hot(y, task.n_outputs, like=z))
+        return FastRecall(encoder, self.memory, *kept)

@@ -1,0 +1,40 @@
+"""A learner of labels as a learner of masks: the same weights, its encoder laid on the grid."""
+
+import copy
+
+from medshot.core.errors import TaskError
+from medshot.core.learner import Learner
+from medshot.core.registry import called, make, recipe
+from medshot.nn.encoders.adapters import Hypercolumns
+from medshot.tasks import Segmentation
+
+
+def on_grid(learner: Learner, size: int = 128) -> Learner:
+    """`learner`, which was trained for labels of whole images, for masks of `size` pixels.
+
+    Its own parameters are kept where they do not depend on how many features there are.
+
+    Raises:
+        TaskError: it does not do masks, on whatever encoder.
+        ConfigError: its encoder has no maps to lay on the grid.
+    """
+    if Segmentation not in learner.supports:
+        raise TaskError(
+            f"{called(learner)} cannot be turned to masks. prototypical, ridge, "
+            "linear-probe, finetune and those of the MAML family can."
+        )
+    encoder = Hypercolumns(encoder=copy.deepcopy(learner.encoder), size=size)
+    made = recipe(learner)
+    options = {name: value for name, value in made["options"].items() if name != "encoder"}
+    other = make({"part": made["part"], "options": options | {"encoder": recipe(encoder)}})
+    kept = {
+        name: value
+        for name, value in learner.state_dict().items()
+        if not name.startswith("encoder.")
+        and other.state_dict().get(name, value[None]).shape == value.shape
+    }
+    other.load_state_dict(
+        kept | {f"encoder.{n}": v for n, v in encoder.state_dict().items()}, strict=False
+    )
+    other.origin = f"{learner.origin}; its encoder laid on the grid of the image"
+    return other.eval()

@@ -1,0 +1,100 @@
+"""From scores of sites to a detector's maps: heat at the centres of objects, and their sizes.
+
+Detectors that know of a class one pattern and one size: how strongly each site answers to it.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.predictor import Predictor
+from medshot.core.registry import part
+from medshot.nn.heads import Head, features, on_grid, sites
+
+
+@part("predictor", "centres")
+class Centres(Predictor):
+    """A head that tells centres of k classes from all else, and a size for each site.
+
+    The head's first k scores are the classes'; its others are kinds of what is no centre. Of a
+    class, the output is the logit against all else, plus its `offset` and `rare`. Then come the
+    logarithms of width and height over `typical`: the mean of the class, corrected by a linear map
+    of the features.
+    """
+
+    sizes: Tensor
+    weight: Tensor
+    bias: Tensor
+    offset: Tensor
+
+    def __init__(
+        self,
+        head: Head,
+        sizes: Float[Tensor, "k 2"],
+        weight: Float[Tensor, "f 2"],
+        bias: Float[Tensor, "2"],
+        offset: Float[Tensor, "k"],
+        rare: float = 0.0,
+        typical: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.head, self.rare, self.typical = head, rare, typical
+        self.transductive = head.transductive
+        fitted = {"sizes": sizes, "weight": weight, "bias": bias, "offset": offset}
+        for name, tensor in fitted.items():
+            self.register_buffer(name, tensor)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h w"]:
+        """A logit a class and two log sizes, for every site."""
+        return self.maps(features(self.head.encoder, x, unit=self.head.unit))
+
+    def maps(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n o h w"]:
+        """The same from features."""
+        rows = sites(z)
+        scores, k = self.head.answer(rows), len(self.sizes)
+        others = [torch.cat([scores[:, :c], scores[:, c + 1 :]], 1) for c in range(k)]
+        odds = [scores[:, c] - o.logsumexp(1) for c, o in enumerate(others)]
+        mean = scores[:, :k].softmax(1) @ self.sizes
+        size = mean + rows @ self.weight + self.bias - math.log(self.typical)
+        return on_grid(torch.cat([torch.stack(odds, 1) + self.offset + self.rare, size], 1), z)
+
+
+class Responses(Predictor, ABC):
+    """A detector's maps from a response a class: a subclass writes `respond`.
+
+    The logit of a class is its response times `gain` plus its `offset` (and `rare`); the size is
+    the mean of the classes that answer there, in logarithms over `typical`.
+    """
+
+    gain: Tensor
+    offset: Tensor
+    sizes: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        gain: Float[Tensor, "k"],
+        offset: Float[Tensor, "k"],
+        sizes: Float[Tensor, "k 2"],
+        rare: float,
+        typical: float,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.rare, self.typical = encoder, rare, typical
+        self.transductive = bool(getattr(encoder, "transductive", False))
+        for name, tensor in (("gain", gain), ("offset", offset), ("sizes", sizes)):
+            self.register_buffer(name, tensor)
+
+    @abstractmethod
+    def respond(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n k h w"]:
+        """How much each site of the features looks like the middle of each class."""
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h w"]:
+        """A logit a class and two log sizes, for every site."""
+        logits = self.respond(self.encoder(x)) * self.gain[:, None, None]
+        logits = logits + self.offset[:, None, None]
+        sizes = torch.einsum("nkhw,kd->ndhw", logits.softmax(1), self.sizes)
+        return torch.cat([logits + self.rare, sizes - math.log(self.typical)], 1)

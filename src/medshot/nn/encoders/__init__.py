@@ -1,0 +1,1 @@
+"""Encoders: images, volumes, signals and table rows to features."""

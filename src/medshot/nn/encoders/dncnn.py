@@ -1,0 +1,62 @@
+"""DnCNN: a network that predicts what is wrong with an image, and takes it away."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core.errors import ConfigError
+from medshot.core.registry import part
+from medshot.nn.encoder import Encoder
+from medshot.nn.layers import norm as norm_layer
+
+
+@part("encoder", "dncnn")
+class DnCNN(Encoder):
+    """The image less its predicted noise, and after it the last hidden map: features a pixel.
+
+    Source: Zhang, Zuo, Chen, Meng & Zhang 2017, arXiv:1608.03981. The paper's symbols: y is the
+    image, R(y) what the last layer predicts, y - R(y) the clean image; D is `depth` (17 in the
+    paper, for 64 features).
+
+    Where we differ: no batch normalisation by default, so that a pixel's answer depends on its
+    surroundings alone (`depth` pixels each way), whatever the size of the image; the last layer
+    starts at zero, so that an untrained network gives the image back; and the hidden map is
+    given beside the answer, for a head to mend it with. It takes images of any size.
+    """
+
+    source = "Zhang et al. 2017, arXiv:1608.03981"
+    keeps_grid = True
+    any_size = True
+    begins_with_image = True
+
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        size: int = 128,
+        width: int = 32,
+        depth: int = 6,
+        norm: str = "none",
+        scaling: str = "unit",
+    ) -> None:
+        super().__init__(channels, size, scaling)
+        if depth < 2:
+            raise ConfigError(f"depth={depth}: a first and a last layer at least, please.")
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        for _ in range(depth - 2):
+            layers += [
+                nn.Conv2d(width, width, 3, padding=1),
+                norm_layer(norm, width),
+                nn.ReLU(),
+            ]
+        self.hidden = nn.Sequential(*layers)
+        self.noise = nn.Conv2d(width, channels, 3, padding=1)
+        for parameter in self.noise.parameters():
+            nn.init.zeros_(parameter)
+        self.transductive = norm == "transductive"
+        self.n_features = channels + width
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
+        """The cleaned channels and the hidden map of images in [0, 1]."""
+        h = self.hidden(self.scaled(x) - 0.5)
+        return torch.cat([x - self.noise(h), h], 1)

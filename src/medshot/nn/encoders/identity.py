@@ -1,0 +1,71 @@
+"""No encoder at all: the pixels themselves. The baseline of baselines.
+
+No encoder at all: a pixel's features are its own values.
+
+No encoder at all, and the grid is kept: the pixels themselves, each a site.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from medshot.core.registry import part
+from medshot.nn.encoder import Encoder, flat
+
+
+@part("encoder", "pixels")
+class Pixels(Encoder):
+    """The intensities as features, `c * size * size` of them.
+
+    With `reduce`, blocks of so many pixels a side are averaged first.
+    """
+
+    source = "the raw image"
+
+    def __init__(
+        self, *, channels: int = 3, size: int = 64, reduce: int = 1, scaling: str = "standard"
+    ) -> None:
+        super().__init__(channels, size, scaling)
+        self.reduce = reduce
+        self.n_features = channels * (size // reduce) ** 2
+        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
+        """The scaled intensities, averaged over blocks."""
+        return flat(F.avg_pool2d(self.scaled(x), self.reduce))
+
+
+@part("encoder", "as-is")
+class AsIs(Encoder):
+    """The image itself, on its grid, of any size: for methods that need nothing else."""
+
+    source = "the raw image"
+    keeps_grid = True
+    any_size = True
+
+    def __init__(self, *, channels: int = 3, size: int = 128, scaling: str = "unit") -> None:
+        super().__init__(channels, size, scaling)
+        self.begins_with_image = scaling == "unit"
+        self.n_features = channels
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Images as they are."""
+        return self.scaled(x)
+
+
+@part("encoder", "intensities")
+class Intensities(Encoder):
+    """The intensities of each pixel as its features, one a channel."""
+
+    source = "the raw image"
+    keeps_grid = True
+
+    def __init__(self, *, channels: int = 3, size: int = 128, scaling: str = "standard") -> None:
+        super().__init__(channels, size, scaling)
+        self.n_features = channels
+        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
+        """The scaled intensities."""
+        return self.scaled(x)

@@ -1,0 +1,98 @@
+"""Drawing on a square map: coordinates, soft outlines and smooth random fields.
+
+Lengths are in half image sides: the image spans -1 to 1 both ways, x to the right and y down,
+so that a phantom looks the same at every resolution.
+
+Independent random streams, addressed by integers, so that nothing depends on drawing order.
+"""
+
+from enum import IntEnum
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Map = NDArray[np.floating]
+"""One value a pixel, (size, size), float32 by custom."""
+
+
+@lru_cache(maxsize=8)
+def grid(size: int) -> tuple[Map, Map]:
+    """Return the x and y coordinates of the pixel centres (read-only, shared)."""
+    line = ((np.arange(size, dtype=np.float32) + 0.5) * (2.0 / size) - 1.0).astype(np.float32)
+    x, y = np.meshgrid(line, line)
+    x.setflags(write=False)
+    y.setflags(write=False)
+    return x, y
+
+
+def rotate(x: Map, y: Map, angle: float) -> tuple[Map, Map]:
+    """Return the coordinates seen from axes turned by `angle` radians."""
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    return cos * x + sin * y, cos * y - sin * x
+
+
+def soft_step(depth: Map, width: float) -> Map:
+    """Return 1 where `depth` is well above zero, 0 well below, a ramp of `width` between."""
+    return np.clip(depth * (1.0 / width) + 0.5, 0.0, 1.0)
+
+
+def ellipse(
+    x: Map, y: Map, centre: tuple[float, float], radii: tuple[float, float], edge: float = 0.06
+) -> Map:
+    """Return the soft mask of an upright ellipse."""
+    rho = np.sqrt(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2)
+    return soft_step((1.0 - rho) * min(radii), edge)
+
+
+@lru_cache(maxsize=128)
+def spread(size: int, cells: int) -> Map:
+    """Return the (size, cells + 2) matrix that spreads coarse values into bell-shaped bumps."""
+    pixels = (np.arange(size) + 0.5) / size * cells
+    knots = np.arange(cells + 2) - 0.5
+    bumps = np.exp(-0.5 * ((pixels[:, None] - knots[None, :]) / 0.55) ** 2)
+    # Unit sum of squares, so that independent unit normals keep unit variance at every pixel.
+    bumps /= np.sqrt((bumps**2).sum(axis=1, keepdims=True))
+    return bumps.astype(np.float32)
+
+
+def smooth_noise(
+    rng: np.random.Generator, size: int, cells: int, cells_across: int | None = None
+) -> Map:
+    """Return zero-mean, unit-variance noise with `cells` bumps a side.
+
+    `cells_across` sets another number of bumps along x; fewer of them give horizontal streaks.
+    """
+    across = cells if cells_across is None else cells_across
+    coarse = rng.standard_normal((cells + 2, across + 2), dtype=np.float32)
+    return spread(size, cells) @ coarse @ spread(size, across).T
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, ...], bumps: int) -> NDArray[np.float32]:
+    """Return such noise on a grid of any number of axes, with `bumps` bumps along each."""
+    values = rng.standard_normal((bumps + 2,) * len(shape), dtype=np.float32)
+    for size in shape:  # each turn takes the first axis and puts it last
+        values = np.tensordot(values, spread(size, bumps), axes=(0, 1))
+    return values
+
+
+class Purpose(IntEnum):
+    """What a stream is for; the numbers are part of every image, so they never change."""
+
+    TASK = 1
+    CLASSES = 2
+    ANATOMY = 3
+    FINDING = 4
+    SCANNER = 5
+    MOTION = 6
+    NOISE = 7
+    SCENE = 8
+    LAYOUT = 9
+    LIGHT = 10
+    GRAIN = 11
+    CAMERA = 12
+
+
+def stream(purpose: Purpose, *address: int) -> np.random.Generator:
+    """Return the generator that belongs to this purpose and address, the same on every machine."""
+    return np.random.default_rng([int(purpose), *address])

@@ -1,0 +1,1 @@
+"""Phantoms with a label an image: anatomy, findings and imaging modalities."""

@@ -1,0 +1,143 @@
+"""One task: classes drawn from a seed, patients drawn from the task, pictures of the patients.
+
+A patient never lies quite the same way twice: the small motion between two pictures.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from medshot.core.errors import ConfigError, unknown
+from medshot.phantoms.fields import Map, Purpose, stream
+from medshot.phantoms.labels.findings import FINDINGS, Look, draw_looks, most_classes, short_names
+from medshot.phantoms.labels.findings import KINDS as FINDING_KINDS
+from medshot.phantoms.labels.modalities import KINDS as MODALITY_KINDS
+from medshot.phantoms.labels.modalities import MODALITIES, to_pixels
+
+
+def move(tissue: Map, rng: np.random.Generator) -> Map:
+    """Return the tissue turned by about 2 degrees and shifted by about 1.5 % of the side."""
+    size = tissue.shape[-1]
+    angle = float(rng.normal(0.0, 0.035))
+    cos, sin = float(np.cos(angle)), float(np.sin(angle))
+    matrix = np.array([[cos, -sin], [sin, cos]])
+    middle = np.full(2, 0.5 * (size - 1))
+    offset = middle - matrix @ middle + rng.normal(0.0, 0.015 * size, 2)
+    affine = np.column_stack([matrix, offset])
+    return ndimage.affine_transform(tissue, affine, order=1, mode="nearest")
+
+
+SMALLEST = 16
+
+
+class _Plan(NamedTuple):
+    """What the seed decides about a task."""
+
+    finding: str
+    modality: str
+    looks: list[Look]
+
+
+@dataclass(frozen=True)
+class PhantomTask:
+    """One classification task: `way` classes of one finding under one modality.
+
+    `size` is in pixels a side; `finding` and `modality` are drawn from the seed when None.
+    Every picture is a function of these fields and of (label, patient, image), and of no more.
+    """
+
+    seed: int
+    way: int = 4
+    size: int = 64
+    finding: str | None = None
+    modality: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        _known("finding", self.finding, FINDINGS)
+        _known("modality", self.modality, MODALITIES)
+        at_least("seed", self.seed, 0)
+        at_least("size", self.size, SMALLEST)
+        at_least("way", self.way, 2)
+        most = most_classes(FINDING_KINDS[self._plan.finding].axes)
+        if self.way > most:
+            kind = self._plan.finding
+            raise ConfigError(f"way is {self.way}, but '{kind}' has only {most} different classes")
+
+    @cached_property
+    def _plan(self) -> _Plan:
+        rng = stream(Purpose.TASK, self.seed)
+        # Both are always drawn, so that naming one does not change the other.
+        finding, modality = str(rng.choice(FINDINGS)), str(rng.choice(MODALITIES))
+        finding, modality = self.finding or finding, self.modality or modality
+        rng = stream(Purpose.CLASSES, self.seed, FINDINGS.index(finding))
+        looks = draw_looks(FINDING_KINDS[finding].axes, self.way, rng)
+        return _Plan(finding, modality, looks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Short readable class names, different within the task, such as "spiculated dense"."""
+        return short_names(self._plan.looks)
+
+    def render(self, label: int, patient: int, image: int = 0) -> np.ndarray:
+        """Return one picture, uint8 (3, size, size); grey modalities repeat the channel."""
+        if not 0 <= label < self.way:
+            raise ConfigError(f"label is {label}, but the labels are 0 to {self.way - 1}")
+        at_least("patient", patient, 0)
+        at_least("image", image, 0)
+        return self._picture(self._tissue(label, patient), patient, image)
+
+    def images(
+        self, count: int, images_per_patient: int = 2
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return `count` pictures a class, as (x, y, patient).
+
+        x is uint8 (way * count, 3, size, size), y and patient are int64. Rows go round the
+        classes (0, 1, 2, ..., 0, 1, 2, ...), so fewer pictures are the first rows of more.
+        Classes share no patient; each patient has up to `images_per_patient` pictures.
+        """
+        at_least("count", count, 1)
+        at_least("images_per_patient", images_per_patient, 1)
+        x = np.empty((count, self.way, 3, self.size, self.size), np.uint8)
+        turn, label = np.indices((count, self.way))
+        patient = turn // images_per_patient * self.way + label
+        for first in range(0, count, images_per_patient):
+            last = min(first + images_per_patient, count)
+            for kind in range(self.way):
+                person = int(patient[first, kind])
+                tissue = self._tissue(kind, person)
+                for row in range(first, last):
+                    x[row, kind] = self._picture(tissue, person, row - first)
+        flat = x.reshape(-1, 3, self.size, self.size)
+        return flat, label.reshape(-1).astype(np.int64), patient.reshape(-1).astype(np.int64)
+
+    def _tissue(self, label: int, patient: int) -> Map:
+        """Return one patient's anatomy with the finding in it, before any picture is taken."""
+        modality = MODALITY_KINDS[self._plan.modality]
+        body = modality.anatomy(stream(Purpose.ANATOMY, self.seed, patient), self.size)
+        rng = stream(Purpose.FINDING, self.seed, label, patient)
+        strength = modality.contrast * float(rng.uniform(0.75, 1.25))
+        finding = FINDING_KINDS[self._plan.finding]
+        change = finding.draw(self._plan.looks[label], rng, self.size)
+        return body.tissue + strength * body.site * change
+
+    def _picture(self, tissue: Map, patient: int, image: int) -> np.ndarray:
+        """Return one picture of the patient: moved a little, the same scanner, new noise."""
+        moved = move(tissue, stream(Purpose.MOTION, self.seed, patient, image))
+        scanner = stream(Purpose.SCANNER, self.seed, patient)
+        noise = stream(Purpose.NOISE, self.seed, patient, image)
+        return to_pixels(MODALITY_KINDS[self._plan.modality].acquire(moved, scanner, noise))
+
+
+def _known(what: str, name: str | None, known: tuple[str, ...]) -> None:
+    if name is not None and name not in known:
+        raise unknown(name, known, kind=what)
+
+
+def at_least(what: str, value: int, least: int) -> None:
+    """Refuse what is no whole number, or too small."""
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"{what} is {value!r}, but must be a whole number of {least} or more")

@@ -1,0 +1,103 @@
+"""Endless episodes of phantoms with masks: every episode a task that no other one is.
+
+Endless episodes of volumes with masks, as `PhantomMasks` has them for images.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from medshot.core.episode import Episode, Examples
+from medshot.core.errors import ConfigError, unknown
+from medshot.data.dataset import resized
+from medshot.data.transforms import unit
+from medshot.phantoms.labels.task import at_least
+from medshot.phantoms.masks.task import Phantom, SceneTask, VolumeTask, check_kind
+from medshot.tasks import Segmentation
+
+
+@dataclass(frozen=True)
+class PhantomMasks:
+    """Episode i is a new task: `shot` images to adapt on, `query` to ask about, one a patient.
+
+    Every class is seen on every image. `classes` (1 to 3, background not counted) and `family`
+    are drawn anew for each episode when None.
+
+    Raises:
+        ConfigError: what cannot be drawn.
+    """
+
+    shot: int = 4
+    query: int = 4
+    size: int = 128
+    channels: int = 3
+    classes: int | None = None
+    family: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least("shot", self.shot, 1)
+        at_least("query", self.query, 1)
+        if self.channels not in (1, 3):
+            raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
+        check_kind(self.classes, self.family)
+        self.task(0)  # what cannot be drawn is said before any work
+
+    def task(self, i: int) -> Phantom:
+        """The task of episode `i`."""
+        return SceneTask(self.task_seed(i), self.size, self.classes, self.family)
+
+    def task_seed(self, i: int) -> int:
+        """The seed of the task of episode `i`."""
+        return int(np.random.default_rng([self.seed, i]).integers(2**62))
+
+    def episode(self, i: int) -> Episode:
+        """Episode `i`: drawn, and cut into support and query."""
+        task = self.task(i)
+        x, y, patients = (torch.from_numpy(p) for p in task.images(self.shot + self.query))
+        x = x if x.shape[1] == self.channels else resized(x, self.channels, self.size)
+        examples = Examples(unit(x), y.long(), patients)
+        asked = Segmentation(len(task.labels))
+        return Episode(asked, examples[: self.shot], examples[self.shot :])
+
+    def at(self, channels: int, size: int) -> "PhantomMasks":
+        """Such episodes in another form."""
+        return replace(self, channels=channels, size=size)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the episodes."""
+        return {"data": "phantoms", "masks": True, **vars(self)}
+
+    def fingerprint(self, episodes: int) -> str:
+        """A hash of what determines the first `episodes` episodes."""
+        said = json.dumps([self.describe(), episodes], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class PhantomVolumes(PhantomMasks):
+    """Episode i is a new task on volumes of one channel and `size` voxels a side.
+
+    Raises:
+        ConfigError: what cannot be drawn.
+    """
+
+    size: int = 48
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels != 1:
+            raise ConfigError(f"channels is {self.channels}, but phantom volumes have one.")
+
+    def task(self, i: int) -> VolumeTask:
+        """The task of episode `i`."""
+        return VolumeTask(self.task_seed(i), self.size, self.classes, self.family)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that determines the episodes."""
+        return super().describe() | {"volumes": True}

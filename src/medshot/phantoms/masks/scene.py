@@ -1,0 +1,124 @@
+"""Images of a task with all that is known of them: masks, things, boxes, what is before noise.
+
+What a task fixes: its family, its looks, its camera, and what is marked.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Int32, Int64, UInt8
+from numpy import ndarray
+
+from medshot.core.errors import ConfigError
+from medshot.phantoms.fields import Purpose, stream
+from medshot.phantoms.masks.canvas import Canvas, marked_things, tight_boxes
+from medshot.phantoms.masks.families import FAMILIES, KINDS, Family
+from medshot.phantoms.masks.looks import Looks, draw_looks, draw_style
+from medshot.phantoms.masks.rendering import Camera, draw_camera
+
+MOST_CLASSES = 3
+ODDS = (0.7, 0.22, 0.08)  # of one class, two or three, background not counted
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that is the same in every image of a task. `label` has the class of each tissue."""
+
+    seed: int
+    name: str
+    family: Family
+    style: str
+    looks: Looks
+    camera: Camera
+    label: UInt8[ndarray, "t"]
+    labels: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def draw_plan(seed: int, classes: int | None, name: str | None, grey: bool) -> Plan:
+    """The plan of a task, in colour or in `grey`; what is None is drawn from the seed."""
+    rng = stream(Purpose.SCENE, seed)
+    # Both are always drawn, so that naming one does not change the other.
+    drawn = str(rng.choice(FAMILIES)), 1 + int(rng.choice(MOST_CLASSES, p=ODDS))
+    name, classes = name or drawn[0], classes or drawn[1]
+    rng = stream(Purpose.SCENE, seed, FAMILIES.index(name), classes)
+    family = KINDS[name](rng, classes)
+    marked = family.mark(rng, classes)
+    label = np.zeros(len(family.tissues), np.uint8)
+    for number, tissues in enumerate(marked, 1):
+        label[list(tissues)] = number
+    said = [", ".join(family.tissues[t].name for t in tissues) for tissues in marked]
+    rng = stream(Purpose.LIGHT, seed)
+    style = "grey" if grey else draw_style(rng, family)
+    looks = draw_looks(rng, family, style)
+    camera = draw_camera(stream(Purpose.CAMERA, seed))
+    return Plan(seed, name, family, style, looks, camera, label, ("background", *said))
+
+
+LEAST = 4  # pixels of every class, background too
+TRIES = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Images as recorded, and `clean`: what is there before blur, thinning and noise.
+
+    `things` numbers what is marked, 0 where nothing is: a cell, an organ, all vessels of a kind,
+    all walls.
+    """
+
+    pixels: UInt8[ndarray, "n c *s"]
+    clean: UInt8[ndarray, "n c *s"]
+    masks: UInt8[ndarray, "n *s"]
+    things: Int32[ndarray, "n *s"]
+    patients: Int64[ndarray, "n"]
+
+    @cached_property
+    def boxes(self) -> list[Int64[ndarray, "m v"]]:
+        """A row a thing: xmin, ymin, xmax, ymax, label; right and bottom exclusive, in pixels.
+
+        The boxes are tight; a thing of which fewer than 4 pixels are seen has none. In volumes:
+        xmin, ymin, zmin, xmax, ymax, zmax, label.
+        """
+        return [tight_boxes(*pair, LEAST) for pair in zip(self.things, self.masks, strict=True)]
+
+
+def draw_scenes(
+    plan: Plan, places: Iterable[tuple[int, int]], shape: tuple[int, ...], channels: int
+) -> Scenes:
+    """The images of these numbers and patients, on such a grid."""
+    places = list(places)
+    pixels, clean, masks, things = [], [], [], []
+    for i, patient in places:
+        canvas = draw_layout(plan, i, shape)
+        light = stream(Purpose.SCANNER, plan.seed, patient), stream(Purpose.GRAIN, plan.seed, i)
+        picture = plan.looks.paint(canvas, *light)
+        recorded = plan.camera.record(picture, stream(Purpose.NOISE, plan.seed, i))
+        for found, part in ((pixels, recorded), (clean, picture)):
+            found.append(np.broadcast_to(_bytes(part), (channels, *shape)))
+        masks.append(plan.label[canvas.tissue])
+        things.append(marked_things(canvas, plan.label))
+    numbers = np.array([patient for _, patient in places], np.int64)
+    drawn = (np.stack(part) for part in (pixels, clean, masks, things))
+    return Scenes(*drawn, patients=numbers)
+
+
+def draw_layout(plan: Plan, i: int, shape: tuple[int, ...]) -> Canvas:
+    """What lies where on image `i`: the first of several draws on which every class is seen."""
+    for attempt in range(TRIES):
+        canvas = Canvas(shape)
+        plan.family.draw(canvas, stream(Purpose.LAYOUT, plan.seed, i, attempt))
+        tissues = np.bincount(canvas.tissue.ravel(), minlength=len(plan.label))
+        seen = np.bincount(plan.label, weights=tissues, minlength=len(plan.labels))
+        if seen.min() >= LEAST:
+            return canvas
+    raise ConfigError(
+        f"The classes {', '.join(plan.labels)} of phantom {plan.seed} do not fit into "
+        f"{' x '.join(map(str, shape))} pixels. Ask for more pixels."
+    )
+
+
+def _bytes(picture: ndarray) -> UInt8[ndarray, "c *s"]:
+    return np.clip(picture * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)

@@ -1,0 +1,145 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from medshot.core.errors import DataError
+from medshot.data.checks.check import check
+from medshot.data.checks.issue import SEVERITIES, Finding
+from medshot.data.checks.labels import classes
+from medshot.data.load import load
+from medshot.data.tables.labels import Row
+from toys.files import Write
+
+
+def told(findings: list[Finding], *, severity: str, said: str) -> list[Finding]:
+    return [f for f in findings if f.severity == severity and said in str(f)]
+
+
+@pytest.fixture
+def messy(table: Write, write: Write, tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A folder with one of everything."""
+    good = [f"{label}{i}.png,{label},{label}{i}," for label in "xy" for i in range(4)]
+    write("x1.png"), write("copy.png"), write("unlisted.png"), write("spare/1.png")
+    shutil.copy(tmp_path / "x1.png", tmp_path / "copy.png")
+    with Image.open(tmp_path / "x1.png") as image:
+        image.save(tmp_path / "again.tif")
+    whole = write("cut.png", (60, 60)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:500])
+    Image.fromarray(np.full((9, 9), 3, np.uint8)).save(tmp_path / "flat.png")
+    values = rng.random((9, 9)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "deep.tif", values)
+    values[0] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", values)
+    tifffile.imwrite(tmp_path / "pages.tif", np.ones((2, 9, 9), np.uint8))
+    write("jpeg.jpg").rename(tmp_path / "named.png")
+    (tmp_path / "scan.dcm").write_bytes(b""), (tmp_path / "scan.nii").write_bytes(b"")
+    bad = ("cut.png", "flat.png", "nan.tif", "pages.tif", "gone.png", "scan.dcm")
+    table(
+        *good, "x0.png,x,x0,", *(f"{name},x,," for name in bad), "copy.png,y,x1,", "again.tif,x,,",
+        "deep.tif,z,,", "named.png,x,x2,", "empty.png,,,", "../away.png,x,,", "y0.jpg,y,y1,test",
+        "y1.jpg,y,y1,train", columns="path,label,patient,split", images=False,
+    )  # fmt: skip
+    for name in (*(line.split(",")[0] for line in good), "y0.jpg", "y1.jpg"):
+        if name != "x1.png":
+            write(name)
+    return tmp_path
+
+
+def test_everything_is_found_at_once(messy: Path) -> None:
+    found = check(messy)
+    for severity, *all_said in (
+        ("error", "cut.png (labels.csv, line 11): it is damaged or truncated"),
+        ("error", "flat.png (labels.csv, line 12): it has the same value everywhere"),
+        ("error", "nan.tif (labels.csv, line 13): it holds values that are not finite"),
+        ("error", "pages.tif (labels.csv, line 14): it holds 2 pages"),
+        ("error", "gone.png (labels.csv, line 15): it does not exist"),
+        ("error", "scan.dcm (labels.csv, line 16): it is no .dcm image"),
+        ("error", "copy.png (labels.csv, line 17)", "x1.png (x) are the same image under two"),
+        ("error", "line 21: label is empty"),
+        ("error", "line 22: ../away.png lies outside"),
+        ("error", "x0.png stands in lines 2, 10, with the same label"),
+        ("error", "a leak: 1 patient(s) are in several published splits, first 'y1' in test"),
+        ("warning", "again.tif", "is the same image as", "x1.png"),
+        ("warning", "1 file(s) of the kind .nii are not read"),
+        ("warning", "class 'z' has one image"),
+        ("warning", "very unequal classes: 'x' has 13 images, 'z' 1"),
+        ("warning", "named.png", "by its content it is a .jpg image, not .png"),
+        ("note", "deep.tif", "have over 8 bits"),
+        ("note", "images have no patient"),
+        ("note", "1 patient(s) are in several classes"),
+        ("note", "unlisted.png", "have no good line"),
+        ("note", "spare: this sub-folder is ignored"),
+    ):
+        first, *rest = told(found, severity=severity, said=all_said[0])
+        assert rest == []
+        assert all(said in str(first) for said in all_said)
+    assert len(told(found, severity="error", said="")) == 11
+    order = [(SEVERITIES.index(f.severity), str(f.file or "")) for f in found]
+    assert order == sorted(order)
+
+
+def test_load_raises_what_check_finds(messy: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load(messy)
+    assert str(caught.value) in map(str, check(messy))
+
+
+def test_a_good_folder_has_nothing(table: Write, tmp_path: Path) -> None:
+    rows = [f"{label}{i}.png,{label},{label}{i}" for label in "xy" for i in range(5)]
+    assert check(table(*rows, columns="path,label,patient")) == []
+    (tmp_path / "labels.csv").unlink()
+    (found,) = check(tmp_path)
+    assert found.what == "of its images (10) none has a label"
+
+
+def test_class_folders_are_checked_too(write: Write, tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        write(name, (9, 9, 3) if name.startswith("a") else (9, 9))
+    (tmp_path / "b" / "3.png").write_text("no image")
+    shutil.copy(tmp_path / "a" / "1.png", tmp_path / "b" / "copy.png")
+    found = check(tmp_path)
+    assert [f.file for f in found[:2]] == [tmp_path / "b" / "3.png", tmp_path / "b" / "copy.png"]
+    assert [f.severity for f in found].count("error") == 2
+    assert told(found, severity="warning", said="no patient is known")
+
+
+@pytest.mark.parametrize("said", ["semicolons", "only one class", "no such folder"])
+def test_a_folder_that_cannot_be_used(tmp_path: Path, write: Write, said: str) -> None:
+    write("one/a/1.png")
+    (tmp_path / "labels.csv").write_text("path;label\nx.png;a\n")
+    names = {"semicolons": ".", "only one class": "one", "no such folder": "nowhere"}
+    (found, *_) = check(tmp_path / names[said])
+    assert found.severity == "error"
+    assert said in found.what
+
+
+def test_classes() -> None:
+    def of(**counts: int) -> list[str]:
+        rows = [Row(Path("x"), label) for label, n in counts.items() for _ in range(n)]
+        return [f.what for f in classes(rows)]
+
+    assert of(a=4, b=16) == []
+    assert of(a=4, b=20) == ["very unequal classes: 'b' has 20 images, 'a' 4"]
+    said = "differ in capital letters, spaces or signs only"
+    assert of(Flu=3, flu=4) == [f"the classes 'Flu', 'flu' {said}"]
+    assert of(**{"covid 19": 3, "covid-19": 4, "flu": 3}) == [
+        f"the classes 'covid 19', 'covid-19' {said}"
+    ]
+    assert of(**{"+": 3, "-": 4}) == []
+
+
+def test_the_archives_of_omniglot(tmp_path: Path) -> None:
+    (tmp_path / "images_background.zip").write_bytes(b"no zip")
+    (found,) = check(tmp_path)
+    assert found.severity == "error"
+    assert "Download it again" in str(found)
+
+
+def test_a_real_set(real_data: Path) -> None:
+    found = check(real_data / "cls_covid_cxr")
+    assert [f.severity for f in found] == ["note"]
+    assert "3 patient(s) are in several classes" in found[0].what

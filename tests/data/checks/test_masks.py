@@ -1,0 +1,52 @@
+"""`data check` on masks: every pair is looked at, and each that does not fit is named."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medshot.data.checks.check import check
+
+
+def _folder(folder: Path, n: int = 4) -> Path:
+    rng = np.random.default_rng(0)
+    lines = ["path,mask,patient"]
+    for i in range(n):
+        Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(folder / f"{i}.png")
+        mask = np.zeros((8, 8), np.uint8)
+        mask[:2, : i + 1] = 1
+        Image.fromarray(mask).save(folder / f"{i}_mask.png")
+        lines.append(f"{i}.png,{i}_mask.png,p{i}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def _said(folder: Path) -> list[str]:
+    return [f"{finding.severity}: {finding}" for finding in check(folder)]
+
+
+def test_nothing_is_said_of_a_folder_that_is_fine(tmp_path: Path):
+    assert _said(_folder(tmp_path)) == []
+
+
+def test_all_pairs_that_do_not_fit_are_named_and_not_the_first_alone(tmp_path: Path):
+    _folder(tmp_path)
+    Image.fromarray(np.ones((4, 8), np.uint8)).save(tmp_path / "0_mask.png")
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    said = _said(tmp_path)
+    assert [line.startswith("error") for line in said] == [True, True]
+    assert any("0_mask.png" in line and "4 x 8" in line and "line 2" in line for line in said)
+    assert any("2.png" in line and "line 4" in line for line in said)
+
+
+def test_empty_masks_rare_classes_and_images_that_are_there_twice(tmp_path: Path):
+    _folder(tmp_path)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "1_mask.png")
+    Image.fromarray(np.full((8, 8), 2, np.uint8) * np.eye(8, dtype=np.uint8)).save(
+        tmp_path / "3_mask.png"
+    )
+    (tmp_path / "2.png").write_bytes((tmp_path / "0.png").read_bytes())
+    said = _said(tmp_path)
+    assert any(line.startswith("note") and "1_mask.png" in line for line in said)
+    assert any("class number 2 is on 1 image" in line for line in said)
+    assert any("2.png is the same image as 0.png" in line for line in said)

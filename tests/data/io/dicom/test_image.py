@@ -1,0 +1,176 @@
+"""A DICOM file as a picture: windows, photometric interpretations, colours, bad files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from medshot.core.errors import DataError
+from medshot.data.checks.confounders import look
+from medshot.data.io.image import decode, read_image
+from medshot.data.load import load
+from medshot.data.tables.manifest import find_images
+from toys.dicom import SECRETS, dicom, noise, save
+
+VALUES = noise((6, 7))
+
+
+def slow_window(value: float, centre: float, width: float) -> float:
+    """PS3.3 C.11.2.1.2.1, one value, onto 0 to 255."""
+    if value <= centre - 0.5 - (width - 1) / 2:
+        return 0
+    if value > centre - 0.5 + (width - 1) / 2:
+        return 255
+    return ((value - (centre - 0.5)) / (width - 1) + 0.5) * 255
+
+
+def test_the_window_of_the_header_is_used(tmp_path: Path) -> None:
+    window = {"WindowCenter": [-900, 1], "WindowWidth": [80, 1]}
+    rescale = {"RescaleSlope": 2, "RescaleIntercept": -1024}
+    path = save(dicom(VALUES, **window, **rescale), tmp_path / "a.dcm")
+    expected = [[slow_window(2 * v - 1024, -900, 80) for v in row] for row in VALUES.tolist()]
+    found = read_image(path)
+    assert found.shape == (6, 7, 1)
+    np.testing.assert_array_equal(found[:, :, 0], np.rint(expected))
+
+
+def test_a_sigmoid_window(tmp_path: Path) -> None:
+    window = {"WindowCenter": 90, "WindowWidth": 60, "VOILUTFunction": "SIGMOID"}
+    path = save(dicom(VALUES, **window), tmp_path / "a.dcm")
+    expected = np.rint(255 / (1 + np.exp(-4 * (VALUES - 90) / 60)))
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], expected)
+
+
+def test_a_look_up_table(tmp_path: Path) -> None:
+    table = Dataset()
+    table.LUTDescriptor = [200, 0, 12]
+    table.add_new("LUTData", "US", [(20 * i) % 4096 for i in range(200)])
+    path = save(dicom(VALUES.astype(np.uint16), VOILUTSequence=[table]), tmp_path / "a.dcm")
+    expected = np.rint(((20 * VALUES) % 4096) * (255 / 4095))
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], expected)
+
+
+def test_without_a_window_values_stay_and_percentiles_serve(tmp_path: Path) -> None:
+    path = save(dicom(VALUES, RescaleSlope=1, RescaleIntercept=-1000), tmp_path / "a.dcm")
+    np.testing.assert_array_equal(decode(path)[:, :, 0], VALUES - 1000.0)
+    found = read_image(path)
+    assert (found.min(), found.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 90, "WindowWidth": 100}])
+def test_monochrome1_is_the_negative(tmp_path: Path, window: dict) -> None:
+    path = save(dicom(VALUES, **window), tmp_path / "a.dcm")
+    turned = dicom(VALUES, PhotometricInterpretation="MONOCHROME1", **window)
+    difference = read_image(path).astype(int) - (255 - read_image(save(turned, tmp_path / "b.dcm")))
+    assert np.abs(difference).max() <= 1
+    assert read_image(path).std() > 10
+
+
+def test_colours(tmp_path: Path) -> None:
+    values = noise((6, 7, 3), np.uint8)
+    path = save(dicom(values), tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_image(path), values)
+
+
+def test_a_palette(tmp_path: Path) -> None:
+    found = dicom(noise((6, 7), np.uint8), PhotometricInterpretation="PALETTE COLOR")
+    for i, name in enumerate(("Red", "Green", "Blue")):
+        setattr(found, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
+        table = bytes((i + 1) * v % 256 for v in range(256))
+        setattr(found, f"{name}PaletteColorLookupTableData", table)
+    values = noise((6, 7), np.uint8).astype(int)
+    expected = np.stack([values, 2 * values % 256, 3 * values % 256], 2)
+    np.testing.assert_array_equal(read_image(save(found, tmp_path / "a.dcm")), expected)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "IM0001", "1.2.840.1"])
+def test_the_content_says_what_it_is(tmp_path: Path, name: str) -> None:
+    window = {"WindowCenter": 90, "WindowWidth": 100}
+    assert read_image(save(dicom(VALUES, **window), tmp_path / name)).shape == (6, 7, 1)
+
+
+def test_folders_of_dicom_files_are_loaded_and_checked(tmp_path: Path) -> None:
+    for i, name in enumerate(("x/IM1", "x/1.2.840.7", "y/a.dcm", "y/b.dcm")):
+        save(dicom(VALUES + i, WindowCenter=90 + i, WindowWidth=100), tmp_path / name)
+    save(dicom(VALUES), tmp_path / "x" / "DICOMDIR")
+    data = load(tmp_path, size=8)
+    assert data.counts() == {"x": 2, "y": 2}
+    assert find_images([tmp_path / "x"]) == [tmp_path / "x" / "1.2.840.7", tmp_path / "x" / "IM1"]
+    assert look(tmp_path / "x" / "IM1").named(tmp_path / "x" / "1.2.840.7")
+    assert not look(tmp_path / "x" / "IM1").named(tmp_path / "a.png")
+
+
+def cut(path: Path) -> None:
+    save(dicom(VALUES), path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def cut_in_the_header(path: Path) -> None:
+    save(dicom(VALUES), path)
+    path.write_bytes(path.read_bytes()[:420])
+
+
+def as_one(**attributes: object) -> Callable[[Path], object]:
+    return lambda path: save(dicom(VALUES, **attributes), path)
+
+
+def deflated(path: Path) -> None:
+    found = dicom(VALUES)
+    found.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(found, path)
+
+
+def constant(path: Path) -> None:
+    save(dicom(np.full_like(VALUES, 7)), path)
+
+
+BAD = [
+    ("a.dcm", cut, "damaged or truncated"),
+    ("a.dcm", cut_in_the_header, "a.dcm"),
+    ("a.dcm", lambda path: path.write_bytes(b"\x89PNG" + bytes(500)), "no .dcm image"),
+    ("a.dcm", lambda path: path.write_bytes(b""), "no .dcm image"),
+    ("a.dcm", deflated, "deflated as a whole"),
+    ("a.dcm", constant, "same value everywhere"),
+    ("a.dcm", as_one(NumberOfFrames=3), "it holds 3 frames"),
+    ("a.dcm", as_one(Modality="SEG"), "no picture (its modality is SEG)"),
+    ("a.dcm", as_one(Rows=None, Modality="SR"), "no picture (its modality is SR)"),
+    ("a.dcm", as_one(Rows=60_000, Columns=60_000), "promises too many pixels (60000 x 60000)"),
+    ("a.dcm", as_one(PixelData=None), "cut off before its pixels"),
+    ("a.dcm", as_one(WindowCenter=40, WindowWidth=0), "damaged or truncated"),
+    ("a.nii.gz", lambda path: path.write_bytes(b"x"), "it is a volume, not an image"),
+    ("a.mha", lambda path: path.write_bytes(b"x"), "it is a volume, not an image"),
+]
+
+
+@pytest.mark.parametrize(("name", "write", "said"), BAD)
+def test_bad_files_are_refused_without_a_word_of_the_patient(
+    tmp_path: Path, name: str, write: Callable[[Path], object], said: str
+) -> None:
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(DataError) as caught:
+        read_image(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert said in message
+    assert not [secret for secret in SECRETS if secret in message]
+    assert caught.value.__cause__ is None or "Zugzwang" not in str(caught.value.__cause__)
+
+
+def test_no_damage_escapes_as_another_error(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = save(dicom(VALUES, WindowCenter=90, WindowWidth=100), tmp_path / "a.dcm")
+    whole, said = path.read_bytes(), []
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(132, len(whole), 8):
+            damaged[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(damaged))
+        try:
+            read_image(path)
+        except DataError as error:
+            said.append(str(error))
+    assert len(said) > 5
+    assert not [secret for secret in SECRETS if secret in " ".join(said)]

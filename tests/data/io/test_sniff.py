@@ -1,0 +1,57 @@
+"""What a file is by its first bytes, whatever it is called."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+
+from medshot.core.errors import DataError
+from medshot.data.io.image import read_image
+from medshot.data.io.sniff import volume_in
+
+VALUES = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+
+
+def _nifti(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(VALUES, np.eye(4)), path)
+
+
+def _nifti_2(path: Path) -> None:
+    nibabel.save(nibabel.Nifti2Image(VALUES, np.eye(4)), path)
+
+
+def _itk(path: Path) -> None:
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(VALUES), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "kind"),
+    [
+        ("a.nii", _nifti, "NIfTI"),
+        ("a.nii.gz", _nifti, "NIfTI"),
+        ("a.nii", _nifti_2, "NIfTI"),
+        ("a.nrrd", _itk, "NRRD"),
+        ("a.mha", _itk, "MetaImage"),
+    ],
+)
+def test_a_volume_with_the_name_of_an_image_is_refused_as_what_it_is(
+    tmp_path: Path, name: str, write, kind: str
+) -> None:
+    write(tmp_path / name)
+    for suffix in ("png", "jpg", "tif"):
+        path = tmp_path / f"x.{suffix}"
+        shutil.copy(tmp_path / name, path)
+        assert volume_in(path) == kind
+        with pytest.raises(DataError, match=f"it is a {kind} volume, no .{suffix} image"):
+            read_image(path)
+
+
+def test_what_is_no_volume_is_not_called_one(tmp_path: Path) -> None:
+    for content in (b"", b"\x1f\x8b", b"\x1f\x8bbroken", gzip.compress(b"text"), b"x" * 400):
+        (tmp_path / "x.png").write_bytes(content)
+        assert volume_in(tmp_path / "x.png") is None
+    assert volume_in(tmp_path / "nowhere.png") is None
