@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 import medshot
+from encoded_sets import MODALITY, Encoded, encoded
 from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
 from medshot.core.learner import Learner
@@ -38,8 +39,9 @@ from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.nn.ensemble import mixed
 from medshot.stages.finetune import AutoTuned
+from pages import made_on, markdown, percent
 from record import commit, hardware
-from stacked_probe import MODALITY, Encoded, encoded, write_prior
+from stacked_probe import write_prior
 
 LEARNER = "stacked-probe"
 SHOTS = (5, 20)
@@ -179,6 +181,57 @@ def _over_sets(sets: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _json(found: Interval) -> dict[str, float]:
     return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+ROWS = {
+    "frozen": "the learner, encoder as it is",
+    "moved": "the learner on the moved encoder",
+    "both": "the mean of both",
+    "auto": "**`auto`**: both where images left out say so",
+}
+
+
+def table(found: dict[str, Any]) -> str:
+    """The differences over sets, and each set."""
+    over = {shot: one for shot, one in found["over sets"].items() if one}
+    return f"{_differences(over)}\n{_by_set(found['sets'])}\n{_about(found, over)}\n"
+
+
+def _differences(over: dict[str, Any]) -> str:
+    """What each answer adds to the bar and to the frozen encoder, over all sets."""
+    against = [(shot, less) for shot in over for less in ("bar", "frozen")]
+    head = ["answer", *(f"{shot} shots, less the {less}" for shot, less in against)]
+    rows = [
+        [words, *(percent(over[shot][f"{name} - {less}"], "+") for shot, less in against)]
+        for name, words in ROWS.items()
+    ]
+    return markdown(head, rows)
+
+
+def _by_set(sets: list[dict[str, Any]]) -> str:
+    """Each set: the bar, what the others add to it, and how often `auto` kept what had moved."""
+    rows = []
+    for one in sorted((s for s in sets if s["episodes"]), key=lambda s: (s["set"], s["shot"])):
+        episodes = one["episodes"]
+        bar, *others = (
+            100 * np.mean([r[n] for r in episodes]) for n in ("bar", "frozen", "both", "auto")
+        )
+        kept = f"{sum(r['kept'] for r in episodes)} of {len(episodes)}"
+        more = [f"{value - bar:+.1f}" for value in others]
+        name = one["set"].removeprefix("cls_")
+        rows.append([f"`{name}`", one["shot"], f"{bar:.1f}", *more, kept])
+    return markdown(["set", "shots", "bar", "frozen", "both", "`auto`", "kept"], rows)
+
+
+def _about(found: dict[str, Any], over: dict[str, Any]) -> str:
+    parts = [
+        f"{shot} shots: {one['sets']} sets, {one['episodes']} episodes, the bar at "
+        f"{100 * one['bar']:.1f}, kept in {100 * one['kept']:.0f} %, CPU seconds "
+        f"{one['seconds, frozen']:.1f} for the learner, {one['seconds, verdict']:.1f} to judge and "
+        f"{one['seconds, both']:.1f} to move."
+        for shot, one in over.items()
+    ]
+    return f"{' '.join(parts)} Learner `{found['learner']}`. {made_on(found)}"
 
 
 if __name__ == "__main__":

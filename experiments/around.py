@@ -27,6 +27,7 @@ from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
 from medshot.training.terms import SelfDistillation, TaskContrast
 from omniglot import FAST, FORM, SNELL
+from pages import ahead, made_on, markdown, plus_minus
 from record import commit, hardware, parse
 
 STEPS, EACH = 1500, 100
@@ -115,6 +116,34 @@ def _against_first(results: dict[str, Result]) -> dict[str, Any]:
         }
         for name, mine in scores.items()
     }
+
+
+def table(found: dict[str, Any]) -> str:
+    """Omniglot, a row a variant; the medical sets, a row a set in the order of learning."""
+    variants = [
+        [name, plus_minus(row["balanced accuracy"]), _minus_first(row)]
+        for name, row in found["omniglot"].items()
+    ]
+    head = ["prototypical network", "Omniglot 5-way 1-shot", "minus plain"]
+    return f"{markdown(head, variants)}\n{_in_turn_table(found['in turn'])}\n{made_on(found)}\n"
+
+
+def _in_turn_table(found: dict[str, Any]) -> str:
+    names = list(next(iter(found.values())))
+    head = ["set, in the order of learning", names[0], *(f"{n}, minus this" for n in names[1:])]
+    rows = []
+    for name, by_way in found.items():
+        first, *others = by_way.values()
+        cells = [plus_minus(first["balanced accuracy"]), *map(_minus_first, others)]
+        rows.append([f"`cls_{name}`", *cells])
+    means = [[row[n]["balanced accuracy"]["mean"] for row in found.values()] for n in names]
+    first, *others = [100 * sum(column) / len(column) for column in means]
+    return markdown(head, [*rows, ["mean", f"{first:.1f}", *(f"{o - first:+.1f}" for o in others)]])
+
+
+def _minus_first(row: dict[str, Any]) -> str:
+    difference = row["minus the first"]
+    return ahead(difference) if difference else ""
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 import medshot
+from encoded_sets import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
 from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.evaluation.episodes import EncodedEpisodes, encode
@@ -28,7 +29,6 @@ from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.select.auto import Auto
 from medshot.tasks import Classification
 from record import commit, hardware
-from stacked_probe import MODALITIES, MODALITY, Encoded, encoded, episodes, sizes
 
 SHOTS = (5, 20)
 CANDIDATES = "stacked probe", "ImageNet linear probe", "linear probe on pixels"

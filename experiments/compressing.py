@@ -11,6 +11,7 @@ Every predictor is kept in --out, and not made again.
 """
 
 import json
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from medshot.stages.compress.imitation import views
 from medshot.stages.compress.prune import prune
 from medshot.stages.compress.quantize import quantise
 from medshot.training.trainer import batch_of, descend
+from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 
 SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")
@@ -114,6 +116,50 @@ def _collect(out: Path) -> None:
     rows = [row for row in rows if "set" in row]
     about = {"hardware": hardware(), "commit": commit(), "steps": STEPS}
     write_text(out / "result.json", json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+METRIC = "balanced accuracy"
+SMALLER, FASTER, POINTS = 8, 4, 0.5  # what is aimed at, on the median set
+
+
+def table(found: dict[str, Any]) -> str:
+    """Every set and variant, and the medians over the sets."""
+    steps = ", ".join(f"{name} {n}" for name, n in found["steps"].items())
+    about = f"Steps: {steps}. {made_on(found)}"
+    return f"{_by_set(found['rows'])}\n{_medians(found['rows'])}\n{about}\n"
+
+
+def _by_set(found: list[dict[str, Any]]) -> str:
+    """A row a set and variant."""
+    head = ("set", "variant", "MB", "ms", "memory MB", f"{METRIC} %", "difference, points")
+    rows = []
+    for row in found:
+        for name, cost in row["costs"].items():
+            scores = row["scores"][name]
+            minus = scores.get("difference")
+            cells = [f"`{row['set']}`", name, f"{cost['megabytes']:.3f}"]
+            cells += [f"{cost['milliseconds']:.2f}", f"{cost['memory']:.1f}"]
+            rows.append([*cells, percent(scores[METRIC]), percent(minus) if minus else ""])
+    return markdown(head, rows)
+
+
+def _medians(found: list[dict[str, Any]]) -> str:
+    """What each variant gains and loses on the median set, and whether that is enough."""
+    first, *others = found[0]["costs"]
+    rows = []
+    for name in others:
+        size, time = (
+            statistics.median(r["costs"][first][key] / r["costs"][name][key] for r in found)
+            for key in ("megabytes", "milliseconds")
+        )
+        points = statistics.median(100 * r["scores"][name]["difference"]["mean"] for r in found)
+        met = size >= SMALLER and time >= FASTER and points >= -POINTS
+        verdict = "met" if met else "missed"
+        rows.append([name, f"{size:.1f}", f"{time:.1f}", f"{points:+.1f}", verdict])
+    said = f"Medians over {len(found)} sets (the target: {SMALLER} times smaller, {FASTER} times "
+    said += f"faster, at most {POINTS} points lost):\n\n"
+    head = ("variant", "times smaller", "times faster", "points, median set", "target")
+    return said + markdown(head, rows)
 
 
 if __name__ == "__main__":

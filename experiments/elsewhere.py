@@ -31,6 +31,7 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.episodes import EncodedEpisodes, encode, evaluate, without_encoder
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
+from pages import markdown, percent
 from record import commit, hardware, parse
 
 SETS = ("skin_ham10000", "brain_mri_tumor", "lung_ct_iqoth", "cxr_tb_shenzhen", "oral_histology")
@@ -129,6 +130,74 @@ def _summary(row: dict[str, Any], first: dict[str, Any]) -> dict[str, Any]:
     if row["encoder"] != first["encoder"]:
         found["minus_first"] = {m: vars(paired(mine[m], theirs[m])) for m in METRICS}
     return found
+
+
+ACCURACY = METRICS[0]
+Rows = list[dict[str, Any]]
+
+
+def table(found: dict[str, Any]) -> str:
+    """The encoders, their scores at each number of shots, and what was done."""
+    rows: Rows = found["rows"]
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    parts = [_encoder_table(rows), *(_score_table(rows, sets, shot) for shot in SHOTS)]
+    return "\n".join([*parts, _about(rows)])
+
+
+def _encoder_table(rows: Rows) -> str:
+    """A row an encoder: what it costs, and its mean difference to the first over all sets."""
+    head = ["encoder, pixels", "parameters, million", "features", "CPU ms an image"]
+    head += [f"{shot} shot{'s' * (shot > 1)}" for shot in SHOTS]
+    lines = []
+    for key in dict.fromkeys(row["encoder"] for row in rows):
+        own = [row for row in rows if row["encoder"] == key]
+        times = sorted(row["cpu_ms_an_image"] for row in own)
+        cells = [key, f"{own[0]['parameters'] / 1e6:.1f}", own[0]["features"]]
+        cells += [f"{times[len(times) // 2]:.0f}"]
+        lines.append([*cells, *(_mean([r for r in own if r["shot"] == shot]) for shot in SHOTS)])
+    return markdown(head, lines)
+
+
+def _mean(rows: Rows) -> str:
+    """The mean over the sets, and how far it is from that of the first encoder."""
+    mean = sum(row["metrics"][ACCURACY]["mean"] for row in rows) / len(rows)
+    if rows[0]["encoder"] == FIRST:
+        return f"{100 * mean:.1f}"
+    minus = sum(row["minus_first"][ACCURACY]["mean"] for row in rows) / len(rows)
+    return f"{100 * mean:.1f} ({100 * minus:+.1f})"
+
+
+def _score_table(rows: Rows, sets: list[str], shot: int) -> str:
+    """A row an encoder, a column a set: balanced accuracy, and below it the paired difference."""
+    at = {(row["encoder"], row["set"]): row for row in rows if row["shot"] == shot}
+    lines = [
+        [key, *(_cell(at.get((key, name))) for name in sets)]
+        for key in dict.fromkeys(row["encoder"] for row in rows)
+    ]
+    head = ["encoder, pixels", *(f"`{name}`" for name in sets)]
+    return f"{shot} image{'s' * (shot > 1)} a class:\n\n{markdown(head, lines)}"
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "not run"
+    minus = row.get("minus_first")
+    below = f"<br>{percent(minus[ACCURACY], '+')}" if minus else ""
+    return percent(row["metrics"][ACCURACY]) + below
+
+
+def _about(rows: Rows) -> str:
+    """The sets as they were judged, the command and where it ran."""
+    sets = {row["set"]: row for row in rows}
+    said = [
+        f"`{name}` {row['images']} images, patients {row['patients']}" for name, row in sets.items()
+    ]
+    where = sorted({f"{row['hardware']}; commit `{row['commit']}`" for row in rows})
+    return (
+        f"{EPISODES} episodes a cell, at most {MOST} images of each class: {'; '.join(said)}. "
+        f"`python experiments/elsewhere.py --out runs/elsewhere --threads 1`; {' and '.join(where)}"
+        ".\n"
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from medshot.data.degraded import DegradedEpisodes, clean_images
 from medshot.evaluation.episodes import Result, evaluate
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
+from pages import made_on, markdown
 from record import commit, hardware, parse
 
 TAUGHT = ("cls_brain_mri_tumor", "cls_covid_cxr", "cls_lung_histology", "cls_skin_ham10000")
@@ -136,6 +137,26 @@ def _summary(found: dict[str, Result]) -> dict[str, Any]:
 
 def _short(found: dict[str, Result]) -> dict[str, float]:
     return {name: round(float(r.scores["PSNR (dB)"].mean()), 2) for name, r in found.items()}
+
+
+def table(found: dict[str, Any]) -> str:
+    """PSNR and SSIM of doing nothing, gains and SSIM of the others: a row a set, family, shot."""
+    first, *others = found["rows"][0]["methods"]
+    rows = []
+    for row in found["rows"]:
+        methods = row["methods"]
+        psnr, ssim = (methods[first][m]["mean"] for m in ("PSNR (dB)", "SSIM"))
+        cells = [f"`{row['set']}`", row["family"], row["shot"], f"{psnr:.1f} / {ssim:.2f}"]
+        rows.append([*cells, *(_gain(methods[name]) for name in others)])
+    head = ["set", "what is wrong (simulated)", "pairs", first, *others]
+    steps = ", ".join(f"{name} {n}" for name, n in found["steps"].items())
+    about = f"Meta-training: {found['seconds']} CPU seconds each (steps: {steps}). {made_on(found)}"
+    return f"{markdown(head, rows)}\n{about}\n"
+
+
+def _gain(found: dict[str, Any]) -> str:
+    gain, ssim = found["minus identity"], found["SSIM"]["mean"]
+    return f"{gain['mean']:+.1f} [{gain['low']:+.1f}, {gain['high']:+.1f}] / {ssim:.2f}"
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.stages.finetune import FineTuned, get_method
 from medshot.stages.finetune.trainable import Freed
+from pages import made_on, markdown, plus_minus
 from record import commit, hardware, parse
 
 JUDGED = ("brain_mri_tumor", "covid_cxr", "lung_histology")
@@ -138,6 +139,44 @@ def _collect(out: Path) -> None:
     about = {"hardware": hardware(), "commit": commit(), "episodes": EPISODES, "steps": STEPS}
     about["peaks"] = json.loads((out / "peaks.json").read_text())
     write_text(out / "result.json", json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+def table(found: dict[str, Any]) -> str:
+    """What each way brings, and what it costs."""
+    about = f"{found['episodes']} episodes a cell, at most {found['steps']} steps. {made_on(found)}"
+    rows = sorted(found["rows"], key=lambda row: row["parameters"])  # what moves least first
+    return f"{_accuracies(rows)}\n{_costs(rows, found['peaks'])}\n{about}\n"
+
+
+def _accuracies(found: list[dict[str, Any]]) -> str:
+    """Balanced accuracy of no fine-tuning, and what each way adds to it."""
+    ways = list(dict.fromkeys(row["what"] for row in found))
+    rows = []
+    for name, shot in sorted({(row["set"], row["shot"]) for row in found}):
+        cells = {r["what"]: _cell(r) for r in found if (r["set"], r["shot"]) == (name, shot)}
+        rows.append([f"`{name}`", shot, *(cells.get(way, "") for way in ways)])
+    return markdown(["set", "shots", *ways], rows)
+
+
+def _costs(found: list[dict[str, Any]], peaks: dict[str, dict[str, float]]) -> str:
+    """Parameters, seconds (means over sets) and memory of each way, at each number of shots."""
+    shots = sorted({row["shot"] for row in found})
+    rows = []
+    for way in dict.fromkeys(row["what"] for row in found):
+        mine = [row for row in found if row["what"] == way]
+        moving = sorted({row["parameters"] for row in mine})
+        counts = " to ".join(str(n) for n in dict.fromkeys((moving[0], moving[-1])))
+        spent = [[row["seconds"] for row in mine if row["shot"] == shot] for shot in shots]
+        cells = [f"{sum(each) / len(each):.1f}" for each in spent]
+        cells += [f"{peaks[way][str(s)] - peaks['none'][str(s)]:.0f}" for s in shots]
+        rows.append([way, counts, *cells])
+    head = [f"{what}, {shot} shots" for what in ("CPU seconds", "MB more") for shot in shots]
+    return markdown(["way", "numbers that move", *head], rows)
+
+
+def _cell(row: dict[str, Any]) -> str:
+    alone = row["what"] == "none"
+    return plus_minus(row["metrics"][METRIC]) if alone else plus_minus(row["minus none"], "+")
 
 
 if __name__ == "__main__":

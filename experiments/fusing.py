@@ -45,6 +45,7 @@ from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.multimodal import without
 from medshot.select import Auto
 from medshot.stages.fuse.snapshots import fused_snapshots
+from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 
 SETS = ("cls_covid_cxr", "cls_head_ct_hemorrhage", "cls_skin_ham10000")
@@ -280,6 +281,33 @@ def _short(rows: dict[str, Any]) -> dict[str, str]:
     return {
         n: f"{row[METRICS[0]]['mean']:.3f} {row[METRICS[1]]['mean']:.3f}" for n, row in rows.items()
     }
+
+
+TITLES = {
+    "notes": "view of a chest X-ray (COVID-19)",
+    "notes_missing": "the same, a third of the patients without notes",
+    "heart_table": "heart disease, table",
+    "heart_sounds": "heart sounds, 4 kinds (no patients known)",
+}
+
+
+def table(found: dict[str, Any]) -> str:
+    """A table a part: a row a method, in percent."""
+    columns, tables = (*METRICS, "difference"), []
+    for part in found["parts"]:
+        title = TITLES.get(part["part"], f"`{part['part']}`")
+        rows = [
+            [name, *(_cell(row[column]) for column in columns)]
+            for name, row in part["rows"].items()
+        ]
+        tables.append(markdown([title, *columns], rows))
+    seconds = sum(part["cpu_seconds"] for part in found["parts"])
+    return "\n".join([*tables, f"{seconds} CPU seconds in all. {made_on(found)}\n"])
+
+
+def _cell(found: dict[str, Any]) -> str:
+    to_itself = found["mean"] == found["low"] == found["high"] == 0
+    return "" if to_itself else percent(found)
 
 
 if __name__ == "__main__":

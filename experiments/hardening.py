@@ -26,13 +26,15 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.data.load import load_one
 from medshot.evaluation.cross_validation import answered
 from medshot.evaluation.protocols import data_root
-from medshot.evaluation.statistics import mean_interval
+from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.corruption import corruptions
+from medshot.stages.robustness.curve import Point, curve
 from medshot.stages.robustness.evaluate import robustness, signs
 from medshot.stages.robustness.harden import harden
 from medshot.stages.robustness.threat_model import Budget
+from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 
 SETS = ("cls_pneumonia_mnist", "cls_covid_ct", "cls_brain_mri_tumor")
@@ -131,6 +133,81 @@ def _querying() -> dict[str, Any]:
                 scores.setdefault(str(level), []).append(right)
         rows[label] = {n: vars(mean_interval(torch.tensor(s).numpy())) for n, s in scores.items()}
     return {"judged on": judged.name, "within": WITHIN, "steps": QUERYING, "learners": rows}
+
+
+METRIC = "balanced accuracy"
+FAMILIES = ("digital", "noise", "blur", "light", "modality")
+
+
+def table(found: dict[str, Any]) -> str:
+    """Under attacks, under corruptions, querying, and the curves that `draw` makes."""
+    parts = _sets_of(found)
+    tables = [_attacked(parts), _corrupted(parts)]
+    if querying := found["parts"].get("querying"):
+        tables.append(_queried(querying))
+    tables += [f"![{name}: {METRIC} by epsilon](harden_{name}.svg)\n" for name in parts]
+    return "\n".join([*tables, made_on(found)]) + "\n"
+
+
+def draw(found: dict[str, Any], docs: Path) -> None:
+    """A curve a set: accuracy against epsilon, a line a model."""
+    for name, part in _sets_of(found).items():
+        lines = {label: _points(row) for label, row in part["models"].items()}
+        file = docs / "stages" / f"harden_{name}.svg"
+        write_text(file, curve(lines, METRIC, f"{name}, PGD-10"))
+
+
+def _sets_of(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: part for name, part in found["parts"].items() if name != "querying"}
+
+
+def _attacked(parts: dict[str, Any]) -> str:
+    """Clean, PGD at each epsilon, and the checks at the largest: a row a model."""
+    head = ["set", "model", "clean", "change", "PGD-10: 1/255", "2/255", "4/255", "8/255"]
+    head += ["8/255: FGSM", "PGD-40", "square-100", "signs of masking"]
+    rows = []
+    for name, part in parts.items():
+        for label, row in part["models"].items():
+            scores = [vars(score) for _, _, score in _points(row)]
+            scores += [row["checked"]["attacked"][i][METRIC] for i in (0, 2, 3)]
+            clean, *attacked = (percent(score, digits=0) for score in scores)
+            changed = label != "as adapted"
+            change = percent(row["clean, minus first"], digits=0) if changed else ""
+            signs_seen = len(row["signs"]) or "none"
+            rows.append([f"`{name}`", label, clean, change, *attacked, signs_seen])
+    return markdown(head, rows)
+
+
+def _corrupted(parts: dict[str, Any]) -> str:
+    """Severity 3: a row a model, a family a column."""
+    rows = [
+        [f"`{name}`", label, *(percent(row["corruptions"][f], digits=0) for f in FAMILIES)]
+        for name, part in parts.items()
+        for label, row in part["models"].items()
+    ]
+    return markdown(["set", "model", *FAMILIES], rows)
+
+
+def _queried(part: dict[str, Any]) -> str:
+    """Accuracy of meta-trained prototypes under PGD: a row a way of training."""
+    levels = list(next(iter(part["learners"].values())))
+    head = [f"meta-trained, judged on `{part['judged on']}`", "clean"]
+    head += [f"PGD-10: {level}/255" for level in levels[1:]]
+    rows = [
+        [label, *(percent(row[level], digits=0) for level in levels)]
+        for label, row in part["learners"].items()
+    ]
+    return markdown(head, rows)
+
+
+def _points(row: dict[str, Any]) -> list[Point]:
+    """Clean, and PGD with the usual steps at each epsilon."""
+    usual = [*row["robustness"]["attacked"], row["checked"]["attacked"][1]]
+    found: list[Point] = [("0", 0.0, Interval(**row["robustness"]["clean"][METRIC]))]
+    for attacked in usual:
+        said = attacked["epsilon"]
+        found.append((said, int(said.partition("/")[0]) / 255, Interval(**attacked[METRIC])))
+    return found
 
 
 if __name__ == "__main__":

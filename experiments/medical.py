@@ -6,10 +6,16 @@ Judged on eight of the nine sets of the protocols `medshot26` (`medical_mnist` h
 and is left out): all classes, 1, 5 and 20 images a class, 40 episodes of 10 query images a class,
 patients apart (also where patients are only guessed), the same episodes for all. Learners that
 meta-train stand on frozen features of the packaged MobileNet at 128 pixels through a small
-`Adapter` (experiments/medical_features.py). They are taught twice, by the 2-D `cls_*` sets of all
-modalities but CT, histology and skin, which are then judged; and by those of all but X-ray and MRI:
-120 episodes of 2 to 7 classes and 1 to 10 images a class, one a step, the weights the best of three
-meta-validations on three sets that did not teach; with three seeds each.
+`Adapter`. They are taught twice, by the 2-D `cls_*` sets of all modalities but CT, histology and
+skin, which are then judged; and by those of all but X-ray and MRI: 120 episodes of 2 to 7 classes
+and 1 to 10 images a class, one a step, the weights the best of three meta-validations on three sets
+that did not teach; with three seeds each.
+
+Each image goes once through the encoder in the box (`medshot.encoder("mobilenet")`, 128 pixels,
+five depths). A fixed linear map that is made of the teachers alone brings its 5642 features to 256:
+the principal directions about the mean of each set, whitened by the covariance within classes
+(shrunk by 0.3 of its mean). What is meta-trained, and what learners that descend move, is the
+`Adapter` on those 256, and their own head.
 
 Baselines stand on all features of the packaged MobileNet, on raw pixels (64 x 64, averaged to
 32 x 32), and on the adapter as it is before meta-training. The bar: the same network frozen at 224
@@ -21,30 +27,39 @@ import argparse
 import json
 import multiprocessing
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import medshot
-from medical_features import FOLDS, SEVERAL, Adapter, Later, lessons, mapped, teachers_of
+from encoded_sets import MODALITY, Encoded, encoded, episodes, loaded, sizes
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.core.learner import Learner
-from medshot.data.episodes import Mixture
+from medshot.data.episodes import EpisodeSampler, Mixture
 from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.evaluation.protocols import MEDICAL
 from medshot.learners import learners
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification
 from record import commit, hardware
-from stacked_probe import MODALITY, Encoded, episodes, sizes, write_prior
+from stacked_probe import write_prior
 
+FOLDS = (("CT", "histology", "skin"), ("X-ray", "MRI"))  # modalities that are judged together
+SEVERAL = "medical_mnist"  # holds several modalities: never a teacher
+FEATURES, MAP_IMAGES, SHRINKAGE = 256, 150, 0.3  # of the map; of each set, that many images make it
+WIDTH = 8  # of the adapter's bottleneck
+LENGTH = 4.0  # of features at the start
+TEACH_WAYS, TEACH_SHOTS, TEACH_QUERY = (2, 7), (1, 10), 5  # of teachers' episodes: least, most
+HELD_OUT = 3  # teachers that choose among the weights
 SHOTS, EPISODES = (1, 5, 20), 40
 SEEDS = (0, 1, 2)
 JUDGED = tuple(n for n in MEDICAL if n != SEVERAL)
@@ -71,7 +86,7 @@ KEYS = (
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    sets: dict[str, Encoded] = {name: Later(name, options.out) for name in MODALITY}
+    sets: dict[str, Encoded] = {name: EncodedFile(name, options.out) for name in MODALITY}
     features = {fold: mapped(fold, sets, options.out) for fold in FOLDS}
     WORK.append(Work(sets, features, _pixels(sets, options.out), options.out))
     todo = [(*each, fold) for each in _jobs(options.learners) for fold in FOLDS]
@@ -209,6 +224,108 @@ def _judged(learner: Learner, images: dict[str, Tensor], found: Encoded) -> dict
             continue
         shots[str(shot)] = {"scores": scores, "episodes_hash": sampler.fingerprint(EPISODES)}
     return shots
+
+
+class Adapter(nn.Module):
+    """z -> s u / |u| with u = z + B gelu(A z): a residual bottleneck, the identity at the start.
+
+    A is 8 x 256 and B 256 x 8, both with a bias; s is learned and starts at 4. Residual adapters:
+    Rebuffi et al. 2017, arXiv:1705.08045.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_features = FEATURES
+        self.down, self.up = nn.Linear(FEATURES, WIDTH), nn.Linear(WIDTH, FEATURES)
+        self.log_length = nn.Parameter(torch.tensor(LENGTH).log())
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+        """The adapted features, all of one length."""
+        moved = z + self.up(nn.functional.gelu(self.down(z)))
+        return self.log_length.exp() * nn.functional.normalize(moved, dim=1)
+
+
+class EncodedFile(Encoded):
+    """A set whose features are read from their file whenever they are asked for."""
+
+    def __init__(self, name: str, out: Path) -> None:
+        self._file = out / "features" / f"{name}.safetensors"
+        self.dataset = loaded(name) if self._file.exists() else encoded(name, out).dataset
+
+    def __getattr__(self, name: str) -> Tensor:
+        if name not in ("plain", "shown", "bar"):
+            raise AttributeError(name)
+        return load_file(self._file)[name].float()
+
+
+def teachers_of(fold: Sequence[str]) -> list[str]:
+    """The sets that teach where a set of the modalities `fold` is judged: all other modalities."""
+    return [n for n in MODALITY if MODALITY[n] not in fold and n != SEVERAL]
+
+
+def mapped(fold: Sequence[str], sets: dict[str, Encoded], out: Path) -> dict[str, Tensor]:
+    """The 256 features of every image by set, by the map that the teachers make; kept in `out`."""
+    file = out / f"mapped without {' '.join(fold)}.safetensors"
+    if not file.exists():
+        mean, directions = _map(teachers_of(fold), sets)
+        found = {n: ((s.plain - mean) @ directions).half() for n, s in sets.items()}
+        save_file(found, file)
+    return {name: tensor.float() for name, tensor in load_file(file).items()}
+
+
+def _map(
+    teachers: Sequence[str], sets: dict[str, Encoded]
+) -> tuple[Float[Tensor, "f"], Float[Tensor, "f g"]]:
+    torch.manual_seed(0)
+    picked = {n: torch.randperm(len(sets[n].dataset))[:MAP_IMAGES] for n in teachers}
+    rows = {n: sets[n].plain[at] for n, at in picked.items()}
+    about = torch.cat([z - z.mean(0) for z in rows.values()])
+    _, _, axes = torch.svd_lowrank(about, q=FEATURES + 44, niter=2)
+    axes = axes[:, :FEATURES]
+    within = []
+    for name, z in rows.items():
+        y = sets[name].dataset.y[picked[name]]
+        within += [(z[y == c] - z[y == c].mean(0)) @ axes for c in y.unique()]
+    covariance = torch.cat(within).T.cov()
+    ridge = SHRINKAGE * covariance.diagonal().mean() * torch.eye(FEATURES)
+    values, vectors = torch.linalg.eigh(covariance + ridge)
+    mean = torch.stack([z.mean(0) for z in rows.values()]).mean(0)
+    return mean, axes @ (vectors * values.rsqrt()) @ vectors.T
+
+
+def lessons(
+    teachers: Sequence[str], sets: dict[str, Encoded], features: dict[str, Tensor], seed: int
+) -> tuple[Mixture, Mixture]:
+    """Episodes to learn from, and those of `HELD_OUT` other sets to choose weights by.
+
+    Each is of one set, of 2 to 7 of its classes, 1 to 10 images a class, patients apart.
+    """
+    order = [teachers[i] for i in np.random.default_rng(seed).permutation(len(teachers))]
+    return (
+        _mixture(order[HELD_OUT:], sets, features, seed),
+        _mixture(order[:HELD_OUT], sets, features, seed + 1000),
+    )
+
+
+def _mixture(
+    names: Sequence[str], sets: dict[str, Encoded], features: dict[str, Tensor], seed: int
+) -> Mixture:
+    sources = []
+    for name in sorted(names):
+        dataset = sets[name].dataset
+        most = min(TEACH_SHOTS[1], min(dataset.counts().values()) - TEACH_QUERY)
+        ways = range(TEACH_WAYS[0], min(TEACH_WAYS[1], len(dataset.labels)) + 1)
+        samplers = [
+            EpisodeSampler(
+                dataset, way=way, shot=(TEACH_SHOTS[0], most), query=TEACH_QUERY, seed=seed
+            )
+            for way in ways
+        ]
+        drawn = [EncodedEpisodes(sampler, features[name]) for sampler in samplers]
+        sources.append(Mixture(drawn, seed=seed))
+    return Mixture(sources, seed=seed)
 
 
 if __name__ == "__main__":

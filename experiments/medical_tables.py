@@ -1,10 +1,9 @@
 """The medical results: one CSV of every number with its interval, a heat-map, a table.
 
-    python experiments/medical_tables.py [--from runs/medical] [--to docs]
-
-With --from, what experiments/medical.py wrote becomes <to>/results/medical.csv. From that
-CSV come <to>/results/medical.png (learner x set x shots: the paired difference to the ImageNet
-linear probe, which is the first row) and the table in <to>/results.md.
+What experiments/medical.py wrote becomes docs/results/medical.csv. From that CSV come
+docs/results/medical.png (learner x set x shots: the paired difference to the ImageNet linear probe,
+which is the first row), the table in docs/results.md, and the one in docs/choose-a-learner.md, in
+which the results on Omniglot and the speeds are too. experiments/tables.py makes them.
 
 Intervals are 95 %, by a t distribution, with the training seeds as the outer level: the variance of
 a mean is that of the seeds' means over the number of seeds, plus that of the episodes (averaged
@@ -26,24 +25,21 @@ from scipy.stats import t
 from medical import BAR, METRIC, SHOTS, START
 from medshot.core.atomic import write_text
 from medshot.learners import learners
-from pages import fill, read_csv, tables_options
+from pages import markdown, read_csv
 
 TO_BAR = f"{METRIC}, minus the ImageNet linear probe"
 TO_START = f"{METRIC}, minus linear probe on the same frozen features"
 SEED = f"{METRIC}, seed "
 COLUMNS = ("set", "shot", "learner", "encoder", "transductive", "metric", "mean", "low", "high")
-Table = Mapping[tuple[str, str, int, str], Mapping[str, float]]  # learner, set, shot, metric
+Numbers = Mapping[tuple[str, str, int, str], Mapping[str, float]]  # learner, set, shot, metric
 LIMIT = 0.15  # of the colors
+COSTS = "adapt and answer 25: "
 
 
-def main() -> None:
-    options = tables_options(__doc__)
-    file = options.to / "results" / "medical.csv"
-    if options.source:
-        write_text(file, as_csv(json.loads(f.read_text()) for f in _files(options.source)))
-    table = read(file)
-    heat_map(table, file.with_suffix(".png"))
-    fill(options.to / "results.md", "medical", summary(table))
+def gather(source: Path, kept: Path) -> None:
+    """Keep every number of a run with its interval as one CSV."""
+    files = sorted(source.glob("*/*@*.json"))
+    write_text(kept, as_csv(json.loads(file.read_text()) for file in files))
 
 
 def as_csv(rows: Iterable[dict[str, Any]]) -> str:
@@ -99,7 +95,7 @@ def interval(values: NDArray) -> tuple[float, float, float]:
     return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
 
 
-def read(file: Path) -> Table:
+def read(file: Path) -> Numbers:
     """The CSV by learner/encoder, set, shot and metric."""
     found: dict[tuple[str, str, int, str], dict[str, float]] = {}
     for row in read_csv(file):
@@ -108,50 +104,83 @@ def read(file: Path) -> Table:
     return found
 
 
-def summary(table: Table) -> str:
+def table(found: Numbers) -> str:
     """The bar, then a learner a row, best first: means over the sets, and verdicts at 5 shots."""
-    sets = sets_of(table)
-    lines = [
-        f"| learner | {' | '.join(f'{s}-shot, mean of {len(sets)}' for s in SHOTS)} | seeds | "
-        "5-shot against the ImageNet linear probe: better / no difference / worse | "
-        "5-shot against a linear probe on the same frozen features |",
-        "|---|" + "---|" * (len(SHOTS) + 3),
+    sets, lines = sets_of(found), []
+    for name in by_mean(found, sets):
+        means = [mean_text(found, name, sets, shot) for shot in SHOTS]
+        counts = [verdicts(found, name, sets, against) for against in (TO_BAR, TO_START)]
+        lines.append([row_name(name), *means, _seeds(found, name), *counts])
+    head = [
+        "learner",
+        *(f"{s}-shot, mean of {len(sets)}" for s in SHOTS),
+        "seeds",
+        "5-shot against the ImageNet linear probe: better / no difference / worse",
+        "5-shot against a linear probe on the same frozen features",
     ]
-    for name in by_mean(table, sets):
-        means = [told(table, name, sets, shot) for shot in SHOTS]
-        counts = [verdicts(table, name, sets, against) for against in (TO_BAR, TO_START)]
-        lines.append(f"| {shown(name)} | {' | '.join([*means, _seeds(table, name), *counts])} |")
-    return "\n".join([*lines, "", "![heat-map](results/medical.png)"]) + "\n"
+    return f"{markdown(head, lines)}\n![heat-map](results/medical.png)\n"
 
 
-def heat_map(table: Table, file: Path) -> None:
+def side_by_side(found: Numbers, omniglot: dict[str, Any], speed: dict[str, Any]) -> str:
+    """A learner a row: the medical sets, its Omniglot result, and the speed of adapting."""
+    sets, lines, times = sets_of(found), [], _times(speed)
+    for name in by_mean(found, sets):
+        learner, _, on = name.partition("/")
+        cells = [row_name(name), *(mean_text(found, name, sets, shot) for shot in SHOTS)]
+        cells += [verdicts(found, name, sets, against) for against in (TO_BAR, TO_START)]
+        cells += [_omniglot(omniglot[learner]) if on == "own" and learner in omniglot else ""]
+        lines.append([*cells, "1x" if learner == "linear-probe" else times.get(learner, "")])
+    head = [
+        "learner",
+        *(f"{s}-shot" for s in SHOTS),
+        "5-shot against the ImageNet linear probe: better / no difference / worse",
+        "the same, against a linear probe on the same features",
+        "Omniglot 5-way 1-shot",
+        "speed of adapting",
+    ]
+    return markdown(head, lines)
+
+
+def _omniglot(row: dict[str, Any]) -> str:
+    text = f"{100 * row['metrics']['accuracy']['mean']:.1f} after {row['cpu_minutes']:.0f} min"
+    return text + (", tr." if row["transductive"] else "")
+
+
+def _times(speed: dict[str, Any]) -> dict[str, str]:
+    rows = {row["name"]: row["ratio"] for row in speed["adapting"]["rows"]}
+    return {n.removeprefix(COSTS): f"{r:.2g}x" for n, r in rows.items() if n.startswith(COSTS)}
+
+
+def draw(found: Numbers, docs: Path) -> None:
     """Learner x set x shots: percentage points better (blue) or worse (red) than the bar.
 
     The first row has the bar's balanced accuracy in percent. Below it, a number is written where
     the interval of the difference leaves out 0.
     """
-    sets = sets_of(table)
-    names = by_mean(table, sets)
+    sets = sets_of(found)
+    names = by_mean(found, sets)
     figure = Figure(figsize=(0.42 * len(sets) * len(SHOTS) + 2.5, 0.21 * len(names) + 1.6))
     axes = figure.subplots(1, len(SHOTS), sharey=True)
     image = None
     for axis, shot in zip(axes, SHOTS, strict=True):
-        values = _grid(table, names, sets, shot, "mean")
+        values = _grid(found, names, sets, shot, "mean")
         values[0] = 0.0
         image = axis.imshow(values, cmap="RdBu", vmin=-LIMIT, vmax=LIMIT, aspect="auto")
-        _write_numbers(axis, values, *(_grid(table, names, sets, shot, p) for p in ("low", "high")))
+        _write_numbers(axis, values, *(_grid(found, names, sets, shot, p) for p in ("low", "high")))
         for j, name in enumerate(sets):
-            own = table[BAR, name, shot, METRIC]["mean"]
+            own = found[BAR, name, shot, METRIC]["mean"]
             axis.text(j, 0, f"{100 * own:.0f}", ha="center", va="center", fontsize=6, weight="bold")
         axis.axhline(0.5, color="black", linewidth=0.8)
         axis.set_title(f"{shot} image{'s' if shot > 1 else ''} a class", fontsize=9)
         axis.set_xticks(range(len(sets)), sets, rotation=60, ha="right", fontsize=7)
-        axis.set_yticks(range(len(names)), [shown(n).replace("**", "") for n in names], fontsize=7)
+        axis.set_yticks(
+            range(len(names)), [row_name(n).replace("**", "") for n in names], fontsize=7
+        )
         axis.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, fraction=0.012, pad=0.01)
     bar.set_label("balanced accuracy minus the ImageNet linear probe's", fontsize=8)
     bar.ax.tick_params(labelsize=7)
-    figure.savefig(file, dpi=130, bbox_inches="tight")
+    figure.savefig(docs / "results" / "medical.png", dpi=130, bbox_inches="tight")
 
 
 def _write_numbers(axis: Any, values: NDArray, low: NDArray, high: NDArray) -> None:
@@ -162,52 +191,52 @@ def _write_numbers(axis: Any, values: NDArray, low: NDArray, high: NDArray) -> N
             axis.text(j, i, text, ha="center", va="center", fontsize=5.5, color=color)
 
 
-def _grid(table: Table, names: list[str], sets: list[str], shot: int, part: str) -> NDArray:
+def _grid(found: Numbers, names: list[str], sets: list[str], shot: int, part: str) -> NDArray:
     nothing = {part: np.nan}
-    return np.array([[table.get((n, s, shot, TO_BAR), nothing)[part] for s in sets] for n in names])
+    return np.array([[found.get((n, s, shot, TO_BAR), nothing)[part] for s in sets] for n in names])
 
 
-def sets_of(table: Table) -> list[str]:
+def sets_of(found: Numbers) -> list[str]:
     """The sets that were judged."""
-    return sorted({key[1] for key in table})
+    return sorted({key[1] for key in found})
 
 
-def by_mean(table: Table, sets: list[str]) -> list[str]:
+def by_mean(found: Numbers, sets: list[str]) -> list[str]:
     """The bar, then the others by their mean at 5 shots."""
-    others = {key[0] for key in table} - {BAR}
-    return [BAR, *sorted(others, key=lambda n: -float(np.nan_to_num(mean(table, n, sets, 5))))]
+    others = {key[0] for key in found} - {BAR}
+    return [BAR, *sorted(others, key=lambda n: -float(np.nan_to_num(mean(found, n, sets, 5))))]
 
 
-def mean(table: Table, name: str, sets: list[str], shot: int, metric: str = METRIC) -> float:
+def mean(found: Numbers, name: str, sets: list[str], shot: int, metric: str = METRIC) -> float:
     """The mean over `sets`; nan where one has none."""
     nothing = {"mean": np.nan}
-    return float(np.mean([table.get((name, s, shot, metric), nothing)["mean"] for s in sets]))
+    return float(np.mean([found.get((name, s, shot, metric), nothing)["mean"] for s in sets]))
 
 
-def told(table: Table, name: str, sets: list[str], shot: int) -> str:
+def mean_text(found: Numbers, name: str, sets: list[str], shot: int) -> str:
     """The mean over the sets in percent, with the deviation between training seeds."""
-    if np.isnan(mean(table, name, sets, shot)):
+    if np.isnan(mean(found, name, sets, shot)):
         return "not on all sets"
-    seeds = sorted({k[3] for k in table if k[0] == name and k[3].startswith(SEED)})
-    means = [mean(table, name, sets, shot, seed) for seed in seeds]
+    seeds = sorted({k[3] for k in found if k[0] == name and k[3].startswith(SEED)})
+    means = [mean(found, name, sets, shot, seed) for seed in seeds]
     spread = f" ± {100 * np.std(means, ddof=1):.1f}" if len(means) > 1 else ""
-    return f"{100 * mean(table, name, sets, shot):.1f}{spread}"
+    return f"{100 * mean(found, name, sets, shot):.1f}{spread}"
 
 
-def _seeds(table: Table, name: str) -> str:
+def _seeds(found: Numbers, name: str) -> str:
     if not name.endswith("/own"):
         return ""
-    return f"{min(v['seeds'] for k, v in table.items() if k[0] == name and k[3] == METRIC):.0f}"
+    return f"{min(v['seeds'] for k, v in found.items() if k[0] == name and k[3] == METRIC):.0f}"
 
 
-def verdicts(table: Table, name: str, sets: list[str], against: str) -> str:
+def verdicts(found: Numbers, name: str, sets: list[str], against: str) -> str:
     """On how many sets the interval at 5 shots is above 0, holds it, is below."""
-    found = [table[key] for s in sets if (key := (name, s, 5, against)) in table]
-    better, worse = sum(v["low"] > 0 for v in found), sum(v["high"] < 0 for v in found)
-    return f"{better} / {len(found) - better - worse} / {worse}" if found else ""
+    rows = [found[key] for s in sets if (key := (name, s, 5, against)) in found]
+    better, worse = sum(v["low"] > 0 for v in rows), sum(v["high"] < 0 for v in rows)
+    return f"{better} / {len(rows) - better - worse} / {worse}" if rows else ""
 
 
-def shown(name: str) -> str:
+def row_name(name: str) -> str:
     """The name in a table: learner, and what it stands on if it was not meta-trained."""
     learner, _, on = name.partition("/")
     words = {
@@ -220,13 +249,5 @@ def shown(name: str) -> str:
     return f"{words[on]} (transductive)" if learners()[learner].transductive else words[on]
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*/*@*.json"))
-
-
 def _line(cells: list[Any]) -> str:
     return ",".join(f'"{c}"' if "," in str(c) else str(c) for c in cells)
-
-
-if __name__ == "__main__":
-    main()

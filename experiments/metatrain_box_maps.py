@@ -20,7 +20,7 @@ import medshot
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocols import data_root
 from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
-from segmentation_sets import real_set
+from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class
 GROUPS = {

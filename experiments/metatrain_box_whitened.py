@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import medshot
+from encoded_sets import MODALITY, SHOTS, Encoded, encoded, episodes, factors_of, sizes
 from medshot.core.atomic import write_text
 from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.inner import closed_form
@@ -33,7 +34,6 @@ from metatrain_box import FOLDS, SEEDS
 from metatrain_box_learn import as_maps
 from metatrain_box_maps import GROUPS, Layer, layers_of
 from record import commit, hardware
-from stacked_probe import MODALITY, SHOTS, Encoded, encoded, episodes, factors_of, sizes
 
 EPISODES = {1: 60, 5: 40, 20: 20}
 RIDGE = MEMBERS[1]

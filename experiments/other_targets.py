@@ -9,6 +9,7 @@ are known.
 Prints the rows of the table in docs/results.md.
 """
 
+import argparse
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,9 @@ Target = Callable[[Path, dict[str, str]], float | list[float]]
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     torch.set_num_threads(1)
     graded = lambda _, row: float(row["label"].removeprefix("kl"))  # noqa: E731
     covered = lambda folder, row: float((stored(folder / row["mask"]) > 0).mean())  # noqa: E731

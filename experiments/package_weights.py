@@ -8,8 +8,8 @@ with s = weight / sqrt(running_var + eps), the kernel becomes s * kernel and the
 running_mean.
 """
 
+import argparse
 import hashlib
-import sys
 from pathlib import Path
 
 import torch
@@ -22,7 +22,11 @@ LAYERS = ["stem", *(f"block{i}.{kind}" for i in range(1, 13) for kind in ("dw", 
 
 
 def main() -> None:
-    tensors, _ = tensors_in(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="the weights, not folded")
+    tensors, _ = tensors_in(parser.parse_args().file)
     found = {}
     for layer in LAYERS:
         weight, shift, mean, variance = (

@@ -1,10 +1,8 @@
-"""From results that are kept to tables in pages, between their markers."""
+"""From results to tables in pages, between their markers."""
 
-import argparse
 import csv
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +11,34 @@ from medshot.core.atomic import write_text
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def tables_options(about: str | None) -> argparse.Namespace:
-    """What every script of tables is told: `source`, where a run is (or None), and `to`."""
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--from", dest="source", type=Path, help="what the experiment wrote")
-    parser.add_argument("--to", type=Path, default=DOCS)
-    return parser.parse_args()
+def markdown(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown, with a newline at its end."""
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
-def kept_result(about: str | None, name: str) -> tuple[Any, Path]:
-    """The result of an experiment, first taken over from a run where one is named; and the pages.
-
-    It is kept in <to>/results/<name>/result.json.
-    """
-    options = tables_options(about)
-    kept = options.to / "results" / name / "result.json"
-    if options.source:
-        write_text(kept, (options.source / "result.json").read_text())
-    return json.loads(kept.read_text()), options.to
-
-
-def made_on(found: dict[str, Any]) -> str:
+def made_on(found: Mapping[str, Any]) -> str:
     """The hardware and the commit of a result."""
     return f"{found['hardware']}; commit `{found['commit']}`."
 
 
-def percent(found: Mapping[str, Any], sign: str = "") -> str:
+def percent(found: Mapping[str, Any], sign: str = "", digits: int = 1) -> str:
     """A mean with its interval: `81.0 [75.2, 86.1]`; `sign="+"` for a difference."""
-    mean, low, high = (f"{100 * found[part]:{sign}.1f}" for part in ("mean", "low", "high"))
+    mean, low, high = (f"{100 * found[part]:{sign}.{digits}f}" for part in ("mean", "low", "high"))
     return f"{mean} [{low}, {high}]"
+
+
+def plus_minus(found: Mapping[str, Any], sign: str = "", digits: int = 1) -> str:
+    """A mean with half of its interval: `81.0 ± 5.4`."""
+    half = 50 * (found["high"] - found["low"])
+    return f"{100 * found['mean']:{sign}.{digits}f} ± {half:.{digits}f}"
+
+
+def ahead(found: Mapping[str, Any], digits: int = 1) -> str:
+    """A difference whose mean alone has its sign: `+2.1 [0.4, 3.9]`."""
+    low, high = (f"{100 * found[part]:.{digits}f}" for part in ("low", "high"))
+    return f"{100 * found['mean']:+.{digits}f} [{low}, {high}]"
 
 
 def fill(page: Path, block: str, text: str) -> None:
@@ -57,7 +52,7 @@ def fill(page: Path, block: str, text: str) -> None:
 
 
 def learner_of(experiment: str) -> str:
-    """The name of the learner of experiments/<experiment>.py."""
+    """The learner whose result is in the folder `experiment`."""
     return experiment.removeprefix("omniglot_").replace("_", "-").replace("mamlpp", "maml++")
 
 

@@ -30,6 +30,7 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar_called
+from pages import markdown, percent
 from record import commit, hardware
 
 SIZE, STEPS, EPISODES = 32, 1500, 100
@@ -134,6 +135,49 @@ def _judged(key: str, make: Callable[[], medshot.Encoder], name: str, out: Path)
         theirs = json.loads((out / name / f"{NONE}.json").read_text())["scores"][METRIC]
         about["minus_untrained"] = vars(paired(found.scores[METRIC], np.array(theirs)))
     return about | {"scores": scores}
+
+
+AUROC = "macro AUROC"
+Found = dict[tuple[str, str], dict[str, Any]]
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep what a run wrote, without the score of every episode."""
+    files = sorted(file for name in JUDGED for file in (source / name).glob("*.json"))
+    rows = [json.loads(file.read_text()) for file in files]
+    short = [{name: value for name, value in row.items() if name != "scores"} for row in rows]
+    write_text(kept, json.dumps(short, indent=1) + "\n")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A row an encoder, a column a set; and what it ran on."""
+    found = {(row["set"], row["encoder"]): row for row in rows}
+    sets = [name for name in JUDGED if (name, NONE) in found]
+    lines = [
+        [key, *(_cell(found.get((name, key))) for name in sets)]
+        for key in (NONE, "pixels", *OBJECTIVES, *MOBILENETS)
+    ]
+    return f"{markdown(['encoder', *(f'`{name}`' for name in sets)], lines)}\n{_about(found)}\n"
+
+
+def _about(found: Found) -> str:
+    """What it ran on, and how long pretraining took."""
+    seconds = [row["cpu_seconds"] for (_, key), row in found.items() if key in OBJECTIVES]
+    spent = f"{min(seconds):.0f} to {max(seconds):.0f} CPU seconds" if seconds else "not run"
+    where = " and ".join(
+        sorted({f"{r['hardware']}, commit `{r['commit']}`" for r in found.values()})
+    )
+    return f"Pretraining, reading the images included: {spent}. {where}."
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "not run"
+    if "not done" in row:
+        return "no data of colour left"
+    accuracy, auroc = (percent(row["metrics"][metric]) for metric in (METRIC, AUROC))
+    minus = row.get("minus_untrained")
+    return f"{accuracy} / {auroc}" + (f"<br>{percent(minus, '+')}" if minus else "")
 
 
 if __name__ == "__main__":

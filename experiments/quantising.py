@@ -3,8 +3,7 @@
     python experiments/quantising.py --out runs/quantising [--only cls_covid_ct]
 
 Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and from 4 of them;
-judged on 200 images of other patients, differences paired. Goes on where it stopped;
-experiments/quantising_tables.py makes the table.
+judged on 200 images of other patients, differences paired. Goes on where it stopped.
 """
 
 import argparse
@@ -21,6 +20,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds
 from medshot.evaluation.cross_validation import answered
 from medshot.evaluation.protocols import data_root
+from pages import made_on, markdown, percent
 from record import commit, hardware
 
 SETS = ("cls_pneumonia_mnist", "cls_brain_mri_tumor", "cls_covid_ct")
@@ -77,6 +77,22 @@ def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 def _bytes(predictor: Predictor) -> int:
     return sum(tensor.nbytes for tensor in predictor.state_dict().values())
+
+
+def table(found: dict[str, Any]) -> str:
+    """A row a set: before, after, and the paired difference, in percent."""
+    names = list(found["rows"][0]["rows"])
+    rows = []
+    for one in found["rows"]:
+        cells = [_cell(one["rows"][name]) for name in names]
+        size = " → ".join(f"{n / 1e6:.2f}" for n in one["bytes"])
+        rows.append([f"`{one['set']}` ({one['test']} images)", *cells, size])
+    return f"{markdown(['set', *names, 'MB'], rows)}\n{made_on(found)}\n"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    minus = row.get("difference")
+    return percent(row) + (f", difference {percent(minus, '+')}" if minus else "")
 
 
 if __name__ == "__main__":

@@ -13,27 +13,42 @@ steps, rate and width of the U-Net are the best of four tried on white cells and
 """
 
 import argparse
+import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import medshot
 from medshot.core.atomic import write_text
+from medshot.core.episode import Examples
 from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes, Mixture
+from medshot.data.io.image import read_image, stored
+from medshot.data.io.mask import fit_mask
+from medshot.data.load import load_one
+from medshot.data.segmented import Segmented
+from medshot.data.tables.manifest import read_manifest
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.protocols import data_root
 from medshot.phantoms.masks.episodes import PhantomMasks
 from medshot.training.progress import bar
+from pages import markdown
 from record import commit, hardware
-from segmentation_onwards import Onwards
-from segmentation_sets import SETS, real_set
-from segmentation_slices import by_slices
 
+SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")
+SIZE = 128
+SLICE, SLICES = 64, 48  # pixels a side (the hippocampus has about 50); how many of a support
 SHOTS = (1, 4, 16)
 EPISODES = {"hippocampus": 4}  # 6 of the others
 ASKED = {"hippocampus": 6}  # queries an episode; 12 of the others
@@ -105,7 +120,7 @@ def _learner(key: str, runs: Path) -> Learner:
             setattr(learner, option, value)
         return learner
     if on == "fine-tuned":
-        return Onwards(_trained(name, runs), TUNED)
+        return ContinuedLearner(_trained(name, runs), TUNED)
     encoder = medshot.encoder(on, **({"width": 16, "depth": 3} if on == "unet" else {}))
     return medshot.build(name, encoder=encoder, **DESCENT.get(on, {}))
 
@@ -149,9 +164,146 @@ def _cell(learner: Learner, data: Any, shot: int, name: str) -> dict[str, Any]:
     return cell | {"seconds": round(seconds, 3), "fingerprint": found.episodes["fingerprint"]}
 
 
+def real_set(name: str) -> Dataset:
+    """One of `SETS`, whole: 3 x 128 x 128; or the volumes of the hippocampus as they are."""
+    if name == "hippocampus":
+        return load_one(data_root() / "seg3d_hippocampus", task="segmentation-3d")
+    folder = data_root() / f"seg_{name}"
+    if name == "nuclei_dsb2018":
+        return _nuclei(folder)
+    return load_one(folder, 3, SIZE, "segmentation")
+
+
+def _nuclei(folder: Path) -> Segmented:
+    """Its masks number the nuclei of an image: every nucleus is foreground."""
+    form = ImagePreprocessing(3, SIZE)
+    rows = read_manifest(folder, target="mask")
+    masks = [(stored(row.mask) > 0).astype(np.uint8) for row in rows if row.mask]
+    x = torch.from_numpy(np.stack([form.fit(read_image(row.path)) for row in rows]))
+    y = torch.from_numpy(np.stack([fit_mask(mask, SIZE) for mask in masks]))
+    groups = torch.full((len(rows),), -1)
+    labels = ("background", "nucleus")
+    return Segmented(folder.name, x, y, labels, groups, form, f"{len(rows)} images, foreground")
+
+
+class ContinuedLearner(Learner):
+    """`learner`, then `medshot.finetune` with `settings`: no part of the support is left out."""
+
+    def __init__(self, learner: Learner, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.learner, self.encoder, self.settings = learner, learner.encoder, settings
+        self.supports, self.origin = learner.supports, learner.origin
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Adapt, and then descend."""
+        return medshot.finetune(
+            self.learner.learn(support, task), support, task=task, **self.settings
+        )
+
+
+def by_slices(learner: Learner) -> Learner:
+    """`learner`, for volumes."""
+    other: Any = copy.deepcopy(learner)
+    for module in other.modules():
+        if hasattr(module, "size") and hasattr(module, "channels"):
+            module.size = SLICE
+    return SliceLearner(other)
+
+
+class SliceLearner(Learner):
+    """A learner from at most `SLICES` axial slices of the support, evenly, each answered alone."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        self.learner, self.encoder, self.supports = learner, nn.Identity(), learner.supports
+
+    def check(self, task: Task) -> None:
+        """Whatever the learner for images can."""
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """The predictor of slices, for volumes."""
+        x, y = _slices(support.x), support.y.flatten(0, 1)
+        known = ((y >= 0).flatten(1).any(1)).nonzero().flatten()
+        chosen = known[torch.linspace(0, len(known) - 1, min(SLICES, len(known))).round().long()]
+        masks = F.interpolate(y[chosen, None].float(), (SLICE, SLICE), mode="nearest-exact")
+        return SlicePredictor(self.learner.learn(Examples(x[chosen], masks[:, 0].long()), task))
+
+
+class SlicePredictor(Predictor):
+    """Answers each slice, and lays the answers on each other."""
+
+    def __init__(self, flat: Predictor) -> None:
+        super().__init__()
+        self.flat = flat
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Volumes `n 1 z h w` to scores `n k z h w`."""
+        answers = torch.cat([self.flat(part) for part in _slices(x).split(16)])
+        wide = F.interpolate(answers, x.shape[3:], mode="bilinear")
+        return wide.unflatten(0, (len(x), x.shape[2])).transpose(1, 2)
+
+
+def _slices(x: Tensor) -> Tensor:
+    flat = x.transpose(1, 2).flatten(0, 1)
+    return F.interpolate(flat, (SLICE, SLICE), mode="bilinear").expand(-1, 3, -1, -1)
+
+
 def _said(row: dict[str, Any]) -> str:
     cells = [f"{s}: {c['Dice']['mean']:.3f} ({c['seconds']} s)" for s, c in row["shots"].items()]
     return ", ".join(cells)
+
+
+COLUMNS = ("set", "shot", "learner", "mean", "low", "high", "n", "mm", "seconds", "scores")
+HEADING = (
+    "Dice ± half of its 95 % interval over episodes, of volumes the mean distance of borders "
+    "(CPU seconds)"
+)
+DISTANCE = "mean surface distance (mm)"
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep every number of a run with its interval as one CSV."""
+    lines = [",".join((*COLUMNS, "fingerprint", "origin", "hardware", "commit"))]
+    for row in (json.loads(file.read_text()) for file in sorted(source.glob("*/*.json"))):
+        for shot, cell in row["shots"].items():
+            dice = cell["Dice"]
+            numbers = [f"{dice[part]:.4f}" for part in ("mean", "low", "high")]
+            scores = " ".join(map(str, cell["scores"]))
+            mm = f"{cell[DISTANCE]['mean']:.2f}" if DISTANCE in cell else ""
+            where = [row["set"], shot, row["learner"]]
+            values = [*where, *numbers, dice["n"], mm, cell["seconds"], scores]
+            about = [cell["fingerprint"], row["origin"], row["hardware"], row["commit"]]
+            lines.append(",".join(f'"{value}"' for value in (*values, *about)))
+    write_text(kept, "\n".join(lines) + "\n")
+
+
+def table(rows: list[dict[str, str]]) -> str:
+    """A table for each number of images, of the CSV that is kept."""
+    text = "\n".join(_by_learner(rows, shot) for shot in SHOTS)
+    made = sorted({f"{row['hardware']}, commit `{row['commit']}`" for row in rows})
+    return f"{text}\n{'; '.join(made)}\n"
+
+
+def _by_learner(rows: list[dict[str, str]], shot: int) -> str:
+    """Learners by sets, from so many images; the best of each set in bold."""
+    cells = {(r["learner"], r["set"]): r for r in rows if int(r["shot"]) == shot}
+    sets = [name for name in (*SETS, VOLUMES) if any(s == name for _, s in cells)]
+    best = {s: max(float(r["mean"]) for (_, o), r in cells.items() if o == s) for s in sets}
+    lines = []
+    for name in sorted({learner.removesuffix("3d") for learner, _ in cells}):
+        found = [cells.get((name, s)) or cells.get((f"{name}3d", s)) for s in sets]
+        lines.append([name, *(_text(r, best[s]) for r, s in zip(found, sets, strict=True))])
+    return f"**{shot} image(s).** {HEADING}\n\n{markdown(['learner', *sets], lines)}"
+
+
+def _text(row: dict[str, str] | None, best: float) -> str:
+    if row is None:
+        return ""
+    mean, half = float(row["mean"]), (float(row["high"]) - float(row["low"])) / 2
+    shown = f"{100 * mean:.1f}"
+    shown = f"**{shown}**" if mean == best else shown
+    mm = f", {row['mm']} mm" if row["mm"] not in ("", "nan") else ""
+    return f"{shown} ± {100 * half:.1f}{mm} ({float(row['seconds']):.1f})"
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ split by patient where patients are known. Every configuration is tried on the f
 support, as `medshot select` does, and then learns from all of it and answers the queries: from that
 all ways to choose among the configurations are judged. The portfolio is the stored one, without the
 set that it is judged on. On the first episodes of each set the search itself runs too. Fine-tuning
-is left out, for time. Each part is kept as it is done, and not done again;
-experiments/selecting_tables.py makes the table.
+is left out, for time. Each part is kept as it is done, and not done again.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
 import medshot
@@ -24,12 +25,14 @@ from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.protocols import data_root
+from medshot.evaluation.statistics import mean_interval
 from medshot.select import Configuration
 from medshot.select.choice import Redrawn, best_of, through
 from medshot.select.cross_validator import Bench
 from medshot.select.portfolio import stored
 from medshot.select.search import Limits, search
 from medshot.select.space import FINETUNE, Space
+from pages import made_on, markdown
 from record import commit, hardware, parse
 
 SETS = (
@@ -123,6 +126,92 @@ def _score(learner: Learner, episode: Episode) -> float:
     predictor = learner.learn(shown, task)
     decoded = task.decode(predictor.answer_all(_at(query.x, learner.encoder)).double()).numpy()
     return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
+
+
+AUTOS = list(range(1, 1 + len(AUTO)))
+Measured = dict[str, Any]  # of one episode: what its support and its queries said
+Way = Callable[[Measured, list[int]], float]  # with the portfolio: the score of what is chosen
+
+
+def best(episode: Measured, among: list[int]) -> float:
+    """What the best by the folds of the support does, of equals the first."""
+    return episode["query"][_best(episode, among)]
+
+
+def sure(episode: Measured, among: list[int]) -> float:
+    """The same if its interval is above the baseline's, else the baseline."""
+    winner = _best(episode, among)
+    return episode["query"][winner if episode["better"][winner] else 0]
+
+
+def _best(episode: Measured, among: list[int]) -> int:
+    return max(among, key=lambda i: (episode["support"][i], -among.index(i)))
+
+
+WAYS: dict[str, Way] = {
+    "always the baseline": lambda e, p: e["query"][0],
+    "the first of the portfolio, nothing tried": lambda e, p: e["query"][p[0]],
+    "`auto`: its six candidates": lambda e, p: best(e, AUTOS),
+    "the baseline and a portfolio of 2": lambda e, p: best(e, [0, *p[:2]]),
+    "the baseline and a portfolio of 4": lambda e, p: best(e, [0, *p[:4]]),
+    "the baseline and a portfolio of 8": lambda e, p: best(e, [0, *p[:8]]),
+    "the same, but only if surely better": lambda e, p: sure(e, [0, *p[:8]]),
+    "everything": lambda e, p: best(e, list(range(len(ALL)))),
+    "a search of 20 trials, the portfolio first": lambda e, p: e["searched"],
+    "a search of 20 trials, no portfolio": lambda e, p: e["searched blindly"],
+    "the best in hindsight, by episode": lambda e, p: max(e["query"]),
+}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Mean balanced accuracy of what was chosen, and the paired difference to the baseline."""
+    rows = found["rows"]
+    tried = len(rows[0]["episodes"][0]["query"])
+    if tried != len(ALL):  # a configuration is known by its place
+        raise ValueError(
+            f"The result is of {tried} configurations; the stored portfolio and `auto` now have "
+            f"{len(ALL)}, so it does not say which is which. Measure it again."
+        )
+    heads = ["way to choose", *(f"{shot} images a class" for shot in SHOTS)]
+    cells = [[n, *(_cell(_pairs(rows, shot, way)) for shot in SHOTS)] for n, way in WAYS.items()]
+    return f"{markdown(heads, cells)}\n{_luck(rows)} {made_on(found)}\n"
+
+
+def _pairs(rows: list[dict[str, Any]], shot: int, way: Way) -> np.ndarray:
+    """What is chosen does, and what the baseline does, of each episode where it is known."""
+    keys, pairs = [one.key for one in ALL], []
+    for row in [row for row in rows if row["shot"] == shot]:
+        portfolio = [keys.index(one.key) for one in won(row["set"], shot)]
+        for episode in row["episodes"]:
+            try:
+                pairs.append((way(episode, portfolio), episode["query"][0]))
+            except KeyError:  # a search runs on some of the episodes only
+                continue
+    return np.array(pairs)
+
+
+def _cell(pairs: np.ndarray) -> str:
+    minus, mean = mean_interval(100 * (pairs[:, 0] - pairs[:, 1])), 100 * pairs[:, 0].mean()
+    said = f"{mean:.1f} ({minus.mean:+.1f} [{minus.low:+.1f}, {minus.high:+.1f}], n {len(pairs)})"
+    return said if np.ptp(pairs[:, 0] - pairs[:, 1]) else f"{mean:.1f}"
+
+
+def _luck(rows: list[dict[str, Any]]) -> str:
+    """How far the winner's score among all is from what it does; and the corrected one."""
+    said = []
+    for shot in SHOTS:
+        some = [e for row in rows if row["shot"] == shot for e in row["episodes"]]
+        winners = [_best(e, list(range(len(ALL)))) for e in some]
+        truth = np.array([e["query"][i] for e, i in zip(some, winners, strict=True)])
+        score = np.array([e["support"][i] for e, i in zip(some, winners, strict=True)])
+        fair = np.array([e["corrected"] for e in some], dtype=float)
+        found = [mean_interval(100 * (each - truth)) for each in (score, fair)]
+        texts = [f"{each.mean:+.1f} [{each.low:+.1f}, {each.high:+.1f}]" for each in found]
+        said.append(f"{shot} images a class: {texts[0]}, corrected for the choice {texts[1]}")
+    return (
+        f"The score of the best of {len(ALL)} on its support minus what it does on the queries, "
+        f"{'; '.join(said)}."
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python experiments/stacked_probe.py --out runs/stacked [--episodes 400] [--prior-only]
 
-Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (at most 100 images a class of medical_mnist, 300
-of pneumonia_mnist), and writes to --out what it has, so that a run that was cut goes on.
+Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (encoded_sets.py), and writes to --out what it
+has, so that a run that was cut goes on.
 
 1. Prior (`medshot.learners.closed_form.stacked_probe`): the covariance within classes, a mean over
 sets of each
@@ -23,53 +23,44 @@ sets of each
 """
 
 import argparse
-import csv
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import cache, cached_property, lru_cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from matplotlib.figure import Figure
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import medshot
+from encoded_sets import (
+    MODALITIES,
+    MODALITY,
+    SHOTS,
+    Encoded,
+    encoded,
+    episodes,
+    factors_of,
+    sizes,
+    spread_within,
+)
 from medshot.core.atomic import write_text
-from medshot.data.dataset import Dataset
-from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.episodes import EncodedEpisodes, encode
-from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners.closed_form import stacked_probe
 from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
 from medshot.nn.encoders import mobilenet
 from medshot.nn.encoders.adapters import directions, shortened
 from medshot.tasks import Classification, one_hot
+from pages import markdown, percent
 from record import commit, hardware
 
-MODALITIES = {
-    "histology": ("lung_histology", "colon_histology", "oral_histology"),
-    "CT": ("covid_ct", "lung_ct_iqoth", "kidney_ct", "head_ct_hemorrhage"),
-    "X-ray": ("cxr_tb_shenzhen", "covid_cxr", "pneumonia_mnist", "knee_oa", "mammo_mias_roi"),
-    "MRI": ("brain_mri_tumor", "alzheimer_mri"),
-    "skin": ("skin_ham10000", "skin_ph2"),
-    "eye": ("oct_dme_mx", "fundus_dr_mx"),
-    "cells": ("malaria_cells",),
-    "endoscopy": ("gi_bleeding_wce",),
-    "several": ("medical_mnist",),
-}
-MODALITY = {name: kind for kind, names in MODALITIES.items() for name in names}
 OPEN = (
     *("medical_mnist", "lung_histology", "pneumonia_mnist", "lung_ct_iqoth", "knee_oa"),
     *("malaria_cells", "cxr_tb_shenzhen", "oral_histology", "colon_histology", "gi_bleeding_wce"),
 )
-MOST = {"medical_mnist": 100, "pneumonia_mnist": 300}  # images a class
-GUESSED = ("patient_guess", "group_guess", "source_guess")  # columns, where patients are not known
-SHOTS, QUERY = (1, 5, 20), 10
-RANK, SHRINKAGE = 64, 0.3  # of the covariance within classes
 RECORDS = {1: 30, 5: 30, 20: 15}  # episodes a set that the numbers of the prior are fitted to
 PULL = 3e-3  # towards where the numbers start: mostly ridge regression
 GAP = 10.0  # what a set's confidence less its accuracy, squared, counts beside the likelihood
@@ -113,115 +104,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--marks", action="store_true", help="mean color and an untrained encoder")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
-
-
-class Encoded:
-    """A set without its images: labels, patients, and the features of each image.
-
-    `plain` and `shown` are those of the packaged encoder, for queries and for supports; `bar` the
-    mean of its last map at 224 pixels.
-    """
-
-    def __init__(self, dataset: Dataset, features: dict[str, Tensor]) -> None:
-        self.dataset = dataset
-        self.plain, self.shown, self.bar = (
-            features[name].float() for name in ("plain", "shown", "bar")
-        )
-
-    @cached_property
-    def scatter(self) -> list[Tensor]:
-        """The covariance within classes of each block."""
-        labels = one_hot(self.dataset.y, len(self.dataset.labels), like=self.shown)
-        rows = self.shown - labels @ (labels.T @ self.shown / labels.sum(0)[:, None])
-        return [b.T @ b / len(b) for b in rows.split(list(sizes()), 1)]
-
-
-def encoded(name: str, out: Path) -> Encoded:
-    """The set called `name`; its features are made once."""
-    dataset, file = loaded(name), out / "features" / f"{name}.safetensors"
-    if not file.exists():
-        small, large = medshot.encoder("mobilenet"), bar_encoder()
-        images = dataset.at(3, 128)
-        found = {
-            "plain": encode(small, images),
-            "shown": encode(small, images, StackedProbe(small)),
-            "bar": encode(large, dataset.at(3, 224)),
-        }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: t.half() for n, t in found.items()}, file)
-        print(name, len(dataset), "encoded", flush=True)
-    return Encoded(dataset, load_file(file))
-
-
-def loaded(name: str) -> Dataset:
-    """The images of a set, with patients guessed where they are not known."""
-    folder = data_root() / f"cls_{name}"
-    dataset = medshot.load(folder, size=32)
-    with (folder / "labels.csv").open(encoding="utf-8") as file:
-        rows = {row["path"]: row for row in csv.DictReader(file)}
-    first = next(iter(rows.values()))
-    column = next((c for c in GUESSED if c in first), None)
-    if column and not dataset.has_patients:
-        codes = [rows[row.path.relative_to(folder).as_posix()][column] for row in dataset.rows]
-        numbers = {code: i for i, code in enumerate(sorted(set(codes) - {""}))}
-        dataset = replace(dataset, groups=torch.tensor([numbers.get(c, -1) for c in codes]))
-    if name in MOST:
-        rng = np.random.default_rng(0)
-        kept = [
-            rng.permutation(np.flatnonzero(dataset.y == c))[: MOST[name]]
-            for c in range(len(dataset.labels))
-        ]
-        dataset = dataset.subset(torch.from_numpy(np.sort(np.concatenate(kept))))
-    return dataset
-
-
-def bar_encoder() -> medshot.Encoder:
-    """The encoder of the bar."""
-    return medshot.encoder("mobilenet", size=224, depths=())
-
-
-def episodes(found: Encoded, shot: int, seed: int = 0) -> EpisodeSampler:
-    """Episodes of up to 7 classes; fewer images a class where there are not so many."""
-    way = min(7, len(found.dataset.labels))
-    return EpisodeSampler(found.dataset, way=way, shot=shot, query=QUERY, seed=seed)
-
-
-@cache
-def sizes() -> tuple[int, ...]:
-    """The features of each block of the packaged encoder."""
-    return medshot.encoder("mobilenet").block_sizes
-
-
-def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
-    """V (f r) of `WhitenedBlocks`: I - V V' is the inverse root of the covariance, up to scale."""
-    return _factors(tuple(sets[name] for name in sorted(names)))
-
-
-@lru_cache(maxsize=100)
-def _factors(sets: tuple[Encoded, ...]) -> Tensor:
-    found = []
-    for scatters in zip(*(each.scatter for each in sets), strict=True):
-        mean = sum(s / s.diagonal().mean() for s in scatters) / len(sets)
-        values, vectors = torch.linalg.eigh(mean.double())
-        variance = values.clamp(min=0) + SHRINKAGE * values.mean()
-        gain, rank = variance.rsqrt(), min(RANK, len(values))
-        base = gain[: len(gain) - rank].mean() if rank < len(gain) else gain.max()
-        kept = (1 - gain[-rank:] / base).clamp(min=0).sqrt() * vectors[:, -rank:]
-        found.append(nn.functional.pad(kept, (RANK - rank, 0)))
-    return torch.cat(found).float()
-
-
-def spread_within(names: Iterable[str], sets: dict[str, Encoded], factors: Tensor) -> Tensor:
-    """The squared distance of images to their class mean at the last depth, over sets."""
-    found = []
-    blocks = range(len(sizes()))[stacked_probe.LAST]
-    for block, v in zip(blocks, factors.split(list(sizes()))[stacked_probe.LAST], strict=True):
-        whole = [sets[name].scatter[block] for name in names]
-        left = [
-            s.trace() - 2 * (v.T @ s @ v).trace() + (v.T @ s @ v @ v.T @ v).trace() for s in whole
-        ]
-        found.append(torch.stack(left).log().mean().exp())
-    return torch.stack(found)
 
 
 def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> None:
@@ -416,6 +298,101 @@ def _bins(pairs: np.ndarray) -> list[list[float]]:
 def _ece(bins: list[list[float]]) -> float:
     total = sum(b[0] for b in bins)
     return sum(n * abs(c - r) for n, c, r in bins) / total
+
+
+NEAR = 0.03  # of balanced accuracy: what asks for no features comes so near
+T = 1.96
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep all rows of a run, and what was measured without features, in one file."""
+    rows, marks = {}, {}
+    for name in MODALITY:
+        for shot in SHOTS:
+            file = source / "by modality" / f"{name} {shot}.json"
+            if file.exists():
+                rows.setdefault(name, {})[str(shot)] = json.loads(file.read_text())
+        file = source / f"{name} marks.json"
+        if file.exists():
+            marks[name] = json.loads(file.read_text())
+    write_text(kept, json.dumps({"rows": rows, "marks": marks}, indent=1) + "\n")
+
+
+def table(found: dict[str, Any]) -> str:
+    """A set a row: difference to the bar at each shot; then the means over sets."""
+    rows = found["rows"]
+    easy = {name for name in rows if _easy(name, found)}
+    lines = []
+    for name, cells in rows.items():
+        line = [f"{name} ({MODALITY[name]}){' *' if name in easy else ''}"]
+        for shot in map(str, SHOTS):
+            one = cells.get(shot)
+            line += [f"{100 * one['bar']['mean']:.1f}"] if one else [""]
+            line += [percent(one["difference"], "+")] if one else [""]
+        lines.append(line)
+    rest = [name for name in rows if name not in easy]
+    lines.append([f"**mean of {len(rows)} sets**", *_means(list(rows.values()))])
+    lines.append([f"**without those marked *** ({len(rest)})", *_means([rows[n] for n in rest])])
+    head = [part for s in SHOTS for part in (f"bar, {s}-shot", "minus bar")]
+    errors = [[_mean_ece(rows, shot, method) for method in ("head", "bar")] for shot in SHOTS]
+    ece = [f"{s}-shot {ours} (bar {bar})" for s, (ours, bar) in zip(SHOTS, errors, strict=True)]
+    first = next(iter(next(iter(rows.values())).values()))
+    about = (
+        f"Balanced accuracy in percent, {first['difference']['n']} episodes a cell, intervals over "
+        "episodes; of means over the sets. * mean color or an untrained encoder comes within 3 "
+        "points of the better of the two at 5 shots. Expected calibration error, mean over sets: "
+        f"{', '.join(ece)}. {first['hardware']}; commit `{first['commit']}`."
+    )
+    shown = markdown(["set left out with its modality", *head], lines)
+    return f"{shown}\n{about}\n\n![reliability](results/stacked/reliability.png)\n"
+
+
+def _means(rows: list[dict[str, Any]]) -> list[str]:
+    """Of some sets at each shot: the bar, and the difference to it with its interval over sets."""
+    cells = []
+    for shot in map(str, SHOTS):
+        some = [row[shot] for row in rows if shot in row]
+        ahead = [one["difference"]["mean"] for one in some]
+        mean, error = float(np.mean(ahead)), float(np.std(ahead, ddof=1) / len(ahead) ** 0.5)
+        over = {"mean": mean, "low": mean - T * error, "high": mean + T * error}
+        bar = np.mean([one["bar"]["mean"] for one in some])
+        cells += [f"{100 * bar:.1f}", percent(over, "+")]
+    return cells
+
+
+def _mean_ece(rows: dict[str, Any], shot: int, method: str) -> str:
+    return f"{np.mean([r[str(shot)]['ece'][method] for r in rows.values() if str(shot) in r]):.3f}"
+
+
+def _easy(name: str, found: dict[str, Any]) -> bool:
+    marks, cell = found["marks"].get(name), found["rows"][name].get("5")
+    if not marks or not cell:
+        return False
+    best = max(cell["head"]["mean"], cell["bar"]["mean"])
+    return max(marks["mean color"], marks["untrained"]) > best - NEAR
+
+
+def draw(found: dict[str, Any], docs: Path) -> None:
+    """Confidence against the share of right answers, all sets together, head and bar."""
+    figure = Figure(figsize=(9, 3.2))
+    for axis, shot in zip(figure.subplots(1, len(SHOTS), sharey=True), SHOTS, strict=True):
+        axis.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+        for method, color in (("bar", "tab:orange"), ("head", "tab:blue")):
+            cells = [r[str(shot)] for r in found["rows"].values() if str(shot) in r]
+            bins = np.sum([_sums(cell["bins"][method]) for cell in cells], 0)
+            n, confidence, right = bins[bins[:, 0] > 0].T
+            label = {"bar": "ImageNet linear probe", "head": "stacked probe"}[method]
+            axis.plot(confidence / n, right / n, "o-", color=color, markersize=3, label=label)
+        axis.set_title(f"{shot} image{'s' if shot > 1 else ''} a class", fontsize=9)
+        axis.set_xlabel("confidence", fontsize=8)
+        axis.tick_params(labelsize=7)
+    figure.axes[0].set_ylabel("share right", fontsize=8)
+    figure.axes[0].legend(fontsize=7)
+    figure.savefig(docs / "results" / "stacked" / "reliability.png", dpi=130, bbox_inches="tight")
+
+
+def _sums(bins: list[list[float]]) -> np.ndarray:
+    return np.array([[n, n * confidence, n * right] for n, confidence, right in bins])
 
 
 if __name__ == "__main__":

@@ -1,123 +1,315 @@
-"""Put the results of Omniglot and of the benchmarks into the documentation.
+"""The tables and pictures of the documentation, made from results; and new results kept.
 
-    python experiments/tables.py [--from runs] [--to docs]
+    python experiments/tables.py [NAME ...] [--from runs/NAME] [--to docs]
 
-Takes <from>/omniglot_*/result.json, keeps copies under <to>/results/, and fills the blocks of
-<to>/results.md, <to>/protocols.md and README.md. Those of the medical sets: medical_tables.py.
+Without names, all of `TABLES` are made again from the results that are kept in <to>/results/. With
+--from, what the experiment of that name wrote there is kept first; of the Omniglot ones, --from is
+the folder of all runs.
 """
 
 import argparse
 import json
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.core.atomic import write_text
-from medshot.evaluation.protocols import VARIABLE, protocols
-from pages import fill, learner_of
+from matplotlib.figure import Figure
 
-ROOT = Path(__file__).parents[1]
+import adapters
+import around
+import compressing
+import detection
+import elsewhere
+import enhancement
+import finetuning
+import fusing
+import hardening
+import medical_tables
+import pretraining
+import quantising
+import segmentation
+import selecting
+import stacked_probe
+import transfer
+import twenty_way
+from medshot.core.atomic import write_text
+from medshot.core.errors import MedshotError
+from medshot.evaluation.protocols import VARIABLE, protocols
+from pages import DOCS, ahead, fill, learner_of, markdown, plus_minus, read_csv
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "results.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="source", type=Path, default=ROOT / "docs" / "results")
-    parser.add_argument("--to", type=Path, default=ROOT / "docs")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TABLES))
+    parser.add_argument("--from", dest="source", type=Path, help="what the experiment wrote")
+    parser.add_argument("--to", type=Path, default=DOCS)
     options = parser.parse_args()
-    if omniglot := _collect(options.source, options.to):
-        fill(options.to / "results.md", "omniglot", omniglot_table(omniglot))
-        fill(ROOT / "README.md", "results", short_table(omniglot))
-    speed = ROOT / "benchmarks" / "results.json"
-    if speed.exists():
-        fill(options.to / "results.md", "bench", bench_table(json.loads(speed.read_text())))
-    if os.environ.get(VARIABLE):
-        fill(options.to / "protocols.md", "hashes", hashes_table())
+    if unknown := [name for name in options.names if name not in TABLES]:
+        parser.error(f"no table is called {', '.join(unknown)}; there are {', '.join(TABLES)}")
+    if options.source and len(options.names) != 1:
+        parser.error("--from needs the name of one table")
+    failed = False
+    for name in options.names or TABLES:
+        if name == "hashes" and not (options.names or os.environ.get(VARIABLE)):
+            continue  # they need the data
+        try:
+            TABLES[name].make(options.source, options.to)
+        except (MedshotError, OSError, ValueError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
 
 
-def omniglot_table(rows: dict[str, dict[str, Any]]) -> str:
-    """One row an experiment: published, ours, against the probe, budget, protocol."""
-    lines = [
-        "| experiment | protocol | published | ours | minus linear probe on its encoder | budget | "
-        "transductive | commit |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for name, row in sorted(rows.items()):
-        budget = f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"
+def copied(source: Path, kept: Path) -> None:
+    """Keep the one file that most experiments write."""
+    write_text(kept, (source / "result.json").read_text())
+
+
+def read_json(kept: Path) -> Any:
+    """The one file that most experiments write."""
+    return json.loads(kept.read_text())
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where a result is kept, which block of which page shows it, and what makes the block."""
+
+    kept: str  # below docs/results
+    page: str  # below docs
+    block: str
+    render: Callable[[Any], str]
+    read: Callable[[Path], Any] = read_json
+    gather: Callable[[Path, Path], None] = copied  # from what a run wrote to what is kept
+    draw: Callable[[Any, Path], None] | None = None  # pictures, into docs
+
+    def make(self, source: Path | None, docs: Path) -> None:
+        """Fill the block, and draw, from what is kept; from `source` first, where there is one."""
+        kept = docs / "results" / self.kept
+        if source:
+            self.gather(source, kept)
+        found = self.read(kept)
+        if self.draw:
+            self.draw(found, docs)
+        fill(docs / self.page, self.block, self.render(found))
+
+
+def gather_omniglot(source: Path, kept: Path) -> None:
+    """Keep the results of all learners."""
+    for file in source.glob("omniglot_*/result.json"):
+        text = json.dumps(json.loads(file.read_text()), indent=1) + "\n"
+        write_text(kept / file.parent.name / "result.json", text)
+
+
+def read_omniglot(kept: Path) -> dict[str, Any]:
+    """The results by learner."""
+    files = sorted(kept.glob("omniglot_*/result.json"))
+    return {learner_of(file.parent.name): json.loads(file.read_text()) for file in files}
+
+
+def read_all(kept: Path) -> tuple[Any, ...]:
+    """What docs/choose-a-learner.md joins: the medical sets, Omniglot, the benchmarks."""
+    medical = medical_tables.read(kept / "medical.csv")
+    return medical, read_omniglot(kept), read_json(BENCHMARKS)
+
+
+def refuse(source: Path, kept: Path) -> None:
+    """Where the table has no experiment of its own, or the experiment keeps its result itself."""
+    raise ValueError(f"{kept} is not taken from {source}: see the experiment")
+
+
+def omniglot(found: dict[str, Any]) -> str:
+    """One row a learner: published, ours, against the probe, budget, protocol."""
+    rows = []
+    for learner, row in found.items():
+        minus = row.get("minus_probe")
         asked = f"{row['protocol']}, {row['episodes']['count']} episodes"
-        cells = [f"`experiments/{name}.py`", asked, _published(row), _ours(row), _difference(row)]
-        cells.append(budget)
-        cells += ["yes" if row["transductive"] else "no", f"`{row['commit']}`"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        cells = [f"`omniglot.py --only {learner}`", asked, _published(row), _ours(row)]
+        cells += [ahead(minus, 2) if minus else ""]
+        cells += [f"{row['cpu_minutes']} CPU minutes; {row['hardware']}"]
+        rows.append([*cells, "yes" if row["transductive"] else "no", f"`{row['commit']}`"])
+    head = ["experiment", "protocol", "published", "ours", "minus linear probe on its encoder"]
+    return markdown([*head, "budget", "transductive", "commit"], rows)
 
 
-def _difference(row: dict[str, Any]) -> str:
-    found = row.get("minus_probe")
-    if not found:
-        return ""
-    return f"{100 * found['mean']:+.2f} [{100 * found['low']:.2f}, {100 * found['high']:.2f}]"
-
-
-def short_table(rows: dict[str, dict[str, Any]]) -> str:
-    """One row a learner: published, ours, minutes."""
-    lines = ["| learner | published | ours | CPU minutes |", "|---|---|---|---|"]
-    for name, row in sorted(rows.items(), key=lambda item: -item[1]["metrics"]["accuracy"]["mean"]):
-        learner = learner_of(name) + (" (transductive)" if row["transductive"] else "")
-        lines.append(f"| {learner} | {_published(row)} | {_ours(row)} | {row['cpu_minutes']} |")
-    return "\n".join(lines) + "\n"
+def readme(found: dict[str, Any]) -> str:
+    """One row a learner, best first: published, ours, minutes."""
+    rows = []
+    for learner, row in sorted(found.items(), key=_best_first):
+        name = learner + (" (transductive)" if row["transductive"] else "")
+        rows.append([name, _published(row), _ours(row), row["cpu_minutes"]])
+    return markdown(["learner", "published", "ours", "CPU minutes"], rows)
 
 
 def _ours(row: dict[str, Any]) -> str:
-    found = row["metrics"]["accuracy"]
-    return f"**{100 * found['mean']:.2f} ± {50 * (found['high'] - found['low']):.2f}**"
+    return f"**{plus_minus(row['metrics']['accuracy'], digits=2)}**"
 
 
 def _published(row: dict[str, Any]) -> str:
     if row["published"] is None:
         return "none"
-    checked = "" if row.get("checked", True) else " (not checked)"
-    return f"{100 * row['published']:.1f}{checked}"
+    return f"{100 * row['published']:.1f}" + ("" if row.get("checked", True) else " (not checked)")
 
 
-def hashes_table() -> str:
+def _best_first(item: tuple[str, Any]) -> float:
+    return -item[1]["metrics"]["accuracy"]["mean"]
+
+
+def read_descending(kept: Path) -> dict[str, Any]:
+    """The results of the learners that descend, best first."""
+    rows = {n: row for n, row in read_omniglot(kept).items() if row["protocol"].startswith("finn")}
+    return dict(sorted(((n, row) for n, row in rows.items() if row.get("curve")), key=_best_first))
+
+
+def descend(found: dict[str, Any]) -> str:
+    """Accuracy, minutes, and what the last quarter of the steps still brought.
+
+    Validation is on classes that are neither trained nor tested on.
+    """
+    rows = []
+    for name, row in found.items():
+        steps, end = row["curve"][-1]
+        before = next(loss for step, loss in row["curve"] if step >= 0.75 * steps)
+        accuracy = f"{100 * row['metrics']['accuracy']['mean']:.2f}"
+        fell = f"{100 * (1 - end / before):.0f} %"
+        rows.append([name, accuracy, row["cpu_minutes"], steps, end, fell])
+    head = ["learner", "accuracy", "CPU minutes", "steps", "validation loss at the end"]
+    table = markdown([*head, "fell in the last quarter by"], rows)
+    return f"{table}\n![validation loss](results/descend.png)\n"
+
+
+def draw_descend(found: dict[str, Any], docs: Path) -> None:
+    """Validation loss against CPU minutes, both in logarithms; the best learner named first."""
+    figure = Figure(figsize=(7.5, 4.5))
+    axis: Any = figure.subplots()
+    for place, (name, row) in enumerate(found.items()):
+        last = row["curve"][-1][0]
+        minutes = [row["cpu_minutes"] * step / last for step, _ in row["curve"]]
+        style = ("-", "--", ":")[place // 6 % 3]
+        label = f"{name}: {100 * row['metrics']['accuracy']['mean']:.1f} %"
+        axis.plot(minutes, [loss for _, loss in row["curve"]], style, lw=1.4, label=label)
+    axis.set(xscale="log", yscale="log", xlabel="CPU minutes", ylabel="validation loss")
+    axis.set_xticks([1, 2, 5, 10, 20, 50], [1, 2, 5, 10, 20, 50])
+    axis.set_yticks([0.1, 0.2, 0.5, 1.0], [0.1, 0.2, 0.5, 1.0])
+    axis.minorticks_off()
+    axis.grid(visible=True, alpha=0.2)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(docs / "results" / "descend.png", dpi=130, bbox_inches="tight")
+
+
+def hashes(_: Path) -> str:
     """The hash of each protocol's list of test episodes."""
-    lines = []
+    rows = []
     for name, rules in sorted(protocols().items()):
         found = rules.sampler(rules.dataset()).fingerprint(rules.episodes)
-        lines.append(f"| `{name}` | `{found}` |")
-    return "\n".join(["| protocol | hash of its episodes |", "|---|---|", *lines]) + "\n"
+        rows.append([f"`{name}`", f"`{found}`"])
+    return markdown(["protocol", "hash of its episodes"], rows)
 
 
-def bench_table(found: dict[str, Any]) -> str:
+def bench(found: dict[str, Any]) -> str:
     """One row a comparison, each benchmark under the conditions of its run."""
     lines = []
     for name, part in found.items():
         conditions = "; ".join(f"{key}: {value}" for key, value in part["conditions"].items())
-        lines += [f"### {name}", "", conditions, ""]
-        lines += [
-            "| what | ratio [quartiles over rounds] | target | agreement |",
-            "|---|---|---|---|",
-        ]
-        lines += [_bench_line(row) for row in part["rows"]]
-        lines += ["", *(["```", part["notes"], "```", ""] if part["notes"] else [])]
+        head = ["what", "ratio [quartiles over rounds]", "target", "agreement"]
+        lines += [f"### {name}", "", conditions, "", markdown(head, map(_bench_row, part["rows"]))]
+        lines += ["```", part["notes"], "```", ""] if part["notes"] else []
     return "\n".join(lines)
 
 
-def _bench_line(row: dict[str, Any]) -> str:
+def _bench_row(row: dict[str, Any]) -> list[str]:
     wanted = row["target"]
     verdict = "" if wanted is None else ": met" if row["ratio"] >= wanted else ": **missed**"
     target = "" if wanted is None else f"{wanted:g}x{verdict}"
     ratio = f"{row['ratio']:.2f}x [{row['low']:.2f}, {row['high']:.2f}]"
-    return f"| {row['name']} | {ratio} | {target} | {row['agreement']} |"
+    return [row["name"], ratio, target, row["agreement"]]
 
 
-def _collect(source: Path, to: Path) -> dict[str, dict[str, Any]]:
-    """All rows kept under `to`, those of `source` added or put in place of older ones."""
-    for file in source.glob("omniglot_*/result.json"):
-        kept = to / "results" / file.parent.name / "result.json"
-        write_text(kept, json.dumps(json.loads(file.read_text()), indent=1) + "\n")
-    files = sorted((to / "results").glob("omniglot_*/result.json"))
-    return {file.parent.name: json.loads(file.read_text()) for file in files}
+RESULTS, STAGES = "results.md", "stages"
+OMNIGLOT: dict[str, Any] = {"read": read_omniglot, "gather": gather_omniglot}
+TABLES = {
+    "omniglot": Table("", RESULTS, "omniglot", omniglot, **OMNIGLOT),
+    "readme": Table("", "../README.md", "results", readme, **OMNIGLOT),
+    "descend": Table(
+        "", RESULTS, "descend", descend, read_descending, gather_omniglot, draw_descend
+    ),
+    "twenty": Table("", RESULTS, "twenty", twenty_way.table, lambda kept: kept, refuse),
+    "stacked": Table(
+        "stacked/result.json",
+        RESULTS,
+        "stacked",
+        stacked_probe.table,
+        gather=stacked_probe.gather,
+        draw=stacked_probe.draw,
+    ),
+    "medical": Table(
+        "medical.csv",
+        RESULTS,
+        "medical",
+        medical_tables.table,
+        medical_tables.read,
+        medical_tables.gather,
+        medical_tables.draw,
+    ),
+    "choose": Table(
+        "",
+        "choose-a-learner.md",
+        "choose",
+        lambda found: medical_tables.side_by_side(*found),
+        read_all,
+        refuse,
+    ),
+    "segmentation": Table(
+        "segmentation.csv",
+        RESULTS,
+        "segmentation",
+        segmentation.table,
+        read_csv,
+        segmentation.gather,
+    ),
+    "transfer": Table("transfer.json", RESULTS, "transfer", transfer.table),
+    "around": Table("around/result.json", RESULTS, "around", around.table),
+    "detection": Table("detection.json", RESULTS, "detection", detection.table, gather=refuse),
+    "enhancement": Table("enhancement/result.json", RESULTS, "enhancement", enhancement.table),
+    "bench": Table("", RESULTS, "bench", bench, lambda _: read_json(BENCHMARKS), refuse),
+    "hashes": Table("", "protocols.md", "hashes", hashes, lambda kept: kept, refuse),
+    "pretraining": Table(
+        "pretraining.json",
+        f"{STAGES}/pretrain.md",
+        "pretraining",
+        pretraining.table,
+        gather=pretraining.gather,
+    ),
+    "elsewhere": Table(
+        "elsewhere/result.json", f"{STAGES}/pretrain.md", "elsewhere", elsewhere.table
+    ),
+    "adapters": Table("adapters/result.json", f"{STAGES}/finetune.md", "adapters", adapters.table),
+    "finetuning": Table(
+        "finetuning/result.json", f"{STAGES}/finetune.md", "finetuning", finetuning.table
+    ),
+    "compressing": Table(
+        "compressing/result.json", f"{STAGES}/compress.md", "compressing", compressing.table
+    ),
+    "quantising": Table(
+        "quantising/result.json", f"{STAGES}/export.md", "quantising", quantising.table
+    ),
+    "hardening": Table(
+        "hardening/result.json",
+        f"{STAGES}/harden.md",
+        "hardening",
+        hardening.table,
+        draw=hardening.draw,
+    ),
+    "fusing": Table("fusing/result.json", f"{STAGES}/fuse.md", "fusing", fusing.table),
+    "selecting": Table("selecting/result.json", f"{STAGES}/select.md", "select", selecting.table),
+}
 
 
 if __name__ == "__main__":

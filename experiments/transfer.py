@@ -23,8 +23,9 @@ from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.training.progress import bar
+from pages import markdown, plus_minus
 from record import commit, hardware, parse
-from segmentation_sets import SETS, real_set
+from segmentation import SETS, real_set
 
 SHOTS, EPISODES, QUERIES = (1, 4), 6, 12
 SIZE, WIDTH = 32, 32
@@ -80,6 +81,17 @@ def _row(name: str, how: str, shot: int, made: dict[str, Learner], data: Any) ->
     row: dict[str, Any] = {"set": name, "how": how, "shot": shot}
     row |= {key: vars(result.interval("Dice")) for key, result in found.items()}
     return row | {"difference": vars(paired(first, second))}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Dice of both encoders and the paired difference: a row a set, number of images and head."""
+    sides = ("meta-trained on labels", "from scratch", "difference")
+    rows = []
+    for row in found["rows"]:
+        cells = [plus_minus(row[side], "+" if side == "difference" else "") for side in sides]
+        rows.append([row["set"], row["shot"], f"`{row['how']}`", *cells])
+    about = f"{found['hardware']}, commit `{found['commit']}`"
+    return f"{markdown(['set', 'images', 'how', *sides], rows)}\n{about}\n"
 
 
 if __name__ == "__main__":
