@@ -8,7 +8,7 @@ on the features of the `cls_*` sets (--features: the folder of `stacked_probe.py
 5 and 20 images a class, patients apart; each set judged with a stacked probe and a prior of `Auto`
 that know no set of its modality. Regret, by set: balanced accuracy of the bar less that of the
 choice where that is above 0; and of the candidate that is best there in the mean, less the choice.
-Prints the prior over all sets, for `medshot.app.kinds.classification.PRIOR`.
+Prints the prior over all sets, for `medshot.presenters.classification.PRIOR`.
 """
 
 import argparse

@@ -15,8 +15,8 @@ from typing import Any
 
 from medical import PIXELS, SHOTS
 from medical_tables import METRIC, read
-from medshot.app.kinds.classification import BAR
 from medshot.core.atomic import write_text
+from medshot.presenters.classification import BAR
 from medshot.select import Configuration
 from medshot.select.portfolio import STORED
 from pages import read_csv

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 import medshot
-from medshot.app.builder import Builder
-from medshot.app.kinds import kind_called
 from medshot.core.atomic import write_text
 from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval
+from medshot.factory.learners import Builder
+from medshot.presenters import kind_called
 from medshot.select import Configuration
 from medshot.select.choice import Redrawn, best_of, through
 from medshot.select.cross_validator import Bench

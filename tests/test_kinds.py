@@ -1,4 +1,4 @@
-"""Kinds of task differ in `tasks/`, `data/readers/` and `app/kinds/`; nothing else asks for it.
+"""Kinds of task differ in `tasks/`, `data/readers/` and `presenters/`; nothing else asks for it.
 
 What it needs to know is said by a method or an attribute of the `Task`, the folder or the `Kind`.
 """
@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from medshot.app.kinds import kind_called
-from medshot.app.kinds.kind import KINDS
 from medshot.core.task import TASKS
+from medshot.presenters import kind_called
+from medshot.presenters.base import KINDS
 
 ROOT = Path(__file__).parents[1] / "src/medshot"
-SEAMS = ("tasks/", "data/readers/", "app/kinds/")
+SEAMS = ("tasks/", "data/readers/", "presenters/")
 HONEST = {"learners/to_grid.py": "asks what a learner supports, not of what kind a task is"}
 ASKS = {"isinstance", "issubclass", "startswith", "endswith", "removesuffix"}
 

@@ -20,7 +20,11 @@ ALLOWED = {
     "select": STAGES,
     "pretraining": AROUND,
     "stages": AROUND,
-    "app": AROUND | {"inner", "phantoms", "learners", "pretraining", "stages"},
+    "factory": AROUND | {"learners", "pretraining", "stages"},
+    "presenters": AROUND | {"learners", "phantoms", "factory"},
+    "api": AROUND | {"learners", "pretraining", "stages", "factory", "presenters"},
+    "app": AROUND
+    | {"learners", "phantoms", "pretraining", "stages", "factory", "presenters", "api"},
 }
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 

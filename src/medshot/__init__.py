@@ -4,8 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medshot.app.adapting import Adaptation, adapt
-    from medshot.app.selecting import select_learner
+    from medshot.api.adapt import Adaptation, adapt
+    from medshot.api.select_learner import select_learner
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
-    "Adaptation": "medshot.app.adapting",
+    "Adaptation": "medshot.api.adapt",
     "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
     "Dataset": "medshot.data.dataset",
@@ -79,7 +79,7 @@ _HOME = {
     "Segmentation": "medshot.tasks.segmentation",
     "Task": "medshot.core.task",
     "Volume": "medshot.data.io.volume",
-    "adapt": "medshot.app.adapting",
+    "adapt": "medshot.api.adapt",
     "build": "medshot.learners.registry",
     "distil": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
@@ -104,7 +104,7 @@ _HOME = {
     "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
     "save_encoder": "medshot.pretraining.store",
-    "select_learner": "medshot.app.selecting",
+    "select_learner": "medshot.api.select_learner",
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",

@@ -9,9 +9,9 @@ from faster_coco_eval import COCO
 from PIL import Image
 
 import medshot as library
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import table
+from toys.fixtures import Medshot
 
 SMALL = ("--encoder", "intensities", "--set", "encoder.size=48")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.app.cli import main
 from toys.commands import folder
+from toys.fixtures import Medshot
 
 COMMANDS = ("adapt", "predict", "evaluate", "train", "learners", "demo", "data check")
 
@@ -79,7 +79,7 @@ def test_a_polite_kill_leaves_nothing_half_done(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr("medshot.app.adapting.adapted", slow)
+    monkeypatch.setattr("medshot.api.adapt.adapted", slow)
     ended = medshot("adapt", folder(tmp_path / "in" / "mine", (2, 2)), "--out", tmp_path / "model")
     assert ended.status == 143
     assert list(tmp_path.glob(".model*")) == []

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.conftest import Medshot
-from medshot.app import choose
-from medshot.app.mask_answers import MaskAnswers
+from medshot.api import resolve
 from medshot.core.prediction import MaskPrediction
 from medshot.core.predictor import load_predictor
 from medshot.data.io.mask import read_mask
 from medshot.learners.baselines.finetune import FineTune
 from medshot.nn import encoder
+from medshot.presenters.segmentation import MaskAnswers
 from toys.commands import table
+from toys.fixtures import Medshot
 
 LABELS = ("background", "lesion")
 SMALL = ("--encoder", "filters", "--set", "encoder.size=32")
@@ -103,7 +103,7 @@ def test_two_images_of_one_name_get_two_masks(tmp_path: Path) -> None:
 def test_auto_chooses_for_masks(
     medshot: Medshot, cells: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast = choose.build("linear-probe", encoder=encoder("filters", scales=[1.0]))
+    fast = resolve.build("linear-probe", encoder=encoder("filters", scales=[1.0]))
     monkeypatch.setattr(FineTune, "learn", lambda _, support, task: fast.learn(support, task))
     done = medshot("adapt", cells, "--out", tmp_path / "model")
     assert done.status == 0, done.err

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import SMALL, table
+from toys.fixtures import Medshot
 
 COLUMNS = {"regression": "target", "ordinal": "grade", "multi-label": "labels"}
 LEADING = {"regression": "R2", "ordinal": "quadratic weighted kappa", "multi-label": "macro AUROC"}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.conftest import Medshot
-from medshot.app import choose
+from medshot.api import resolve
+from toys.fixtures import Medshot
 from toys.pairs import pairs
 
 FINE = ("--encoder", "filters", "--set", "encoder.scaling=unit", "--set", "encoder.size=32")
@@ -88,5 +88,5 @@ def test_one_pair_cannot_be_judged_and_says_so(medshot: Medshot, tmp_path: Path)
 
 
 def test_auto_tries_filters_and_a_network() -> None:
-    described = [choose.describe(c) for c in choose.automatic(kind="enhancement").candidates]
+    described = [resolve.describe(c) for c in resolve.automatic(kind="enhancement").candidates]
     assert described == ["residual-ridge on filters", "finetune on dncnn"]

@@ -9,8 +9,8 @@ SLOW = ("scipy.stats", "sklearn", "nibabel", "torchvision", "tensorboard", "matp
 def test_what_every_command_imports_brings_no_slow_library() -> None:
     code = (
         "import sys\n"
-        "import medshot.app.report, medshot.app.stage, medshot.app.measure\n"
-        "from medshot.app.kinds import kind_called\n"
+        "import medshot.api.adapt, medshot.app.stage, medshot.api.evaluate\n"
+        "from medshot.presenters import kind_called\n"
         "from medshot.learners.registry import learners\n"
         "kind_called('classification'), learners()\n"
         "import medshot.data.checks.check, medshot.data.load\n"

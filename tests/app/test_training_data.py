@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.training.run import load_run
+from toys.fixtures import Medshot
 
 FEW = ("--steps", "2", "--val-every", "2", "--val-episodes", "1", "--shot", "2", "--query", "1")
 TINY = ("--set", "encoder.size=32", "--set", "encoder.width=4")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
 from medshot.phantoms import PhantomEpisodes, phantom_dataset
 from toys.commands import SMALL, table
+from toys.fixtures import Medshot
 
 STEPS = ("--way=2", "--shot=1", "--query=1", "--steps=4", "--val-every=2", "--val-episodes=2")
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from medshot.app.kinds import kind_called
+from medshot.presenters import kind_called
 from medshot.select.portfolio import Table, stored, table_of
 from medshot.select.space import Configuration, Space
 

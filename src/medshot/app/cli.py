@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from medshot.app.argv import WORDS, spread
 from medshot.app.commands import (
     adapt,
     attack,
@@ -29,6 +28,7 @@ from medshot.app.commands import (
     select,
     train,
 )
+from medshot.app.parse import WORDS, spread
 from medshot.core.errors import MedshotError
 
 app = typer.Typer(

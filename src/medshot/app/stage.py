@@ -1,6 +1,5 @@
 """What the commands of all stages share: a model and images in its form, and what was gained."""
 
-import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,14 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from medshot.app.show import say, show
+from medshot.app.render import INTERVALS, cell, say, show, unit
 from medshot.core.atomic import new_folder, refuse_taken
 from medshot.core.errors import LeakError
 from medshot.core.predictor import Predictor
-from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, answered
-from medshot.evaluation.statistics import Interval
 
 
 def refuse_shared(learnt: Dataset, judged: Dataset) -> None:
@@ -72,9 +69,6 @@ def gains(found: Mapping[str, OutOfFold]) -> dict[str, dict[str, Any]]:
     return rows
 
 
-INTERVALS = "with 95 % intervals over patients (images, where none are known)"
-
-
 def show_gains(found: Mapping[str, OutOfFold], where: str) -> None:
     """What `gains` says, as a person reads it; `where` says on which images."""
     show(f"on {where}, {INTERVALS}", gains_table(found))
@@ -108,17 +102,3 @@ def say_verdicts(found: Mapping[str, OutOfFold]) -> None:
             say(f"{name} is WORSE than {first}: by {metric}, keep {first}.")
         else:
             say(f"These images do not tell {name} from {first}: the difference may be chance.")
-
-
-def unit(metric: str) -> str:
-    """A metric as tables of stages call it: `balanced accuracy %`, and `RMSE` as it is."""
-    return f"{metric} %" if is_share(metric) else metric
-
-
-def cell(metric: str, found: Interval) -> str:
-    """`81.0 [75.2, 86.1]`: a share in percent, another number in its unit."""
-    if not math.isfinite(found.mean):
-        return "undefined"
-    by, digits = (100, 1) if is_share(metric) else (1, 2)
-    mean, low, high = (f"{by * v:.{digits}f}" for v in (found.mean, found.low, found.high))
-    return f"{mean} [{low}, {high}]"

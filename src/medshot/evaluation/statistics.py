@@ -1,6 +1,8 @@
 """Means over episodes with their 95 % intervals, and paired differences."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -49,3 +51,12 @@ def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
             f"{len(first)} and {len(second)} episodes cannot be paired: use the same list for both."
         )
     return mean_interval(first - second)
+
+
+def no_nan(value: Any) -> Any:
+    """`value` with null for what is not a number: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: no_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [no_nan(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import SMALL, TRAIN, command, folder
+from toys.fixtures import Medshot
 
 FILES = ["README.md", "predictor.json", "report.html", "weights.safetensors"]
 QUICK = ("--learner", "nearest-centroid", *SMALL)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import command, folder, picture
+from toys.fixtures import Medshot
 
 FILES = ["README.md", "predictor.json", "tensorboard", "weights.safetensors"]
 ENCODER = ("--encoder", "conv4", "--set", "encoder.width=16", "--set", "encoder.size=16")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from app.conftest import Medshot
 from toys.commands import folder
+from toys.fixtures import Medshot
 
 
 def test_remarks_are_no_errors(medshot: Medshot, tmp_path: Path) -> None:

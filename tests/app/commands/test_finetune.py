@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import folder
+from toys.fixtures import Medshot
 
 
 def test_a_model_becomes_another_and_says_what_moved(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import SMALL, folder
+from toys.fixtures import Medshot
 
 
 @pytest.fixture

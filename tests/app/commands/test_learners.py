@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from app.conftest import Medshot
-from medshot.app import show
+from medshot.app import render
 from medshot.learners import registry
+from toys.fixtures import Medshot
 
 
 @pytest.mark.parametrize("options", [[], ["--options"]])
@@ -15,7 +15,7 @@ def test_all_of_it_can_be_read(
     medshot: Medshot, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     seen = io.StringIO()
-    monkeypatch.setattr(show, "console", Console(file=seen, width=80, markup=False))
+    monkeypatch.setattr(render, "console", Console(file=seen, width=80, markup=False))
     assert medshot("learners", *options).status == 0
     text = seen.getvalue()
     assert "…" not in text

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from toys.commands import folder, table
+from toys.fixtures import Medshot
 
 
 @pytest.fixture

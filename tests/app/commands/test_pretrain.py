@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.pretraining import load_encoder
 from toys.commands import SMALL, folder
+from toys.fixtures import Medshot
 
 FEW = ("--steps=4", "--batch=8", "--judge-every=2")
 

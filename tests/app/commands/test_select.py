@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.core.predictor import load_predictor
 from medshot.select import choice
 from toys.commands import folder
+from toys.fixtures import Medshot
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.conftest import Medshot
 from medshot.training.run import load_run
 from toys.commands import SMALL, TRAIN, folder
+from toys.fixtures import Medshot
 
 
 @pytest.mark.parametrize("words", ["--data A B", "--data A --data B"])

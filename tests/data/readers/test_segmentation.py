@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import medshot
-from medshot.app.mask_answers import MaskAnswers
 from medshot.core.errors import DataError, ShapeError
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation.episodes import evaluate
+from medshot.presenters.segmentation import MaskAnswers
 
 
 def write_volumes(

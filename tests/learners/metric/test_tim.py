@@ -3,7 +3,7 @@
 import torch
 
 import toys
-from medshot.app.show import results_table
+from medshot.app.render import results_table
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.episodes import evaluate
 from medshot.learners import build

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder
+from medshot.app.parse import THREADS, new_folder
 
 
 def adapt(
@@ -57,13 +57,14 @@ def adapt(
 
         medshot adapt my_images/ --finetune auto --out my_model
     """
-    from medshot.app.adapting import adapt as adapt_to
-    from medshot.app.argv import typed
-    from medshot.app.kinds import kind_called
-    from medshot.app.show import announce, conclude, warn_of, watch_folds
+    from medshot.api.adapt import adapt as adapt_to
+    from medshot.app.parse import typed
+    from medshot.app.render import conclude
     from medshot.core.atomic import new_folder
     from medshot.data.readers.registry import kind_of
     from medshot.evaluation.report import write_report
+    from medshot.presenters import kind_called
+    from medshot.training.progress import announce, warn_of, watch_folds
 
     kind = kind_of(folder, task)
     with new_folder(out) as staging:

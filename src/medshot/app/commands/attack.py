@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from medshot.app.arguments import THREADS, free, new_json
+from medshot.app.parse import THREADS, free, new_json
 
 
 def attack(
@@ -40,10 +40,14 @@ def attack(
 
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
-    from medshot.app.record import write_record
-    from medshot.app.robust_tables import show_attacks, show_corruptions, tell_of_masking
-    from medshot.app.show import say, tell
-    from medshot.app.threads import limited
+    from medshot.app.render import (
+        say,
+        show_attacks,
+        show_corruptions,
+        tell,
+        tell_of_masking,
+        write_record,
+    )
     from medshot.core.atomic import write_text
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
@@ -51,6 +55,7 @@ def attack(
     from medshot.stages.robustness.corruption import corruptions as corrupt
     from medshot.stages.robustness.curve import curve, points_of
     from medshot.stages.robustness.evaluate import robustness, signs
+    from medshot.training.device import limited
     from medshot.training.progress import bar_called
 
     started = time.monotonic()

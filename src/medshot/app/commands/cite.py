@@ -14,8 +14,8 @@ def cite(
 
         medshot cite maml++
     """
-    from medshot.app.cite import bibtex
-    from medshot.app.show import tell
+    from medshot.api.cite import bibtex
+    from medshot.app.render import tell
 
     for line in bibtex(what).splitlines():
         tell(line)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 
 def compress(
@@ -48,17 +48,21 @@ def compress(
 
     import torch
 
-    from medshot.app.compressing import gather_scalars, in_steps, pictures, show_compressed
-    from medshot.app.compression_steps import wanted_steps
-    from medshot.app.record import write_record
-    from medshot.app.show import tell
+    from medshot.app.compress_chain import (
+        gather_scalars,
+        in_steps,
+        pictures,
+        show_compressed,
+        wanted_steps,
+    )
+    from medshot.app.render import tell, write_record
     from medshot.app.stage import gains, judged, judged_on, unfinished
-    from medshot.app.threads import limited
     from medshot.core.errors import DataError
     from medshot.core.predictor import load_predictor
     from medshot.data.dataset import Dataset
     from medshot.data.load import images_for
     from medshot.stages.compress.cost import costs
+    from medshot.training.device import limited
 
     started = time.monotonic()
     torch.manual_seed(seed)

@@ -29,10 +29,11 @@ def check(
 
         medshot data check my_images/
     """
-    from medshot.app.kinds import kind_called
-    from medshot.app.show import busy, say
+    from medshot.app.render import say
     from medshot.data.checks.check import check as find
     from medshot.data.readers.registry import kind_of
+    from medshot.presenters import kind_called
+    from medshot.training.progress import busy
 
     kind = kind_of(folder, task)
     if listed := kind_called(kind).listed(folder):

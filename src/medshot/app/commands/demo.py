@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, free
+from medshot.app.parse import THREADS, free
 
 
 def demo(
@@ -24,11 +24,11 @@ def demo(
 
         medshot demo --out demo
     """
-    from medshot.app.argv import typed
-    from medshot.app.demonstrate import QUERIES_A_CLASS, SHOT, WAY, demonstrate
-    from medshot.app.evaluated import show_evaluation
-    from medshot.app.show import next_step, say, tell
-    from medshot.app.threads import limited
+    from medshot.app.demo import QUERIES_A_CLASS, SHOT, WAY, demonstrate
+    from medshot.app.parse import typed
+    from medshot.app.render import next_step, say, tell
+    from medshot.app.render_evaluation import show_evaluation
+    from medshot.training.device import limited
 
     say(f"Adapt to {SHOT} phantoms of each of {WAY} classes", start="1. ")
     with limited(threads):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medshot.app.arguments import THREADS, free, new_json
+from medshot.app.parse import THREADS, free, new_json
 
 if TYPE_CHECKING:
     from medshot.evaluation.evaluate import Evaluation
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def _listed(value: str | None) -> str | None:
     """`--protocol list` answers at once, whatever else is there or missing."""
     if value == "list":
-        from medshot.app.show import say
+        from medshot.app.render import say
         from medshot.evaluation.protocols import protocols
 
         for known in protocols().values():
@@ -83,12 +83,12 @@ def evaluate(
     """
     import torch
 
-    from medshot.app.choose import run_or_learner
-    from medshot.app.evaluated import is_model
-    from medshot.app.measure import form_of, measured, planned
-    from medshot.app.record import write_record
-    from medshot.app.show import console, plain, results_table
-    from medshot.app.threads import limited
+    from medshot.api.evaluate import form_of, measured, planned
+    from medshot.api.resolve import run_or_learner
+    from medshot.app.render import console, results_table, write_record
+    from medshot.app.render_evaluation import is_model
+    from medshot.training.device import limited
+    from medshot.training.progress import plain
 
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
@@ -115,11 +115,10 @@ def _of_models(
     models: list[str], data: list[Path], unused: list[str], threads: int
 ) -> "Evaluation":
     """The answers of saved models; refuses options that are for learners."""
-    from medshot.app.show import announce
-    from medshot.app.threads import limited
     from medshot.core.errors import ConfigError
     from medshot.evaluation.evaluate import evaluate as evaluated
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limited
+    from medshot.training.progress import announce, bar_called
 
     if unused:
         names = ", ".join(f"--{name}" for name in unused)
@@ -133,10 +132,9 @@ def _of_models(
 
 def _shown(found: "Evaluation", json_file: Path | None, report: Path | None) -> None:
     """The numbers for people, for programs, and as a page."""
-    from medshot.app.argv import typed
-    from medshot.app.evaluated import report_of, show_evaluation
-    from medshot.app.record import write_record
-    from medshot.app.show import tell
+    from medshot.app.parse import typed
+    from medshot.app.render import tell, write_record
+    from medshot.app.render_evaluation import report_of, show_evaluation
     from medshot.evaluation.report import write_report
 
     show_evaluation(found)
@@ -149,7 +147,7 @@ def _shown(found: "Evaluation", json_file: Path | None, report: Path | None) -> 
 
 def _one(given: list[str], report: Path | None) -> str:
     """The learner or run that is measured by itself."""
-    from medshot.app.evaluated import is_model
+    from medshot.app.render_evaluation import is_model
     from medshot.core.errors import ConfigError
 
     if len(given) > 1:
@@ -165,9 +163,9 @@ def _one(given: list[str], report: Path | None) -> str:
 
 def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:
     """The kind of task; refuses options that would silently not be used, and mislead."""
-    from medshot.app.kinds import kind_called
     from medshot.core.errors import ConfigError
     from medshot.data.readers.registry import USUAL, kind_of
+    from medshot.presenters import kind_called
 
     if bool(protocol) == bool(data) or len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")

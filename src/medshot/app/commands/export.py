@@ -5,7 +5,7 @@ from shlex import quote
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder
+from medshot.app.parse import THREADS, new_folder
 
 FORMATS = ("bundle", "onnx")
 
@@ -31,12 +31,13 @@ def export(
 
         medshot export my_model --format bundle --out my_bundle
     """
-    from medshot.app.argv import python
-    from medshot.app.show import busy, tell
-    from medshot.app.threads import limited
+    from medshot.app.parse import python
+    from medshot.app.render import tell
     from medshot.core.errors import unknown
     from medshot.core.predictor import load_predictor
     from medshot.stages.export.onnx_file import script_beside
+    from medshot.training.device import limited
+    from medshot.training.progress import busy
 
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")

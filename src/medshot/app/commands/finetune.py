@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 
 def finetune(
@@ -43,15 +43,14 @@ def finetune(
     """
     import time
 
-    from medshot.app.choose import parse_options
-    from medshot.app.record import write_record
-    from medshot.app.show import say, tell
+    from medshot.api.resolve import parse_options
+    from medshot.app.render import say, tell, write_record
     from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
-    from medshot.app.threads import limited
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
     from medshot.stages.finetune import default_method, get_method
     from medshot.stages.finetune import finetune as finetuned
+    from medshot.training.device import limited
     from medshot.training.progress import bar_called
 
     before = load_predictor(model)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 
 def fuse(
@@ -43,12 +43,11 @@ def fuse(
     """
     import time
 
-    from medshot.app.fused import Fusing, judgement, made
-    from medshot.app.record import write_record
-    from medshot.app.show import say, tell
+    from medshot.app.fuse_models import Fusing, judgement, made
+    from medshot.app.render import say, tell, write_record
     from medshot.app.stage import gains, show_gains, unfinished
-    from medshot.app.threads import limited
     from medshot.core.predictor import load_predictor
+    from medshot.training.device import limited
 
     began = time.monotonic()
     given = {"cycles": cycles, "steps": steps, "lr": lr}

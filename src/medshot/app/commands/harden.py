@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 if TYPE_CHECKING:
     from medshot.stages.robustness.evaluate import Robustness
@@ -38,16 +38,15 @@ def harden(
 
         medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
     """
-    from medshot.app.record import write_record
-    from medshot.app.show import announce, tell
+    from medshot.app.render import tell, write_record
     from medshot.app.stage import judged_on, refuse_shared, unfinished
-    from medshot.app.threads import limited
     from medshot.core.atomic import write_text
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
     from medshot.stages.robustness.harden import harden as hardened_by
     from medshot.stages.robustness.threat_model import Budget, read_epsilon
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limited
+    from medshot.training.progress import announce, bar_called
 
     started = time.monotonic()
     budget = Budget(read_epsilon(epsilon), norm)
@@ -102,8 +101,7 @@ def _drawn(before: "Robustness", after: "Robustness") -> str:
 
 def _told(before: "Robustness", after: "Robustness", where: str, epsilon: str) -> dict[str, Any]:
     """Say what it cost and what it brought; the same as numbers."""
-    from medshot.app.robust_tables import change_of, show_attacks, tell_of_masking
-    from medshot.app.show import say
+    from medshot.app.render import change_of, say, show_attacks, tell_of_masking
     from medshot.stages.robustness.attacks import PGD
     from medshot.stages.robustness.evaluate import signs
 

@@ -18,9 +18,10 @@ def learners(
     """
     from rich.table import Table
 
-    from medshot.app.choose import options_text
-    from medshot.app.show import console, errors
+    from medshot.api.resolve import options_text
+    from medshot.app.render import console
     from medshot.learners import registry
+    from medshot.training.progress import errors
 
     table = Table("learner", "tasks", "paper, file" + (", options" if options else ""))
     table.columns[0].no_wrap = True

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder
+from medshot.app.parse import THREADS, new_folder
 
 
 def predict(
@@ -36,12 +36,13 @@ def predict(
 
         medshot predict my_model new_images/ --out answers.csv
     """
-    from medshot.app.kinds import kind_called
-    from medshot.app.show import errors, plain, progress, tell
-    from medshot.app.threads import limited
+    from medshot.app.render import tell
     from medshot.core.errors import DataError
     from medshot.core.predictor import load_predictor
     from medshot.data.tables.manifest import find_images, find_rows, find_volumes
+    from medshot.presenters import kind_called
+    from medshot.training.device import limited
+    from medshot.training.progress import errors, plain, progress
 
     predictor = load_predictor(model)
     card = predictor.known_card()

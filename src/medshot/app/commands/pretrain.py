@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 
 def pretrain(
@@ -49,16 +49,15 @@ def pretrain(
 
     import torch
 
-    from medshot.app.pretraining_data import objective_options, pretraining_data
-    from medshot.app.record import write_record
-    from medshot.app.show import next_step, say
+    from medshot.app.render import next_step, say, write_record
     from medshot.app.stage import unfinished
-    from medshot.app.threads import limited
-    from medshot.app.which_encoder import chosen_encoder
+    from medshot.app.training_data import objective_options, pretraining_data
     from medshot.core.predictor import versions
     from medshot.core.registry import recipe
+    from medshot.factory.encoders import chosen_encoder
     from medshot.pretraining import pretrain as learn
     from medshot.pretraining import save_encoder
+    from medshot.training.device import limited
     from medshot.training.progress import bar_called
 
     kind, options, of_encoder = objective_options(objective, set_)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.arguments import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_folder, new_json
 
 
 def select(
@@ -46,20 +46,17 @@ def select(
 
     import torch
 
-    from medshot.app.argv import typed
-    from medshot.app.choose import automatic, refuse_transductive, run_or_learner
-    from medshot.app.kinds import kind_called
-    from medshot.app.record import write_record
-    from medshot.app.seconds import seconds_of
-    from medshot.app.selected import drawn, record
-    from medshot.app.selecting import finished, select_learner
-    from medshot.app.show import announce, busy, conclude, console, tell, watch_folds
+    from medshot.api.resolve import automatic, refuse_transductive, run_or_learner
+    from medshot.api.select_learner import drawn, finished, record, select_learner
+    from medshot.app.parse import seconds_of, typed
+    from medshot.app.render import conclude, console, tell, write_record
     from medshot.app.stage import unfinished
-    from medshot.app.threads import limited
     from medshot.data.load import load_one
     from medshot.data.readers.registry import kind_of
     from medshot.evaluation.report import write_report
-    from medshot.training.progress import bar_called
+    from medshot.presenters import kind_called
+    from medshot.training.device import limited
+    from medshot.training.progress import announce, bar_called, busy, watch_folds
     from medshot.training.run import is_run, load_run
 
     torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor

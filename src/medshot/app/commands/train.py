@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medshot.app.arguments import THREADS, free_or_run
+from medshot.app.parse import THREADS, free_or_run
 
 if TYPE_CHECKING:
     from medshot.training.terms import Term
@@ -79,11 +79,11 @@ def train(
     """
     import torch
 
-    from medshot.app.choose import named_learner
-    from medshot.app.show import next_step, say
-    from medshot.app.threads import limited
+    from medshot.api.resolve import named_learner
+    from medshot.app.render import next_step, say
     from medshot.app.training_data import encoder_for, training_data
     from medshot.data.readers.registry import kind_of
+    from medshot.training.device import limited
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
     from medshot.training.train import train as meta_train

@@ -1,0 +1,141 @@
+"""BibTeX of the methods that a run, a model or a learner is made of.
+
+Where the methods of stages are from, by what a card says that was done.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from medshot.core.errors import ConfigError, unknown
+from medshot.core.learner import Learner
+from medshot.core.predictor import load_predictor
+from medshot.core.registry import PARTS, names
+from medshot.learners.registry import learners, lookup
+from medshot.nn.encoder import Encoder
+from medshot.pretraining import is_encoder, load_encoder, objectives
+from medshot.training.run import is_run, load_run
+
+STAGES = {
+    "distil": "Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237",
+    "prune": "Sun et al. 2023, arXiv:2306.11695; Fang et al. 2023, arXiv:2301.12900",
+    "quantise": "Jacob et al. 2018, arXiv:1712.05877",
+    "select": "Tsamardinos et al. 2018; Bergstra et al. 2011; Pfisterer et al. 2021, "
+    "arXiv:1811.09409",
+}
+WAYS = {  # of hardening, and of fusing
+    "fgsm": "Goodfellow et al. 2015, arXiv:1412.6572; Wong et al. 2020, arXiv:2001.03994",
+    "pgd": "Madry et al. 2018, arXiv:1706.06083",
+    "weighted": "Breiman 1996",
+    "stack": "Wolpert 1992",
+    "soup": "Wortsman et al. 2022, arXiv:2203.05482",
+    "greedy-soup": "Wortsman et al. 2022, arXiv:2203.05482",
+    "snapshots": "Huang et al. 2017, arXiv:1704.00109",
+}
+
+
+def sources_of(stage: Mapping[str, Any]) -> Iterator[str]:
+    """The papers of one stage of a card; of fine-tuning, the card says it itself."""
+    yield str(stage.get("source", ""))
+    yield STAGES.get(str(stage["stage"]), "")
+    yield WAYS.get(str(stage.get("attack") or stage.get("how")), "")
+
+
+REFERENCES = Path(__file__).with_name("references.bib")
+OURS = """@software{medshot,
+  author = {{The medshot authors}},
+  title = {medshot: meta-learning for medical images},
+  year = {2026},
+}
+"""
+ADAM = "Kingma & Ba 2015, arXiv:1412.6980"
+NORMS = {
+    "group": "Wu & He 2018, arXiv:1803.08494",
+    "batch": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+    "transductive": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+}
+
+
+def bibtex(given: str) -> str:
+    """The entries for what `given`, a run, an encoder, a model or a learner's name, is made of.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    sources = list(dict.fromkeys(part for text in _sources(given) for part in _parts(text)))
+    return "\n".join([OURS, *dict.fromkeys(entry(source) for source in sources)])
+
+
+def entry(source: str) -> str:
+    """The entry of one `source` ("Snell et al. 2017, arXiv:1703.05175"): stored, or made of it."""
+    stored = _stored()
+    if number := re.search(r"arXiv:(\S+)", source):
+        for text in stored.values():
+            if f"{{{number[1]}}}" in text:
+                return text
+    if key := _key(source):
+        if key in stored:
+            return stored[key]
+        eprint = f"  eprint = {{{number[1]}}},\n  archiveprefix = {{arXiv}},\n" if number else ""
+        return f"@misc{{{key},\n  note = {{{source}}},\n{eprint}}}\n"
+    return f"% {source}\n"
+
+
+def _sources(given: str) -> Iterator[str]:
+    if is_run(given):
+        run = load_run(given)
+        yield from _of_learner(run.learner)
+        yield from run.about.get("cite", [])
+        yield ADAM
+    elif is_encoder(given):
+        yield from _of_encoder(load_encoder(given))
+    elif (Path(given) / "predictor.json").exists():
+        card = load_predictor(given).known_card()
+        yield str(card.learner.get("source", ""))
+        yield from _of_recipe(card.learner.get("learner", {}))
+        yield from (source for stage in card.stages for source in sources_of(stage))
+        yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
+    elif given in learners():
+        yield lookup(given).source
+    elif Path(given).exists():
+        raise ConfigError(
+            f"{given} is neither a run nor a saved model, nor an encoder. Give the folder of one."
+        )
+    else:
+        raise unknown(given, learners(), kind="learner, and no folder of a run or model,")
+
+
+def _of_encoder(encoder: Encoder) -> Iterator[str]:
+    yield type(encoder).source
+    objective = encoder.about.get("settings", {}).get("objective")
+    yield from [objectives()[objective].source, ADAM] if objective in objectives() else []
+
+
+def _of_learner(learner: Learner) -> Iterator[str]:
+    yield type(learner).source
+    if isinstance(learner.encoder, Encoder):
+        yield type(learner.encoder).source
+    yield NORMS.get(str(getattr(learner.encoder, "_recipe", {}).get("options", {}).get("norm")), "")
+
+
+def _of_recipe(recipe: dict[str, Any]) -> Iterator[str]:
+    encoder = recipe.get("options", {}).get("encoder")
+    if isinstance(encoder, dict):
+        names("encoder")
+        yield getattr(PARTS.get(encoder.get("part", "")), "source", "")
+        yield NORMS.get(str(encoder.get("options", {}).get("norm")), "")
+
+
+def _parts(source: str) -> list[str]:
+    return [part.strip() for part in source.split(";") if re.search(r"\b\d{4}\b", part)]
+
+
+def _key(source: str) -> str:
+    found = re.search(r"([A-Z][\w-]+)\D*?\b((?:19|20)\d\d)\b", source)
+    return f"{found[1].lower()}{found[2]}" if found else ""
+
+
+def _stored() -> dict[str, str]:
+    entries = re.split(r"\n(?=@)", REFERENCES.read_text(encoding="utf-8"))
+    return {re.match(r"@\w+\{(\S+),", e)[1]: e.rstrip() + "\n" for e in entries}  # type: ignore[index]

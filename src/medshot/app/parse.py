@@ -1,0 +1,118 @@
+"""Command lines as people type them, and as a report repeats them.
+
+Times as people type them: `90s`, `10m`, `1.5h`.
+
+Arguments that several commands share, checked as they are read: before any work is done.
+
+Nothing here imports PyTorch.
+"""
+
+import math
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from medshot.core.atomic import refuse_taken
+from medshot.core.errors import ConfigError, SaveError
+
+SEVERAL = ("--data",)  # options that take several values
+WORDS: ContextVar[tuple[str, ...]] = ContextVar("words", default=())  # of the command that runs
+
+
+def spread(argv: Sequence[str]) -> list[str]:
+    """Repeat an option of `SEVERAL` before each of its values: `--data A --data B --data C`."""
+    found: list[str] = []
+    current, waiting = "", False
+    for i, word in enumerate(argv):
+        if word == "--":
+            return [*found, *argv[i:]]
+        if word.startswith("-"):
+            name, equals, _ = word.partition("=")
+            current = name if name in SEVERAL else ""
+            waiting = bool(current) and not equals
+            found.append(word)
+        else:
+            found += [word] if waiting or not current else [current, word]
+            waiting = False
+    return found
+
+
+def program() -> str:
+    """What to type to start medshot again: its name where the shell finds it, else its path."""
+    if shutil.which("medshot"):
+        return "medshot"
+    started = Path(sys.argv[0])
+    if started.stem == "medshot" and started.is_file():
+        return shlex.quote(str(started))
+    return f"{python()} -m medshot"
+
+
+def python() -> str:
+    """What to type to start this Python: its name where the shell finds it, else its path."""
+    found = shutil.which("python")
+    here = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return "python" if here else shlex.quote(sys.executable)
+
+
+def typed() -> str:
+    """The command that runs, as it was typed."""
+    return shlex.join(["medshot", *WORDS.get()])
+
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def seconds_of(text: str) -> float:
+    """How many seconds `text` says.
+
+    Raises:
+        ConfigError: it is no time, or none at all.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise ConfigError(f"{text!r} is no time to spend: say 90s, 10m or 2h.")
+    return seconds
+
+
+RUN = "run.json"  # what a run's folder holds from its first moment
+
+
+def free(path: Path | None) -> Path | None:
+    """`path`; raises `SaveError` if something is there already."""
+    if path is not None:
+        refuse_taken(path)
+    return path
+
+
+def free_or_run(folder: Path) -> Path:
+    """`folder`; raises `SaveError` if it holds anything but a run, which goes on."""
+    if folder.is_file() or (
+        folder.is_dir()
+        and not (folder / RUN).exists()
+        and any(not entry.name.startswith(".") for entry in folder.iterdir())
+    ):
+        raise SaveError(f"{folder} exists already and is no run of medshot. Choose another --out.")
+    return folder
+
+
+def new_folder(help_: str) -> Any:
+    """The option --out for a place where nothing may be yet."""
+    return typer.Option(..., "--out", help=help_, callback=free)
+
+
+def new_json(help_: str) -> Any:
+    """The option --json for a file that may not be there yet."""
+    return typer.Option(None, "--json", metavar="FILE", help=help_, callback=free)
+
+
+THREADS: Any = typer.Option(
+    1, "--threads", min=1, help="Of the processor, an operation. More are often slower."
+)

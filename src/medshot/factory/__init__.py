@@ -1,0 +1,1 @@
+"""Encoders and learners from names, files and configurations."""

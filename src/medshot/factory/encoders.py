@@ -1,0 +1,111 @@
+"""Which encoder is meant by what was typed after `--encoder`: a name, a folder or a file.
+
+    mobilenet                 a MobileNetV1 with its ImageNet weights, which come with medshot
+    conv4                     one of ours, untrained
+    resnet50, timm/NAME       a network of timm with its published weights
+    efficientnet-lite0        that network with the weights in its package of the index
+    monai/NAME                a network of MONAI, untrained
+    FOLDER                    what `medshot pretrain` wrote, or a run of `medshot train`
+    FILE                      weights; if they do not say whose, --set encoder.network=timm/NAME
+
+A file may lie in the folder that the variable MEDSHOT_WEIGHTS names, and its suffix be left out.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medshot.core.errors import ConfigError, DataError, unknown
+from medshot.core.registry import PARTS, import_files, names
+from medshot.factory.options import checked, impossible
+from medshot.nn.encoder import Encoder
+from medshot.nn.encoder import encoder as build_encoder
+from medshot.nn.encoders.efficientnet import EfficientNetLite0
+from medshot.nn.encoders.external import Timm
+from medshot.nn.encoders.mobilenet import MobileNet
+from medshot.pretraining import load_encoder
+from medshot.pretraining.weights import PACKAGES, READERS, from_hub, from_package, load_weights
+
+VARIABLE = "MEDSHOT_WEIGHTS"
+ALIASES = {"resnet50": "timm/resnet50"}
+LIBRARIES = ("monai", "timm")
+Options = Mapping[str, Any]
+
+
+def chosen_encoder(given: str, options: Options, form: Options) -> Encoder:
+    """The encoder that `given` names; `options` were typed, `form` is what a protocol asks for.
+
+    Raises:
+        ConfigError: an unknown name or option.
+        DataError: a file of weights that cannot be used.
+        SaveError: a folder that holds no encoder, or a damaged one.
+    """
+    import_files("medshot.nn")
+    place = _place(given)
+    if place is not None:
+        return _of_folder(place, options) if place.is_dir() else _of_file(place, options, form)
+    if given in PACKAGES:
+        found = _options(options, EfficientNetLite0, given)
+        return from_package(given, **{**_images(form), **found})
+    library, _, network = ALIASES.get(given, given).partition("/")
+    if library != "timm" or not network:
+        return untrained(given, options, form)
+    return from_hub(network, **{**_images(form), **_options(options, Timm, given)})
+
+
+def untrained(given: str, options: Options, form: Options) -> Encoder:
+    """The encoder called `given`, which may be a network of a library, without weights."""
+    library, _, network = ALIASES.get(given, given).partition("/")
+    if library in LIBRARIES and network:
+        options = {**options, "network": network}
+    elif f"encoder/{given}" in PARTS:
+        library = given
+    else:
+        raise unknown(given, [*names("encoder"), *ALIASES], kind="encoder")
+    found = _options(options, PARTS[f"encoder/{library}"], given)
+    try:
+        return build_encoder(library, **{**form, **found})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise impossible(error, given) from error
+
+
+def _place(given: str) -> Path | None:
+    """The folder or the file that is meant, if it is not the name of a network."""
+    if f"encoder/{given}" in PARTS or given in ALIASES:
+        return None
+    shelf = os.environ.get(VARIABLE)
+    shelved = [Path(shelf) / f"{given}{suffix}" for suffix in ("", *READERS)] if shelf else []
+    for path in (Path(given), *(path for path in shelved if path.is_file())):
+        if path.exists():
+            return path
+    if Path(given).suffix in READERS:
+        where = f"nor in {shelf}" if shelf else f"and {VARIABLE} names no folder to look in"
+        raise DataError(f"There is no file {given}, {where}. Correct the path.")
+    return None
+
+
+def _of_folder(folder: Path, options: Options) -> Encoder:
+    if options:
+        raise ConfigError(
+            f"The encoder in {folder} was pretrained with its options: leave --set "
+            f"encoder.{next(iter(options))} out, or pretrain another."
+        )
+    return load_encoder(folder)
+
+
+def _of_file(path: Path, options: Options, form: Options) -> Encoder:
+    network = options.get("network")
+    if network is None:
+        return load_encoder(path, **{**_images(form), **_options(options, MobileNet, path.name)})
+    rest = {name: value for name, value in options.items() if name != "network"}
+    return load_weights(untrained(str(network), rest, _images(form)), path)
+
+
+def _images(form: Options) -> Options:
+    """What a protocol asks of the images. Weights keep the scaling that they were trained with."""
+    return {name: value for name, value in form.items() if name != "scaling"}
+
+
+def _options(options: Options, cls: type[Encoder], name: str) -> dict[str, Any]:
+    return checked(options, cls, f"option of the encoder {name!r}")

@@ -1,0 +1,183 @@
+"""Labels of whole images: confusion, reliability, examples; answers as a table.
+
+Labels of examples of several kinds of data: as labels of images, with no pictures to show.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medshot.core.atomic import write_text
+from medshot.core.errors import ConfigError
+from medshot.core.learner import Learner
+from medshot.core.task import Card
+from medshot.data.dataset import Dataset
+from medshot.data.tables.manifest import survey
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.report.build import (
+    confusion_of,
+    examples_of,
+    reliability_of,
+    support_of,
+    support_showing,
+)
+from medshot.factory.learners import WAYS
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.phantoms import PhantomEpisodes
+from medshot.presenters.base import Kind
+from medshot.presenters.tables import Answers
+from medshot.select import Auto, Between, Family, OneOf
+
+BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
+CONV4 = {
+    "encoder.size": OneOf((64, 32)),
+    "encoder.width": OneOf((32, 16, 64)),
+    "encoder.halve": "stride",
+}
+PIXELS = {"encoder.size": OneOf((64, 32)), "encoder.reduce": OneOf((2, 1, 4, 8))}
+DEPTHS = {"encoder.size": OneOf((128, 224))}
+# Balanced accuracy minus that of the stacked probe: mean and deviation over data sets. The ImageNet
+# linear probe from experiments/stacked_probe.py, raw pixels from experiments/auto_regret.py.
+PRIOR = {
+    "stacked-probe on mobilenet": (0.0, 0.0),
+    "linear-probe on mobilenet": (-0.02, 0.03),
+    "linear-probe on pixels": (-0.12, 0.09),
+}
+HEADS = {
+    "linear-probe": {"c": Between(0.1, 1000.0, starts=(100.0,))},
+    "lda": {"shrinkage": OneOf((None, 0.1, 0.3, 0.9))},
+    "nearest-centroid": {},
+}
+OTHERS = {
+    "ridge": {"penalty": Between(1e-4, 100.0, starts=(0.1,))},
+    "svm": {"c": Between(0.001, 10.0, starts=(0.1,))},
+    "simpleshot": {},
+    "baseline++": {"steps": Between(30, 300, starts=(100,))},
+}
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": OneOf((16, None)),
+}
+UNEQUAL = 3  # times as many images in the largest class as in the smallest
+
+
+class OfLabels(Kind):
+    """One label an image."""
+
+    name = "classification"
+    encoder = "mobilenet"
+    ways = True
+    prior = PRIOR
+    families = (
+        Family("stacked-probe", "mobilenet", simple=True),
+        Family("linear-probe", "mobilenet", BAR, simple=True),
+        Family("linear-probe", "pixels", PIXELS | HEADS["linear-probe"], simple=True),
+        *(Family(head, "mobilenet", DEPTHS | own) for head, own in OTHERS.items()),
+        *(Family(head, "mobilenet", DEPTHS | HEADS[head]) for head in ("lda", "nearest-centroid")),
+        *(Family(head, "conv4", CONV4 | own) for head, own in HEADS.items()),
+        *(Family(head, "pixels", PIXELS | HEADS[head]) for head in ("lda", "nearest-centroid")),
+        *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
+        *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
+        Family("finetune", "conv4", CONV4 | DESCENT),
+        Family("linear-probe", "conv4", CONV4 | HEADS["linear-probe"] | WAYS),
+    )
+
+    def baseline(self, **form: Any) -> Learner:
+        """A linear probe on raw pixels."""
+        return build("linear-probe", encoder=encoder("pixels", **form))
+
+    def baselines(self, **form: Any) -> list[Learner]:
+        """What a careful engineer does by hand; below it a probe on raw pixels and mean color."""
+        channels = {"channels": form.get("channels") or 3}
+        bar = encoder("mobilenet", size=224, depths=(), **channels)
+        pixels = encoder("pixels", size=64, reduce=2, **channels)
+        color = encoder("pixels", size=64, reduce=64, scaling="unit", **channels)
+        return [
+            build("linear-probe", encoder=bar),
+            build("linear-probe", encoder=pixels),
+            build("ridge", encoder=color, penalty=0.001),
+        ]
+
+    def listed(self, folder: Path) -> str:
+        """How many images each class has."""
+        counts = Counter(row.label for row in survey(folder)[0])
+        said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
+        n = f"{counts.total()} images, {len(counts)} classes" if counts else ""
+        return n and f"{n} ({said}{', ...' if len(counts) > 12 else ''})"
+
+    def phantoms(
+        self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
+    ) -> PhantomEpisodes:
+        """Findings to tell apart, on images of a form that phantoms have."""
+        if channels != 3 or size is None:
+            raise ConfigError(
+                "Phantoms with labels are flat and have 3 channels, and this encoder takes other "
+                "images: leave out --set encoder.channels; for masks say --task segmentation."
+            )
+        return PhantomEpisodes(way, shot, query, size, seed=seed)
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images of each class."""
+        return support_of(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Confusion, reliability, and examples of which half are wrong."""
+        return {
+            "confusion": confusion_of(dataset.labels, found.decoded, found.y),
+            "reliability": reliability_of(found.decoded, found.y),
+            "examples": examples_of(dataset, found.decoded),
+            "examples_note": f"{unseen} Half of those shown are wrong ones where there are as "
+            "many: look at the table for how often that happens.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[Answers]:
+        """A table with a probability a class."""
+        found = Answers(card.labels)
+        yield found
+        write_text(out, found.text())
+
+    def warnings(self, dataset: Dataset) -> Sequence[str]:
+        """Unequal classes make accuracy look good."""
+        counts = dataset.counts().values()
+        if max(counts) <= UNEQUAL * min(counts):
+            return ()
+        return ("The classes are very unequal: look at balanced accuracy, not at accuracy.",)
+
+
+class OfSeveral(OfLabels):
+    """One label an example."""
+
+    name = "classification-multimodal"
+    encoder = "joined"
+
+    def candidates(self) -> Auto:
+        """Three heads on untrained encoders, one a kind of data, joined late."""
+        joined = encoder("joined")
+        return Auto([build(head, encoder=joined) for head in HEADS]).eval()
+
+    def baseline(self, **form: Any) -> Learner:
+        """A linear probe on the same."""
+        del form  # there is one
+        return build("linear-probe", encoder=encoder("joined"))
+
+    def baselines(self, **form: Any) -> list[Learner]:
+        """The same alone: there need not be images."""
+        return [self.baseline(**form)]
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """How much there is."""
+        return support_showing(dataset, ())
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Confusion and reliability."""
+        del unseen
+        return {
+            "confusion": confusion_of(dataset.labels, found.decoded, found.y),
+            "reliability": reliability_of(found.decoded, found.y),
+        }

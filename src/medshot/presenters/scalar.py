@@ -1,0 +1,239 @@
+"""Numbers: a scatter of answers and the worst of them; answers as a table.
+
+What the commands do alike for kinds of whole images that ridge regression can solve.
+
+Grades: confusion in their order, and examples; answers as a table.
+
+From findings to what a report shows of them.
+
+Findings: a row a finding, and examples; answers as a table.
+
+From numbers to what a report shows of them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medshot.core.atomic import write_text
+from medshot.core.learner import Learner
+from medshot.core.task import Card
+from medshot.data.dataset import Dataset
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.report.build import (
+    SHOWN_A_CLASS,
+    confusion_of,
+    examples_of,
+    half_wrong,
+    name_of,
+    patient_of,
+    support_of,
+    support_showing,
+)
+from medshot.evaluation.report.text import number
+from medshot.factory.learners import WAYS
+from medshot.learners.registry import build
+from medshot.nn.encoder import encoder
+from medshot.presenters.base import Kind
+from medshot.presenters.tables import Answers, Findings, Numbers
+from medshot.select import Between, Family, OneOf
+from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
+from medshot.tasks.ordinal import median_grade
+
+WIDE = {"encoder.width": OneOf((64, 16, 32))}
+PENALTY = {"penalty": Between(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
+ONE_PENALTY = {"penalty": Between(0.001, 1000.0, starts=(1.0,))}  # for what takes long
+DESCENT = {
+    "lr": Between(1e-4, 0.1, starts=(0.003,)),
+    "steps": Between(20, 200, starts=(50,)),
+    "batch": 16,
+}
+
+
+class Solved(Kind):
+    """A target an image that is encoded as a row of numbers."""
+
+    encoder = "mobilenet"
+    linear = "ridge"
+    families = (
+        Family("stacked-probe", "mobilenet", simple=True),
+        Family("ridge", "conv4", WIDE | PENALTY),
+        Family("ridge", "pixels", {"encoder.reduce": OneOf((2, 1, 4, 8)), **PENALTY}, simple=True),
+        Family("finetune", "conv4", {"encoder.width": OneOf((32, 16, 64)), **DESCENT}),
+        Family("ridge", "conv4", WIDE | ONE_PENALTY | WAYS),
+    )
+
+    def baseline(self, **form: Any) -> Learner:
+        """Ridge regression on raw pixels."""
+        return build("ridge", encoder=encoder("pixels", **form))
+
+
+class OfGrades(Solved):
+    """A grade an image."""
+
+    name = "ordinal"
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images of each grade."""
+        return support_of(dataset, goal=f"the grades {', '.join(dataset.labels)}")
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Confusion, and examples of which half are wrong."""
+        answers = np.eye(len(dataset.labels))[median_grade(found.decoded)]
+        return {
+            "confusion": confusion_of(dataset.labels, answers, found.y),
+            "examples": examples_of(dataset, found.decoded, answers),
+            "examples_note": f"{unseen} Half of those shown are wrong ones where there are as "
+            "many: look at the table for how often that happens.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[Answers]:
+        """A table with a probability a grade."""
+        found = Answers(card.labels)
+        yield found
+        write_text(out, found.text())
+
+
+NONE = "no finding"
+
+
+def support_of_findings(dataset: Dataset) -> r.Support:
+    """The first images with each finding, and the first without any."""
+    y = dataset.y.numpy()
+    columns = [*zip(dataset.labels, y.T, strict=True), (NONE, y.sum(1) == 0)]
+    pictures = [
+        (int(i), dataset.x[i].numpy(), heading)
+        for heading, there in columns
+        for i in np.flatnonzero(there)[:SHOWN_A_CLASS]
+    ]
+    return support_showing(dataset, pictures, goal=f"the findings {', '.join(dataset.labels)}")
+
+
+def table_of_findings(dataset: Dataset, found: OutOfFold) -> r.Table:
+    """How well each finding is told, out of fold."""
+    scores = [score(found.decoded, found.y) for score in (aurocs, average_precisions, f1_scores)]
+    rows = [
+        (label, str(n), *(number(float(score[c])) for score in scores))
+        for c, (label, n) in enumerate(dataset.counts().items())
+    ]
+    columns = ("Finding", "Images with it", "AUROC", "Average precision", f"F1 at {LIKELY}")
+    return r.Table("Each finding by itself", columns, tuple(rows))
+
+
+def finding_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
+    """Up to twelve answers, half of them wrong if there are as many, drawn at random."""
+    true, said = found.y == 1, found.decoded > LIKELY
+    return tuple(
+        r.Prediction(
+            dataset.x[i].numpy(),
+            _named(dataset, true[i]),
+            _named(dataset, said[i]),
+            None,
+            patient_of(dataset, i),
+            name_of(dataset, i),
+        )
+        for i in half_wrong((true == said).all(1), seed)
+    )
+
+
+def _named(dataset: Dataset, there: np.ndarray) -> str:
+    return "; ".join(dataset.labels[c] for c in np.flatnonzero(there)) or NONE
+
+
+class OfFindings(Solved):
+    """Any number of findings an image."""
+
+    name = "multi-label"
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images with each finding, and without any."""
+        return support_of_findings(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Scores for each finding, and examples of which half are wrong in something."""
+        return {
+            "tables": (table_of_findings(dataset, found),),
+            "examples": finding_examples(dataset, found),
+            "examples_note": f"{unseen} Half of those shown are wrong in one finding at least "
+            "where there are as many: look at the table for how often that happens.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[Findings]:
+        """A table with a probability a finding."""
+        found = Findings(card.labels)
+        yield found
+        write_text(out, found.text())
+
+
+PARTS, SHOWN_A_PART = 3, 6
+SHOWN_WORST = 6
+SHOWN_OTHERS = 6
+
+
+def support_of_numbers(dataset: Dataset) -> r.Support:
+    """The first images with small, with middling and with large numbers: a third each."""
+    y = dataset.y[:, 0].numpy()
+    pictures = []
+    for part in np.array_split(np.argsort(y, kind="stable"), PARTS):
+        if len(part):
+            heading = f"{y[part].min():.4g} to {y[part].max():.4g}"
+            first = sorted(part.tolist())[:SHOWN_A_PART]
+            pictures += [(i, dataset.x[i].numpy(), heading) for i in first]
+    return support_showing(dataset, pictures, goal=f"to tell the number “{dataset.labels[0]}”")
+
+
+def scatter_of(found: OutOfFold, name: str) -> r.Scatter:
+    """Each answer against the truth."""
+    return r.Scatter(name, found.y[:, 0], found.decoded[:, 0])
+
+
+def number_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
+    """The worst answers first, then some of the others, drawn at random."""
+    true, said = found.y[:, 0], found.decoded[:, 0]
+    order = np.argsort(-np.abs(said - true), kind="stable")
+    rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
+    return tuple(
+        r.Prediction(
+            dataset.x[i].numpy(),
+            f"{true[i]:.4g}",
+            f"{said[i]:.4g}",
+            None,
+            patient_of(dataset, i),
+            name_of(dataset, i),
+            exact=False,
+        )
+        for i in map(int, (*order[:SHOWN_WORST], *rest))
+    )
+
+
+class OfNumbers(Solved):
+    """A number an image."""
+
+    name = "regression"
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """Images with small, middling and large numbers."""
+        return support_of_numbers(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Answers against the truth, and images, the worst first."""
+        return {
+            "scatter": scatter_of(found, dataset.labels[0]),
+            "examples": number_examples(dataset, found),
+            "examples_note": f"{unseen} The worst come first, then some others: look at the table "
+            "for how well it does in all.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[Numbers]:
+        """A table with the number."""
+        del card
+        found = Numbers()
+        yield found
+        write_text(out, found.text())

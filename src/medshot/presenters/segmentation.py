@@ -1,0 +1,212 @@
+"""Masks: outlines in the report; answers as a folder of masks.
+
+From masks to what a report shows of them.
+
+The folder that `medshot predict` writes for masks: a file an image, and a table of all.
+
+Masks of volumes: as masks of images, with networks in three dimensions.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer
+from numpy import ndarray
+from PIL import Image
+
+from medshot.core.atomic import new_folder
+from medshot.core.learner import Learner
+from medshot.core.prediction import MaskPrediction
+from medshot.core.task import Card
+from medshot.data.dataset import Dataset
+from medshot.data.draw import colours, outlined
+from medshot.data.io.read_volume import read_volume
+from medshot.data.io.sniff import volume_suffix
+from medshot.data.io.write import write_nifti_mask
+from medshot.evaluation import report as r
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
+from medshot.learners.registry import build
+from medshot.learners.to_grid import on_grid
+from medshot.nn.encoder import encoder
+from medshot.phantoms import PhantomMasks, PhantomVolumes
+from medshot.presenters.base import Kind
+from medshot.presenters.tables import AnswerFolder, path_cell
+from medshot.select import Between, Family, OneOf
+from medshot.tasks.segmentation import by_image
+
+SHOWN_SUPPORT = 12
+
+
+def support_of_masks(dataset: Dataset) -> r.Support:
+    """The first images with what is marked on them, and how many there are."""
+    shown = range(min(SHOWN_SUPPORT, len(dataset)))
+    pictures = [(i, _drawn(dataset, i, dataset.y[i].numpy()), "With their masks") for i in shown]
+    return support_showing(dataset, pictures)
+
+
+def mask_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
+    """The worst answers first, then some of the others, drawn at random.
+
+    `dataset` is in the form that was answered.
+    """
+    scores = by_image(*found.evidence[:3])
+    answers = found.decoded.argmax(1)
+    return tuple(
+        r.MaskExample(
+            _flat(dataset, i)[0],
+            _drawn(dataset, i, dataset.y[i].numpy()),
+            _drawn(dataset, i, answers[i]),
+            float(scores[i]),
+            patient_of(dataset, i),
+            name_of(dataset, i),
+        )
+        for i in worst_and_others(scores)
+    )
+
+
+def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "*s"]) -> r.Pixels:
+    pixels, cut = _flat(dataset, i)
+    return outlined(pixels, mask[cut].astype(np.int64))
+
+
+def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
+    """What can be shown of image `i`, and where it is: of a volume, the slice with most marked."""
+    pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
+    cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
+    return pixels[(slice(None), *cut)], cut
+
+
+class MaskAnswers(AnswerFolder):
+    """Masks in `folder` as they come, and a row an image: path, mask, the share of each class.
+
+    A mask is a PNG with a palette: a class number a pixel, as `medshot.load` reads it, in colours
+    for who looks at it. That of a volume is NIfTI on the grid of its file.
+    """
+
+    def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+        super().__init__(folder, "mask", *[f"share({label})" for label in labels])
+        self._labels = len(labels)
+
+    def add(self, found: MaskPrediction) -> None:
+        """The mask of one image."""
+        flat = found.mask.ndim == 2
+        name = self._free(_stem(found.path), ".png" if flat else ".nii.gz")
+        if flat:
+            picture = Image.fromarray(found.mask).convert("P")
+            picture.putpalette(colours(self._labels).tobytes())
+            picture.save(self.folder / name)
+        else:
+            write_nifti_mask(found.mask, read_volume(found.path), self.folder / name)
+        shares = [f"{share:.6f}" for share in found.shares().values()]
+        self._row(found.path, path_cell(name), *shares)
+
+
+def _stem(path: str) -> str:
+    """The name of a file without its suffix, also a double one."""
+    name = Path(path).name
+    return name.removesuffix(volume_suffix(Path(path)) or Path(path).suffix)
+
+
+class OfMasks(Kind):
+    """A class number for every pixel."""
+
+    name = "segmentation"
+    encoder = "unet"
+    out = "answers"
+    folds = 2
+    families = (  # a classifier of pixels, and a U-Net that is trained from scratch
+        Family("linear-probe", "filters", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family(
+            "finetune",
+            "unet",
+            {
+                "encoder.width": OneOf((8, 4, 16)),
+                "encoder.depth": OneOf((3, 2, 4)),
+                "lr": Between(0.001, 0.03, starts=(0.01,)),
+                "steps": Between(50, 400, starts=(100,)),
+                "batch": 8,
+            },
+            simple=True,
+        ),
+        Family("nearest-centroid", "filters"),
+        Family("ridge", "filters", {"penalty": Between(1e-4, 100.0, starts=(0.1,))}),
+    )
+
+    def baseline(self, **form: Any) -> Learner:
+        """A linear probe on filters around each pixel."""
+        return build("linear-probe", encoder=encoder("filters", **form))
+
+    def from_run(self, learner: Learner) -> Learner:
+        """What has learnt from labels of whole images is laid on the grid."""
+        return learner if getattr(learner.encoder, "keeps_grid", True) else on_grid(learner)
+
+    def phantoms(
+        self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
+    ) -> PhantomMasks:
+        """Scenes with their masks: volumes for an encoder that takes any size."""
+        del way
+        if size is None:
+            return PhantomVolumes(shot, query, seed=seed)
+        return PhantomMasks(shot, query, size, channels, seed=seed)
+
+    def support(self, dataset: Dataset) -> r.Support:
+        """The first images with what is marked on them."""
+        return support_of_masks(dataset)
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """Images with outlines, the worst first."""
+        form = dataset.preprocessing
+        flat = form.dims == 2
+        answered = dataset.at(form.channels, found.y.shape[-1]) if flat else dataset
+        return {
+            "masks": mask_examples(answered, found),
+            "examples_note": f"{unseen} The worst come first, then some others: look at the table "
+            "for how well it does in all. Class numbers have colours: 1 orange, 2 blue, 3 green.",
+        }
+
+    @contextmanager
+    def answers(self, out: Path, card: Card) -> Iterator[MaskAnswers]:
+        """A PNG an image, and a table beside them."""
+        with new_folder(out) as staging:
+            found = MaskAnswers(staging, card.labels)
+            yield found
+            found.close()
+
+
+class OfVolumes(OfMasks):
+    """A class number for every voxel."""
+
+    name = "segmentation-3d"
+    encoder = "unet3d"
+    families = (  # a classifier of voxels, and a U-Net that is trained from scratch
+        Family("linear-probe", "filters3d", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family(
+            "finetune",
+            "unet3d",
+            {
+                "lr": Between(0.001, 0.03, starts=(0.01,)),
+                "steps": Between(50, 400, starts=(100,)),
+                "batch": 2,
+            },
+            simple=True,
+        ),
+    )
+
+    def from_run(self, learner: Learner) -> Learner:
+        """As it is: features of flat images lie on no grid of volumes."""
+        return learner
+
+    def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
+        """As for images; of each volume one slice."""
+        fields = super().shown(dataset, found, unseen)
+        note = f"{fields['examples_note']} Of a volume, the slice is shown on which most is marked."
+        return fields | {"examples_note": note}
+
+    def baseline(self, **form: Any) -> Learner:
+        """A linear probe on filters around each voxel."""
+        del form  # volumes keep theirs
+        return build("linear-probe", encoder=encoder("filters3d"))

@@ -1,0 +1,34 @@
+"""What a report shows of findings."""
+
+import numpy as np
+import torch
+
+import toys
+from medshot.data.dataset import Found
+from medshot.evaluation.cross_validation import OutOfFold
+from medshot.presenters.scalar import finding_examples, support_of_findings, table_of_findings
+from medshot.tasks import MultiLabel
+
+Y = torch.tensor([[1, 0], [0, 0], [1, 1], [0, 1]])
+DATA = Found(**vars(toys.dataset(2, 2)) | {"y": Y, "labels": ("edema", "fracture")})
+P = np.array([[0.9, 0.1], [0.1, 0.2], [0.8, 0.4], [0.2, 0.9]])
+ANSWERED = OutOfFold(P, Y.numpy(), np.arange(4), 2, MultiLabel(2), np.zeros(4, dtype=np.int64))
+
+
+def test_the_support_is_shown_by_finding():
+    shown = {label: len(images) for label, images in support_of_findings(DATA).by_label().items()}
+    assert shown == {"edema": 2, "fracture": 2, "no finding": 1}
+
+
+def test_each_finding_has_its_row():
+    table = table_of_findings(DATA, ANSWERED)
+    assert table.rows[0] == ("edema", "2", "1.000", "1.000", "1.000")
+    assert table.rows[1] == ("fracture", "2", "1.000", "1.000", "0.667")
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_an_answer_is_wrong_if_one_finding_is():
+    first, *others = finding_examples(DATA, ANSWERED)
+    assert (first.truth, first.predicted, first.correct) == ("edema; fracture", "edema", False)
+    assert all(other.correct for other in others)
+    assert {other.truth for other in others} == {"edema", "no finding", "fracture"}
