@@ -6,10 +6,10 @@ import torch
 
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError, DataError, LeakError
+from medshot.data.episodes import own_groups
 from medshot.data.load import load_one
 from medshot.data.split import (
     fewest_groups,
-    own_groups,
     patient_folds,
     refuse_shared_patients,
     split_classes,

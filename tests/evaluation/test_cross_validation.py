@@ -16,7 +16,8 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import own_groups, patient_folds
+from medshot.data.episodes import own_groups
+from medshot.data.split import patient_folds
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate, folds_of
 from medshot.learners.registry import build
 from medshot.tasks import Classification

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, ShapeError
 from medshot.core.task import Card, Task, kind_in
+from medshot.data.episodes import EpisodeSampler, ImageEpisodes
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression
@@ -149,13 +150,8 @@ class Dataset:
 
     def episodes(self, *, way: int, shot: int, query: int, seed: int = 0) -> "DrawnEpisodes":
         """Episodes of `shot` and `query` images for each of `way` classes, or in all."""
-        # The samplers draw from this class, so they know it.
         if not self.by_class:
-            from medshot.data.episodes import ImageEpisodes  # noqa: PLC0415
-
             return ImageEpisodes(self, shot=shot, query=query, seed=seed)
-        from medshot.data.episodes import EpisodeSampler  # noqa: PLC0415
-
         return EpisodeSampler(self, way=way, shot=shot, query=query, seed=seed)
 
     def about(self) -> dict[str, Any]:
@@ -174,7 +170,10 @@ class Dataset:
 class DrawnEpisodes(Protocol):
     """Endless numbered episodes that are drawn from one data set."""
 
-    dataset: Dataset
+    @property
+    def dataset(self) -> Dataset:
+        """Where they are drawn from."""
+        ...
 
     def episode(self, i: int) -> Episode:
         """Episode number `i`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Enhanced(Dataset):
 
     y: UInt8[Tensor, "n c h w"]
     preprocessing: NativePreprocessing  # pyright: ignore[reportIncompatibleVariableOverride]
-    by_class = False
+    by_class: ClassVar[bool] = False
 
     def counts(self) -> dict[str, int]:
         """How many pairs there are."""

@@ -11,17 +11,17 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
+from torch import Tensor
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, DataError
-from medshot.data.dataset import Dataset
-from medshot.data.split import own_groups
+from medshot.core.task import Task
 from medshot.tasks import Classification
 
 RETRIES = 20
@@ -40,6 +40,75 @@ class EpisodeSource(Protocol):
         ...
 
 
+@runtime_checkable
+class LabeledData(Protocol):
+    """What samplers need of a data set (`medshot.Dataset` has it)."""
+
+    by_class: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """Name of the data set."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """Hash of its files."""
+        ...
+
+    @property
+    def y(self) -> Shaped[Tensor, "n ..."]:
+        """Targets."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def groups(self) -> Int[Tensor, "n"]:
+        """Patients by number, -1 where unknown."""
+        ...
+
+    @property
+    def preprocessing(self) -> Any:
+        """How files become images, with their `size`."""
+        ...
+
+    @property
+    def has_patients(self) -> bool:
+        """Whether patients are known."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of images."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Images a class."""
+        ...
+
+    def shows(self) -> Bool[Tensor, "n k"]:
+        """Which classes each image shows."""
+        ...
+
+    def examples(self, index: Int[Tensor, "m"]) -> Examples:
+        """Images at `index` with their targets."""
+        ...
+
+    def task(self) -> Task:
+        """What the targets mean."""
+        ...
+
+    def at(self, channels: int, size: int) -> Any:
+        """The same images in another form."""
+        ...
+
+
+Data = TypeVar("Data", bound=LabeledData)
+
+
 @dataclass(frozen=True)
 class Draw:
     """Which images make an episode: positions in the data set, and their labels 0 ... way-1."""
@@ -51,7 +120,7 @@ class Draw:
     turns: Int[ndarray, "way"]  # quarter turns of each class
 
 
-class EpisodeSampler:
+class EpisodeSampler(Generic[Data]):
     """`way`-way episodes with `shot` support and `query` query images a class.
 
     `shot` may be a range (low, high), drawn anew for each class; `query=None` asks about all
@@ -64,7 +133,7 @@ class EpisodeSampler:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Data,
         *,
         way: int,
         shot: int | tuple[int, int],
@@ -103,7 +172,7 @@ class EpisodeSampler:
             self._gather(drawn.query, drawn.query_y, drawn.turns),
         )
 
-    def at(self, channels: int, size: int) -> "EpisodeSampler":
+    def at(self, channels: int, size: int) -> "EpisodeSampler[Data]":
         """The same episodes, their images in another form."""
         other = copy.copy(self)
         other.dataset = self.dataset.at(channels, size)
@@ -218,7 +287,7 @@ def _table(y: Int[ndarray, "n"], k: int) -> tuple[Int[ndarray, "k most"], Int[nd
 REDRAWS = 50
 
 
-class ImageEpisodes:
+class ImageEpisodes(Generic[Data]):
     """`shot` support and `query` query images, no patient in both.
 
     Every class is seen on some support image; with masks that may depend on the size of the images.
@@ -228,9 +297,7 @@ class ImageEpisodes:
         DataError: a class is on no image, or too few images or patients.
     """
 
-    def __init__(
-        self, dataset: Dataset, *, shot: int, query: int | None = 1, seed: int = 0
-    ) -> None:
+    def __init__(self, dataset: Data, *, shot: int, query: int | None = 1, seed: int = 0) -> None:
         if shot < 1 or (query is not None and query < 1):
             raise ConfigError("shot and query are at least 1.")
         self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
@@ -273,7 +340,7 @@ class ImageEpisodes:
         support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
         return Episode(self.dataset.task().fitted(support.y), support, query)
 
-    def at(self, channels: int, size: int) -> "ImageEpisodes":
+    def at(self, channels: int, size: int) -> "ImageEpisodes[Data]":
         """Such episodes of the same data in another form."""
         fitted = self.dataset.at(channels, size)
         return ImageEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
@@ -291,3 +358,11 @@ class ImageEpisodes:
             for part in self.draw(i):
                 digest.update(part.astype("<i8").tobytes())
         return digest.hexdigest()[:16]
+
+
+def own_groups(groups: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
+    """Each example of an unknown group (-1) as a group of its own."""
+    own = groups.clone()
+    unknown = own < 0
+    own[unknown] = groups.max().clamp(min=0) + 1 + torch.arange(int(unknown.sum()))
+    return own

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import own_groups
 
 
 def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
@@ -40,14 +41,6 @@ def grouped_folds(
         warnings.simplefilter("ignore")  # fewer images of a class than folds: allowed here
         pairs = list(splitter.split(y.numpy(), y.numpy(), own_groups(groups).numpy()))
     return [(torch.from_numpy(a), torch.from_numpy(b)) for a, b in pairs]
-
-
-def own_groups(groups: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    """Each example of an unknown group (-1) as a group of its own."""
-    own = groups.clone()
-    unknown = own < 0
-    own[unknown] = groups.max().clamp(min=0) + 1 + torch.arange(int(unknown.sum()))
-    return own
 
 
 def fewest_groups(shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"]) -> int:

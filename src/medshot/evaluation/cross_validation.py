@@ -22,7 +22,8 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import fewest_groups, grouped_folds, own_groups, rarest
+from medshot.data.episodes import own_groups
+from medshot.data.split import fewest_groups, grouped_folds, rarest
 from medshot.evaluation.episodes import remembering
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, quiet

@@ -10,7 +10,7 @@ from torch import Tensor
 from medshot.core.errors import DataError
 from medshot.core.predictor import eval_mode
 from medshot.data.dataset import Dataset
-from medshot.data.split import own_groups
+from medshot.data.episodes import own_groups
 from medshot.pretraining.objective import Objective
 
 SHARE = 0.1  # of the images, held out

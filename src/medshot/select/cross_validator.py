@@ -13,7 +13,8 @@ from medshot.core.errors import TrainingError
 from medshot.core.learner import Learner
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import own_groups, rarest
+from medshot.data.episodes import own_groups
+from medshot.data.split import rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.episodes import AT_ONCE, encodes_alone, reads_otherwise, without_encoder
 

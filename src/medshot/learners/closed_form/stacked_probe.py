@@ -18,7 +18,8 @@ from medshot.core.episode import Examples
 from medshot.core.errors import SaveError
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.data.split import grouped_folds, own_groups
+from medshot.data.episodes import own_groups
+from medshot.data.split import grouped_folds
 from medshot.inner import closed_form
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

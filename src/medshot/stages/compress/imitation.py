@@ -17,7 +17,8 @@ from medshot.core.errors import DataError, TaskError
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import grouped_folds, own_groups
+from medshot.data.episodes import own_groups
+from medshot.data.split import grouped_folds
 from medshot.nn.encoder import Encoder
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.trainer import batch_of, descend

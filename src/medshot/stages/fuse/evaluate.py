@@ -8,7 +8,8 @@ from torch import Tensor
 from medshot.core.episode import Examples
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
-from medshot.data.split import own_groups, rarest
+from medshot.data.episodes import own_groups
+from medshot.data.split import rarest
 from medshot.evaluation.cross_validation import OutOfFold, folds_of
 from medshot.nn.ensemble import mixed, stacked
 from medshot.stages.fuse.weights import fit_map, fit_scores, groups_of
