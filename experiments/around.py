@@ -24,8 +24,8 @@ from medshot.data.replay import InTurn, Replayed
 from medshot.evaluation.episodes import Result, evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
+from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
 from medshot.training.progress import bar
-from medshot.training.terms import SelfDistillation, TaskContrast
 from omniglot import FAST, FORM, SNELL
 from pages import ahead, made_on, markdown, plus_minus
 from record import commit, hardware, parse

@@ -1,8 +1,8 @@
 """Predictors that an earlier version saved still load, and predict what they did.
 
-Each folder of `saved/` was written at commit 0686c60, before packages were renamed, with four images
-and what was predicted for them: a learner with a head of its own, a linear head on features, and an
-ensemble of two.
+Each folder of `saved/` was written at commit 0686c60, before packages were renamed, with four
+images and what was predicted for them: a learner with a head of its own, a linear head on features,
+and an ensemble of two.
 """
 
 from pathlib import Path

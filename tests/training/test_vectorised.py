@@ -7,10 +7,10 @@ import medshot
 from medshot.core.errors import ConfigError
 from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
+from medshot.training.auxiliary_losses import SelfDistillation
 from medshot.training.config import Settings
 from medshot.training.gradient import Gradient, choose_one_pass
 from medshot.training.objective import Objective
-from medshot.training.terms import SelfDistillation
 from toys.training import blobs
 
 BOTH = [name for name, kind in learners().items() if kind.vectorises]

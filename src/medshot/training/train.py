@@ -14,6 +14,7 @@ import torch
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
+from medshot.training.auxiliary_losses import Term
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.config import Settings
 from medshot.training.device import choose_device, place
@@ -23,7 +24,6 @@ from medshot.training.objective import Objective
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.sources import episode_sources, references, seen
-from medshot.training.terms import Term
 from medshot.training.trainer import Steps, refuse_baseline
 
 

@@ -8,7 +8,7 @@ import typer
 from medshot.app.parse import THREADS, free_or_run
 
 if TYPE_CHECKING:
-    from medshot.training.terms import Term
+    from medshot.training.auxiliary_losses import Term
 
 
 def train(
@@ -127,8 +127,8 @@ def train(
 def _terms(contrast: float | None, teacher: Path | None, adversarial: str | None) -> "list[Term]":
     from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
     from medshot.stages.robustness.threat_model import read_epsilon
+    from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
     from medshot.training.run import load_run
-    from medshot.training.terms import SelfDistillation, TaskContrast
 
     terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
     terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
