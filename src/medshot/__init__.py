@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
+    from medshot.core.plugins import use
     from medshot.core.prediction import (
         BoxPrediction,
         ImagePrediction,
@@ -109,6 +110,7 @@ _HOME = {
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.train",
+    "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
     "write_dicom_seg": "medshot.data.io.write",
     "write_nifti_mask": "medshot.data.io.write",
@@ -170,6 +172,7 @@ __all__ = [
     "split_classes",
     "split_patients",
     "train",
+    "use",
     "write_dicom_report",
     "write_dicom_seg",
     "write_nifti_mask",

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
+from medshot.core.plugins import USED, remembering
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 
@@ -302,8 +303,9 @@ def versions() -> dict[str, str]:
 
 def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
-        predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
-        task = task_of(**about["task"])
+        with remembering(about):
+            predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
+            task = task_of(**about["task"])
         stages = tuple(about.get("stages", ()))  # files of before there were stages have none
         known = (about["data"], about["learner"], stages)
         card = Card(task, tuple(about["labels"]), preprocessing, *known)
@@ -318,7 +320,8 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
 
 
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
-    return {
+    used = {"used": list(USED)} if USED else {}
+    return used | {
         "format": FORMAT,
         "predictor": recipe(frozen),
         "task": {"kind": card.task.kind, **asdict(card.task)},

@@ -14,6 +14,7 @@ from typing import Any
 from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError
 from medshot.core.learner import Learner
+from medshot.core.plugins import USED, remembering
 from medshot.core.predictor import versions
 from medshot.core.registry import make, recipe
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
@@ -67,6 +68,7 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
             f"{folder} cannot hold a run ({error.strerror}). Choose another --out."
         ) from error
     about["versions"] = versions()
+    about |= {"used": list(USED)} if USED else {}
     write_text(file, json.dumps(about, indent=2) + "\n")
     return Run(learner, about, folder)
 
@@ -83,7 +85,8 @@ def load_run(folder: str | Path) -> Run:
         raise SaveError(f"{folder} has no checkpoint yet: meta-training has only just begun there.")
     state = read_best(folder)
     try:
-        learner: Learner = make(about["learner"])
+        with remembering(about):
+            learner: Learner = make(about["learner"])
         return Run(learner, about, folder).finish(state)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise SaveError(
