@@ -19,7 +19,7 @@ from medshot.core.predictor import Predictor
 from medshot.evaluation.cross_validation import answered
 from medshot.stages.compress.cost import costs
 from medshot.stages.robustness.evaluate import robustness
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 
 EPSILON = 4 / 255
 
@@ -63,7 +63,7 @@ def _attacked(predictor: Predictor, others: medshot.Dataset) -> str:
     """The balanced accuracy on images that PGD has changed; 8-bit numbers give no gradient."""
     if not predictor.differentiable:
         return "   -"
-    found = robustness(predictor, others, [Budget(EPSILON)], checks=False).attacked[0].answers
+    found = robustness(predictor, others, [ThreatModel(EPSILON)], checks=False).attacked[0].answers
     return f"{100 * found.interval('balanced accuracy').mean:4.1f} %"
 
 

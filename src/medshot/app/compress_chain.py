@@ -154,7 +154,7 @@ def wanted_steps(
         check_share(prune)
         steps[f"prune {prune:g}"] = _pruning(original, prune)
     if quantise is not None:
-        steps[quantise] = _quantising
+        steps[quantise] = _quantizing
     return steps
 
 
@@ -182,8 +182,8 @@ def _pruning(original: Predictor, share: float) -> Wanted:
     return step
 
 
-def _quantising(
+def _quantizing(
     images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
 ) -> Predictor:
-    del options, folder  # nothing is learnt, and it takes seconds
+    del options, folder  # nothing is learned, and it takes seconds
     return quantised(predictor, examples_for(predictor, images))

@@ -16,14 +16,14 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, answered
 
 
-def refuse_shared(learnt: Dataset, judged: Dataset) -> None:
-    """Raise `LeakError` if an image to be judged on is among those that are learnt from."""
-    known = {image.numpy().tobytes() for image in learnt.x}
+def refuse_shared(learned: Dataset, judged: Dataset) -> None:
+    """Raise `LeakError` if an image to be judged on is among those that are learned from."""
+    known = {image.numpy().tobytes() for image in learned.x}
     shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
     if shared:
         first = judged.rows[shared[0]].path if judged.rows else f"number {shared[0]}"
         raise LeakError(
-            f"{len(shared)} image(s) of {judged.name} are in {learnt.name} too (first: {first}). "
+            f"{len(shared)} image(s) of {judged.name} are in {learned.name} too (first: {first}). "
             "Leave them out of one, or the scores will be too good."
         )
 
@@ -50,7 +50,7 @@ def unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
 
 def judged_on(data: Path, test: Path | None) -> str:
     """On which images a stage is judged, as its tables say it."""
-    return str(test) if test else f"{data}, which it learnt from: this flatters"
+    return str(test) if test else f"{data}, which it learned from: this flatters"
 
 
 def judged(predictors: Mapping[str, Predictor], dataset: Dataset) -> dict[str, OutOfFold]:

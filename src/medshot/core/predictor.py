@@ -1,6 +1,6 @@
 """A predictor maps images to outputs. Everything after `adapt` takes one, most give one.
 
-It is a plain `nn.Module`: nothing in it knows how it was learnt. What was adapted is
+It is a plain `nn.Module`: nothing in it knows how it was learned. What was adapted is
 registered as buffers, so `.to(device)` and `state_dict()` work.
 
 Large volumes answered in overlapping windows, so that memory does not grow with them.
@@ -48,7 +48,7 @@ SIDE = 96  # voxels a side of a window
 OVERLAP = 0.25  # of a window, with the next
 
 
-def in_windows(
+def sliding_window(
     answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
 ) -> Float[Tensor, "n k z h w"]:
     """`answer(x)`, in windows of at most `side` voxels a side if `x` is larger.
@@ -143,7 +143,7 @@ class Predictor(nn.Module):
         if x.ndim < VOLUMES:
             few = max(1, SITES // x[0, 0].numel())
             return torch.cat([self(part) for part in x.split(few)])
-        return torch.cat([in_windows(self, volume[None]) for volume in x])
+        return torch.cat([sliding_window(self, volume[None]) for volume in x])
 
     def save(self, folder: str | Path) -> Path:
         """Write the frozen predictor to a new folder. See `medshot.core.predictor`."""

@@ -97,8 +97,8 @@ def in_form(card: Card, dataset: Dataset) -> Dataset:
     return fitted.numbered_as(card.labels)
 
 
-def refuse_learnt_from(card: Card, dataset: Dataset, name: str = "The model") -> None:
-    """Raise `LeakError` if a predictor learnt from images of `dataset`, by what its card says.
+def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -> None:
+    """Raise `LeakError` if a predictor learned from images of `dataset`, by what its card says.
 
     Images are known again by what is in their files, in whatever folder they lie; an image that was
     saved anew is another file. Cards of before say the hash of the whole folder alone.
@@ -110,6 +110,7 @@ def refuse_learnt_from(card: Card, dataset: Dataset, name: str = "The model") ->
     if same:
         first = f" (first: {dataset.rows[same[0]].path.name})" if dataset.rows else ""
         raise LeakError(
-            f"{name} learnt from {len(same)} of the {len(dataset)} images of {dataset.name}{first}:"
-            " its scores there are too good. Leave them out, or take images of other patients."
+            f"{name} learned from {len(same)} of the {len(dataset)} images of "
+            f"{dataset.name}{first}: its scores there are too good. Leave them out, or take images "
+            "of other patients."
         )

@@ -1,4 +1,4 @@
-"""How well saved predictors do on labelled images that they have not learnt from."""
+"""How well saved predictors do on labelled images that they have not learned from."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from medshot.core.errors import ConfigError, DataError
 from medshot.core.predictor import Predictor, load_predictor, versions
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
-from medshot.data.load import images_for, in_form, refuse_learnt_from
+from medshot.data.load import images_for, in_form, refuse_learned_from
 from medshot.evaluation.cross_validation import OutOfFold, answered
 from medshot.evaluation.diagnostic_rates import calibration_error, rates_of
 from medshot.evaluation.statistics import Interval
@@ -54,7 +54,7 @@ class Evaluation:
         found: dict[str, Any] = {}
         for name, of in self.answers.items():
             rows: dict[str, Any] = {m: vars(of.interval(m)) for m in self.metrics}
-            found[name] = {"metrics": rows, "learnt from": _source(self.cards[name])}
+            found[name] = {"metrics": rows, "learned from": _source(self.cards[name])}
             if name != self.first:
                 found[name]["difference"] = {m: vars(self.minus(name, m)) for m in self.metrics}
             if rates := rates_of(of):
@@ -93,7 +93,7 @@ def evaluate(
         ConfigError: no predictor, or the same folder twice.
         DataError: the images are of another kind or have labels that a predictor does not know;
             or the predictors answer different questions.
-        LeakError: a predictor learnt from some of the images, as far as its card says.
+        LeakError: a predictor learned from some of the images, as far as its card says.
         SaveError: a folder holds no predictor, or one of the predictors has no card.
     """
     named = dict(_named(models))
@@ -105,7 +105,7 @@ def evaluate(
         _refuse_other(cards[first], cards[name], first, name)
     whole = data if isinstance(data, Dataset) else images_for(cards[first], Path(data))
     for name, card in cards.items():
-        refuse_learnt_from(card, whole, name)
+        refuse_learned_from(card, whole, name)
     found: dict[str, OutOfFold] = {}
     shown = in_form(cards[first], whole)
     for name, predictor in named.items():

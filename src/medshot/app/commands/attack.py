@@ -11,7 +11,7 @@ from medshot.app.parse import THREADS, free, new_json
 
 def attack(
     model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
-    data: Path = typer.Option(help="Folder of labelled images that it has not learnt from."),
+    data: Path = typer.Option(help="Folder of labelled images that it has not learned from."),
     epsilon: list[str] = typer.Option(
         [],
         help="How far values may be changed, of [0, 1]; to be repeated.",
@@ -64,7 +64,7 @@ def attack(
     card = predictor.known_card()
     images = images_for(card, data)
     if card.data.get("hash") == images.hash:
-        say(f"The model has learnt from {data}: what it scores there flatters it.")
+        say(f"The model has learned from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     with limited(threads):
         found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
@@ -88,7 +88,7 @@ def attack(
 
 def _budgets(epsilon: list[str], norm: str) -> list[Any]:
     """Those that are asked for, each once; else the usual ones of the norm."""
-    from medshot.stages.robustness.threat_model import Budget, read_epsilon
+    from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
 
     usual = ["0.25", "0.5", "1", "2"] if norm == "l2" else ["1/255", "2/255", "4/255", "8/255"]
-    return list(dict.fromkeys(Budget(read_epsilon(text), norm) for text in epsilon or usual))
+    return list(dict.fromkeys(ThreatModel(read_epsilon(text), norm) for text in epsilon or usual))

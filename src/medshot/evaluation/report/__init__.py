@@ -1,4 +1,4 @@
-"""One self-contained HTML page that says what was learnt and how well it does."""
+"""One self-contained HTML page that says what was learned and how well it does."""
 
 from medshot.evaluation.report.html import render_report, write_report
 from medshot.evaluation.report.model import (

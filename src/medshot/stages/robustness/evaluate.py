@@ -24,7 +24,7 @@ from medshot.stages.robustness.attacks import (
     passes_gradient,
 )
 from medshot.stages.robustness.harden import refuse_volumes
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.training.progress import Watch, quiet
 
 STEPS = 10
@@ -65,7 +65,7 @@ class Robustness:
 def robustness(
     predictor: Predictor,
     dataset: Dataset,
-    budgets: Sequence[Budget],
+    budgets: Sequence[ThreatModel],
     *,
     checks: bool = True,
     steps: int = STEPS,
@@ -114,7 +114,7 @@ def flat_share(predictor: Predictor, dataset: Dataset) -> float:
 
 
 def _planned(
-    budgets: Sequence[Budget], checks: bool, steps: int, queries: int, seed: int
+    budgets: Sequence[ThreatModel], checks: bool, steps: int, queries: int, seed: int
 ) -> list[Attack]:
     by_size = _by_size(budgets)
     plan: list[Attack] = []
@@ -127,7 +127,7 @@ def _planned(
     return plan
 
 
-def _by_size(budgets: Sequence[Budget]) -> list[Budget]:
+def _by_size(budgets: Sequence[ThreatModel]) -> list[ThreatModel]:
     return sorted(budgets, key=lambda budget: budget.epsilon)
 
 
