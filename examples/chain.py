@@ -41,7 +41,7 @@ def main() -> None:
     made["fine-tuned"] = medshot.finetune(made["adapted"], mine, "lora", learner=run.learner)
     made["hardened"] = medshot.harden(made["fine-tuned"], mine, epsilon=EPSILON, steps=given.steps)
     made["pruned"] = medshot.prune(made["hardened"], mine, 0.5, steps=given.steps)
-    made["int8"] = medshot.quantise(made["pruned"], mine.examples())
+    made["int8"] = medshot.quantize(made["pruned"], mine.examples())
     cost = costs(made)
     for name, predictor in made.items():
         score = answered(predictor, others).interval("balanced accuracy")

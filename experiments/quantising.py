@@ -53,7 +53,7 @@ def _measured(name: str) -> dict[str, Any]:
     learner = medshot.build("finetune", encoder=encoder, steps=40, batch=25)
     whole = learner.adapt(rest)
     fitted = held.at(3, 64)
-    small = {n: medshot.quantise(whole, rest.at(3, 64).examples(slice(n))) for n in (SUPPORT, FEW)}
+    small = {n: medshot.quantize(whole, rest.at(3, 64).examples(slice(n))) for n in (SUPPORT, FEW)}
     before = answered(whole, fitted)
     rows = {"float": vars(before.interval(METRIC))}
     for n, predictor in small.items():

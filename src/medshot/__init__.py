@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
-    from medshot.stages.compress.distill import distil
+    from medshot.stages.compress.distill import distil, distill
     from medshot.stages.compress.prune import prune
-    from medshot.stages.compress.quantize import quantise
+    from medshot.stages.compress.quantize import quantise, quantize
     from medshot.stages.export.monai_bundle import export_bundle
     from medshot.stages.export.onnx_file import export_onnx
     from medshot.stages.finetune.finetune import finetune
@@ -82,7 +82,8 @@ _HOME = {
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
     "build": "medshot.learners.registry",
-    "distil": "medshot.stages.compress.distill",
+    "distil": "medshot.stages.compress.distill",  # the British spelling stays
+    "distill": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.evaluation.evaluate",
     "export_bundle": "medshot.stages.export.monai_bundle",
@@ -101,6 +102,7 @@ _HOME = {
     "pretrain": "medshot.pretraining.pretrain",
     "prune": "medshot.stages.compress.prune",
     "quantise": "medshot.stages.compress.quantize",
+    "quantize": "medshot.stages.compress.quantize",
     "read_mask_volume": "medshot.data.io.read_volume",
     "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
@@ -145,6 +147,7 @@ __all__ = [
     "adapt",
     "build",
     "distil",
+    "distill",
     "encoder",
     "evaluate",
     "export_bundle",
@@ -163,6 +166,7 @@ __all__ = [
     "pretrain",
     "prune",
     "quantise",
+    "quantize",
     "read_mask_volume",
     "read_volume",
     "register",

@@ -24,11 +24,11 @@ from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.stages.compress.cost import Cost
 from medshot.stages.compress.distill import SIZES
-from medshot.stages.compress.distill import distil as distilled
+from medshot.stages.compress.distill import distill as distilled
 from medshot.stages.compress.imitation import Images, examples_for
 from medshot.stages.compress.prune import check_share
 from medshot.stages.compress.prune import prune as pruned
-from medshot.stages.compress.quantize import quantise as quantised
+from medshot.stages.compress.quantize import quantize as quantised
 from medshot.training.progress import bar_called
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints

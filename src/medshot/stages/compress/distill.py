@@ -113,7 +113,7 @@ def _head(task: Task, f: int, theirs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros(f, k).to(theirs), torch.zeros(k).to(theirs)
 
 
-def distil(
+def distill(
     predictor: Predictor,
     examples: Images,
     into: str | nn.Module = "small",
@@ -158,3 +158,6 @@ def distil(
     into = into if isinstance(into, str) else encoder["part"]
     after = card.after("distil", into=into, steps=steps, lr=lr, seed=seed, images=len(shown))
     return settled(student).with_card(after)
+
+
+distil = distill  # the name of before

@@ -22,7 +22,7 @@ MOST = 128  # beyond these, ranges hardly widen, and time goes on
 MOST_MOVED = 0.5  # of the deviation of the outputs: beyond it, other answers are given
 
 
-def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
+def quantize(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
     """A predictor whose convolutions multiply 8-bit integers, run by ONNX Runtime on one thread.
 
     The ranges of what goes into each convolution are measured on `examples`, whose labels are not
@@ -56,6 +56,9 @@ def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
         said = {"to": to, "images": len(x), "moved": round(moved, 4)}
         small.card = predictor.card.after("quantise", **said)
     return small.eval()
+
+
+quantise = quantize  # the name of before
 
 
 def _moved(before: Tensor, after: Tensor) -> float:
