@@ -1,11 +1,4 @@
-"""From a few labelled images to a predictor and a report: `medshot.adapt`.
-
-What a report must warn of once answers for images left out are known.
-
-The report that `medshot adapt` writes beside a predictor.
-
-Which kinds of data to learn from, as somebody typed them.
-"""
+"""Adaptation to a folder of labeled images, with cross-validated scores and a report."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -44,174 +37,9 @@ from medshot.stages.finetune.learner import Tuned
 from medshot.training.device import limited
 from medshot.training.progress import Watch, busy, quiet
 
-TOO_SURE = 0.1  # mean confidence above the share of right answers
-
-
-def report_warnings(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
-    """Sentences on the fields of a report: too sure, or behind a simpler learner.
-
-    That the learner `chosen`, which the predictor is of, should be taken is no advice.
-    """
-    found = [*_behind(d for d in measured.get("differences", ()) if d.baseline != chosen)]
-    reliability = measured.get("reliability")
-    return [*found, *overconfidence(reliability)] if reliability is not None else found
-
-
-def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
-    for difference in differences:
-        if difference.estimate.high < 0:
-            yield (
-                f"{difference.baseline} scored higher on these images. Unless there is another "
-                "reason for this learner, take that one."
-            )
-
-
-def overconfidence(found: r.Reliability) -> Iterator[str]:
-    """A sentence, where answers are surer than they are right."""
-    weights = found.count / found.count.sum()
-    said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
-    if said - was > TOO_SURE:
-        yield (
-            f"It is surer than it is right: {100 * said:.0f} % sure on average, and right in "
-            f"{100 * was:.0f} %. Do not read its probabilities as chances."
-        )
-
-
-FEW = 30
-
-
-def adapted(
-    learner: Learner,
-    dataset: Dataset,
-    command: str,
-    seen: Sequence[Mapping[str, Any]] = (),
-    watch: Callable[[str], Watch] = lambda what: quiet,
-) -> tuple[Predictor, Report]:
-    """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
-
-    `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
-    the folds of what it is called with.
-    """
-    warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
-    judged: dict[str, OutOfFold] = {}
-    try:
-        judged = _judged(learner, dataset, watch)
-    except DataError as error:
-        warnings.insert(0, f"How well this does could not be measured. {error}")
-    with busy("learning from all images"), torch.no_grad():
-        chosen = _chosen(learner, dataset)
-        predictor = chosen.adapt(dataset)
-    card = predictor.known_card()
-    measured = _measured(dataset, judged) if judged else {}
-    report = Report(
-        title=f"{dataset.name}: {', '.join(dataset.labels)}",
-        support=kind_called(dataset.kind).support(dataset),
-        warnings=(*report_warnings(measured, describe(chosen)), *warnings, card.task.caution),
-        provenance=provenance_of(card, _options(learner, chosen, card), command),
-        **measured,
-    )
-    summary = summary_sentence(report) + _choice(learner, chosen, bool(judged))
-    return predictor, replace(report, summary=summary)
-
-
-def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
-    try:
-        refuse_seen(dataset, seen)
-    except LeakError as error:
-        return [f"Its scores here are too good. {error}"]
-    return []
-
-
-def _judged(
-    learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
-) -> dict[str, OutOfFold]:
-    """The learner and the kind's simple baselines, out of fold."""
-    form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
-    wanted = [learner, learner.learner] if isinstance(learner, Tuned) else [learner]
-    learners = {describe(each): each for each in wanted}
-    for probe in kind_called(dataset.kind).baselines(**form):
-        learners.setdefault(describe(probe), probe)
-    return {
-        name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
-        for name, each in learners.items()
-    }
-
-
-def _auto(learner: Learner) -> Auto | None:
-    inner = learner.learner if isinstance(learner, Tuned) else learner
-    return inner if isinstance(inner, Auto) else None
-
-
-def _chosen(learner: Learner, dataset: Dataset) -> Learner:
-    if not isinstance(learner, Auto | Tuned):
-        return learner
-    support, card = dataset.support(learner.encoder)
-    return learner.choose(support, card.task)
-
-
-def _choice(learner: Learner, chosen: Learner, judged: bool) -> str:
-    auto = _auto(learner)
-    if auto is None:
-        return ""
-    score = (
-        " The score is that of choosing and then learning: in each fold the choice was made anew, "
-        "on fewer images, and may have been another."
-    )
-    chose = (
-        f" From all images, of {len(auto.candidates)} candidates, auto chose {describe(chosen)}."
-    )
-    return score + chose if judged else chose
-
-
-def _measured(dataset: Dataset, judged: dict[str, OutOfFold]) -> dict[str, Any]:
-    first = next(iter(judged.values()))
-    table, differences = from_folds(judged, "patient" if dataset.has_patients else "image")
-    shown = kind_called(dataset.kind).shown(dataset, first, _unseen(dataset, first))
-    table = replace(table, baseline=len(judged) == 1)
-    return {"metrics": table, "differences": differences, **shown}
-
-
-def _unseen(dataset: Dataset, first: OutOfFold) -> str:
-    left_out = "its patient" if dataset.has_patients else "it"
-    how = f"({first.folds}-fold cross-validation)"
-    return f"Each image was predicted by a predictor that had not seen {left_out} {how}."
-
-
-def _warnings(dataset: Dataset) -> list[str]:
-    few = f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
-    found = [few] if len(dataset) < FEW else []
-    return [*found, *kind_called(dataset.kind).warnings(dataset)]
-
-
-def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
-    inner = chosen.learner if isinstance(chosen, Tuned) else chosen
-    options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
-    if isinstance(chosen, Tuned):
-        settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
-        stage = card.stages[-1] if card.stages else {}
-        options["fine-tuned"] = f"{chosen.what}: {settings}"
-        if stage.get("kept") is False:
-            options["fine-tuned"] = f"no: {stage.get('why', 'it did not help on images left out')}"
-    return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options
-
-
-def keeping(dataset: Dataset, wanted: str | None) -> Dataset:
-    """Only the kinds in `wanted`, "image,text"; all of them where nothing is wanted.
-
-    Raises:
-        ConfigError: the data have no such kind, or one kind only.
-    """
-    if wanted is None:
-        return dataset
-    if not isinstance(dataset, Multimodal):
-        raise ConfigError(
-            f"--modalities chooses among several kinds of data, and {dataset.name} has images "
-            "alone. Add a column text, signal or table.NAME to labels.csv, or leave it out."
-        )
-    return dataset.keeping([kind.strip() for kind in wanted.split(",")])
-
-
 AUTO = "auto"
+TOO_SURE = 0.1  # mean confidence above the share of right answers
+FEW = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,3 +124,164 @@ def _made(
     if learner == AUTO:
         return automatic(encoder, options, kind)
     return run_or_learner(learner, encoder, options, kind)
+
+
+def report_warnings(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
+    """Sentences on the fields of a report: too sure, or behind a simpler learner.
+
+    That the learner `chosen`, which the predictor is of, should be taken is no advice.
+    """
+    found = [*_behind(d for d in measured.get("differences", ()) if d.baseline != chosen)]
+    reliability = measured.get("reliability")
+    return [*found, *overconfidence(reliability)] if reliability is not None else found
+
+
+def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
+    for difference in differences:
+        if difference.estimate.high < 0:
+            yield (
+                f"{difference.baseline} scored higher on these images. Unless there is another "
+                "reason for this learner, take that one."
+            )
+
+
+def overconfidence(found: r.Reliability) -> Iterator[str]:
+    """A sentence, where answers are surer than they are right."""
+    weights = found.count / found.count.sum()
+    said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
+    if said - was > TOO_SURE:
+        yield (
+            f"It is surer than it is right: {100 * said:.0f} % sure on average, and right in "
+            f"{100 * was:.0f} %. Do not read its probabilities as chances."
+        )
+
+
+def adapted(
+    learner: Learner,
+    dataset: Dataset,
+    command: str,
+    seen: Sequence[Mapping[str, Any]] = (),
+    watch: Callable[[str], Watch] = lambda what: quiet,
+) -> tuple[Predictor, Report]:
+    """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
+
+    `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
+    the folds of what it is called with.
+    """
+    warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
+    validated: dict[str, OutOfFold] = {}
+    try:
+        validated = _cross_validate_all(learner, dataset, watch)
+    except DataError as error:
+        warnings.insert(0, f"How well this does could not be measured. {error}")
+    with busy("learning from all images"), torch.no_grad():
+        chosen = _chosen(learner, dataset)
+        predictor = chosen.adapt(dataset)
+    card = predictor.known_card()
+    measured = _scores_shown(dataset, validated) if validated else {}
+    report = Report(
+        title=f"{dataset.name}: {', '.join(dataset.labels)}",
+        support=kind_called(dataset.kind).support(dataset),
+        warnings=(*report_warnings(measured, describe(chosen)), *warnings, card.task.caution),
+        provenance=provenance_of(card, _options(learner, chosen, card), command),
+        **measured,
+    )
+    summary = summary_sentence(report) + _choice(learner, chosen, bool(validated))
+    return predictor, replace(report, summary=summary)
+
+
+def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
+    try:
+        refuse_seen(dataset, seen)
+    except LeakError as error:
+        return [f"Its scores here are too good. {error}"]
+    return []
+
+
+def _cross_validate_all(
+    learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
+) -> dict[str, OutOfFold]:
+    """The learner and the kind's simple baselines, out of fold."""
+    form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
+    wanted = [learner, learner.learner] if isinstance(learner, Tuned) else [learner]
+    learners = {describe(each): each for each in wanted}
+    for probe in kind_called(dataset.kind).baselines(**form):
+        learners.setdefault(describe(probe), probe)
+    return {
+        name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
+        for name, each in learners.items()
+    }
+
+
+def _auto(learner: Learner) -> Auto | None:
+    inner = learner.learner if isinstance(learner, Tuned) else learner
+    return inner if isinstance(inner, Auto) else None
+
+
+def _chosen(learner: Learner, dataset: Dataset) -> Learner:
+    if not isinstance(learner, Auto | Tuned):
+        return learner
+    support, card = dataset.support(learner.encoder)
+    return learner.choose(support, card.task)
+
+
+def _choice(learner: Learner, chosen: Learner, validated: bool) -> str:
+    auto = _auto(learner)
+    if auto is None:
+        return ""
+    score = (
+        " The score is that of choosing and then learning: in each fold the choice was made anew, "
+        "on fewer images, and may have been another."
+    )
+    chose = (
+        f" From all images, of {len(auto.candidates)} candidates, auto chose {describe(chosen)}."
+    )
+    return score + chose if validated else chose
+
+
+def _scores_shown(dataset: Dataset, validated: dict[str, OutOfFold]) -> dict[str, Any]:
+    first = next(iter(validated.values()))
+    table, differences = from_folds(validated, "patient" if dataset.has_patients else "image")
+    shown = kind_called(dataset.kind).shown(dataset, first, _unseen(dataset, first))
+    table = replace(table, baseline=len(validated) == 1)
+    return {"metrics": table, "differences": differences, **shown}
+
+
+def _unseen(dataset: Dataset, first: OutOfFold) -> str:
+    left_out = "its patient" if dataset.has_patients else "it"
+    how = f"({first.folds}-fold cross-validation)"
+    return f"Each image was predicted by a predictor that had not seen {left_out} {how}."
+
+
+def _warnings(dataset: Dataset) -> list[str]:
+    few = f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
+    found = [few] if len(dataset) < FEW else []
+    return [*found, *kind_called(dataset.kind).warnings(dataset)]
+
+
+def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
+    inner = chosen.learner if isinstance(chosen, Tuned) else chosen
+    options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
+    if isinstance(chosen, Tuned):
+        settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
+        stage = card.stages[-1] if card.stages else {}
+        options["fine-tuned"] = f"{chosen.what}: {settings}"
+        if stage.get("kept") is False:
+            options["fine-tuned"] = f"no: {stage.get('why', 'it did not help on images left out')}"
+    return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options
+
+
+def keeping(dataset: Dataset, wanted: str | None) -> Dataset:
+    """Only the kinds in `wanted`, "image,text"; all of them where nothing is wanted.
+
+    Raises:
+        ConfigError: the data have no such kind, or one kind only.
+    """
+    if wanted is None:
+        return dataset
+    if not isinstance(dataset, Multimodal):
+        raise ConfigError(
+            f"--modalities chooses among several kinds of data, and {dataset.name} has images "
+            "alone. Add a column text, signal or table.NAME to labels.csv, or leave it out."
+        )
+    return dataset.keeping([kind.strip() for kind in wanted.split(",")])

@@ -1,7 +1,4 @@
-"""BibTeX of the methods that a run, a model or a learner is made of.
-
-Where the methods of stages are from, by what a card says that was done.
-"""
+"""BibTeX of the methods that a run, a model or a learner is made of."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,4 @@
-"""Choose a learner and its settings for a support set: `medshot.select_learner`.
-
-What a search found, for a person, for a page and for a program.
-"""
+"""Selection of a learner and its settings for a support set: `medshot.select_learner`."""
 
 import hashlib
 import math

@@ -1,7 +1,4 @@
-"""What `medshot compress` does: each step by itself, all of them in a chain, and a table.
-
-From what was typed to the steps of compression, in the order in which they are chained.
-"""
+"""Compression steps as typed: each by itself, all of them in a chain, and a table of costs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

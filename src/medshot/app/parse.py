@@ -1,8 +1,4 @@
-"""Command lines as people type them, and as a report repeats them.
-
-Times as people type them: `90s`, `10m`, `1.5h`.
-
-Arguments that several commands share, checked as they are read: before any work is done.
+"""Parsing of arguments: command lines, durations (`90s`, `10m`, `1.5h`), shared options.
 
 Nothing here imports PyTorch.
 """

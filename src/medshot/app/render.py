@@ -1,8 +1,6 @@
-"""Tables and lines for people. What users named (files, classes) is shown, never obeyed.
+"""Tables and lines on the terminal, and `--json FILE`.
 
-What `--json FILE` keeps: the numbers of a command.
-
-What attacks and corruptions leave of a model, as a person reads it.
+What users named (files, classes) is shown with control characters escaped.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""What `medshot train` learns from and is validated on: folders, or phantoms that are drawn.
-
-What `medshot pretrain` learns from: folders of images in the form of the encoder.
-"""
+"""Data of `medshot train` and `medshot pretrain`: folders, or phantoms."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Files that are either the old one or the new one, whole, whatever happens in between.
-
-A folder that is there whole or not at all.
-"""
+"""Atomic replacement of files and creation of folders: whole, or not at all."""
 
 import os
 import shutil

@@ -68,7 +68,7 @@ def use(what: str | Path) -> None:
             importlib.import_module(name)
     except MedshotError:
         raise
-    except Exception as error:
+    except Exception as error:  # somebody else's code may raise anything
         raise ConfigError(
             f"--use {what}: it cannot be imported ({type(error).__name__}: {error}). Name a file "
             "that ends with .py, or a module that Python finds."

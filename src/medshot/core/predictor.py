@@ -1,19 +1,15 @@
-"""A predictor maps images to outputs. Everything after `adapt` takes one, most give one.
+"""Predictor: images to outputs. Everything after `adapt` takes one, most give one.
 
 It is a plain `nn.Module`: nothing in it knows how it was learned. What was adapted is
-registered as buffers, so `.to(device)` and `state_dict()` work.
-
-Large volumes answered in overlapping windows, so that memory does not grow with them.
-
-A predictor whose weights can be changed further, and one that is done with it.
-
-A predictor on disk: a folder that needs nothing but medshot to be used again.
+registered as buffers, so `.to(device)` and `state_dict()` work. Large volumes are answered by
+sliding windows. Saved, it is a folder that needs nothing but medshot to be used again:
 
     MODEL/weights.safetensors    tensors
     MODEL/predictor.json         parts, labels, preprocessing, learner, data hash, versions
     MODEL/README.md              a short model card
 
-No pickle, so loading runs no code but ours. A loaded predictor gives the numbers of the saved.
+There is no pickle: loading runs no code but ours. A loaded predictor gives the numbers of the
+saved one.
 """
 
 import copy

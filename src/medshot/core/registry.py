@@ -1,4 +1,4 @@
-"""Objects that can say in JSON how they were made, and be made again from it.
+"""Registry of parts: objects that can say in JSON how they were made, and be made again from it.
 
 A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle: what is read
 from a disk can only name a part that the program already knows.
@@ -11,11 +11,8 @@ from a disk can only name a part that the program already knows.
     make(that)                 a Conv4 again, weights to be loaded
 
 Nested parts become nested recipes, tensors their shape and type (a state dict fills them).
-Loading needs no import before it: for an unknown name, the files of its kind are imported.
-
-Import of every module of a package, so that each can register what it defines.
-
-Libraries that only some users need, imported when first asked for.
+Loading needs no import before it: for an unknown name, the modules of its package are imported,
+and optional dependencies only when they are needed.
 """
 
 import functools

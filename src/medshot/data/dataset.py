@@ -1,9 +1,4 @@
-"""Labelled images in memory: one tensor of 8-bit pixels, made once.
-
-Images in memory whose targets are no single class: numbers, grades, findings.
-
-Images with boxes in memory: corners in shares of the image, and a class.
-"""
+"""Labeled images in memory as 8-bit pixels: classes, numbers, grades, findings, boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,4 @@
-"""Endless episodes of enhancement: each has one thing wrong with all its images.
-
-Images that nothing is wrong with, to be degraded: any folder, whatever its targets are.
-"""
+"""Endless episodes of enhancement: clean images, degraded in one way an episode."""
 
 import hashlib
 import json
@@ -22,7 +19,7 @@ from medshot.data.corruptions import DEGRADATIONS, degraded
 from medshot.data.enhanced import LABELS, Enhanced, Pair, squares
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.io.image import decode, window_of
-from medshot.data.readers.common import about, digest, named
+from medshot.data.readers.metadata import about, digest, named
 from medshot.data.tables.labels import Row, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit

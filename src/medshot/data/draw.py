@@ -1,7 +1,4 @@
-"""Masks as people look at them: outlines on the image, colours in the file.
-
-Boxes as people look at them: frames on the image.
-"""
+"""Drawing of masks as outlines and of boxes as frames on images; colors of masks in files."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, UInt8

@@ -1,10 +1,8 @@
-"""Episodes drawn from a data set, by index.
+"""Episode samplers, by index: a number of images a class, or in all (masks, boxes, numbers).
 
 Episode i is a pure function of (seed, i): the same on every machine, in any order, with no
 state to save but the next i. Drawing one touches index arrays only; pixels are gathered once,
 from the tensor that holds them all.
-
-Episodes of so many images in all, by index: for masks and all that is no label.
 """
 
 import copy

@@ -1,7 +1,4 @@
-"""`medshot.load`: folders of images to data sets.
-
-Labelled images as a predictor takes them: in its form, with the numbers of its classes.
-"""
+"""Loading of folders: as data sets, and in the form of a predictor."""
 
 from pathlib import Path
 from typing import Any, overload

@@ -1,7 +1,4 @@
-"""Images with masks in memory: a class number a pixel.
-
-Volumes with masks in memory: a class number a voxel.
-"""
+"""Images and volumes with masks in memory: a class number a pixel or voxel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

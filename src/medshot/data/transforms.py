@@ -1,10 +1,6 @@
-"""From an image file to the tensor that an encoder takes, the same at training and at use.
+"""Preprocessing: image and volume files to the tensors that encoders take, and back.
 
-From an image file to numbers at its own resolution, and back again.
-
-From a volume's file to the tensor that an encoder takes, the same at training and at use.
-
-Large volumes in parts: a support set that fits in memory.
+It is the same at training and at use, and travels with the predictor.
 """
 
 import itertools

@@ -1,9 +1,7 @@
-"""How well a learner does on a support set, from the support set alone.
+"""Cross-validation of a learner on a support set, and predictions of a labeled data set.
 
 Each image is predicted by a predictor that saw neither it nor any other image of its patient.
-With a dozen images the interval is wide, and says so.
-
-How well a predictor does on images, with intervals over patients; and a second, beside it.
+Intervals are of a bootstrap over patients; with a dozen images they are wide.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
-"""Run a learner over numbered episodes: adapt on each support, answer each query.
+"""Evaluation over numbered episodes: adapt on each support, predict each query.
 
-Episodes of features: each image encoded once, however many episodes it is in.
+Where the encoder does not change with the support, each image is encoded once.
 """
 
 import copy

@@ -1,9 +1,7 @@
-"""Named ways to measure, so that a number says how it was got.
+"""Named evaluation protocols and their train, validation and test sets.
 
 A protocol fixes the classes, the images' form, the episodes (all of them, by seed) and what is
 reported. Two numbers under one name can be compared; two numbers under two names cannot.
-
-The parts (train, val, test) of each protocol's data.
 """
 
 import os

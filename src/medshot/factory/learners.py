@@ -1,7 +1,4 @@
-"""From a configuration (words for a learner, its encoder and its settings) to the learner.
-
-What `adapt --finetune`, and a setting of `select`, make of a learner.
-"""
+"""Learners from configurations (learner, encoder, settings), fine-tuned where it is asked for."""
 
 import json
 from collections.abc import Mapping

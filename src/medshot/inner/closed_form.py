@@ -1,11 +1,9 @@
-"""Heads in closed form, differentiable, for few examples of many features (n << f).
+"""Linear heads in closed form, differentiable, and their exact leave-out predictions.
 
-Linear classifiers in closed form on a kernel matrix, and what each says of what it left out.
-
-With few images of many features everything lies in the span of the support: the n x n matrix K of
-inner products is all that is needed. A classifier is a matrix of coefficients A (n k): its scores
-are K A. `together` says which rows are left out at the same time (the images of one patient, say):
-`n n`, a block of ones for each set, up to the order of rows.
+With few images of many features (n << f) everything lies in the span of the support: the n x n
+matrix K of inner products is all that is needed. A classifier is a matrix of coefficients A (n k):
+its scores are K A. `together` says which rows are left out at the same time (the images of one
+patient, say): `n n`, a block of ones for each set, up to the order of rows.
 """
 
 import torch

@@ -1,9 +1,4 @@
-"""Learned optimizers that treat every scalar alike: one small network, applied to each.
-
-Rules of update whose rates are meta-learned.
-
-The update of a meta-learner that is itself an LSTM cell: the parameters are its cell state.
-"""
+"""Learned update rules: coordinatewise networks, meta-learned rates, the cell of an LSTM."""
 
 import math
 

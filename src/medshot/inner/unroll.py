@@ -1,8 +1,7 @@
-"""Take steps on parameters without touching the module that owns them.
+"""Inner-loop steps on parameters without touching the module that owns them.
 
-One step on parameters, without touching the module that owns them.
-
-Inner steps that are forgotten and taken again: memory that does not grow with their number.
+Steps are unrolled, or recomputed in the backward pass (rematerialization), so that memory does not
+grow with their number.
 """
 
 from collections.abc import Callable, Iterator, Sequence

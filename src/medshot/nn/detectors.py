@@ -1,7 +1,4 @@
-"""From scores of sites to a detector's maps: heat at the centres of objects, and their sizes.
-
-Detectors that know of a class one pattern and one size: how strongly each site answers to it.
-"""
+"""Detection heads: score maps of sites to heat at object centers and sizes."""
 
 import math
 from abc import ABC, abstractmethod

@@ -1,11 +1,7 @@
-"""Predictors that answer as several do: by their weighted mean, or by a linear map of them all.
+"""Ensembles: the weighted mean of several predictors, or a linear map of their outputs (stacking).
 
-Several predictors that answer the same images, each in the form that it was learned on.
-
-How outputs of several predictors become one: in probabilities, or as numbers.
-
-`link` says what outputs stand for, as `Task.link` does: `softmax` (log odds over k classes),
-`sigmoid` (log odds of each of k), `identity` (numbers as they are).
+`link` says what outputs are, as `Task.link` does: `softmax` (logits of k classes), `sigmoid` (k
+logits), `identity` (numbers). The first two are averaged as probabilities.
 """
 
 from collections.abc import Sequence

@@ -1,17 +1,8 @@
-"""What comes after an encoder once a task is learned: linear maps and prototypes.
+"""Predictors on features: linear heads, prototypes, heads with a memory or a context.
 
-Each is a predictor whose adapted tensors are buffers; nothing here knows support or query.
-
-Features of images, or of every site of an image, and the predictors that answer from them.
-
-Most encoders give an image one row of features, `n f`. One that keeps the grid gives a row to each
-site of it (a pixel, a voxel), `n f *s`: then a site is what an image is elsewhere.
-
-Prototypes as a linear head: a start that other weights can be added to.
-
-A predictor that answers from what a network remembers of the examples that it has read.
-
-Predictors that answer from a memory: what was written, and the module that reads it.
+Each is a predictor whose adapted tensors are buffers; nothing here knows support or query. Most
+encoders give an image one row of features, `n f`. One that keeps the grid gives a row to each site
+(a pixel, a voxel), `n f *s`: then a site is what an image is elsewhere.
 """
 
 from abc import ABC, abstractmethod

@@ -1,4 +1,6 @@
-"""Normalisation layers by policy, because in few-shot learning the policy is a result.
+"""Normalization layers by policy, attention, and the contrastive loss.
+
+In few-shot learning the normalization policy is a result:
 
 | policy | statistics of | one image alone = in a batch |
 |---|---|---|
@@ -6,11 +8,7 @@
 | batch | meta-training, kept (Ioffe & Szegedy 2015, arXiv:1502.03167) | yes, in eval mode |
 | transductive | the batch at hand, also at test time (as in Finn et al. 2017) | no |
 
-Attention written out: the fused kernels cannot be differentiated twice on a CPU.
-
-A layer of a transformer over the tokens of each example.
-
-The contrastive loss: what belongs together close, all else apart.
+Attention is written out, because the fused kernels cannot be differentiated twice on a CPU.
 """
 
 import math

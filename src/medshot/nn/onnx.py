@@ -1,14 +1,8 @@
-"""A predictor that is a graph of ONNX, run by ONNX Runtime: small and quick, and done learning.
+"""Networks as ONNX graphs, and predictors that run them on ONNX Runtime (inference only).
 
-A graph of ONNX that came from a file, looked at before it is run.
-
-Means in a graph, taken one axis after the other.
-
-ONNX Runtime adds up what a mean is of in one row. Over a whole image that costs more digits than
-PyTorch's sum by halves, and a scaled image is the first that feels it. In one axis there are few
-numbers to add.
-
-A network as an ONNX graph: what another program can run without PyTorch.
+A graph that came from a file is checked before it is run. Means over several axes are exported one
+axis after the other: ONNX Runtime sums the elements of a mean in sequence, which over a whole image
+costs more digits than PyTorch's pairwise sum.
 """
 
 import logging

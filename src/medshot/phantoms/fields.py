@@ -1,9 +1,8 @@
-"""Drawing on a square map: coordinates, soft outlines and smooth random fields.
+"""Coordinates, soft outlines, smooth random fields and independent random streams.
 
 Lengths are in half image sides: the image spans -1 to 1 both ways, x to the right and y down,
-so that a phantom looks the same at every resolution.
-
-Independent random streams, addressed by integers, so that nothing depends on drawing order.
+so that a phantom looks the same at every resolution. Streams are addressed by integers, so that
+nothing depends on drawing order.
 """
 
 from enum import IntEnum

@@ -1,7 +1,4 @@
-"""Labels of whole images: confusion, reliability, examples; answers as a table.
-
-Labels of examples of several kinds of data: as labels of images, with no pictures to show.
-"""
+"""Labels of images and multimodal examples: confusion, reliability, examples, table of answers."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,4 @@
-"""Boxes: frames in the report; answers as a table of boxes, also in COCO's form.
-
-From boxes to what a report shows of them.
-
-The folder that `medshot predict` writes for boxes: two tables, and both in COCO's form.
-"""
+"""Boxes: frames in the report; `predict` writes tables of boxes and COCO JSON."""
 
 import csv
 import io

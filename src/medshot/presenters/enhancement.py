@@ -1,9 +1,4 @@
-"""Images for images: pairs side by side in the report; answers as a folder of images.
-
-From enhanced images to what a report shows of them.
-
-The folder that `medshot predict` writes for enhancement: an image an image, and a table.
-"""
+"""Enhanced images: pairs side by side in the report; `predict` writes a folder of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

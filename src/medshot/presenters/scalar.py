@@ -1,15 +1,4 @@
-"""Numbers: a scatter of answers and the worst of them; answers as a table.
-
-What the commands do alike for kinds of whole images that ridge regression can solve.
-
-Grades: confusion in their order, and examples; answers as a table.
-
-From findings to what a report shows of them.
-
-Findings: a row a finding, and examples; answers as a table.
-
-From numbers to what a report shows of them.
-"""
+"""Numbers, grades and findings of an image: scatter, confusion, a row a finding, tables."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

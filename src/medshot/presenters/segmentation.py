@@ -1,11 +1,4 @@
-"""Masks: outlines in the report; answers as a folder of masks.
-
-From masks to what a report shows of them.
-
-The folder that `medshot predict` writes for masks: a file an image, and a table of all.
-
-Masks of volumes: as masks of images, with networks in three dimensions.
-"""
+"""Masks of images and volumes: outlines in the report; `predict` writes a folder of masks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,4 @@
-"""The tables that `medshot predict` writes: a row an image.
-
-A folder that `medshot predict` writes: a file an image, and a table of all.
-"""
+"""CSV tables that `medshot predict` writes, and the folder of files beside them."""
 
 import csv
 import io

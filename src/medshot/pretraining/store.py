@@ -1,10 +1,8 @@
-"""An encoder on disk: a folder that later stages, and other people, begin from.
+"""Encoders on disk, for later stages and other people, with a card.
 
 ENCODER/weights.safetensors   tensors
 ENCODER/encoder.json          its recipe, how it was pretrained and on what, versions, SHA-256
 ENCODER/README.md             a short card
-
-The README of a saved encoder: what it learned from, and what to mind.
 """
 
 import hashlib

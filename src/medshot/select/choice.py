@@ -1,11 +1,8 @@
-"""What is taken of all that was tried, how sure that is, and what to expect of it.
+"""Choice among candidates that were tried, with its bootstrap bias correction (BBC-CV).
 
-What came of a candidate, and which of several did best.
-
-How sure the scores of what was tried are, and what is left of the best when luck is taken off.
-
-One set of draws serves all: patients are drawn again, with replacement, within the rarest class
-that they have, and the same patients for every candidate, so that differences are paired.
+Source: Tsamardinos, Greasidou & Borboudakis 2018. One set of draws serves all: patients are drawn
+again, with replacement, within the rarest class that they have, and the same patients for every
+candidate, so that differences are paired.
 """
 
 import math

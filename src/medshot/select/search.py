@@ -1,13 +1,8 @@
-"""The search: what won elsewhere first, then what Optuna makes of it, until the budget is spent.
+"""Search of configurations: those that won on other sets first, then Optuna's, within a budget.
 
-The door to Optuna: a study, what it draws, and what a killed worker left in it.
-
-Optuna is imported when a study is opened, and not before: choosing among fixed candidates needs
-none.
-
-What a trial leaves in the storage, as text: scores, seconds, why it ended, and the evidence.
-
-When a search ends.
+A trial leaves its scores, seconds, reason for ending and evidence in the storage; a search that was
+killed goes on from there. Optuna is imported when a study is opened: choosing among fixed
+candidates needs none.
 """
 
 import base64

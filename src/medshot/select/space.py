@@ -1,7 +1,4 @@
-"""What may be tried: families of learners, and what their settings may be.
-
-Between what a setting may be, and where one begins.
-"""
+"""Search space: families of learners and the ranges of their settings."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,11 +1,9 @@
-"""How well boxes are found. Higher is better, all are in [0, 1].
+"""Average precision and FROC of detections. Higher is better, all in [0, 1].
 
-They read claims, a row an image, best first: score, class (-1 fills up), whether the claim lies
-over a true box of its class (intersection over union of 0.5), whether its centre is in one; and
-how many true boxes of each class there are. A true box is found once: who claims it again is wrong.
-A class with no true box says nothing, and is left out of the mean over classes.
-
-Which claimed boxes are right: each true box is given to one claim.
+They read detections, a row an image, best first: score, class (-1 fills up), whether the detection
+overlaps a true box of its class (intersection over union of 0.5), whether its center is in one; and
+how many true boxes of each class there are. A true box is matched once (greedily, by score): a
+second detection of it is wrong. A class with no true box is left out of the mean over classes.
 """
 
 from collections.abc import Iterator

@@ -1,13 +1,11 @@
-"""Boxes, and the maps that a dense detector gives for them: heat at centres, and sizes.
+"""Boxes, and the dense maps that a detector gives for them: heat at centers, and sizes.
 
-A box is a row `xmin ymin xmax ymax class`, in shares of the image's width and height, so that it
+A box is a row `xmin ymin xmax ymax class`, as fractions of the image's width and height, so that it
 means the same on every grid. Images have unequal numbers of boxes: rows of class -1 fill up.
 Source: Zhou, Wang & Kraehenbuehl 2019, arXiv:1904.07850 (CenterNet). Where we differ: the heat
-around a centre is as wide as the box in each direction, and sizes are meant for all sites near a
-centre, both as Liu et al. 2020, arXiv:1909.00700 (TTFNet); the grid may be that of the image, so
-that no offset is needed; and what is found twice is dropped by overlap, too.
-
-What boxes say of the sites of a grid: at a centre, in a box elsewhere, in none.
+around a center is as wide as the box in each direction, and sizes are meant for all sites near a
+center, both as Liu et al. 2020, arXiv:1909.00700 (TTFNet); the grid may be that of the image, so
+that no offset is needed; and duplicates are dropped by overlap, too.
 """
 
 import torch

@@ -1,9 +1,4 @@
-"""One label an image, out of k.
-
-Ranks of numbers, by SciPy, whose statistics take a second to import: only who ranks waits.
-
-How good labels for whole images are. Higher is better, all are in [0, 1].
-"""
+"""Classification, one label an image out of k, and its metrics: higher is better, all in [0, 1]."""
 
 from pathlib import Path
 from types import MappingProxyType

@@ -1,7 +1,4 @@
-"""Boxes around what is looked for, each of one of k classes.
-
-From which heat on a box is worth showing: read off images whose boxes are known.
-"""
+"""Object detection: boxes, each of one of k classes, and the score threshold of those shown."""
 
 import math
 from pathlib import Path

@@ -1,9 +1,4 @@
-"""An image for an image: the same scene without its noise, its blur or its artefacts.
-
-How like an image is to the one that was wanted: PSNR and SSIM, an image at a time.
-
-An image of any size, tile by tile: what memory holds does not grow with the image.
-"""
+"""Image enhancement (denoising, deblurring, artifact removal), by tiles, with PSNR and SSIM."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -1,9 +1,4 @@
-"""Several findings an image, or none: each of k is there or not.
-
-How well it is told which labels are on an image: each label by itself, then the mean.
-
-How far answers to questions of yes or no are from others.
-"""
+"""Multi-label classification: each of k findings is there or not; macro-averaged metrics."""
 
 from pathlib import Path
 from types import MappingProxyType

@@ -1,7 +1,4 @@
-"""One grade an image, out of k that have an order.
-
-How well grades are told, where a near miss is better than a far one.
-"""
+"""Ordinal classification: one grade an image, out of k that have an order; kappa and its kin."""
 
 from pathlib import Path
 from types import MappingProxyType

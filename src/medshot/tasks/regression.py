@@ -1,7 +1,4 @@
-"""Numbers for an image: a size, an age, a count.
-
-How far numbers are from the true ones: each of k numbers an image by itself, then the mean.
-"""
+"""Regression: k numbers an image, and its metrics, each number by itself, then the mean."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,14 +1,10 @@
-"""One label a pixel (or voxel), out of k.
+"""Segmentation, one label a pixel (or voxel) out of k; overlap and surface distance.
 
-How well masks lie over each other. Higher is better, all are in [0, 1].
-
-They read counts of sites, a row an image and a column a class: those where claim and truth agree,
-those claimed, those true. Class 0, the background, is not judged: on most images it is nearly all.
-A class that is neither on an image nor claimed there says nothing, and is left out of the mean; one
-that is claimed where it is not has overlap 0. An image on which nothing is marked and nothing
-claimed is right: 1.
-
-How far the borders of masks lie apart, in millimetres.
+Overlaps read counts of sites, a row an image and a column a class: those where prediction and truth
+agree, those predicted, those true. Class 0, the background, is not scored: on most images it is
+nearly all. A class that is neither on an image nor predicted there is left out of the mean; one
+that is predicted where it is not has overlap 0. An image with nothing marked and nothing predicted
+has 1. Distances are in millimeters.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,4 @@
-"""A term of the meta-objective.
-
-Contrast of tasks: parts of one task should teach alike, two tasks should not.
-
-Self-distillation: a learner that was meta-trained before teaches the next of its kind.
-"""
+"""Auxiliary losses of meta-training: contrast of tasks, self-distillation."""
 
 import copy
 import hashlib

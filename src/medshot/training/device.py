@@ -1,7 +1,4 @@
-"""Where to compute, and getting there.
-
-How many threads of the processor an operation is worth.
-"""
+"""Device and number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,14 +1,8 @@
-"""One step's gradient, and the loss that judges the learner between steps.
-
-Parts of a learner that change or draw as it learns, in the order of what they see.
-
-The gradients of all tasks of a step in one pass, by `torch.func.vmap`.
-
-The meta-gradient of a meta-batch, its episodes shared out among threads.
+"""Gradient of a meta-batch: in chunks, vectorized by `torch.func.vmap`, or by threads.
 
 On a CPU an episode's tensors are small: threads inside each operator spend much of their time
-waiting for each other. Here each thread takes whole episodes, with one core's worth of operators,
-and PyTorch lets go of the interpreter inside them.
+waiting for each other. `Workers` gives each thread whole episodes, with one core's worth of
+operators; PyTorch releases the interpreter inside them.
 """
 
 import copy

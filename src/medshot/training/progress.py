@@ -1,7 +1,4 @@
-"""How a run is watched: a bar with the time left for a person, nothing for a program.
-
-Validations as TensorBoard scalars, so that a run can be watched from elsewhere.
-"""
+"""Progress of long work: bars with the time left, status lines, TensorBoard scalars."""
 
 import contextlib
 import os

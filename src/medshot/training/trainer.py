@@ -1,8 +1,6 @@
-"""The steps of a meta-training: draw episodes, descend, validate now and then, keep checkpoints.
+"""Training loops: meta-training (`Trainer`), and gradient descent on any loss (`descend`).
 
-Descend on a loss, for the stages around adapting: watched, kept, gone on with after a kill.
-
-What meta-training refuses, before it begins and as it goes.
+Both validate at intervals, keep the best weights, write checkpoints and resume after a kill.
 """
 
 import json

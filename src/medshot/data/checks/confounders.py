@@ -1,9 +1,7 @@
-"""Does the form of the images betray their class?
+"""Confounders: file format, size or bit depth that predicts the class.
 
 A learner takes the easiest way: if all images of one class are larger, or of another depth, it
 need not look at what is on them, and its score says nothing about the next hospital.
-
-What can be said of one image without knowing what is on it.
 """
 
 import hashlib

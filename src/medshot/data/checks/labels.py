@@ -1,9 +1,4 @@
-"""What is wrong or doubtful in a folder of images with a label each.
-
-The same image more than once.
-
-Whom the images are from, as far as the table says.
-"""
+"""Checks of a folder of labeled images: labels, duplicates, patients, identities in DICOM."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from numpy import ndarray
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import TABLE, Finding, finding_of
 from medshot.data.checks.labels import patients
-from medshot.data.readers.common import once
+from medshot.data.readers.metadata import once
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import survey
 

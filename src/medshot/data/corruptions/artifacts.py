@@ -1,7 +1,4 @@
-"""Patterns that the instrument or the file format adds.
-
-Brightness, contrast, colour: what the light, the window or the coil does.
-"""
+"""Artifacts of the instrument, the light, the coil or the file format."""
 
 import io
 

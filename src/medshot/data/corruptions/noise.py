@@ -1,7 +1,4 @@
-"""Noise that is drawn anew for every pixel.
-
-Single pixels that are wrong.
-"""
+"""Noise: drawn anew for every pixel, or single pixels that are wrong."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,7 +1,4 @@
-"""Detail that is lost: fewer pixels, or a blur.
-
-Blur along one line: the patient or the camera moved.
-"""
+"""Loss of detail: fewer pixels, blur, motion blur."""
 
 import numpy as np
 from jaxtyping import Float

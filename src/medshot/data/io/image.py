@@ -1,9 +1,8 @@
-"""One image file to pixels: PNG, JPEG, TIFF and DICOM, grey and colour, 8 and 16 bit and float.
+"""One image file to pixels: PNG, JPEG, TIFF and DICOM, gray and color, 8 and 16 bit and float.
 
-TIFF files to arrays. Two readers share the work.
-
-tifffile gives every depth (16-bit colour, float) as it is stored; Pillow knows the compressions
-(LZW, JPEG, fax) and the colour spaces (palette, CMYK, YCbCr) that tifffile alone does not.
+Two readers share TIFF: tifffile gives every depth (16-bit color, float) as it is stored; Pillow
+knows the compressions (LZW, JPEG, fax) and the color spaces (palette, CMYK, YCbCr) that tifffile
+alone does not.
 """
 
 from pathlib import Path

@@ -1,8 +1,7 @@
 """NRRD and MetaImage, .nrrd, .nhdr, .mha and .mhd, by SimpleITK.
 
-The text at the start of NRRD and MetaImage files, judged before ITK follows what it says.
-
-ITK fills in what a header leaves out (1 mm, unturned), and opens any file that it names.
+Headers are checked before ITK follows them: it fills in what a header leaves out (1 mm, unturned),
+and opens any file that it names.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""Which format a file is of: by its first bytes where it says so, else by its name.
-
-The readers that need a library of their own, imported when first asked for.
-"""
+"""File format by first bytes, else by name; readers whose library is optional."""
 
 import gzip
 import importlib

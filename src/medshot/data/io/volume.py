@@ -1,13 +1,9 @@
-"""A volume in memory: values, where they lie, and the way back to the file.
-
-Where the voxels of a file lie in the patient, and how they are turned to lie as all others do.
+"""A volume in memory, its grid in the patient, and the way back to the file.
 
 In memory every volume is values[z, y, x] with z growing to the head, y to the back and x to the
 patient's left: an axial slice lies as on a radiologist's screen, and an axial DICOM series is not
 turned at all. Axes are only swapped and flipped, so no voxel changes and the way back is exact.
-Places are millimetres in RAS, as in NIfTI: x to the right, y to the front, z to the head.
-
-Whether two volumes cover the same places voxel for voxel, and if not, how they differ.
+Places are millimeters in RAS, as in NIfTI: x to the right, y to the front, z to the head.
 """
 
 import itertools

@@ -8,7 +8,7 @@ import torch
 
 from medshot.data.checks.labels import check_labels
 from medshot.data.dataset import Dataset
-from medshot.data.readers.common import about, digest, named, refuse_two_labels
+from medshot.data.readers.metadata import about, digest, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.sources import omniglot
 from medshot.data.tables.labels import Row

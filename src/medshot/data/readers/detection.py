@@ -13,7 +13,7 @@ from torch import Tensor
 from medshot.data.checks.issue import TABLE, Finding, refusal
 from medshot.data.dataset import Boxed
 from medshot.data.io.image import read_image
-from medshot.data.readers.common import about, named, once
+from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
 from medshot.data.tables.labels import Row, columns_of, read_table

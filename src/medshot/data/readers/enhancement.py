@@ -8,7 +8,7 @@ from pathlib import Path
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.enhanced import LABELS, Enhanced, Pair, read_pair, squares
 from medshot.data.io.image import SUFFIXES
-from medshot.data.readers.common import about, named, once
+from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.labels import Row, cells, inside, outside

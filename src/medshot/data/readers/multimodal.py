@@ -7,7 +7,7 @@ import torch
 
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.multimodal import Multimodal, MultimodalPreprocessing
-from medshot.data.readers.common import about, named, refuse_two_labels
+from medshot.data.readers.metadata import about, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import (
     FILES,

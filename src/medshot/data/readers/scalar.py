@@ -1,11 +1,4 @@
-"""What folders have in common whose images have a target each that is no class and no mask.
-
-Folders of images with a number each.
-
-Folders of images with a grade each.
-
-Folders of images with any number of findings each.
-"""
+"""Readers of folders with a number, a grade or findings an image."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +10,7 @@ import torch
 
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Found, Graded, Measured
-from medshot.data.readers.common import about, digest, named, once, refuse_two_labels
+from medshot.data.readers.metadata import about, digest, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest

@@ -1,7 +1,4 @@
-"""Folders of images with a mask each.
-
-Folders of volumes with a mask each.
-"""
+"""Readers of folders of images or volumes with a mask each."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +13,7 @@ from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.sniff import volume_suffix
 from medshot.data.io.volume import Volume
-from medshot.data.readers.common import about, named, once
+from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.segmented import Segmented, Volumes, read_pair, stacked
 from medshot.data.tables.labels import Row, cells, columns_of

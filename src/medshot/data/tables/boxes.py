@@ -1,7 +1,4 @@
-"""boxes.csv: where what is looked for is on the images, with all that is wrong in it.
-
-Boxes in pixels of an image as shares of its width and height.
-"""
+"""boxes.csv: boxes in pixels, checked, as fractions of the image's width and height."""
 
 import csv
 import io

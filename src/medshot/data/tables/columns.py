@@ -1,12 +1,12 @@
-"""The columns of a table as numbers: standardised, or one of several words; unknown cells kept.
-
-Tables of examples of several kinds of data, row by row: labels.csv/2 is what stands in line 2.
+"""Tables of multimodal examples, and their columns as numbers.
 
     label,patient,path,text,signal,table.age,table.sex
     sick,p1,a.png,coughs at night,a.wav,63,F
     well,p2,,no complaints,,41,
 
-Only `label` must be there, to learn; a cell may be empty where something is missing.
+Only `label` must be there, to learn; a cell may be empty where something is missing. Columns are
+standardized, or one of several words; unknown cells are kept as such. labels.csv/2 is what stands
+in line 2.
 """
 
 import csv

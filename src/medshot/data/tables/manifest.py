@@ -1,9 +1,7 @@
-"""Which images a folder holds and what is said of each, before any is opened.
+"""Images and labels of a folder, listed without decoding files; files meant by paths as typed.
 
 Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
             DIR/CLASS/*.png ...  one folder a class
-
-Which files are meant by the paths that somebody typed.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,10 +1,6 @@
-"""Small charts as inline SVG; colours come from the page, so they follow light, dark and print.
+"""Charts as inline SVG: intervals, calibration, scatter. Colors come from the page's style sheet.
 
 Strips have no viewBox: positions are in percent, so lines stretch while text keeps its size.
-
-The axis that scores are drawn along, and which scores share one.
-
-A scatter as inline SVG: the answer upwards, the truth to the right, on one scale.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Render a report to one HTML page and write it whole or not at all.
-
-Images as ``data:`` URIs, so that a report needs no other file.
-"""
+"""Rendering of a report to one HTML page, with images as ``data:`` URIs, written atomically."""
 
 import base64
 import io

@@ -1,13 +1,8 @@
-"""What a report says, as frozen data: images, how it was measured, where it came from.
+"""What a report holds, as frozen data: images, scores, tables, provenance. It computes nothing.
 
-Images are uint8 arrays ``c h w`` with c 1 (grey) or 3 (RGB). Every text may come from a user and is
-shown as text, never as HTML.
-
-What a report says about scores, as frozen data: nothing here computes or draws one.
-
-More is better, but in a metric that is an error: its name ends with a unit, and says so.
-
-Numbers and tables on the page, as frozen data: nothing here computes or draws one.
+Images are uint8 arrays ``c h w`` with c 1 (gray) or 3 (RGB). Every text may come from a user and is
+shown as text, never as HTML. Higher is better, except for a metric whose name ends with a unit: an
+error.
 """
 
 import math

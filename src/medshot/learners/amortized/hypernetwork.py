@@ -1,7 +1,4 @@
-"""A hypernetwork: an outer network writes an inner one, and how far each of its steps goes.
-
-One hidden layer with a way past it, as a function of its weights and as a predictor.
-"""
+"""Hypernetwork: an outer network writes an inner one, and how far each of its steps goes."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
-"""In-context learning: a transformer reads the support and answers, and nothing is fitted.
+"""In-context learning: a transformer reads the support and answers; nothing is fitted.
 
-A transformer over a set of labelled features: no positions, so no order.
+The transformer reads a set of labeled features: no positions, so no order.
 """
 
 from typing import cast

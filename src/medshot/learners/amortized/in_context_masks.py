@@ -1,8 +1,6 @@
-"""In-context segmentation: a network reads images with masks and answers, and nothing is fitted.
+"""In-context segmentation: a network reads images with masks and answers; nothing is descended on.
 
-Ridge regression on random features: what is not linear is learned in closed form too.
-
-Reads images with masks once, and then says of every pixel of others which class it is of.
+On the pixels of the support, ridge regression on random features is solved in closed form.
 """
 
 import copy

@@ -1,6 +1,4 @@
-"""SNAIL: the support is a sequence, and the query comes last in it.
-
-SNAIL: causal convolutions and causal attention over a sequence of labelled features.
+"""SNAIL: causal convolutions and attention over the support as a sequence, the query last in it.
 
 Every block only appends columns to the sequence, and no position looks at a later one. So what
 the support becomes does not depend on the query that follows it, and its last form holds, in its

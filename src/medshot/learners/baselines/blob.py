@@ -1,6 +1,6 @@
 """Blob detection: the classical baseline for round things of one size.
 
-Blobs: sites that are brighter or darker than what is around them, at the size of a class.
+A blob is a site that is brighter or darker than its surroundings, at the size of a class.
 """
 
 import math

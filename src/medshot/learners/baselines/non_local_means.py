@@ -1,7 +1,4 @@
-"""Non-local means, as strong as the support asks for: the classical baseline for noise.
-
-Non-local means as a predictor: a pixel becomes a mean of those whose surroundings look alike.
-"""
+"""Non-local means: the classical denoising baseline, its strength chosen on the support."""
 
 from collections.abc import Sequence
 from types import ModuleType

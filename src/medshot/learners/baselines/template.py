@@ -1,7 +1,4 @@
-"""Template matching: the classical baseline for things that all look alike.
-
-Templates: sites around which an image looks like the mean picture of a class.
-"""
+"""Template matching: the classical baseline for things that all look alike."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """Gaussian classes whose covariances are shrunk towards one that is meta-learned.
 
-Classes as Gaussians, each with a covariance of its own that is never written out.
+The covariances are never written out.
 """
 
 import torch

@@ -1,7 +1,4 @@
-"""Learned optimizers: a small network in place of gradient descent's rule.
-
-The LSTM meta-learner: training as the cell of an LSTM.
-"""
+"""Learned optimizers: a small network, or the cell of an LSTM, as the update rule."""
 
 from collections.abc import Callable
 from typing import ClassVar

@@ -1,7 +1,4 @@
-"""An end-to-end memory network: the support is a set of memories, read in several hops.
-
-A memory that is read several times over, each reading making the next question.
-"""
+"""End-to-end memory network: the support is a set of memories, read in several hops."""
 
 import torch
 from jaxtyping import Float, Int

@@ -1,11 +1,4 @@
-"""A memory of fast weights, made of loss gradients, and a controller that writes and forgets.
-
-A controller that decides what a memory writes and what it forgets.
-
-Fast weights made of a loss gradient, number by number.
-
-Slow weights, and fast weights made of loss gradients, kept in a memory and read by likeness.
-"""
+"""Meta networks: fast weights made of loss gradients, kept in a memory and read by similarity."""
 
 from typing import NamedTuple
 

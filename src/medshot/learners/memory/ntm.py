@@ -1,7 +1,4 @@
-"""A memory-augmented network: it reads the support as a sequence and writes it down.
-
-A memory that a recurrent controller reads and writes: a neural Turing machine in small.
-"""
+"""Memory-augmented neural network: a neural Turing machine reads the support as a sequence."""
 
 from typing import NamedTuple
 

@@ -1,9 +1,4 @@
-"""Matching networks: a query attends to the support, and its class is where attention goes.
-
-Full context embeddings: features that are seen in the light of other features, by LSTMs.
-
-Attention over known images: an image is of the class that its attention goes to.
-"""
+"""Matching networks: a query attends to the support, with or without full context embeddings."""
 
 import torch
 import torch.nn.functional as F

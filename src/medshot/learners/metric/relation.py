@@ -1,7 +1,4 @@
-"""Relation networks: how well a query and a class belong together is learned, not measured.
-
-A comparison that is learned: how well an image's feature map goes with that of a class.
-"""
+"""Relation networks: a learned comparison of a query's feature map with that of a class."""
 
 from collections.abc import Sequence
 

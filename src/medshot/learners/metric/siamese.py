@@ -1,7 +1,4 @@
-"""Siamese networks: learn whether two images are of one class, then ask it of every class.
-
-Are two images of one class? A weighted distance between their features, as log-odds.
-"""
+"""Siamese networks: learn whether two images are of one class, then ask it of every class."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,4 @@
-"""SimpleShot: the nearest centroid among features that are centred first.
-
-Prototypes among features that are centred and then brought to unit length.
-"""
+"""SimpleShot: the nearest centroid among centered features of unit length."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""Transductive information maximisation: all queries are answered together.
+"""Transductive information maximization: all queries are answered together.
 
-Prototypes that move until the answers to a batch are confident, and as balanced as they can.
+Prototypes move until the answers to a batch are confident, and as balanced as they can be.
 """
 
 import torch

@@ -1,11 +1,4 @@
-"""A network with fewer channels than its class would give it.
-
-From an encoder that keeps the grid to one of whole images.
-
-From an encoder of whole images to one that keeps the grid: what each layer saw at each pixel.
-
-Features block by block: whitened by what is known of other tasks, centered, of unit length.
-"""
+"""Encoders around encoders: pruned, pooled to one row an image, laid on the grid, whitened."""
 
 from collections.abc import Sequence
 from typing import Any, cast

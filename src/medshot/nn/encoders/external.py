@@ -1,11 +1,4 @@
-"""A network that somebody else wrote, as an encoder.
-
-The libraries of networks that are not ours, imported when one of theirs is first asked for.
-
-Any network of MONAI as an encoder.
-
-Any network of timm as an encoder.
-"""
+"""Networks of timm and MONAI, and any other module, as encoders; imported when first asked for."""
 
 import difflib
 import importlib

@@ -1,7 +1,4 @@
-"""Filters that nobody trained, at several scales: the weak but fast features of a pixel.
-
-Filters for volumes that nobody trained, at several scales.
-"""
+"""Fixed multi-scale filter banks for images and volumes: weak but fast features of a pixel."""
 
 from collections.abc import Sequence
 

@@ -1,9 +1,4 @@
-"""No encoder at all: the pixels themselves. The baseline of baselines.
-
-No encoder at all: a pixel's features are its own values.
-
-No encoder at all, and the grid is kept: the pixels themselves, each a site.
-"""
+"""Raw pixels and intensities as features: the baseline encoders."""
 
 import torch
 import torch.nn.functional as F

@@ -1,12 +1,8 @@
-"""One encoder of images, tables, texts and signals together, any of which may be missing.
+"""Encoder of images, tables, texts and signals together, any of which may be missing.
 
-How an example of several kinds of data lies in one row of numbers.
-
-Each kind has a place of its own: first a 1 if it is there or a 0 if it is missing, then its
-values. The layout is the same for all data, so that any encoder of such rows takes any of them,
-and what was learned with an image can be asked without.
-
-Small encoders of rows of numbers: hashed text, and the columns of a table.
+An example is one row of numbers. Each modality has a fixed place in it: first a 1 if it is there or
+a 0 if it is missing, then its values. The layout is the same for all data, so that any encoder of
+such rows takes any of them, and what was learned with an image can be asked without.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""A U-Net whose last map is the features: an encoder that keeps the grid.
-
-From features back to an image: what an encoder is made to keep.
-"""
+"""U-Net encoder, whose last map is the features, and the decoder of pretraining."""
 
 import math
 from collections.abc import Sequence

@@ -1,13 +1,4 @@
-"""Body-like backgrounds: what a patient looks like before anything is found.
-
-A patient: what lies where, and how the body is placed, turned and shaped in the picture.
-
-Views without a closed outline: a chest radiograph and the layers under an ultrasound probe.
-
-Cross-sections: a torso for CT and a head for MR, as tables of organs.
-
-What a camera sees: a patch of skin and a stained tissue section.
-"""
+"""Backgrounds of phantoms: CT and MR sections, radiographs, ultrasound layers, skin, histology."""
 
 from typing import NamedTuple
 

@@ -1,13 +1,4 @@
-"""What a class looks like: the finding that sets the classes of a task apart.
-
-What tells the classes of a task apart: attributes, their levels, and how they are drawn.
-
-Lesions: round, lobulated or spiculated masses, dense or lucent, of two sizes, one or several.
-
-Textures: how diseased tissue is grained, by pattern, scale, direction and density.
-
-Shapes: structures told apart by outline, filling and density, whatever their place.
-"""
+"""Findings that set the classes of a phantom task apart: lesions, textures, shapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

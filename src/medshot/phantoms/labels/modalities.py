@@ -1,14 +1,8 @@
-"""How a patient becomes a picture: the anatomy a modality looks at and the physics it sees by.
+"""Imaging modalities of phantoms: the anatomy each pictures, and its physics.
 
-Radiology: how tissue becomes a grey picture.
-
-Every function takes tissue (0 to 1), the scanner's stream (one setting a patient) and the
-noise's stream (new for each image), and returns grey values, about 0 to 1, not yet clipped.
-
-Cameras: how tissue becomes a colour picture.
-
-Both modalities absorb light by Beer and Lambert's law, channel by channel. The functions take
-what those of `grey` take, and return (3, size, size), about 0 to 1, not yet clipped.
+A function takes tissue (0 to 1), the scanner's stream (one setting a patient) and the noise's
+stream (new for each image). Radiology returns gray values, about 0 to 1, not yet clipped; cameras
+return (3, size, size), absorbing light by Beer and Lambert's law, channel by channel.
 """
 
 from collections.abc import Callable

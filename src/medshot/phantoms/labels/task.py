@@ -1,6 +1,6 @@
-"""One task: classes drawn from a seed, patients drawn from the task, pictures of the patients.
+"""One phantom task: classes drawn from a seed, patients from the task, pictures of the patients.
 
-A patient never lies quite the same way twice: the small motion between two pictures.
+Two pictures of a patient differ by a small motion.
 """
 
 from dataclasses import dataclass

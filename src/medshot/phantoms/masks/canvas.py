@@ -1,7 +1,4 @@
-"""Where things lie in one image or volume: the tissue of every pixel, and which thing it is of.
-
-Things: which pixels are of one cell or organ, and the box around them.
-"""
+"""Canvas of a phantom image or volume: tissue and instance of every pixel, boxes of instances."""
 
 from collections.abc import Sequence
 from functools import lru_cache

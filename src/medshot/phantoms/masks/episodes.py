@@ -1,7 +1,4 @@
-"""Endless episodes of phantoms with masks: every episode a task that no other one is.
-
-Endless episodes of volumes with masks, as `PhantomMasks` has them for images.
-"""
+"""Endless episodes of phantom images or volumes with masks, each of another task."""
 
 import hashlib
 import json

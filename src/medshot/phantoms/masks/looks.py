@@ -1,7 +1,4 @@
-"""Looks: the tone, the grain and the light of every tissue, drawn once a task.
-
-Tones: what values or colours the tissues of one task can have.
-"""
+"""Appearance of tissues: tone, grain and light, drawn once a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

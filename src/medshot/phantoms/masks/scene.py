@@ -1,7 +1,4 @@
-"""Images of a task with all that is known of them: masks, things, boxes, what is before noise.
-
-What a task fixes: its family, its looks, its camera, and what is marked.
-"""
+"""Phantom images with all that is known of them: masks, instances, boxes, the noiseless image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

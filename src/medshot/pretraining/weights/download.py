@@ -1,9 +1,4 @@
-"""Weights that timm fetches from the hub, or finds where the hub's client keeps them.
-
-Weights that a package of the index brings: they are installed by pip, and read as a file.
-
-Whether a server can be reached, told in two seconds: libraries that fetch try for a minute.
-"""
+"""Weights from the hub (by timm) or from an installed package; reachability told in two seconds."""
 
 import importlib
 import importlib.util

@@ -1,7 +1,4 @@
-"""Weights from elsewhere put into an encoder, or a clear word on why they are not its own.
-
-The tensors in a file of weights that somebody else wrote. Nothing in it is run as a program.
-"""
+"""Weights of a file put into an encoder, or a clear error. No code in the file is run."""
 
 import copy
 import hashlib

@@ -1,15 +1,7 @@
-"""The same network without the channels that matter least.
+"""Structured pruning: importance of channels, channel groups, and the cut itself.
 
 Channels that are added to each other, or pass through one layer after another, go together: the
 library Torch-Pruning follows them through the graph of a forward pass.
-
-How much every channel matters: what the layers that read it make of it.
-
-Which channels can only go together, because one normalisation groups them.
-
-Where in a predictor its encoder is.
-
-A predictor with fewer channels: the network around them, and a recipe to make it from again.
 """
 
 from collections import defaultdict

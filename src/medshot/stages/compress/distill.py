@@ -1,7 +1,4 @@
-"""A smaller predictor that learns to answer as a larger one does.
-
-A smaller network than a predictor has, that has learned nothing yet.
-"""
+"""Knowledge distillation into a smaller predictor."""
 
 import copy
 from pathlib import Path

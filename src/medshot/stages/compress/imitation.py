@@ -1,7 +1,4 @@
-"""One network learns to answer as another does; labels are not needed.
-
-Other views of images that nobody need label: mirrored, moved, laid over each other.
-"""
+"""Imitation of a teacher's outputs on augmented, unlabeled images."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A predictor as a bundle of MONAI: a folder that `python -m monai.bundle run` runs.
+"""Export of a predictor as a MONAI bundle: a folder that `python -m monai.bundle run` runs.
 
     OUT/configs/metadata.json     what the network takes and gives
     OUT/configs/inference.json    from images to answers.csv
@@ -9,8 +9,6 @@
 MONAI's own form of weights, model.pt, is a pickle, and model.ts holds one too: a program that runs
 when it is loaded. Here a graph of ONNX stands in their place, entered by the `_target_` of
 `network_def`, as MONAI has it for networks of one's own.
-
-The two configurations of a bundle of MONAI, for predictors of whole images.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""A predictor as one file that a small machine runs: no medshot, no PyTorch, no network.
-
-The script that goes with an ONNX file to a machine without medshot.
-"""
+"""Export of a predictor as one ONNX file, with a script that runs it without medshot or PyTorch."""
 
 from pathlib import Path
 

@@ -1,7 +1,4 @@
-"""How many steps: judged on images of the support that were left out, by patient.
-
-The descent of all ways: on the loss of the support, and never far from the start.
-"""
+"""Gradient descent of fine-tuning with L2-SP, its steps chosen on images left out by patient."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,4 @@
-"""A copy of a predictor, some of whose weights may move.
-
-What a predictor is made of, for who moves its weights: a head, and layers below it.
-"""
+"""Trainable copy of a predictor: its head, and the layers below it that may move."""
 
 from collections.abc import Iterator
 from typing import cast

@@ -1,11 +1,4 @@
-"""Stacking: a linear map of what members say, fitted to images that none has learned from.
-
-Minimise a smooth function of few numbers, to the end and without chance.
-
-Weights of a mean, fitted to images that no member has learned from.
-
-What every member says of every image, asked once.
-"""
+"""Weights of an ensemble: stacking and weighted means, fitted on images that no member has seen."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,13 +1,4 @@
-"""An attack looks, near each image, for one that a predictor does worse on.
-
-The fast gradient sign method: one step, as far as is allowed.
-
-Projected gradient descent (of the loss: ascent): many small steps, each brought back.
-
-A black-box attack: random squares, kept where the answer gets worse. It needs no gradient.
-
-Attacks by their names.
-"""
+"""Adversarial attacks: FGSM, PGD and Square (black-box, without gradients)."""
 
 import math
 from abc import ABC, abstractmethod

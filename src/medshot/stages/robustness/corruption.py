@@ -1,6 +1,4 @@
-"""How well a predictor does on corrupted images: a row a family, over its kinds and severities.
-
-What happens to images without anybody's intent: noise, blur, light, files. Five severities.
+"""Accuracy on corrupted images, by family (noise, blur, light, files) and severity 1 to 5.
 
 Source: the families (digital, noise, blur, colour, task-specific) and the idea are those of
 Di Salvo, Doerrich & Ledig 2024, arXiv:2406.17536 (MedMNIST-C), after Hendrycks & Dietterich 2019,

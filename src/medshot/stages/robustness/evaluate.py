@@ -1,7 +1,4 @@
-"""How well a predictor does under attacks, at several epsilons, on one set of images.
-
-Signs that gradients are masked: then attacks fail, and the predictor is no more robust.
-"""
+"""Accuracy under attacks at several epsilons, and indicators of gradient masking."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,4 @@
-"""How much an attack may change: `epsilon`, and the norm that it is measured in.
-
-How far one image is from another: the largest difference of a value, or the Euclidean length.
+"""Threat model: the norm (L-infinity or L2) and `epsilon` of an attack.
 
 A change of images, `n c *s`, is measured image by image.
 """

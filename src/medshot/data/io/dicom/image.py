@@ -1,7 +1,4 @@
-"""One DICOM file as a picture, as a viewer would show it.
-
-The pixels of one DICOM file: decoded, in the units that its header gives them.
-"""
+"""One DICOM file as a picture, as a viewer would show it: decoded, rescaled, windowed."""
 
 from pathlib import Path
 

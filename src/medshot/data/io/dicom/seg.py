@@ -1,6 +1,6 @@
-"""Masks as DICOM segmentations that refer to their series, by highdicom: written, and read back.
+"""DICOM segmentations that refer to their series, written and read by highdicom.
 
-What a new DICOM object needs of the images that it is about: identifiers, and no names.
+A new object takes identifiers from the images that it is about, and no names.
 """
 
 from collections.abc import Sequence

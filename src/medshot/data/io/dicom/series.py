@@ -1,8 +1,6 @@
-"""A folder of DICOM files of one series as a volume.
+"""DICOM series and multi-frame files (enhanced CT and MR) as volumes.
 
-Slices of a DICOM series in their order, and what keeps them from being one volume.
-
-One DICOM file of many frames as a volume: enhanced CT and MR, by highdicom.
+Slices are put in their order; what keeps them from being one volume is refused.
 """
 
 from collections import defaultdict

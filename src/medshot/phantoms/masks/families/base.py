@@ -1,7 +1,4 @@
-"""What every family of scenes says of itself: its tissues, and what of them can be marked.
-
-Regions: tissues that share the picture out, told apart by tone or by grain alone.
-"""
+"""Base class of families of scenes (tissues, what can be marked), and the family of regions."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

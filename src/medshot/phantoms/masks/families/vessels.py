@@ -1,7 +1,4 @@
-"""Vessels: trees of tubes that branch and taper, over a disc, a field of view and stray wires.
-
-Tubes: how trees grow, and which pixels they cover.
-"""
+"""Vessels: trees of tubes that branch and taper, over a disc, a field of view and stray wires."""
 
 from typing import ClassVar
 

@@ -1,7 +1,4 @@
-"""What is known of a folder's images whatever their targets are: patients, hash, licence.
-
-Images that a folder holds twice: they would be in both support and query.
-"""
+"""Metadata of a folder whatever its targets are (patients, hash, license), without duplicates."""
 
 import hashlib
 import re
