@@ -19,6 +19,7 @@ from medshot.core.errors import DataError, SaveError
 from medshot.core.learner import Learner
 from medshot.data.checks.check import check as check_folder
 from medshot.data.episodes import EpisodeSampler
+from medshot.evaluation import episodes as module
 from medshot.evaluation.episodes import can_be_encoded, encoded
 from medshot.inner import closed_form
 from medshot.learners import build
@@ -299,9 +300,9 @@ def test_features_once_an_image_give_the_scores_of_images(patients, mobilenet, m
     whole = learner.learn(images.support, images.task)(images.query.x)
     short = headless.learn(features.support, features.task)(features.query.x)
     torch.testing.assert_close(whole, short, atol=1e-3, rtol=1e-3)
-    once = episodes.evaluate(learner, sampler, episodes=3)
-    monkeypatch.setattr(episodes, "can_be_encoded", lambda *_: False)
-    every = episodes.evaluate(learner, sampler, episodes=3)
+    once = module.evaluate(learner, sampler, episodes=3)
+    monkeypatch.setattr(module, "can_be_encoded", lambda *_: False)
+    every = module.evaluate(learner, sampler, episodes=3)
     for metric in METRICS:
         np.testing.assert_allclose(once.scores[metric], every.scores[metric], atol=1e-6)
 
