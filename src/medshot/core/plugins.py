@@ -30,7 +30,7 @@ GROUPS = {
     "medshot.tasks": "medshot.tasks",
     "medshot.data.readers": "medshot.readers",
     "medshot.presenters": "medshot.tasks",
-    "medshot.stages": "medshot.stages",
+    "medshot.stages.finetune": "medshot.stages",
 }
 USED: list[str] = []
 
