@@ -15,6 +15,7 @@ ALLOWED = {
     "data": {"core", "tasks", "nn"},
     "phantoms": {"core", "tasks", "data"},
     "learners": {"core", "tasks", "nn", "inner", "data"},
+    "testing": {"core", "tasks", "nn", "learners", "data"},
     "training": STAGES,
     "evaluation": STAGES,
     "select": STAGES,

@@ -1,5 +1,6 @@
 """Learners that live outside the package: a file of one's own, and a package that is installed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import medshot
+import toys
 from medshot.core import plugins
 from medshot.core.errors import ConfigError, SaveError
+from medshot.training.run import open_run
 from toys.commands import SMALL, folder
 
 LEARNER = '''"""The nearest mean, by angle."""
@@ -73,24 +76,128 @@ def test_a_file_of_ones_own_is_used_by_every_command_and_remembered(tmp_path: Pa
     assert (tmp_path / "answers.csv").exists()
 
 
-def test_a_package_that_is_installed_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    site = tmp_path / "site"
-    about = site / "angles-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "angles.py").write_text(LEARNER.format(name="angle-of-a-package"))
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: angles\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[medshot.learners]\nangle = angles\nbroken = no_such_module\n"
-    )
-    images = folder(tmp_path / "set", (4, 4))
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "angles"
+version = "1.0"
+
+[project.entry-points."medshot.learners"]
+angle = "angles.learner"
+broken = "angles.no_such_module"
+
+[project.entry-points."medshot.encoders"]
+rows = "angles.rest"
+
+[project.entry-points."medshot.tasks"]
+sides = "angles.rest:Sides"
+
+[project.entry-points."medshot.readers"]
+sides = "angles.rest"
+
+[project.entry-points."medshot.stages"]
+still = "angles.rest:Still"
+"""
+
+REST = '''"""An encoder, a kind of task, a reader and a method of fine-tuning."""
+
+from medshot import Classification, Encoder, part
+from medshot.data.readers.registry import reads
+from medshot.stages.finetune import FineTuneMethod
+
+
+@part("encoder", "rows")
+class Rows(Encoder):
+    """The mean of each row."""
+
+    source = "this test"
+
+    def __init__(self, *, channels=1, size=16, scaling="unit"):
+        super().__init__(channels, size, scaling)
+        self.n_features = channels * size
+
+    def forward(self, x):
+        return self.scaled(x).mean(-1).flatten(1)
+
+
+class Sides(Classification):
+    """Left or right."""
+
+    kind = "sides"
+
+
+@reads("sides", where=lambda folder: False)
+def sides(folder, channels, size):
+    """No such folder."""
+
+
+class Still(FineTuneMethod):
+    """Nothing below the head moves."""
+
+    name = "still"
+    source = "this test"
+
+    def moves(self, layers):
+        return iter(())
+'''
+
+ASK = """
+import medshot
+from medshot.core.task import task_of
+from medshot.data.readers.registry import reader_of
+from medshot.stages.finetune import methods
+
+found = medshot.encoder("rows"), task_of("sides", 2), reader_of("sides"), methods()["still"]
+print(*(getattr(each, "__module__") for each in found))
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which a small package with entry points of every group is installed."""
+    source = tmp_path_factory.mktemp("source")
+    (source / "angles").mkdir()
+    (source / "pyproject.toml").write_text(PYPROJECT)
+    (source / "angles" / "__init__.py").write_text("")
+    (source / "angles" / "learner.py").write_text(LEARNER.format(name="angle-of-a-package"))
+    (source / "angles" / "rest.py").write_text(REST)
+    place = tmp_path_factory.mktemp("site")
+    offline = ("--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--quiet")
+    words = ("-m", "pip", "install", *offline, "--target", str(place), str(source))
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def test_a_learner_of_an_installed_package_works_in_the_commands(
+    site: Path, tmp_path: Path
+) -> None:
     listed = _run("learners", path=site)
     assert "angle-of-a-package" in listed.stdout
-    assert "no_such_module" in listed.stderr
+    assert "angles.no_such_module" in listed.stderr
+    images = folder(tmp_path / "set", (4, 4))
     words = ("adapt", images, "--learner", "angle-of-a-package", "--out", tmp_path / "model")
-    assert _run(*words, *SMALL, path=site).returncode == 0
+    adapted = _run(*words, *SMALL, path=site)
+    assert adapted.returncode == 0, adapted.stderr
     asked = ("predict", tmp_path / "model", images, "--out", tmp_path / "answers.csv")
+    refused = _run(*asked)
+    assert refused.returncode == 2
+    assert "install the package: angles 1.0" in refused.stderr
     done = _run(*asked, path=site)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "answers.csv").exists()
+
+
+def test_encoders_tasks_readers_and_methods_of_an_installed_package_are_found(site: Path) -> None:
+    known = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(known)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, env=env, check=False
+    )
+    assert done.stdout.split() == ["angles.rest"] * 4, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -113,8 +220,48 @@ def test_what_cannot_be_used_is_named(
     assert what in str(caught.value)
 
 
-def test_an_unknown_part_says_what_it_was_made_with() -> None:
-    with pytest.raises(SaveError, match="--use theirs"), plugins.remembering({"used": ["theirs"]}):
-        raise ConfigError("There is no part called 'x'.")
-    with pytest.raises(ConfigError, match="no part"), plugins.remembering({}):
-        raise ConfigError("There is no part called 'x'.")
+def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "mine.py"
+        file.write_text(f"import os\nos.environ['MEDSHOT_USED_{name.upper()}'] = 'yes'\n")
+        medshot.use(file)
+        assert os.environ.pop(f"MEDSHOT_USED_{name.upper()}") == "yes"
+        assert str(file) in plugins.USED
+        plugins.USED.remove(str(file))
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> str:
+    """As if somebody's module had been used."""
+    monkeypatch.setattr(plugins, "USED", ["their stage"])
+    return "their stage"
+
+
+def test_models_runs_and_encoders_note_what_was_used(tmp_path: Path, used: str) -> None:
+    learner = medshot.build("prototypical", encoder=toys.conv4())
+    learner.adapt(toys.dataset()).save(tmp_path / "model")
+    open_run(learner, {"train": {}, "val": {}, "settings": {}}, tmp_path / "run")
+    medshot.save_encoder(toys.conv4(), tmp_path / "encoder")
+    for file in ("model/predictor.json", "run/run.json", "encoder/encoder.json"):
+        assert json.loads((tmp_path / file).read_text())["used"] == [used]
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ((), r"type `medshot --use 'their stage'` before .* medshot\.use\('their stage'\)"),
+        (("their stage",), "If this is of code of your own, give that too: --use"),
+    ],
+)
+def test_a_model_with_an_unknown_part_says_what_to_type(
+    tmp_path: Path, used: str, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], said: str
+) -> None:
+    learner = medshot.build("prototypical", encoder=toys.conv4())
+    file = learner.adapt(toys.dataset()).save(tmp_path / "model") / "predictor.json"
+    about = json.loads(file.read_text())
+    about["predictor"]["part"] = "predictor/theirs"
+    file.write_text(json.dumps(about))
+    monkeypatch.setattr(plugins, "USED", list(there))
+    with pytest.raises(SaveError, match=rf"predictor\.json.*{said}.*never run because a file"):
+        medshot.load_predictor(tmp_path / "model")

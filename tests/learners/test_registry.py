@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,16 @@ class DroppedIn(NearestCentroid):
 @pytest.fixture
 def drop_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """Puts a file `dropped_in.py` beside the learners, and takes it away again."""
-    monkeypatch.setattr(registry, "_LEARNERS", dict(registry._LEARNERS))
-    monkeypatch.setattr(registry, "_MISSING", dict(registry._MISSING))
-    monkeypatch.setattr(parts, "PARTS", dict(parts.PARTS))
+    monkeypatch.setattr(registry, "_LEARNERS", copy(registry._LEARNERS))
+    monkeypatch.setattr(parts, "PARTS", copy(parts.PARTS))
     monkeypatch.setattr(medshot.learners, "__path__", [*medshot.learners.__path__, str(tmp_path)])
 
     def drop(dependency: str) -> None:
         (tmp_path / "dropped_in.py").write_text(FILE.format(dependency=dependency))
-        registry._import_all.cache_clear()
+        parts.import_files.cache_clear()
 
     yield drop
-    registry._import_all.cache_clear()
+    parts.import_files.cache_clear()
     sys.modules.pop("medshot.learners.dropped_in", None)
     vars(medshot.learners).pop("dropped_in", None)
 

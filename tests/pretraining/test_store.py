@@ -59,7 +59,7 @@ def _with(folder, **changed):
     [
         ({"format": 9}, "another format"),
         ({"encoder": {"part": "learner/maml", "options": {}}}, "not what was written"),
-        ({"encoder": {"part": "encoder/os.system", "options": {}}}, "not what was written"),
+        ({"encoder": {"part": "encoder/os.system", "options": {}}}, "Code is never run"),
         ({"encoder": {"part": "encoder/conv4", "options": {"width": -1}}}, "not what was written"),
         ({"encoder": {"part": "encoder/conv4", "options": {"x": 1}}}, "not what was written"),
         (

@@ -2,6 +2,7 @@
 
 MedshotError
 ├── ConfigError      an unknown name or an option that cannot be
+│   └── UnknownNameError  a name that is in no table
 ├── ShapeError       tensors that do not fit together
 ├── TaskError        a learner or stage that does not do this kind of task
 ├── DataError        a file, folder or table that cannot be used as it is
@@ -22,6 +23,10 @@ class MedshotError(ValueError):
 
 class ConfigError(MedshotError):
     """A name or an option that does not exist, or a value that it cannot take."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that is in no table: of a learner, an encoder, an option."""
 
 
 class ShapeError(MedshotError):
@@ -48,9 +53,9 @@ class SaveError(MedshotError):
     """A file could not be written, or one that we read is not what we wrote."""
 
 
-def unknown(name: str, known: Iterable[str], *, kind: str) -> ConfigError:
+def unknown(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:
     """The error for a name that is in no table, with the nearest one that is."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return ConfigError(f"There is no {kind} called {name!r}.{hint} Known: {', '.join(known)}.")
+    return UnknownNameError(f"There is no {kind} called {name!r}.{hint} Known: {', '.join(known)}.")

@@ -11,8 +11,10 @@ when it is missing; code that a file only names is never run.
 """
 
 import functools
+import hashlib
 import importlib
 import importlib.util
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from medshot.core.errors import ConfigError, MedshotError, SaveError
+from medshot.core.errors import ConfigError, MedshotError, SaveError, UnknownNameError
 
 # The package of ours in whose place modules of each group register what they define.
 GROUPS = {
@@ -30,9 +32,11 @@ GROUPS = {
     "medshot.tasks": "medshot.tasks",
     "medshot.data.readers": "medshot.readers",
     "medshot.presenters": "medshot.tasks",
-    "medshot.stages": "medshot.stages",
+    "medshot.stages.finetune": "medshot.stages",
 }
-USED: list[str] = []
+USED: list[str] = []  # what `use` was told
+PACKAGES: dict[str, str] = {}  # installed packages with entry points, and their versions
+NEVER = "Code is never run because a file names it."
 
 
 @functools.cache
@@ -51,6 +55,9 @@ def load_entry_points(package: str) -> None:
                 f"imported ({type(error).__name__}: {error}). What it defines is missing.",
                 stacklevel=2,
             )
+        else:
+            if point.dist:
+                PACKAGES[point.dist.name] = point.dist.version
 
 
 def use(what: str | Path) -> None:
@@ -77,29 +84,54 @@ def use(what: str | Path) -> None:
         USED.append(name)
 
 
+def remembered() -> dict[str, Any]:
+    """What a run or a model notes of the code from elsewhere that was there: nothing where none."""
+    found = {"used": list(USED), "packages": dict(PACKAGES)}
+    return {name: value for name, value in found.items() if value}
+
+
 @contextmanager
-def remembering(about: Mapping[str, Any]) -> Iterator[None]:
-    """Errors about unknown parts say what the run or model in `about` was made with."""
+def remembering(about: Mapping[str, Any], path: Path) -> Iterator[None]:
+    """Say of unknown parts in `path` what the run or model, which `about` describes, was made with.
+
+    Raises:
+        SaveError: in the place of an error about an unknown name.
+    """
     try:
         yield
-    except ConfigError as error:
-        missing = [name for name in about.get("used", ()) if name not in USED]
-        if not missing:
-            raise
-        options = " ".join(f"--use {name}" for name in missing)
-        raise SaveError(
-            f"{error} It was made with code that is not part of medshot. Type `medshot {options}` "
-            f"before the command (in Python: medshot.use({missing[0]!r})), if you trust that code: "
-            "it is never run because a file names it."
-        ) from error
+    except UnknownNameError as error:
+        used = [str(name) for name in about.get("used", ()) if name not in USED]
+        packages = [f"{name} {version}" for name, version in _others(about.get("packages"))]
+        raise SaveError(f"{path} cannot be used. {error} {_advice(used, packages)}") from error
+
+
+def _others(packages: Any) -> Iterator[tuple[str, str]]:
+    known = packages if isinstance(packages, dict) else {}
+    yield from ((name, version) for name, version in known.items() if name not in PACKAGES)
+
+
+def _advice(used: list[str], packages: list[str]) -> str:
+    made = "It was made with code that is not part of medshot."
+    if used:
+        options = " ".join(f"--use {shlex.quote(name)}" for name in used)
+        return (
+            f"{made} If you trust it, type `medshot {options}` before the command (in Python: "
+            f"medshot.use({used[0]!r})). {NEVER}"
+        )
+    if packages:
+        return f"{made} If you trust it, install the package: {' or '.join(packages)}. {NEVER}"
+    return (
+        "If this is of code of your own, give that too: --use MODULE|FILE.py (in Python: "
+        f"medshot.use). If not, the file is damaged: copy the folder again. {NEVER}"
+    )
 
 
 def _import_file(path: Path) -> None:
     if not path.is_file():
         raise ConfigError(f"--use {path}: there is no such file. Correct the path.")
-    name = f"medshot_used_{path.stem}"
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(path):
+    # Two files of one name in two folders are two modules.
+    name = f"medshot_used_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

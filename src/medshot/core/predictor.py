@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
-from medshot.core.plugins import USED, remembering
+from medshot.core.plugins import remembered, remembering
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 
@@ -299,7 +299,7 @@ def versions() -> dict[str, str]:
 
 def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
-        with remembering(about):
+        with remembering(about, path):
             predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
             task = task_of(**about["task"])
         stages = tuple(about.get("stages", ()))  # files of before there were stages have none
@@ -307,6 +307,8 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
         card = Card(task, tuple(about["labels"]), preprocessing, *known)
         if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
             raise TypeError("a part of another kind stands where it should not")
+    except SaveError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise SaveError(
             f"{path} is not what was written ({type(error).__name__}: {error}). Copy the folder "
@@ -316,8 +318,7 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
 
 
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
-    used = {"used": list(USED)} if USED else {}
-    return used | {
+    return {
         "format": FORMAT,
         "predictor": recipe(frozen),
         "task": {"kind": card.task.kind, **asdict(card.task)},
@@ -329,6 +330,7 @@ def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sha256": sha256,
+        **remembered(),
     }
 
 

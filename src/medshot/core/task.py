@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import TaskError, unknown
-from medshot.core.registry import import_files
+from medshot.core.errors import TaskError
+from medshot.core.registry import Registry
 
 Metric = Callable[..., float]  # of a task's evidence
-TASKS: dict[str, type["Task"]] = {}
+TASKS: Registry[type["Task"]] = Registry("task", "medshot.tasks")
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,9 @@ def is_share(metric: str) -> bool:
 
 def task_of(kind: str, n_outputs: int, **fields: Any) -> Task:
     """The task called `kind` (`classification`, ...); `fields` are what some kinds have beside."""
-    if kind not in TASKS:
-        import_files("medshot.tasks")
-    if kind not in TASKS:
-        raise unknown(kind, TASKS, kind="task")
+    cls = TASKS.find(kind)
     values = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-    return TASKS[kind](n_outputs, **values)
+    return cls(n_outputs, **values)
 
 
 @runtime_checkable

@@ -1,6 +1,5 @@
 """The table of learners, filled by the files beside this one. Apart, so that they can import it."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,12 @@ from torch import nn
 
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
-from medshot.core.registry import import_files, options_of, part
+from medshot.core.registry import Registry, import_files, options_of, part
 from medshot.nn import encoder as build_encoder
 
 Class = TypeVar("Class", bound=type[Learner])
 
-_LEARNERS: dict[str, type[Learner]] = {}
-_MISSING: dict[str, ImportError] = {}
+_LEARNERS: Registry[type[Learner]] = Registry("learner", "medshot.learners")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -33,14 +31,12 @@ def register(name: str) -> Callable[[Class], Class]:
 
 def learners() -> MappingProxyType[str, type[Learner]]:
     """Every learner by name. A file whose optional dependency is missing is left out."""
-    _import_all()
-    return MappingProxyType(dict(sorted(_LEARNERS.items())))
+    return _LEARNERS.all()
 
 
-def missing() -> MappingProxyType[str, ImportError]:
+def missing() -> MappingProxyType[str, ModuleNotFoundError]:
     """The files that could not be imported, and why."""
-    _import_all()
-    return MappingProxyType(_MISSING)
+    return MappingProxyType(import_files("medshot.learners"))
 
 
 def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) -> Learner:
@@ -65,24 +61,16 @@ def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) 
 
 def lookup(name: str) -> type[Learner]:
     """The class of the learner called `name`."""
-    table = learners()
-    if name in table:
-        return table[name]
-    if name.replace("-", "_") in _MISSING:
-        error = _MISSING[name.replace("-", "_")]
+    error = missing().get(name.replace("-", "_"))
+    if error is not None and name not in _LEARNERS:
         raise ConfigError(
             f"The learner {name!r} needs a package that is not installed: {error}. Install it "
             f"(`pip install {error.name}`) and try again."
         )
-    raise unknown(name, table, kind="learner")
+    return _LEARNERS.find(name)
 
 
 def file_of(cls: type[Learner]) -> str:
     """The file of a learner: relative to the package, or where somebody else's is."""
     file = Path(inspect.getfile(cls))
     return file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else str(file)
-
-
-@functools.cache
-def _import_all() -> None:
-    _MISSING.update(import_files("medshot.learners"))

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.registry import import_files
+from medshot.core.registry import Registry
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
@@ -17,7 +17,7 @@ from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.factory.learners import Builder
 from medshot.select import Auto, Family
 
-KINDS: dict[str, "Kind"] = {}
+KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
 
 
 class Answers(Protocol):
@@ -101,7 +101,4 @@ class Kind(ABC):
 
 def kind_called(name: str) -> Kind:
     """The kind of task called `name`."""
-    import_files("medshot.presenters")
-    if name not in KINDS:
-        raise unknown(name, KINDS, kind="task")
-    return KINDS[name]
+    return KINDS.find(name)

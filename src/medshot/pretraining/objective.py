@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.registry import import_files
+from medshot.core.registry import Registry
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 
 Class = TypeVar("Class", bound=type["Objective"])
 
-_OBJECTIVES: dict[str, type["Objective"]] = {}
+_OBJECTIVES: Registry[type["Objective"]] = Registry("objective", "medshot.pretraining")
 
 
 class Objective(nn.Module, ABC):
@@ -63,5 +63,4 @@ def objective(name: str) -> Callable[[Class], Class]:
 
 def objectives() -> MappingProxyType[str, type[Objective]]:
     """Every objective by name."""
-    import_files("medshot.pretraining")
-    return MappingProxyType(dict(sorted(_OBJECTIVES.items())))
+    return _OBJECTIVES.all()

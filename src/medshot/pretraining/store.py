@@ -16,6 +16,7 @@ from safetensors.torch import load, save
 
 from medshot.core.errors import ConfigError, SaveError
 from medshot.core.model_card import RESEARCH_ONLY
+from medshot.core.plugins import remembered, remembering
 from medshot.core.predictor import versions, write_folder
 from medshot.core.registry import make, recipe
 from medshot.nn.encoder import Encoder
@@ -65,6 +66,7 @@ def save_encoder(encoder: Encoder, folder: str | Path) -> Path:
         "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sha256": hashlib.sha256(tensors).hexdigest(),
+        **remembered(),
     }
     return write_folder(Path(folder), tensors, {ABOUT: table}, encoder_card(table))
 
@@ -96,10 +98,13 @@ def load_encoder(place: str | Path, **options: Any) -> Encoder:
         return _of_run(folder)
     table = _read(folder / ABOUT)
     try:
-        found = make(table["encoder"])
+        with remembering(table, folder / ABOUT):
+            found = make(table["encoder"])
         about = dict(table["about"])
         if not isinstance(found, Encoder):
             raise TypeError(f"{type(found).__name__} is no encoder")
+    except SaveError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise SaveError(
             f"{folder / ABOUT} is not what was written ({type(error).__name__}: {error}). Copy the "

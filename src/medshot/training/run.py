@@ -14,7 +14,7 @@ from typing import Any
 from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError
 from medshot.core.learner import Learner
-from medshot.core.plugins import USED, remembering
+from medshot.core.plugins import remembered, remembering
 from medshot.core.predictor import versions
 from medshot.core.registry import make, recipe
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
@@ -68,7 +68,7 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
             f"{folder} cannot hold a run ({error.strerror}). Choose another --out."
         ) from error
     about["versions"] = versions()
-    about |= {"used": list(USED)} if USED else {}
+    about |= remembered()
     write_text(file, json.dumps(about, indent=2) + "\n")
     return Run(learner, about, folder)
 
@@ -85,7 +85,7 @@ def load_run(folder: str | Path) -> Run:
         raise SaveError(f"{folder} has no checkpoint yet: meta-training has only just begun there.")
     state = read_best(folder)
     try:
-        with remembering(about):
+        with remembering(about, folder / ABOUT):
             learner: Learner = make(about["learner"])
         return Run(learner, about, folder).finish(state)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:

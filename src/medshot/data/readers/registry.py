@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.core.errors import DataError, unknown
-from medshot.core.registry import import_files
+from medshot.core.errors import DataError
+from medshot.core.registry import Registry
 from medshot.data.checks.issue import Finding, finding_of
 from medshot.data.dataset import Dataset
 
 Reader = Callable[[Path, int | None, int | None], Dataset]
 Check = Callable[[Path], list[Finding]]
-FOLDERS: dict[str, "FolderKind"] = {}
+FOLDERS: Registry["FolderKind"] = Registry(
+    "task that a folder can be loaded for", "medshot.data.readers"
+)
 USUAL = "classification"  # where no other kind is recognised
 FINE = "It is learned from all the same."
 
@@ -51,7 +53,7 @@ def reads(
     """Make a function the reader of folders for tasks of `kind`, found by itself `where` true."""
 
     def add(read: Reader) -> Reader:
-        FOLDERS[kind] = FolderKind(read, where, check)
+        FOLDERS.add(kind, FolderKind(read, where, check), module=read.__module__)
         return read
 
     return add
@@ -59,10 +61,7 @@ def reads(
 
 def folder_kind(kind: str) -> FolderKind:
     """How folders for tasks of `kind` are met. Raises `ConfigError` where none can be loaded."""
-    import_files("medshot.data.readers")
-    if kind not in FOLDERS:
-        raise unknown(kind, FOLDERS, kind="task that a folder can be loaded for")
-    return FOLDERS[kind]
+    return FOLDERS.find(kind)
 
 
 def reader_of(kind: str) -> Reader:
@@ -81,8 +80,7 @@ def kind_of(folder: Path, task: str | None = None) -> str:
         folder_kind(task)
         volumes = FOLDERS.get(f"{task}-3d")
         return f"{task}-3d" if volumes and volumes.recognizes(folder) else task
-    import_files("medshot.data.readers")
-    found = sorted(kind for kind, known in FOLDERS.items() if known.recognizes(folder))
+    found = sorted(kind for kind, known in FOLDERS.all().items() if known.recognizes(folder))
     if len(found) > 1:
         raise DataError(
             f"{folder} could be for {' or '.join(found)}. Say which: --task {found[0]} (in Python "

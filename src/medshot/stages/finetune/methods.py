@@ -15,11 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, unknown
-from medshot.core.plugins import load_entry_points
-from medshot.core.registry import options_of
+from medshot.core.registry import Registry, options_of
 from medshot.nn.layers import CONVOLUTIONS, NORMS
 
-_METHODS: dict[str, type["FineTuneMethod"]] = {}
+_METHODS: Registry[type["FineTuneMethod"]] = Registry(
+    "fine-tuning method", "medshot.stages.finetune"
+)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ class FineTuneMethod(ABC):
 
 def methods() -> MappingProxyType[str, type[FineTuneMethod]]:
     """Every method by name."""
-    load_entry_points("medshot.stages")
-    return MappingProxyType(dict(sorted(_METHODS.items())))
+    return _METHODS.all()
 
 
 def get_method(name: str, **options: Any) -> FineTuneMethod:
@@ -67,13 +67,11 @@ def get_method(name: str, **options: Any) -> FineTuneMethod:
     Raises:
         ConfigError: an unknown method or option, or a value that cannot be.
     """
-    known = methods()
-    if name not in known:
-        raise unknown(name, known, kind="fine-tuning method")
+    cls = _METHODS.find(name)
     for option in options:
-        if option not in options_of(known[name]):
-            raise unknown(option, options_of(known[name]), kind=f"option of {name!r}")
-    return known[name](**options)
+        if option not in options_of(cls):
+            raise unknown(option, options_of(cls), kind=f"option of {name!r}")
+    return cls(**options)
 
 
 class All(FineTuneMethod):

@@ -1,0 +1,5 @@
+"""The contract of learners, encoders and stages, as functions for a test of one's own."""
+
+from medshot.testing.encoder import check_encoder as check_encoder
+from medshot.testing.learner import check_learner as check_learner
+from medshot.testing.stage import check_stage as check_stage
