@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medshot.core.registry import part
     from medshot.core.table import Table
     from medshot.core.task import Task
+    from medshot.data.arrays import dataset
     from medshot.data.dataset import Dataset
     from medshot.data.episodes import EpisodeSampler, ImageEpisodes
     from medshot.data.io.read_volume import read_mask_volume, read_volume
@@ -92,6 +93,7 @@ _HOME = {
     "check": "medshot.api.check",
     "compare": "medshot.api.compare",
     "cross_validate": "medshot.api.compare",
+    "dataset": "medshot.data.arrays",
     "distil": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.api.compare",
@@ -164,6 +166,7 @@ __all__ = [
     "check",
     "compare",
     "cross_validate",
+    "dataset",
     "distil",
     "encoder",
     "evaluate",

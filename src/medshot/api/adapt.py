@@ -19,7 +19,7 @@ from medshot.api.resolve import automatic, describe, refuse_transductive, run_or
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
-from medshot.core.registry import recipe
+from medshot.core.registry import described
 from medshot.core.table import Table, Tabular
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
@@ -180,7 +180,7 @@ def _warnings(dataset: Dataset) -> list[str]:
 
 def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
     inner = chosen.learner if isinstance(chosen, Tuned) else chosen
-    options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
+    options = {k: str(v) for k, v in described(inner)["options"].items() if k != "encoder"}
     if isinstance(chosen, Tuned):
         settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
         stage = card.stages[-1] if card.stages else {}
