@@ -55,7 +55,7 @@ def dataset(
         x, y = _read(x)
     if y is None:
         raise DataError("There are images and no targets: give y, a class an image for one.")
-    images, targets = _images(x), _numpy(y)
+    images, targets = pixels_of(x), _numpy(y)
     if len(images) != len(targets):
         raise ShapeError(f"Got {len(images)} images but {len(targets)} targets: one an image.")
     kind = task or _guessed(targets)
@@ -90,7 +90,7 @@ def _numpy(values: Any) -> ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _images(x: Any) -> Tensor:
+def pixels_of(x: Any) -> Tensor:
     """As `n c h w` in 8 bits."""
     found = _numpy(x)
     if found.ndim == 3:
