@@ -58,7 +58,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         X, y = self._checked(X, y)  # noqa: N806
         check_classification_targets(y)
         encoded = LabelEncoder().fit(y)
-        self.classes_ = encoded.classes_
+        self.classes_: ndarray = np.asarray(encoded.classes_)
         if len(self.classes_) < 2:
             raise ValueError("Nothing to tell apart: y has one class, and two are needed.")
         self._scale(X)
@@ -96,12 +96,14 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def _checked(self, X: Any, y: Any = None) -> tuple[Any, Any]:  # noqa: N803
         """Tables as scikit-learn checks them; images with 3 or 4 axes as they are."""
         fitting = y is not None
-        images = np.ndim(X) > TABLE if isinstance(X, ndarray | Tensor | list) else False
+        given: Any = X  # scikit-learn's own annotations name its default alone
+        images = np.ndim(given) > TABLE if isinstance(X, ndarray | Tensor | list) else False
         if not images:
             if fitting:
                 self.table_ = True
-                return validate_data(self, X, y, dtype=np.float64)
-            return validate_data(self, X, reset=False, dtype=np.float64), None
+                checked: Any = validate_data(self, given, y, dtype=np.float64)
+                return checked
+            return validate_data(self, given, reset=False, dtype=np.float64), None
         if fitting:
             self.table_ = False
             return X, np.asarray(y)

@@ -25,7 +25,7 @@ def dataset(
     y: Any = None,
     *,
     labels: Sequence[str] | None = None,
-    patients: Sequence[Any] | None = None,
+    patients: Any = None,
     task: str | None = None,
     name: str = "arrays",
 ) -> Dataset:
@@ -189,7 +189,7 @@ def _masks(y: Tensor, images: Tensor, side: int) -> Tensor:
     return fitted[:, 0].byte()
 
 
-def _groups(patients: Sequence[Any] | None, n: int) -> Tensor:
+def _groups(patients: Any, n: int) -> Tensor:
     if patients is None:
         return torch.full((n,), -1)
     given = patients.tolist() if isinstance(patients, Tensor | ndarray) else list(patients)

@@ -52,7 +52,7 @@ class Run(Tabular):
         return self
 
 
-def _cell(value: float | None) -> str:
+def _cell(value: int | float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
