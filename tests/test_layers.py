@@ -29,6 +29,50 @@ ALLOWED = {
     | {"learners", "phantoms", "pretraining", "stages", "factory", "presenters", "api"},
 }
 PUBLIC = set(medshot.__all__)
+NOT_YET = {  # what commands still take from inside the library
+    "api.adapt",
+    "api.evaluate",
+    "api.fuse",
+    "api.resolve",
+    "api.select_learner",
+    "core.atomic",
+    "core.episode",
+    "core.errors",
+    "core.learner",
+    "core.predictor",
+    "core.registry",
+    "core.task",
+    "data.dataset",
+    "data.load",
+    "data.readers",
+    "data.tables",
+    "evaluation",
+    "evaluation.comparison",
+    "evaluation.cross_validation",
+    "evaluation.diagnostic_rates",
+    "evaluation.episodes",
+    "evaluation.evaluate",
+    "evaluation.protocols",
+    "evaluation.report",
+    "evaluation.statistics",
+    "factory.encoders",
+    "factory.options",
+    "nn.encoder",
+    "phantoms",
+    "presenters",
+    "pretraining",
+    "pretraining.objective",
+    "stages.compress",
+    "stages.export",
+    "stages.finetune",
+    "stages.robustness",
+    "training.auxiliary_losses",
+    "training.device",
+    "training.progress",
+    "training.run",
+    "training.sources",
+    "training.train",
+}
 EPISODE = {"medshot.core.episode", "medshot.core.learner"}
 
 
@@ -61,6 +105,17 @@ def test_no_stage_knows_another():
 def test_nets_know_neither_support_nor_query():
     wrong = [path.name for path in (ROOT / "nn").rglob("*.py") if EPISODE & set(imports(path))]
     assert wrong == []
+
+
+def test_commands_call_what_is_public():
+    """A command parses, calls a public function and prints. `NOT_YET` may only become shorter."""
+    used = {
+        ".".join(name.split(".")[1:3])
+        for path in (ROOT / "app").rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[1] not in PUBLIC | {"app"}
+    }
+    assert used == NOT_YET
 
 
 def test_no_import_cycle():
@@ -107,6 +162,15 @@ def imports(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.startswith("medshot."))
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medshot."):
+            yield node.module
+        elif isinstance(node, ast.ImportFrom) and node.module == "medshot":
+            yield from (f"medshot.{alias.name}" for alias in node.names)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules, and the public names, that a file takes something from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medshot."):
             yield node.module
         elif isinstance(node, ast.ImportFrom) and node.module == "medshot":
             yield from (f"medshot.{alias.name}" for alias in node.names)

@@ -8,7 +8,7 @@ from medshot.core.errors import unknown
 from medshot.core.registry import PARTS, import_files, names, options_of
 from medshot.core.table import Table, Tabular
 from medshot.core.task import TASKS
-from medshot.learners.registry import file_of, learners, missing
+from medshot.learners import registry
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def list_learners(task: str | None = None) -> Catalog:
     Raises:
         ConfigError: there is no such kind of task.
     """
-    found = learners()
+    found = registry.learners()
     if task is not None and task not in TASKS:
         raise unknown(task, TASKS, kind="task")
     entries = []
@@ -66,9 +66,11 @@ def list_learners(task: str | None = None) -> Catalog:
         kinds = tuple(kind.kind for kind in cls.supports)
         is_so = {"baseline": not cls.trainable, "transductive": cls.transductive}
         remarks = tuple(remark for remark, so in is_so.items() if so)
-        entry = Entry(name, kinds, cls.source, options_text(cls), file_of(cls), remarks)
+        entry = Entry(name, kinds, cls.source, options_text(cls), registry.file_of(cls), remarks)
         entries += [entry] if task is None or task in kinds else []
-    return Catalog(tuple(entries), {file: str(error.name) for file, error in missing().items()})
+    return Catalog(
+        tuple(entries), {file: str(error.name) for file, error in registry.missing().items()}
+    )
 
 
 def list_encoders() -> Catalog:
