@@ -20,7 +20,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
 from medshot.nn.onnx import Graph, graph_of
-from medshot.stages.compress.quantize import _quantised
+from medshot.stages.compress.quantize import _quantized
 from medshot.stages.export.onnx_file import SCRIPT
 
 PEAK = "print(next(x for x in open('/proc/self/status') if 'VmHWM' in x).split()[1])"  # in kB
@@ -39,7 +39,7 @@ def main() -> None:
         written = graph_of(predictor, support.x[:2])
         graphs = {"float": Graph.of(written)}
         # without the check of what it says: untrained as they are, answers do not matter here
-        graphs["int8"] = Graph.of(_quantised(written, support.x))
+        graphs["int8"] = Graph.of(_quantized(written, support.x))
         sides = {n: lambda p=p, x=one: p(x) for n, p in {"torch": predictor, **graphs}.items()}
         with torch.no_grad():
             seconds = compare(sides, found.rounds)

@@ -2,8 +2,8 @@
 
 In-context and prototypical segmentation beside the linear probe of pixels and a U-Net that is
 trained from scratch on the same supports (150 steps), in the same round; and a volume of the size
-of the hippocampus, learnt from and answered. Made-up images: the time does not depend on what is in
-them. The aim is one second for each of ours, on two cores.
+of the hippocampus, learned from and answered. Made-up images: the time does not depend on what is
+in them. The aim is one second for each of ours, on two cores.
 """
 
 import torch

@@ -19,7 +19,7 @@ from medshot.core.predictor import Predictor
 from medshot.evaluation.cross_validation import answered
 from medshot.stages.compress.cost import costs
 from medshot.stages.robustness.evaluate import robustness
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 
 EPSILON = 4 / 255
 
@@ -41,7 +41,7 @@ def main() -> None:
     made["fine-tuned"] = medshot.finetune(made["adapted"], mine, "lora", learner=run.learner)
     made["hardened"] = medshot.harden(made["fine-tuned"], mine, epsilon=EPSILON, steps=given.steps)
     made["pruned"] = medshot.prune(made["hardened"], mine, 0.5, steps=given.steps)
-    made["int8"] = medshot.quantise(made["pruned"], mine.examples())
+    made["int8"] = medshot.quantize(made["pruned"], mine.examples())
     cost = costs(made)
     for name, predictor in made.items():
         score = answered(predictor, others).interval("balanced accuracy")
@@ -63,7 +63,7 @@ def _attacked(predictor: Predictor, others: medshot.Dataset) -> str:
     """The balanced accuracy on images that PGD has changed; 8-bit numbers give no gradient."""
     if not predictor.differentiable:
         return "   -"
-    found = robustness(predictor, others, [Budget(EPSILON)], checks=False).attacked[0].answers
+    found = robustness(predictor, others, [ThreatModel(EPSILON)], checks=False).attacked[0].answers
     return f"{100 * found.interval('balanced accuracy').mean:4.1f} %"
 
 

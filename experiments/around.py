@@ -20,7 +20,7 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.data.augment import Mixed, Shifted
 from medshot.data.episodes import EpisodeSampler, EpisodeSource, Mixture
-from medshot.data.replay import InTurn, Replayed
+from medshot.data.replay import ReplayBuffer, SequentialTasks
 from medshot.evaluation.episodes import Result, evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
@@ -80,8 +80,12 @@ def _in_turn(out: Path) -> dict[str, Any]:
     form: dict[str, Any] = {"shot": 5, "query": 5, "seed": 0}
     taught = [EpisodeSampler(a, way=len(a.labels), **form) for a, _ in halves]
     judged = [EpisodeSampler(b, way=len(b.labels), **form) for _, b in halves]
-    follow = InTurn(taught, EACH)
-    sources = {"in turn": follow, "in turn, replay": Replayed(follow), "mixture": Mixture(taught)}
+    follow = SequentialTasks(taught, EACH)
+    sources = {
+        "in turn": follow,
+        "in turn, replay": ReplayBuffer(follow),
+        "mixture": Mixture(taught),
+    }
     found: dict[str, Any] = {}
     for name, source in sources.items():
         torch.manual_seed(0)

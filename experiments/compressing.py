@@ -24,10 +24,10 @@ from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocols import data_root
 from medshot.stages.compress.cost import costs
-from medshot.stages.compress.distill import distil
+from medshot.stages.compress.distill import distill
 from medshot.stages.compress.imitation import views
 from medshot.stages.compress.prune import prune
-from medshot.stages.compress.quantize import quantise
+from medshot.stages.compress.quantize import quantize
 from medshot.training.trainer import batch_of, descend
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse
@@ -42,14 +42,16 @@ Made = Mapping[str, medshot.Predictor]
 VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
     "prune 0.5": lambda made, data: _pruned(made[ORIGINAL], made[ORIGINAL], data, 0.5),
     "prune 0.75": lambda made, data: _pruned(made[ORIGINAL], made[ORIGINAL], data, 0.75),
-    "distil small": lambda made, data: distil(made[ORIGINAL], data, "small", steps=STEPS["distil"]),
+    "distil small": lambda made, data: distill(
+        made[ORIGINAL], data, "small", steps=STEPS["distil"]
+    ),
     "distil small, prune 0.5": lambda made, data: _pruned(
         made["distil small"], made[ORIGINAL], data, 0.5
     ),
-    "int8": lambda made, data: quantise(made[ORIGINAL], data.examples()),
-    "prune 0.5, int8": lambda made, data: quantise(made["prune 0.5"], data.examples()),
-    "distil small, int8": lambda made, data: quantise(made["distil small"], data.examples()),
-    "distil small, prune 0.5, int8": lambda made, data: quantise(
+    "int8": lambda made, data: quantize(made[ORIGINAL], data.examples()),
+    "prune 0.5, int8": lambda made, data: quantize(made["prune 0.5"], data.examples()),
+    "distil small, int8": lambda made, data: quantize(made["distil small"], data.examples()),
+    "distil small, prune 0.5, int8": lambda made, data: quantize(
         made["distil small, prune 0.5"], data.examples()
     ),
 }

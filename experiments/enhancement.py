@@ -4,7 +4,7 @@
 
 What is wrong with the images is simulated (medshot.data.corruptions): one thing an episode, in one
 strength, on squares of 64 pixels at the images' own resolution, in grey. MAML++ (first order, three
-steps, learnt rates) and residual ridge, on DnCNNs of the same size, are meta-trained for the same
+steps, learned rates) and residual ridge, on DnCNNs of the same size, are meta-trained for the same
 CPU time on brain MR, chest X-ray, lung histology and skin, under all degradations, from 4 pairs.
 All are judged on electron microscopy, fundus photographs and head CT, which nothing has seen, from
 1 and from 4 pairs: every method on the same episodes. Intervals are over episodes. One seed. Each
@@ -75,7 +75,7 @@ def _baselines() -> dict[str, Learner]:
     return {
         "identity": medshot.build("identity", encoder=as_is),
         "non-local means": medshot.build("non-local-means", encoder=as_is),
-        "learnt filters": medshot.build("residual-ridge", encoder=fine),
+        "learned filters": medshot.build("residual-ridge", encoder=fine),
         "DnCNN from scratch": medshot.build("finetune", encoder=small, lr=0.001, steps=100),
     }
 

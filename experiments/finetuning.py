@@ -33,7 +33,7 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.stages.finetune import FineTuned, get_method
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from pages import made_on, markdown, plus_minus
 from record import commit, hardware, parse
 
@@ -90,7 +90,7 @@ def _judged(learner: Learner, what: str, sampler: EpisodeSampler) -> dict[str, A
     support, task = sampler.episode(0).support, sampler.episode(0).task
     moving = 0
     if what != "none":
-        moving = Freed(learner.adapt(support, task), get_method(what)).moving
+        moving = TrainableCopy(learner.adapt(support, task), get_method(what)).moving
     scores = found.scores[METRIC]
     return {
         "metrics": found.to_json()["metrics"],

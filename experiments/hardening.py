@@ -33,7 +33,7 @@ from medshot.stages.robustness.corruption import corruptions
 from medshot.stages.robustness.curve import Point, curve
 from medshot.stages.robustness.evaluate import robustness, signs
 from medshot.stages.robustness.harden import harden
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 
@@ -81,7 +81,7 @@ def _of_set(name: str, steps: int) -> dict[str, Any]:
 
 
 def _measured(model: Predictor, test: Dataset, first: Predictor) -> dict[str, Any]:
-    budgets = [Budget(level / 255) for level in LEVELS]
+    budgets = [ThreatModel(level / 255) for level in LEVELS]
     found = robustness(model, test, budgets[:-1], checks=False)
     checked = robustness(model, test, budgets[-1:], queries=100)
     worse = corruptions(model, test, severities=(3,))
@@ -127,7 +127,7 @@ def _querying() -> dict[str, Any]:
             episode = source.episode(i)
             model = run.learner.adapt(episode.support, episode.task)
             for level in (0, *LEVELS):
-                attack = PGD(Budget(level / 255)) if level else None
+                attack = PGD(ThreatModel(level / 255)) if level else None
                 x = attack(model, episode.task, episode.query) if attack else episode.query.x
                 right = (model(x).argmax(1) == episode.query.y).double().mean().item()
                 scores.setdefault(str(level), []).append(right)

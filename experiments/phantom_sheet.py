@@ -18,7 +18,7 @@ from medshot.phantoms import FAMILIES, SceneTask, VolumeTask
 
 ROOT = Path(__file__).parents[1]
 SIZE, GAP, MARGIN, HEAD = 88, 2, 8, 14
-COLOURS = 200  # of the palette in the file
+COLORS = 200  # of the palette in the file
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def _framed(picture: np.ndarray) -> np.ndarray:
 
 def _save(sheet: np.ndarray, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    few = Image.fromarray(sheet).quantize(COLOURS, dither=Image.Dither.NONE)
+    few = Image.fromarray(sheet).quantize(COLORS, dither=Image.Dither.NONE)
     few.save(file, optimize=True)
     print(f"{file}: {file.stat().st_size / 1000:.0f} kB")
 

@@ -1,4 +1,4 @@
-"""What int8 costs in accuracy: a network learnt from 100 images, before and after, on new patients.
+"""Accuracy cost of int8: a network learned from 100 images, before and after, on new patients.
 
     python experiments/quantising.py --out runs/quantising [--only cls_covid_ct]
 
@@ -53,7 +53,7 @@ def _measured(name: str) -> dict[str, Any]:
     learner = medshot.build("finetune", encoder=encoder, steps=40, batch=25)
     whole = learner.adapt(rest)
     fitted = held.at(3, 64)
-    small = {n: medshot.quantise(whole, rest.at(3, 64).examples(slice(n))) for n in (SUPPORT, FEW)}
+    small = {n: medshot.quantize(whole, rest.at(3, 64).examples(slice(n))) for n in (SUPPORT, FEW)}
     before = answered(whole, fitted)
     rows = {"float": vars(before.interval(METRIC))}
     for n, predictor in small.items():
@@ -68,8 +68,8 @@ def _measured(name: str) -> dict[str, Any]:
 def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
     """100 images to learn from, and 200 of other patients, in an order drawn once."""
     rng = torch.Generator().manual_seed(0)
-    learnt, held = patient_folds(dataset, 2)[0]
-    parts = zip((learnt, held), (SUPPORT, TEST), strict=True)
+    learned, held = patient_folds(dataset, 2)[0]
+    parts = zip((learned, held), (SUPPORT, TEST), strict=True)
     few = (part[torch.randperm(len(part), generator=rng)[:most]] for part, most in parts)
     first, second = few
     return dataset.subset(first), dataset.subset(second)

@@ -27,8 +27,8 @@ from medshot.evaluation.statistics import mean_interval
 from medshot.factory.learners import Builder
 from medshot.presenters import kind_called
 from medshot.select import Configuration
-from medshot.select.choice import Redrawn, best_of, through
-from medshot.select.cross_validator import Bench
+from medshot.select.choice import BiasCorrectedBootstrap, best_of, through
+from medshot.select.cross_validator import CrossValidator
 from medshot.select.portfolio import stored
 from medshot.select.search import Limits, search
 from medshot.select.space import FINETUNE, Space
@@ -76,7 +76,7 @@ def _part(name: str, shot: int) -> dict[str, Any]:
         episode = sampler.episode(i)
         bench = _bench(episode)
         tried = [through(bench, lambda c=c: build(c)) for c in ALL]
-        redrawn = Redrawn(bench, tried)
+        redrawn = BiasCorrectedBootstrap(bench, tried)
         row: dict[str, Any] = {
             "support": [t.scores[bench.task.leading] for t in tried],
             "better": [redrawn.minus(c, 0).low > 0 for c in range(len(ALL))],
@@ -96,7 +96,7 @@ def won(name: str, shot: int) -> list[Configuration]:
     return [one for one in chosen if one in STORED]
 
 
-def _searched(bench: Bench, episode: Episode, queue: list[Configuration]) -> float:
+def _searched(bench: CrossValidator, episode: Episode, queue: list[Configuration]) -> float:
     """What comes of a search that begins with the baseline and `queue`."""
     build, space = Builder(), Space(*FAMILIES)
     tried = search(bench, space, build, [BASELINE, *queue], Limits(trials=TRIALS))
@@ -104,11 +104,11 @@ def _searched(bench: Bench, episode: Episode, queue: list[Configuration]) -> flo
     return _score(build(tried[best or 0][0]), episode)
 
 
-def _bench(episode: Episode) -> Bench:
+def _bench(episode: Episode) -> CrossValidator:
     def images(encoder: torch.nn.Module) -> torch.Tensor:
         return _at(episode.support.x, encoder)
 
-    return Bench(images, episode.support.y, episode.support.groups, episode.task)
+    return CrossValidator(images, episode.support.y, episode.support.groups, episode.task)
 
 
 def _at(x: torch.Tensor, encoder: torch.nn.Module) -> torch.Tensor:

@@ -306,16 +306,22 @@ T = 1.96
 
 def gather(source: Path, kept: Path) -> None:
     """Keep all rows of a run, and what was measured without features, in one file."""
-    rows, marks = {}, {}
+    found: dict[str, dict[str, Any]] = {"modality": {}, "set": {}}
+    marks = {}
     for name in MODALITY:
-        for shot in SHOTS:
-            file = source / "by modality" / f"{name} {shot}.json"
-            if file.exists():
-                rows.setdefault(name, {})[str(shot)] = json.loads(file.read_text())
+        for left, rows in found.items():
+            for shot in SHOTS:
+                file = source / f"by {left}" / f"{name} {shot}.json"
+                if file.exists():
+                    rows.setdefault(name, {})[str(shot)] = json.loads(file.read_text())
         file = source / f"{name} marks.json"
         if file.exists():
             marks[name] = json.loads(file.read_text())
-    write_text(kept, json.dumps({"rows": rows, "marks": marks}, indent=1) + "\n")
+    write_text(
+        kept,
+        json.dumps({"rows": found["modality"], "by set": found["set"], "marks": marks}, indent=1)
+        + "\n",
+    )
 
 
 def table(found: dict[str, Any]) -> str:
@@ -333,6 +339,8 @@ def table(found: dict[str, Any]) -> str:
     rest = [name for name in rows if name not in easy]
     lines.append([f"**mean of {len(rows)} sets**", *_means(list(rows.values()))])
     lines.append([f"**without those marked *** ({len(rest)})", *_means([rows[n] for n in rest])])
+    if alone := list(found.get("by set", {}).values()):
+        lines.append([f"**mean of {len(alone)} sets, each left out alone**", *_means(alone)])
     head = [part for s in SHOTS for part in (f"bar, {s}-shot", "minus bar")]
     errors = [[_mean_ece(rows, shot, method) for method in ("head", "bar")] for shot in SHOTS]
     ece = [f"{s}-shot {ours} (bar {bar})" for s, (ours, bar) in zip(SHOTS, errors, strict=True)]

@@ -60,7 +60,7 @@ def test_from_the_packaged_encoder_through_all_stages_to_a_file(start: Start, tm
     small = medshot.prune(hard, mine, 0.25, steps=10, lr=1e-4)
     other = medshot.build("nearest-centroid", encoder=medshot.encoder("conv4", **FORM, width=8))
     fused = medshot.fuse([small, other.adapt(mine)])
-    int8 = medshot.quantise(fused, mine.examples())
+    int8 = medshot.quantize(fused, mine.examples())
     for name, predictor in {"tuned": tuned, "hard": hard, "small": small, "int8": int8}.items():
         assert accuracy(predictor, others) > 0.6, name
         loaded = medshot.load_predictor(predictor.save(tmp_path / name))
@@ -103,7 +103,7 @@ def test_pruning_changes_the_answers_little_where_it_takes_little(start: Start):
 
 @pytest.mark.parametrize("into", ["small", Conv4(**FORM, width=8)], ids=["small", "conv4"])
 def test_it_is_distilled_into_a_smaller_encoder(start: Start, into: str | torch.nn.Module):
-    small = medshot.distil(start.predictor, start.mine, into, steps=30)
+    small = medshot.distill(start.predictor, start.mine, into, steps=30)
     assert isinstance(small.encoder, Conv4)
     assert small(start.others.examples().x).shape == (16, 2)
 

@@ -39,6 +39,7 @@ NOT_YET = {  # what commands still take from inside the library
     "core.episode",
     "core.errors",
     "core.learner",
+    "core.plugins",
     "core.predictor",
     "core.registry",
     "core.task",

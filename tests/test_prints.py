@@ -23,7 +23,7 @@ def test_an_adaptation_is_its_summary_and_draws_its_scores():
     assert "balanced accuracy" in str(done.report)
 
 
-def test_a_run_says_where_it_learnt(tmp_path):
+def test_a_run_says_where_it_learned(tmp_path):
     learner = medshot.build("prototypical", encoder=toys.conv4())
     few = {"way": 3, "shot": 1, "query": 1, "steps": 2, "val_every": 1, "val_episodes": 1}
     run = medshot.train(learner, blobs(), out=tmp_path / "run", **few)

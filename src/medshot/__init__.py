@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
+    from medshot.core.plugins import use
     from medshot.core.prediction import BoxPrediction, ImagePrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor, load_predictor
     from medshot.core.registry import part
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
-    from medshot.stages.compress.distill import distil
+    from medshot.stages.compress.distill import distil, distill
     from medshot.stages.compress.prune import prune
-    from medshot.stages.compress.quantize import quantise
+    from medshot.stages.compress.quantize import quantise, quantize
     from medshot.stages.export.monai_bundle import export_bundle
     from medshot.stages.export.onnx_file import export_onnx
     from medshot.stages.finetune.finetune import finetune
@@ -94,7 +95,8 @@ _HOME = {
     "compare": "medshot.api.compare",
     "cross_validate": "medshot.api.compare",
     "dataset": "medshot.data.arrays",
-    "distil": "medshot.stages.compress.distill",
+    "distil": "medshot.stages.compress.distill",  # the British spelling stays
+    "distill": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.api.compare",
     "export_bundle": "medshot.stages.export.monai_bundle",
@@ -114,7 +116,8 @@ _HOME = {
     "part": "medshot.core.registry",
     "pretrain": "medshot.pretraining.pretrain",
     "prune": "medshot.stages.compress.prune",
-    "quantise": "medshot.stages.compress.quantize",
+    "quantise": "medshot.stages.compress.quantize",  # the British spelling stays
+    "quantize": "medshot.stages.compress.quantize",
     "read_mask_volume": "medshot.data.io.read_volume",
     "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
@@ -125,6 +128,7 @@ _HOME = {
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "train": "medshot.training.train",
+    "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
     "write_dicom_seg": "medshot.data.io.write",
     "write_nifti_mask": "medshot.data.io.write",
@@ -168,6 +172,7 @@ __all__ = [
     "cross_validate",
     "dataset",
     "distil",
+    "distill",
     "encoder",
     "evaluate",
     "export_bundle",
@@ -188,6 +193,7 @@ __all__ = [
     "pretrain",
     "prune",
     "quantise",
+    "quantize",
     "read_mask_volume",
     "read_volume",
     "register",
@@ -198,6 +204,7 @@ __all__ = [
     "split_classes",
     "split_patients",
     "train",
+    "use",
     "write_dicom_report",
     "write_dicom_seg",
     "write_nifti_mask",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medshot.api.adapt import doubts
+from medshot.api.adapt import report_warnings
 from medshot.evaluation.report import Difference, Estimate, Reliability
 
 
@@ -12,25 +12,29 @@ def _reliability(confidence, accuracy, count):
 
 
 def test_answers_that_are_surer_than_right_are_warned_of():
-    (said,) = doubts({"reliability": _reliability([0.5, 1.0], [0.5, 0.7], [10, 90])})
+    (said,) = report_warnings({"reliability": _reliability([0.5, 1.0], [0.5, 0.7], [10, 90])})
     assert "95 % sure on average, and right in 68 %" in said
-    assert doubts({"reliability": _reliability([0.75], [0.7], [40])}) == []
-    assert doubts({"reliability": _reliability([0.55], [0.9], [40])}) == [], "too modest is safe"
+    assert report_warnings({"reliability": _reliability([0.75], [0.7], [40])}) == []
+    assert report_warnings({"reliability": _reliability([0.55], [0.9], [40])}) == [], (
+        "too modest is safe"
+    )
 
 
 @pytest.mark.parametrize(("mean", "warned"), [(-0.2, True), (-0.02, False), (0.05, False)])
 def test_a_simpler_learner_that_is_better_beyond_chance_is_named(mean: float, warned: bool):
     estimate = Estimate(mean, mean - 0.1, mean + 0.1, 20)
-    found = doubts({"differences": (Difference("accuracy", "linear-probe on pixels", estimate),)})
+    found = report_warnings(
+        {"differences": (Difference("accuracy", "linear-probe on pixels", estimate),)}
+    )
     assert [line.startswith("linear-probe on pixels scored higher") for line in found] == (
         [True] * warned
     )
-    assert doubts({}) == []
+    assert report_warnings({}) == []
 
 
 def test_what_was_chosen_already_is_no_advice():
     estimate = Estimate(-0.2, -0.3, -0.1, 20)
     measured = {"differences": (Difference("accuracy", "linear-probe on pixels", estimate),)}
-    assert doubts(measured, "linear-probe on pixels") == []
-    assert len(doubts(measured, "lda on pixels")) == 1
-    assert "select" not in doubts(measured)[0]
+    assert report_warnings(measured, "linear-probe on pixels") == []
+    assert len(report_warnings(measured, "lda on pixels")) == 1
+    assert "select" not in report_warnings(measured)[0]

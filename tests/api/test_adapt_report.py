@@ -31,7 +31,7 @@ def test_a_named_learner_is_judged_beside_the_baseline(tmp_path: Path) -> None:
     assert any("Only 12 images" in warning for warning in report.warnings)
     whole = learner.adapt(dataset)
     x = dataset.examples().x
-    assert torch.equal(predictor(x), whole(x)), "the predictor saved learnt from everything"
+    assert torch.equal(predictor(x), whole(x)), "the predictor saved learned from everything"
 
 
 def test_auto_says_what_it_chose(tmp_path: Path) -> None:

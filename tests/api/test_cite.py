@@ -69,7 +69,7 @@ def test_a_stage_is_cited_from_a_stored_entry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", list(objectives()))
-def test_an_encoder_cites_the_objective_that_it_learnt_by(tmp_path: Path, name: str) -> None:
+def test_an_encoder_cites_the_objective_that_it_learned_by(tmp_path: Path, name: str) -> None:
     encoder = conv4()
     encoder.about = {"settings": {"objective": name}}
     found = bibtex(str(save_encoder(encoder, tmp_path / "encoder")))

@@ -27,13 +27,13 @@ def test_learners_are_compared_on_the_same_patients(tmp_path):
     assert "<td>a again</td>" in found._repr_html_()
 
 
-def test_a_predictor_stands_beside_a_learner_unless_it_learnt_from_the_images(tmp_path):
+def test_a_predictor_stands_beside_a_learner_unless_it_learned_from_the_images(tmp_path):
     old = _learner().adapt(medshot.load(folder(tmp_path / "old")))
     new = folder(tmp_path / "new", first=20)
     found = medshot.compare({"old model": old, "learn anew": _learner()}, new)
     assert set(found.scores) == {"old model", "learn anew"}
     assert found.answers["old model"].folds == 0 < found.answers["learn anew"].folds
-    with pytest.raises(LeakError, match="mine learnt from"):
+    with pytest.raises(LeakError, match="mine learned from"):
         medshot.compare({"mine": old}, tmp_path / "old")
 
 

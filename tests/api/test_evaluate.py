@@ -80,12 +80,12 @@ def test_an_encoder_of_another_form_is_of_no_such_protocol(tiny: Protocol, other
         measured(planned("any", [], **NUMBERS), "lda", learner)
 
 
-def test_what_a_run_has_learnt_from_is_refused(run: Path, taught: Path, tmp_path: Path) -> None:
+def test_what_a_run_has_learned_from_is_refused(run: Path, taught: Path, tmp_path: Path) -> None:
     learner = run_or_learner(str(run), None, [])
     with pytest.raises(LeakError, match="meta-trained on"):
         measured(planned(None, [taught], **NUMBERS), str(run), learner)
     copied = planned(None, [folder(tmp_path / "copied")], **NUMBERS)
-    with pytest.raises(LeakError, match=r"12 of the 12 images of copied .*learnt from before"):
+    with pytest.raises(LeakError, match=r"12 of the 12 images of copied .*learned from before"):
         measured(copied, str(run), learner)
     other = planned(None, [folder(tmp_path / "other", first=100)], **NUMBERS)
     results, _ = measured(other, str(run), learner)

@@ -19,7 +19,7 @@ from medshot.factory.learners import WAYS, Builder
 from medshot.learners.registry import build
 from medshot.presenters import kind_called
 from medshot.select import Family, choice
-from medshot.select.choice import Tried
+from medshot.select.choice import TrialResult
 from toys.candidates import some_images
 
 
@@ -112,7 +112,7 @@ def test_where_nothing_can_be_left_out_it_is_the_baseline():
 
 
 def test_a_baseline_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch):
-    failed = [(None, Tried({}, 0.0, "failed: no images"))]
+    failed = [(None, TrialResult({}, 0.0, "failed: no images"))]
     monkeypatch.setattr(module, "search", lambda *args, **options: failed)
     with pytest.raises(DataError, match=r"Even the simple baseline .* no images"):
         select_learner(_dataset())

@@ -48,7 +48,7 @@ def test_adapt_finds_the_boxes_and_predict_writes_them_twice(
     medshot: Medshot, model: Path, tmp_path: Path
 ) -> None:
     page = (model / "report.html").read_text()
-    assert "learnt to find disc from 6 labelled images" in page
+    assert "learned to find disc from 6 labelled images" in page
     assert "Example boxes" in page
     assert "<b>F1 " in page
     new, out = boxed(tmp_path / "new", 3, seed=1), tmp_path / "answers"

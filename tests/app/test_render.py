@@ -11,6 +11,7 @@ from medshot.app import render
 from medshot.evaluation.episodes import Result
 from medshot.evaluation.report import Estimate, MetricRow, MetricsTable
 from medshot.tasks.classification import METRICS
+from medshot.training.progress import busy, progress
 
 Terminal = Callable[[int], io.StringIO]
 
@@ -89,13 +90,13 @@ def test_scores_have_their_intervals(terminal: Terminal) -> None:
 
 
 def test_bars_are_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(render.progress("x", range(3))) == [0, 1, 2]
+    assert list(progress("x", range(3))) == [0, 1, 2]
     assert capsys.readouterr().err == ""
 
 
 def test_long_work_is_announced_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with render.busy("reading [/x]\x1b"):
+    with busy("reading [/x]\x1b"):
         said = capsys.readouterr()
     assert (said.out, said.err) == ("", "reading [/x]\\x1b\n")

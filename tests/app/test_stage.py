@@ -23,11 +23,11 @@ def _model(place: Path):
 
 def test_an_image_on_both_sides_is_refused_by_name(tmp_path):
     card = _model(tmp_path).known_card()
-    learnt = images_for(card, tmp_path / "mine")
-    refuse_shared(learnt, images_for(card, folder(tmp_path / "others", (2, 2, 2), first=10)))
+    learned = images_for(card, tmp_path / "mine")
+    refuse_shared(learned, images_for(card, folder(tmp_path / "others", (2, 2, 2), first=10)))
     some = images_for(card, folder(tmp_path / "some", (2, 2, 2), first=3))
     with pytest.raises(LeakError, match=r"3 image\(s\) of some are in mine.*0-0\.png"):
-        refuse_shared(learnt, some)
+        refuse_shared(learned, some)
 
 
 def test_what_was_cut_short_keeps_its_checkpoints_and_what_ended_its_scalars(tmp_path):

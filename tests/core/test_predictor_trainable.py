@@ -1,4 +1,4 @@
-"""What a predictor has learnt becomes parameters, and buffers again."""
+"""What a predictor has learned becomes parameters, and buffers again."""
 
 import pytest
 import torch

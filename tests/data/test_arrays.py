@@ -65,13 +65,13 @@ def test_targets_of_other_kinds(y, more, kind, labels):
     assert kind in str(found)
 
 
-def test_a_torch_dataset_is_read_once_and_learnt_from():
+def test_a_torch_dataset_is_read_once_and_learned_from():
     pairs = TensorDataset(torch.from_numpy(GREY[:, None] / 255), torch.tensor([0, 1, 1] * 4))
     found = medshot.dataset(pairs, labels=["cat", "dog"])
     assert found.y.tolist() == [0, 1, 1] * 4
     done = medshot.adapt(found, medshot.build("nearest-centroid", encoder=toys.conv4()))
     assert done.predictor.known_card().labels == ("cat", "dog")
-    with pytest.raises(medshot.MedshotError, match="learnt from 12 of the 12 images"):
+    with pytest.raises(medshot.MedshotError, match="learned from 12 of the 12 images"):
         medshot.evaluate(done.predictor, data=medshot.dataset(GREY, NAMES))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medshot.data.draw import COLOURS, colours, outlined
+from medshot.data.draw import COLORS, colours, outlined
 
 
 def test_the_edge_is_drawn_and_the_inside_stays() -> None:
@@ -11,7 +11,7 @@ def test_the_edge_is_drawn_and_the_inside_stays() -> None:
     mask[2:5, 2:5] = 1
     drawn = outlined(pixels, mask)
     assert drawn.shape == (3, 7, 7)
-    assert drawn[:, 2, 2].tolist() == COLOURS[1].tolist()
+    assert drawn[:, 2, 2].tolist() == COLORS[1].tolist()
     assert drawn[:, 3, 3].tolist() == [50, 50, 50]
     assert drawn[:, 0, 0].tolist() == [50, 50, 50]
     assert (pixels == 50).all()

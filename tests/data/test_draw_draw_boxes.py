@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medshot.data.draw import COLOURS, framed
+from medshot.data.draw import COLORS, framed
 
 
 def test_the_frame_is_the_edge_of_the_box_and_no_more():
@@ -14,7 +14,7 @@ def test_the_frame_is_the_edge_of_the_box_and_no_more():
     expected[3:7, 3:9] = False
     changed = (drawn != 7).any(0)
     assert np.array_equal(changed, expected)
-    assert np.array_equal(drawn[:, 2, 2], COLOURS[2])
+    assert np.array_equal(drawn[:, 2, 2], COLORS[2])
 
 
 def test_nothing_to_draw_leaves_the_image():

@@ -1,4 +1,4 @@
-"""Images in the form of a model, with the numbers of its labels; those it learnt from are known."""
+"""Images in the form of a model, with its labels; those that it learned from are known."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ import toys
 from medshot.core.errors import DataError, LeakError
 from medshot.core.predictor import load_predictor
 from medshot.data.dataset import Boxed, Found
-from medshot.data.load import images_for, in_form, load, refuse_learnt_from
+from medshot.data.load import images_for, in_form, load, refuse_learned_from
 from medshot.data.segmented import Segmented
 from medshot.learners.registry import build
 from medshot.tasks.boxes import NO_BOX
@@ -42,17 +42,17 @@ def test_a_label_that_the_model_does_not_know_is_named(tmp_path):
         images_for(card, folder(tmp_path / "two", (2, 2), labels=("bright", "another")))
 
 
-def test_a_file_that_was_learnt_from_is_known_again_wherever_it_lies(tmp_path):
+def test_a_file_that_was_learned_from_is_known_again_wherever_it_lies(tmp_path):
     card = _card(tmp_path)
     with pytest.raises(LeakError, match=r"12 of the 12 images of mine"):
-        refuse_learnt_from(card, load(tmp_path / "mine"))
+        refuse_learned_from(card, load(tmp_path / "mine"))
     some = load(folder(tmp_path / "some", (2, 2, 2), first=3))
-    with pytest.raises(LeakError, match=r"Mine learnt from 3 of the 6 .*some \(first: 0-0\.png\)"):
-        refuse_learnt_from(card, some, "Mine")
-    refuse_learnt_from(card, load(folder(tmp_path / "others", (2, 2, 2), first=10)))
+    with pytest.raises(LeakError, match=r"Mine learned from 3 of the 6 .*some \(first: 0-0\.png\)"):
+        refuse_learned_from(card, some, "Mine")
+    refuse_learned_from(card, load(folder(tmp_path / "others", (2, 2, 2), first=10)))
     before = replace(card, data={n: v for n, v in card.data.items() if n != "files"})
     with pytest.raises(LeakError):
-        refuse_learnt_from(before, load(tmp_path / "mine"))
+        refuse_learned_from(before, load(tmp_path / "mine"))
 
 
 def test_a_saved_card_knows_the_files_too(tmp_path):
@@ -60,7 +60,7 @@ def test_a_saved_card_knows_the_files_too(tmp_path):
     build("nearest-centroid", encoder=toys.conv4()).adapt(mine).save(tmp_path / "model")
     saved = load_predictor(tmp_path / "model").known_card()
     with pytest.raises(LeakError):
-        refuse_learnt_from(saved, mine.subset(torch.tensor([0])))
+        refuse_learned_from(saved, mine.subset(torch.tensor([0])))
 
 
 def test_targets_of_other_kinds_are_numbered_anew(tmp_path):

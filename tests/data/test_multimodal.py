@@ -29,7 +29,7 @@ def test_any_learner_learns_predicts_and_is_saved(data, tmp_path):
     assert cross_validate(learner, data).interval("balanced accuracy").mean > 0.7
 
 
-def test_what_was_learnt_with_images_is_asked_without(data, tmp_path):
+def test_what_was_learned_with_images_is_asked_without(data, tmp_path):
     learner = medshot.build("prototypical", encoder=medshot.encoder("joined", width=8))
     new = tmp_path / "new.csv"
     new.write_text('text\n"coughs, with fever"\n')

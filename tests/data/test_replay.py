@@ -7,7 +7,7 @@ import medshot
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.data.episodes import EpisodeSampler
-from medshot.data.replay import InTurn, Replayed
+from medshot.data.replay import ReplayBuffer, SequentialTasks
 from medshot.training.sources import seen
 from toys.training import blobs
 
@@ -35,12 +35,12 @@ def _sampler(seed):
 
 
 def test_each_source_has_its_turn_and_the_last_goes_on():
-    source = InTurn([Numbered(), Numbered(first=100)], 3)
+    source = SequentialTasks([Numbered(), Numbered(first=100)], 3)
     assert _numbers(source, 6) == [0, 1, 2, 103, 104, 105]
 
 
 def test_replayed_episodes_are_of_the_past_about_as_often_as_asked_and_evenly():
-    source = Replayed(Numbered(), part=0.4)
+    source = ReplayBuffer(Numbered(), part=0.4)
     numbers = _numbers(source, 4000)
     again = [(i, j) for i, j in enumerate(numbers) if j != i]
     assert all(0 <= j < i for i, j in again)
@@ -49,13 +49,13 @@ def test_replayed_episodes_are_of_the_past_about_as_often_as_asked_and_evenly():
 
 
 def test_the_same_number_is_the_same_episode():
-    one, two = Replayed(Numbered(), seed=1), Replayed(Numbered(), seed=1)
+    one, two = ReplayBuffer(Numbered(), seed=1), ReplayBuffer(Numbered(), seed=1)
     assert _numbers(one, 50) == _numbers(two, 50)
 
 
 def test_a_run_knows_what_it_has_seen_and_goes_on(tmp_path):
     torch.manual_seed(0)
-    data = Replayed(InTurn([_sampler(0), _sampler(1)], 2))
+    data = ReplayBuffer(SequentialTasks([_sampler(0), _sampler(1)], 2))
     assert {part["hash"] for part in seen(data)} == {blobs(seed=i).hash for i in (0, 1)}
     encoder = medshot.encoder("conv4", channels=1, size=16, width=8)
     learner = medshot.build("prototypical", encoder=encoder)
@@ -64,17 +64,17 @@ def test_a_run_knows_what_it_has_seen_and_goes_on(tmp_path):
     run = medshot.train(learner, data, **{**options, "steps": 6})
     assert run.history[-1]["step"] == 6
     assert "blobs" in run.learner.origin
-    assert run.about["cite"] == [Replayed.reference]
+    assert run.about["cite"] == [ReplayBuffer.reference]
 
 
 @pytest.mark.parametrize("part", [0.0, 1.0, -1.0, float("nan")])
 def test_a_part_that_cannot_be(part):
     with pytest.raises(ConfigError, match="between 0 and 1"):
-        Replayed(Numbered(), part=part)
+        ReplayBuffer(Numbered(), part=part)
 
 
 def test_no_source_or_no_episode():
     with pytest.raises(ConfigError, match="at least"):
-        InTurn([], 3)
+        SequentialTasks([], 3)
     with pytest.raises(ConfigError, match="at least"):
-        InTurn([Numbered()], 0)
+        SequentialTasks([Numbered()], 0)

@@ -142,7 +142,7 @@ def test_images_that_were_seen_in_another_folder_are_refused_and_counted() -> No
     data = replace(blobs(), contents=tuple(f"{i:016x}" for i in range(len(blobs()))))
     part = {"hash": "another folder", "classes": ["z"], "images": ["f" * 16, *data.contents[3:5]]}
     with pytest.raises(
-        LeakError, match=rf"2 of the {len(data)} images of blobs .*learnt from before"
+        LeakError, match=rf"2 of the {len(data)} images of blobs .*learned from before"
     ):
         refuse_seen(data, [part])
     refuse_seen(data.subset(torch.tensor([0, 1, 2])), [part])

@@ -53,7 +53,7 @@ def test_models_of_other_forms_are_compared_patient_by_patient(place):
     about = found.to_json()
     assert list(about["models"]) == [first, second]
     assert about["models"][second]["difference"]["balanced accuracy"] == vars(minus)
-    assert about["models"][first]["learnt from"]["name"] == "mine"
+    assert about["models"][first]["learned from"]["name"] == "mine"
     assert set(about["models"][first]["classes"]) == {"bright", "dark", "grey"}
     _, heads, row, *_ = str(found).splitlines()
     assert heads.split()[:2] == ["balanced", "accuracy"]
@@ -75,7 +75,7 @@ def test_a_class_may_be_missing_and_is_named(place, tmp_path):
 
 
 def test_what_cannot_be_compared_is_refused(place, tmp_path):
-    with pytest.raises(LeakError, match=r"lda learnt from 12 of the 12 images of mine"):
+    with pytest.raises(LeakError, match=r"lda learned from 12 of the 12 images of mine"):
         evaluate(place / "lda", data=place / "mine")
     odd = folder(tmp_path / "odd", (2, 2), labels=("bright", "odd"), first=50)
     with pytest.raises(DataError, match="odd among its labels"):

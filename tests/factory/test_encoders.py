@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medshot.api.resolve import automatic, describe, run_or_learner, seen_by
+from medshot.api.resolve import automatic, describe, run_or_learner, training_data_of
 from medshot.core.errors import ConfigError, DataError, SaveError
 from medshot.factory.encoders import chosen_encoder
 from medshot.nn import encoder as build_encoder
@@ -20,8 +20,8 @@ SMALL = {"width": 8, "size": 16, "channels": 1}
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `medshot pretrain` writes."""
-    learnt = pretrain(conv4(), dataset(shots=8), steps=1, batch=8)
-    return save_encoder(learnt, tmp_path_factory.mktemp("encoders") / "encoder")
+    learned = pretrain(conv4(), dataset(shots=8), steps=1, batch=8)
+    return save_encoder(learned, tmp_path_factory.mktemp("encoders") / "encoder")
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_file_takes_the_network_that_is_named(weights: Path) -> None:
         chosen_encoder(str(weights), {}, {})
 
 
-def test_weights_keep_the_scaling_that_they_learnt_with(weights: Path) -> None:
+def test_weights_keep_the_scaling_that_they_learned_with(weights: Path) -> None:
     asked = {"channels": 1, "size": 16, "scaling": "invert"}
     found = chosen_encoder(str(weights), {"network": "conv4", "width": 8}, asked)
     assert (found.size, found.scaling) == (16, "standard")
@@ -111,7 +111,7 @@ def test_a_learner_on_it_says_where_its_weights_are_from_and_what_they_saw(folde
     learner = run_or_learner("linear-probe", str(folder), [])
     assert learner.origin.startswith("pretrained (reconstruct) on toy")
     assert describe(learner) == "linear-probe on conv4 (pretrained)"
-    assert seen_by("linear-probe", learner)[0]["hash"] == "no hash"
+    assert training_data_of("linear-probe", learner)[0]["hash"] == "no hash"
 
 
 def test_auto_chooses_among_learners_on_the_encoder_that_is_named(folder: Path) -> None:
@@ -125,7 +125,7 @@ def test_auto_chooses_among_learners_on_the_encoder_that_is_named(folder: Path) 
             automatic(*wrong)
 
 
-def test_masks_are_learnt_on_an_encoder_that_keeps_the_grid(tmp_path: Path) -> None:
+def test_masks_are_learned_on_an_encoder_that_keeps_the_grid(tmp_path: Path) -> None:
     unet = build_encoder("unet", size=16, width=8, depth=2)
     folder = save_encoder(unet, tmp_path / "unet")
     auto = automatic(str(folder), kind="segmentation")

@@ -1,4 +1,4 @@
-"""Learnt optimizers against loops over scalars."""
+"""Learned optimizers against loops over scalars."""
 
 import math
 
@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from medshot.inner.learned_rules import LSTMRule, MLPRule, log_and_sign
-from medshot.inner.rules import Here
+from medshot.inner.rules import GradientContext
 
 PARAMS = {"w": torch.randn(2, 3, generator=torch.Generator().manual_seed(0)), "b": torch.ones(2)}
-HERE = Here(PARAMS, torch.tensor(0.5))
+HERE = GradientContext(PARAMS, torch.tensor(0.5))
 
 
 def _grads(seed: int) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medshot.inner.learned_rules import MetaLSTMRule, log_and_sign
-from medshot.inner.rules import Here
+from medshot.inner.rules import GradientContext
 
 
 def test_the_update_is_that_of_the_gates_scalar_by_scalar():
@@ -17,7 +17,7 @@ def test_the_update_is_that_of_the_gates_scalar_by_scalar():
     before = [(rule.forget.bias.sigmoid(), rule.write.bias.sigmoid()) for _ in range(6)]
     for loss in (torch.tensor(0.7), torch.tensor(0.2)):
         grads = {"w": torch.randn(2, 3)}
-        updates, state = rule.update(grads, state, Here(params, loss))
+        updates, state = rule.update(grads, state, GradientContext(params, loss))
         for i in range(6):
             g, theta = grads["w"].reshape(-1)[i], params["w"].reshape(-1)[i]
             x = torch.cat([log_and_sign(g), log_and_sign(loss)], 1)
@@ -36,13 +36,15 @@ def test_the_update_is_that_of_the_gates_scalar_by_scalar():
 def test_at_first_it_is_descent_that_forgets_next_to_nothing():
     rule = MetaLSTMRule(lr=0.1)
     params, grads = {"w": torch.randn(50)}, {"w": torch.randn(50)}
-    updates, _ = rule.update(grads, rule.init(params), Here(params, torch.tensor(1.0)))
+    updates, _ = rule.update(grads, rule.init(params), GradientContext(params, torch.tensor(1.0)))
     assert (updates["w"] + 0.1 * grads["w"]).abs().max() < 0.02
 
 
 def test_the_parameters_are_a_cell_state_whose_past_teaches():
     rule, start = MetaLSTMRule(lr=0.1), torch.randn(3, requires_grad=True)
     params = {"w": start}
-    updates, _ = rule.update({"w": torch.ones(3)}, rule.init(params), Here(params, torch.ones(())))
+    updates, _ = rule.update(
+        {"w": torch.ones(3)}, rule.init(params), GradientContext(params, torch.ones(()))
+    )
     (start + updates["w"]).sum().backward()
     assert start.grad.tolist() == pytest.approx([0.9997] * 3, abs=3e-4)

@@ -1,12 +1,12 @@
-"""Learnt rates: whose, when, and what gradients teach them."""
+"""Learned rates: whose, when, and what gradients teach them."""
 
 import pytest
 import torch
 
 from medshot.inner.learned_rules import PerParameterSGD, PerTensorSGD
-from medshot.inner.rules import Here
+from medshot.inner.rules import GradientContext
 
-NOWHERE = Here({}, torch.zeros(()))
+NOWHERE = GradientContext({}, torch.zeros(()))
 GRADS = {"a.b": torch.tensor([1.0, -2.0]), "c": torch.tensor([[3.0]])}
 
 

@@ -2,9 +2,9 @@
 
 import torch
 
-from medshot.inner.rules import SGD, Adam, Here
+from medshot.inner.rules import SGD, Adam, GradientContext
 
-NOWHERE = Here({}, torch.zeros(()))
+NOWHERE = GradientContext({}, torch.zeros(()))
 
 
 def test_sgd_is_minus_the_rate_times_the_gradient_and_has_no_memory():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medshot.inner.rules import SGD, Here, Params, State, UpdateRule
+from medshot.inner.rules import SGD, GradientContext, Params, State, UpdateRule
 from medshot.inner.unroll import path, unroll
 
 RATE, CURVE, STEPS = 0.3, 2.0, 3
@@ -53,7 +53,9 @@ def test_the_path_has_every_stage():
 
 def test_a_rule_is_told_where_the_gradient_was_taken():
     class Recording(SGD):
-        def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+        def update(
+            self, grads: Params, state: State, here: GradientContext
+        ) -> tuple[Params, State]:
             seen.append((here.params["p"].item(), here.loss.item(), here.loss.requires_grad))
             return super().update(grads, state, here)
 
@@ -84,9 +86,9 @@ def test_what_the_loss_does_not_depend_on_stays():
     assert unroll(params, _parabola, SGD(RATE), steps=STEPS)["unused"].item() == 1.5
 
 
-def test_the_state_of_a_rule_goes_from_step_to_step_and_its_rates_can_be_learnt():
+def test_the_state_of_a_rule_goes_from_step_to_step_and_its_rates_can_be_learned():
     class Slowing(UpdateRule):
-        """A learnt rate, divided by the number of the step."""
+        """A learned rate, divided by the number of the step."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -95,7 +97,9 @@ def test_the_state_of_a_rule_goes_from_step_to_step_and_its_rates_can_be_learnt(
         def init(self, params: Params) -> State:
             return 1
 
-        def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+        def update(
+            self, grads: Params, state: State, here: GradientContext
+        ) -> tuple[Params, State]:
             return {n: -self.rate / state * g for n, g in grads.items()}, state + 1
 
     rule, p = Slowing(), torch.tensor(1.5, requires_grad=True)

@@ -8,7 +8,7 @@ import torch
 
 from medshot.inner.learned_rules import PerParameterSGD
 from medshot.inner.rules import SGD, Adam
-from medshot.inner.unroll import forgetful_step, path, unroll
+from medshot.inner.unroll import checkpointed_step, path, unroll
 
 
 def _loss(factor):
@@ -33,12 +33,12 @@ def _both(rule, *, first_order: bool = False, steps: int = 3):
     return found
 
 
-def _learnt_rates():
+def _learned_rates():
     template = {n: torch.zeros(4, dtype=torch.float64) for n in "ab"}
     return PerParameterSGD(template, 0.1)
 
 
-@pytest.mark.parametrize("rule", [SGD(0.1), Adam(0.05), _learnt_rates()])
+@pytest.mark.parametrize("rule", [SGD(0.1), Adam(0.05), _learned_rates()])
 @pytest.mark.parametrize("first_order", [False, True])
 def test_ends_and_gradients_are_those_of_recorded_steps(rule, first_order):
     (end, grads), (end_again, grads_again) = _both(rule, first_order=first_order)
@@ -65,7 +65,7 @@ def test_nothing_of_a_step_is_kept_but_its_start():
     start = {n: torch.randn(4, requires_grad=True) for n in "ab"}
     loss, rule = _loss(torch.ones(4)), SGD(0.1)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved.tensor):
-        kept, _ = forgetful_step(start, None, loss, rule, True, [])
+        kept, _ = checkpointed_step(start, None, loss, rule, True, [])
         assert len(alive) == len(start)
         recorded = unroll(start, loss, rule, steps=1)
         assert len(alive) > 2 * len(start)
@@ -75,7 +75,7 @@ def test_nothing_of_a_step_is_kept_but_its_start():
 def test_what_is_not_named_gets_no_gradient_so_naming_it_matters():
     start = {n: torch.randn(4, requires_grad=True) for n in "ab"}
     factor = torch.ones(4, requires_grad=True)
-    end, _ = forgetful_step(start, None, _loss(factor), SGD(0.1), True, [])
+    end, _ = checkpointed_step(start, None, _loss(factor), SGD(0.1), True, [])
     with pytest.raises(RuntimeError, match="not have been used"):
         torch.autograd.grad(end["a"].sum(), factor)
 

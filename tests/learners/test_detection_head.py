@@ -10,9 +10,9 @@ from medshot.core.episode import Examples
 from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 from medshot.learners import build
-from medshot.learners.detection_head import PENALTY, at_centres
+from medshot.learners.detection_head import PENALTY, at_centers
 from medshot.nn import encoder
-from medshot.nn.detectors import Centres
+from medshot.nn.detectors import Centers
 from medshot.nn.heads import sites
 from medshot.tasks import Detection
 from medshot.tasks.boxes import labelled, mean_sizes, paint
@@ -25,7 +25,7 @@ def test_disks_are_found_and_not_by_who_was_told_of_other_places(name):
     form = {"channels": 1, "size": disks.SIDE, "scales": [1.0, 2.0, 4.0]}
     learner = build(name, encoder=encoder("filters", **form))
     predictor = learner.adapt(support, disks.TASK)
-    assert isinstance(predictor, Centres)
+    assert isinstance(predictor, Centers)
     elsewhere = learner.adapt(Examples(support.x.flip(3), support.y), disks.TASK)
     assert disks.scores(elsewhere, query)["AP50"] < 0.5
     assert disks.scores(predictor, query)["AP50"] > 0.8
@@ -38,7 +38,7 @@ def test_sizes_are_a_ridge_regression_on_the_features_near_centres():
     boxes = torch.cat([low, low + sides, torch.zeros(4, 3, 1)], 2)
     z = torch.randn(4, 5, 32, 32, generator=rng)
     fit = build("prototypical", encoder=torch.nn.Identity()).fit
-    found = at_centres(fit, torch.nn.Identity(), z, boxes, Detection.of(1))
+    found = at_centers(fit, torch.nn.Identity(), z, boxes, Detection.of(1))
     where, label = labelled(boxes, 1, (32, 32))
     rows = sites(z)[where[label == 0]].double().numpy()
     targets = sites(paint(boxes, 1, (32, 32), boxes)[1])[where[label == 0]].log()
@@ -53,4 +53,4 @@ def test_what_is_no_head_is_refused():
     ep = toys.episode(Detection.of(1))
     fit = lambda encoder, z, y, task: Predictor()  # noqa: E731
     with pytest.raises(TaskError, match="no head on features"):
-        at_centres(fit, torch.nn.Identity(), ep.support.x, ep.support.y, Detection.of(1))
+        at_centers(fit, torch.nn.Identity(), ep.support.x, ep.support.y, Detection.of(1))

@@ -154,14 +154,14 @@ def _differences(learner, ep):
     return slope
 
 
-def test_learnt_penalties_hold_a_layer_at_its_start():
+def test_learned_penalties_hold_a_layer_at_its_start():
     learner = _maml_like("meta-gradient", penalty=1e-9)
     maml = _as(_maml_like("maml"), learner)
     expected = maml.adapt(EP.support, EP.task)(EP.query.x)
     torch.testing.assert_close(learner.adapt(EP.support, EP.task)(EP.query.x), expected)
 
 
-def test_settings_alone_can_be_learnt():
+def test_settings_alone_can_be_learned():
     learner = _maml_like("meta-gradient", learn_start=False).train()
     learner.meta_loss(EP).backward()
     assert all(p.grad is None for p in learner.encoder.parameters())
@@ -178,6 +178,6 @@ def test_settings_alone_can_be_learnt():
         ("reptile", {"optimizer": "none"}, "Known: adam, sgd"),
     ],
 )
-def test_what_cannot_be_learnt_is_refused(name, wrong, said):
+def test_what_cannot_be_learned_is_refused(name, wrong, said):
     with pytest.raises(ConfigError, match=said):
         build(name, encoder=toys.Projection(), **wrong)

@@ -1,4 +1,4 @@
-"""What was learnt from labels of whole images serves masks: the same weights at each pixel."""
+"""What was learned from labels of whole images serves masks: the same weights at each pixel."""
 
 import pytest
 import torch

@@ -5,7 +5,7 @@ import math
 import torch
 
 from medshot.nn import encoder
-from medshot.nn.detectors import Centres
+from medshot.nn.detectors import Centers
 from medshot.nn.heads import Linear
 
 
@@ -18,7 +18,7 @@ def test_the_logit_is_against_all_else_and_sizes_are_mixed_by_class():
     )
     sizes, weight = torch.tensor([[-1.0, -2.0], [-3.0, -0.5]]), torch.randn(3, 2, generator=rng)
     bias, offset = torch.tensor([0.1, 0.2]), torch.tensor([0.5, -0.5])
-    made = Centres(head, sizes, weight, bias, offset, rare=2.0, typical=0.1)
+    made = Centers(head, sizes, weight, bias, offset, rare=2.0, typical=0.1)
     x = torch.rand(1, 3, 4, 4, generator=rng)
     z = x[0, :, 1, 2]
     p = (z @ head.weight + head.bias).softmax(0)

@@ -1,11 +1,11 @@
-"""Members see images in the form that they were learnt on."""
+"""Members see images in the form that they were learned on."""
 
 import torch
 
 import toys
 from medshot.data.dataset import resized
 from medshot.learners.registry import build
-from medshot.nn.ensemble import Members, in_form
+from medshot.nn.ensemble import EnsembleMembers, in_form
 
 
 def test_images_are_brought_in_form_as_a_data_set_brings_them():
@@ -22,7 +22,7 @@ def test_each_member_answers_what_it_is_asked_in_its_own_form():
     wide = toys.conv4(channels=3, size=32)
     large = build("nearest-centroid", encoder=wide).adapt(toys.dataset(channels=3, size=32))
     x = toys.images(channels=3, size=32)
-    found = Members([small, large], [(1, 16), (3, 32)]).said(x)
+    found = EnsembleMembers([small, large], [(1, 16), (3, 32)]).said(x)
     torch.testing.assert_close(found[0], small(in_form(x, (1, 16))))
     torch.testing.assert_close(found[1], large(x))
 
@@ -33,7 +33,7 @@ def test_answers_for_sites_are_on_the_grid_of_the_largest():
     shown = toys.episode(task).support
     small = build("prototypical", encoder=toys.encoder(task)).adapt(shown, task)
     x = torch.rand(2, 8, 32, 32)
-    found = Members([small], [(8, 16)]).said(x)
+    found = EnsembleMembers([small], [(8, 16)]).said(x)
     assert found.shape == (1, 2, 3, 32, 32)
     torch.testing.assert_close(
         found[0, :, :, ::2, ::2].mean(), small(in_form(x, (8, 16))).mean(), atol=0.1, rtol=0.1

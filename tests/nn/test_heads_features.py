@@ -6,7 +6,7 @@ from torch import nn
 
 import toys
 from medshot.core.errors import ShapeError
-from medshot.nn.heads import Linear, features, labelled_sites, on_grid, sites
+from medshot.nn.heads import Linear, features, labeled_sites, on_grid, sites
 
 
 def test_half_precision_ends_at_the_features():
@@ -41,9 +41,9 @@ def test_a_head_on_an_encoder_that_keeps_the_grid_answers_every_pixel():
 
 def test_of_images_as_targets_every_site_is_a_row_of_their_channels():
     z, y = torch.rand(2, 5, 3, 4), torch.rand(2, 3, 3, 4)
-    rows, wanted = labelled_sites(z, y)
+    rows, wanted = labeled_sites(z, y)
     assert (rows.shape, wanted.shape) == ((24, 5), (24, 3))
     assert torch.equal(rows[13], z[1, :, 0, 1])
     assert torch.equal(wanted[13], y[1, :, 0, 1])
     with pytest.raises(ShapeError, match="one of 3 x 5"):
-        labelled_sites(z, torch.rand(2, 3, 3, 5))
+        labeled_sites(z, torch.rand(2, 3, 3, 5))

@@ -5,8 +5,8 @@ from torch import nn
 
 import toys
 from medshot.core.registry import make, recipe
-from medshot.learners.memory.ntm import Machine
-from medshot.nn.heads import MachineRecall, Recall
+from medshot.learners.memory.ntm import NeuralTuringMachine
+from medshot.nn.heads import MachineRecall, MemoryPredictor
 
 
 class Nearest(nn.Module):
@@ -18,7 +18,7 @@ class Nearest(nn.Module):
 
 def test_what_was_written_is_read_in_its_order_and_moves_with_the_predictor():
     encoder, rows, shift = toys.Projection(), torch.randn(3, 32), torch.randn(3)
-    predictor = Recall(encoder, Nearest(), rows=rows, shift=shift)
+    predictor = MemoryPredictor(encoder, Nearest(), rows=rows, shift=shift)
     assert set(dict(predictor.named_buffers())) == {"rows", "shift"}
     x = toys.images(4)
     expected = shift - torch.cdist(nn.functional.normalize(encoder(x), dim=1), rows)
@@ -28,18 +28,18 @@ def test_what_was_written_is_read_in_its_order_and_moves_with_the_predictor():
 
 def test_it_is_transductive_if_its_encoder_is():
     encoder = toys.conv4(norm="transductive")
-    assert Recall(encoder, Nearest(), rows=torch.zeros(1, 8)).transductive
-    assert not Recall(toys.conv4(), Nearest(), rows=torch.zeros(1, 8)).transductive
+    assert MemoryPredictor(encoder, Nearest(), rows=torch.zeros(1, 8)).transductive
+    assert not MemoryPredictor(toys.conv4(), Nearest(), rows=torch.zeros(1, 8)).transductive
 
 
 def test_a_machine_answers_for_the_classes_of_its_task_alone():
     encoder = toys.conv4()
-    machine = Machine(8, way=5, slots=6, width=3, heads=2, hidden=4, decay=0.9)
+    machine = NeuralTuringMachine(8, way=5, slots=6, width=3, heads=2, hidden=4, decay=0.9)
     z = nn.functional.normalize(encoder(toys.images(3)), dim=1)
     matrix, moment = machine.write(z, torch.eye(3))
     predictor = MachineRecall(encoder, machine, matrix, *moment, k=3)
     x = toys.images(2)
-    whole = Recall(encoder, machine, matrix=matrix, **moment._asdict())(x)
+    whole = MemoryPredictor(encoder, machine, matrix=matrix, **moment._asdict())(x)
     assert whole.shape == (2, 5)
     torch.testing.assert_close(predictor(x), whole[:, :3])
     assert make(recipe(predictor)).k == 3

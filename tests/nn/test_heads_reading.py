@@ -3,7 +3,7 @@
 import torch
 
 import toys
-from medshot.nn.heads import Reader, Reading, widened
+from medshot.nn.heads import InContextPredictor, Reader, widened
 
 
 class Counter(Reader):
@@ -19,7 +19,7 @@ class Counter(Reader):
 def test_the_scores_are_the_readers_of_the_first_classes_and_the_linear_heads():
     encoder, x = toys.Projection(outputs=5), toys.images()
     weight, bias = torch.randn(5, 3), torch.randn(3)
-    predictor = Reading(encoder, Counter(), torch.tensor(2.0), weight, bias)
+    predictor = InContextPredictor(encoder, Counter(), torch.tensor(2.0), weight, bias)
     z = encoder(x)
     for i, scores in enumerate(predictor(x)):
         for c in range(3):
@@ -28,7 +28,7 @@ def test_the_scores_are_the_readers_of_the_first_classes_and_the_linear_heads():
 
 def test_nothing_after_the_features_is_in_half_precision():
     weight, bias = torch.randn(32, 3), torch.randn(3)
-    predictor = Reading(toys.Projection(), Counter(), torch.tensor(1.0), weight, bias)
+    predictor = InContextPredictor(toys.Projection(), Counter(), torch.tensor(1.0), weight, bias)
     z = torch.randn(6, 32)
     exact = predictor.answer(z)
     with torch.autocast("cpu", torch.bfloat16):

@@ -14,7 +14,7 @@ def _rng(seed: int = 0) -> torch.Generator:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_views_are_images_of_the_same_form_and_follow_from_the_generator(channels: int) -> None:
     x = torch.rand(5, channels, 12, 12)
-    first, again, other = (augment.seen_anew(x, _rng(seed), 1.0) for seed in (1, 1, 2))
+    first, again, other = (augment.random_view(x, _rng(seed), 1.0) for seed in (1, 1, 2))
     assert first.shape == x.shape
     assert torch.equal(first, first.clamp(0, 1))
     assert torch.equal(first, again)
@@ -23,12 +23,12 @@ def test_views_are_images_of_the_same_form_and_follow_from_the_generator(channel
 
 def test_without_strength_nothing_changes() -> None:
     x = torch.rand(5, 3, 12, 12)
-    assert torch.equal(augment.seen_anew(x, _rng(), 0.0), x)
+    assert torch.equal(augment.random_view(x, _rng(), 0.0), x)
 
 
 def test_each_image_of_a_batch_is_changed_in_its_own_way() -> None:
     x = torch.rand(1, 1, 12, 12).expand(4, -1, -1, -1)
-    seen = augment.seen_anew(x, _rng(), 1.0)
+    seen = augment.random_view(x, _rng(), 1.0)
     assert all(not torch.allclose(seen[0], other, atol=0.05) for other in seen[1:])
 
 
@@ -49,7 +49,7 @@ def test_a_part_shows_less_of_the_image_than_the_whole() -> None:
 def test_light_changes_what_is_seen_and_not_where() -> None:
     x = torch.zeros(20, 1, 16, 16)
     x[:, :, 4:8, 4:8] = 1
-    seen = augment.in_another_light(x, _rng(), 1.0)
+    seen = augment.color_jitter(x, _rng(), 1.0)
     inside, outside = seen[:, 0, 4:8, 4:8].mean((1, 2)), seen[:, 0, 10:, 10:].mean((1, 2))
     assert (inside > outside + 0.2).all()
     assert inside.std() > 0.01

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medshot.core.errors import DataError
-from medshot.pretraining.batches import Lessons, held_out
+from medshot.pretraining.batches import BatchSource, held_out
 from medshot.pretraining.objective import Objective
 from toys.pretraining import small, stripes
 
@@ -24,10 +24,10 @@ class _Noted(Objective):
         return x.sum() + torch.rand((), generator=rng)
 
 
-def _lessons(batch: int = 8) -> Lessons:
+def _lessons(batch: int = 8) -> BatchSource:
     halves = [held_out(stripes(n), 0) for n in (60, 12)]
     taught, judges = zip(*halves, strict=True)
-    return Lessons(_Noted(), taught, judges, batch, 0, torch.device("cpu"))
+    return BatchSource(_Noted(), taught, judges, batch, 0, torch.device("cpu"))
 
 
 def test_no_patient_teaches_and_judges() -> None:

@@ -22,11 +22,11 @@ def test_the_encoder_that_was_given_stays_as_it_was() -> None:
     encoder = small()
     before = small()
     before.load_state_dict(encoder.state_dict())
-    learnt = pretrain(encoder, stripes(), steps=3, batch=8)
+    learned = pretrain(encoder, stripes(), steps=3, batch=8)
     assert _same(encoder, before)
     assert encoder.origin == "untrained"
-    assert not _same(learnt, before)
-    assert not learnt.training
+    assert not _same(learned, before)
+    assert not learned.training
 
 
 def test_killed_and_gone_on_it_ends_with_the_same_bits(tmp_path) -> None:
@@ -50,12 +50,12 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path) -> None:
 
 
 def test_what_it_saw_is_known_to_learners_and_refused_to_be_judged_on() -> None:
-    learnt = pretrain(small(), stripes(), steps=2, batch=8)
-    learner = medshot.build("nearest-centroid", encoder=learnt)
+    learned = pretrain(small(), stripes(), steps=2, batch=8)
+    learner = medshot.build("nearest-centroid", encoder=learned)
     assert learner.origin == "pretrained (reconstruct) on stripes, best at step 2"
     with pytest.raises(LeakError, match="encoder was pretrained on 3 class"):
-        refuse_seen(stripes(), learnt.seen)
-    refuse_seen(replace(stripes(), hash="of others"), learnt.seen)
+        refuse_seen(stripes(), learned.seen)
+    refuse_seen(replace(stripes(), hash="of others"), learned.seen)
     card = learner.adapt(stripes()).known_card()
     assert card.learner["origin"] == learner.origin
 
@@ -70,9 +70,9 @@ def test_pretrained_twice_both_are_told() -> None:
 
 
 def test_meta_training_begins_from_it_and_says_so(tmp_path) -> None:
-    learnt = pretrain(small(), stripes(), steps=1, batch=8)
+    learned = pretrain(small(), stripes(), steps=1, batch=8)
     other = replace(stripes(seed=1), name="more", hash="of more")
-    learner = medshot.build("prototypical", encoder=learnt)
+    learner = medshot.build("prototypical", encoder=learned)
     medshot.train(learner, other, out=tmp_path, way=2, shot=1, query=1, steps=1, val_episodes=2)
     run = medshot.load_run(tmp_path)
     assert "its encoder before: pretrained (reconstruct)" in run.learner.origin

@@ -14,16 +14,16 @@ from toys.pretraining import small, stripes
 
 @pytest.fixture
 def saved(tmp_path):
-    learnt = pretrain(small(), stripes(), steps=2, batch=8)
-    return save_encoder(learnt, tmp_path / "encoder"), learnt
+    learned = pretrain(small(), stripes(), steps=2, batch=8)
+    return save_encoder(learned, tmp_path / "encoder"), learned
 
 
 def test_it_gives_the_same_features_and_says_the_same(saved) -> None:
-    folder, learnt = saved
+    folder, learned = saved
     again = load_encoder(folder)
     x = torch.rand(3, 1, 16, 16)
-    assert torch.equal(again(x), learnt(x))
-    assert (again.origin, again.seen) == (learnt.origin, learnt.seen)
+    assert torch.equal(again(x), learned(x))
+    assert (again.origin, again.seen) == (learned.origin, learned.seen)
     assert (again.channels, again.size) == (1, 16)
     card = (folder / "README.md").read_text()
     assert "pretrained (reconstruct) on stripes" in card
@@ -31,10 +31,10 @@ def test_it_gives_the_same_features_and_says_the_same(saved) -> None:
 
 
 def test_nothing_is_overwritten(saved) -> None:
-    folder, learnt = saved
+    folder, learned = saved
     before = (folder / "weights.safetensors").read_bytes()
     with pytest.raises(SaveError, match="exists already"):
-        save_encoder(learnt, folder)
+        save_encoder(learned, folder)
     assert (folder / "weights.safetensors").read_bytes() == before
 
 

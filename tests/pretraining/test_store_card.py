@@ -1,4 +1,4 @@
-"""The card says what an encoder learnt from and under what licence, or that nobody knows."""
+"""The card says what an encoder learned from and under what licence, or that nobody knows."""
 
 from medshot.pretraining.store import encoder_card
 

@@ -21,25 +21,25 @@ def _masked() -> Segmented:
     return Segmented(**{**vars(data), "y": mask, "labels": ("dark", "bright")})
 
 
-def test_data_sets_of_other_labels_are_learnt_at_once() -> None:
+def test_data_sets_of_other_labels_are_learned_at_once() -> None:
     sets = [stripes(), replace(stripes(k=2, seed=1), name="two", hash="of two")]
-    learnt = pretrain(
+    learned = pretrain(
         small(), sets, "supervise", steps=120, batch=30, judge_every=40, lr=5e-3, augment=0.2
     )
     chance = (math.log(3) + math.log(2)) / 2
-    assert learnt.about["history"][-1]["val_loss"] < 0.5 * chance
-    assert [part["hash"] for part in learnt.seen] == ["of stripes", "of two"]
-    assert not [name for name in learnt.state_dict() if "head" in name]
+    assert learned.about["history"][-1]["val_loss"] < 0.5 * chance
+    assert [part["hash"] for part in learned.seen] == ["of stripes", "of two"]
+    assert not [name for name in learned.state_dict() if "head" in name]
 
 
 def test_masks_and_labels_and_numbers_teach_what_keeps_the_grid() -> None:
     data = stripes()
     numbers = Measured(**{**vars(data), "y": data.y[:, None].double()})
     unet = UNet(channels=1, size=16, width=8, depth=2)
-    learnt = pretrain(
+    learned = pretrain(
         unet, [data, _masked(), numbers], "supervise", steps=90, batch=20, judge_every=15, lr=0.01
     )
-    losses = [row["val_loss"] for row in learnt.about["history"]]
+    losses = [row["val_loss"] for row in learned.about["history"]]
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from medshot.select import Configuration, choice
-from medshot.select.choice import Choice, Tried, chosen_of, through
-from medshot.select.cross_validator import Bench
+from medshot.select.choice import Choice, TrialResult, chosen_of, through
+from medshot.select.cross_validator import CrossValidator
 from toys.candidates import GUESS, LDA, bench, made, noise
 
 
@@ -14,7 +14,7 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(choice, "DRAWS", 60)
 
 
-def _choice(on: Bench, *names: str) -> Choice:
+def _choice(on: CrossValidator, *names: str) -> Choice:
     some = [Configuration(name) for name in names]
     tried = [(one, through(on, lambda one=one: made()(one))) for one in some]
     return chosen_of(on, tried)
@@ -42,7 +42,7 @@ def test_what_may_be_luck_is_said():
     assert answers.evidence is not None
     guesses, y = (rows.copy() for rows in answers.evidence)
     guesses[np.flatnonzero(y == 1)[0]] = (0.4, 0.6)  # one more is right, by luck
-    luckier = Tried({"balanced accuracy": 0.55}, 0.1, evidence=(guesses, y))
+    luckier = TrialResult({"balanced accuracy": 0.55}, 0.1, evidence=(guesses, y))
     choice = chosen_of(on, [(Configuration(GUESS), answers), (Configuration(LDA), luckier)])
     assert choice.chosen.configuration.name == LDA
     assert not choice.sure
@@ -52,7 +52,7 @@ def test_what_may_be_luck_is_said():
 def test_what_was_not_tried_to_the_end_has_a_row_and_no_score():
     on = bench()
     whole = through(on, lambda: made()(Configuration(GUESS)))
-    cut = Tried({"balanced accuracy": 1.0}, 0.1, "no time left after 1 of 5 folds")
+    cut = TrialResult({"balanced accuracy": 1.0}, 0.1, "no time left after 1 of 5 folds")
     choice = chosen_of(on, [(Configuration(GUESS), whole), (Configuration(LDA), cut)])
     assert choice.chosen is choice.baseline
     assert choice.rows[1].score is choice.rows[1].minus is None

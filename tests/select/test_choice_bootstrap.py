@@ -6,8 +6,8 @@ import torch
 
 from medshot.evaluation.cross_validation import drawn_again
 from medshot.select import choice as module
-from medshot.select.choice import Redrawn, Tried, through
-from medshot.select.cross_validator import Bench
+from medshot.select.choice import BiasCorrectedBootstrap, TrialResult, through
+from medshot.select.cross_validator import CrossValidator
 from medshot.tasks.classification import balanced_accuracy
 from toys.candidates import TASK, Guess, bench, pixels, some_images
 
@@ -17,17 +17,17 @@ def _few_draws(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "DRAWS", 60)
 
 
-def _guessing(tried: Bench, count: int, seed: int) -> list[Tried]:
+def _guessing(tried: CrossValidator, count: int, seed: int) -> list[TrialResult]:
     """Candidates that know nothing: each answers at random."""
     rng = np.random.default_rng(seed)
     y = tried.strata
-    return [Tried({}, 0.0, evidence=(rng.random((len(y), 2)), y)) for _ in range(count)]
+    return [TrialResult({}, 0.0, evidence=(rng.random((len(y), 2)), y)) for _ in range(count)]
 
 
 def test_it_is_what_a_slow_loop_finds():
     tried = bench()
     some = _guessing(tried, 3, 0)
-    found = Redrawn(tried, some)
+    found = BiasCorrectedBootstrap(tried, some)
     inside, outside = [], []
     for draw in drawn_again(tried.groups, tried.strata, 60):
         scores = [balanced_accuracy(*(rows[draw] for rows in t.evidence)) for t in some]
@@ -52,7 +52,7 @@ def test_the_luck_of_the_best_of_many_guesses_is_taken_off():
     tried = bench(15)
     best, corrected = [], []
     for seed in range(6):
-        found = Redrawn(tried, _guessing(tried, 20, seed))
+        found = BiasCorrectedBootstrap(tried, _guessing(tried, 20, seed))
         best.append(max(found.mean))
         corrected.append(found.corrected().mean)
     assert np.mean(best) > 0.64, "the best of twenty guesses looks good"
@@ -62,15 +62,15 @@ def test_the_luck_of_the_best_of_many_guesses_is_taken_off():
 def test_what_is_really_good_stays_good():
     tried = bench()
     good = through(tried, lambda: __import__("medshot").build("lda", encoder=pixels()))
-    found = Redrawn(tried, [through(tried, lambda: Guess(pixels())), good])
+    found = BiasCorrectedBootstrap(tried, [through(tried, lambda: Guess(pixels())), good])
     assert found.corrected().mean > 0.9
     assert found.minus(1, 0).low > 0.2
 
 
 def test_two_patients_a_class_may_leave_too_few_out():
     examples = some_images(2)
-    tried = Bench(lambda encoder: examples.x, examples.y, torch.arange(4), TASK)
-    found = Redrawn(tried, _guessing(tried, 2, 0))
+    tried = CrossValidator(lambda encoder: examples.x, examples.y, torch.arange(4), TASK)
+    found = BiasCorrectedBootstrap(tried, _guessing(tried, 2, 0))
     assert found.corrected() is None or 0 <= found.corrected().mean <= 1
     module_draws = list(drawn_again(tried.groups, tried.strata, 60))
     assert len(module_draws) == 60

@@ -9,13 +9,13 @@ import torch
 from medshot.core.errors import TrainingError
 from medshot.core.learner import Learner
 from medshot.learners.registry import build
-from medshot.select.choice import Tried, best_of, through
+from medshot.select.choice import TrialResult, best_of, through
 from toys.candidates import Guess, bench, pixels
 
 
-def _done(*scores: float) -> Tried:
+def _done(*scores: float) -> TrialResult:
     names = ("first", "second")
-    return Tried(dict(zip(names, scores, strict=True)), 1.0, evidence=(np.zeros(2),))
+    return TrialResult(dict(zip(names, scores, strict=True)), 1.0, evidence=(np.zeros(2),))
 
 
 def test_it_goes_through_all_folds():
@@ -53,6 +53,6 @@ def test_what_fails_is_a_row_with_its_reason(error: Exception):
 def test_of_equals_the_next_metric_decides_and_then_the_order():
     assert best_of([_done(0.5, 0.5), _done(0.6, 0.1), _done(0.6, 0.2), _done(0.6, 0.2)]) == 2
     assert best_of([_done(math.nan, 1.0), _done(0.1, 0.0)]) == 1
-    stopped = Tried({"first": 0.9, "second": 0.9}, 1.0, "no time left")
+    stopped = TrialResult({"first": 0.9, "second": 0.9}, 1.0, "no time left")
     assert best_of([stopped, _done(0.1, 0.1)]) == 1
     assert best_of([stopped]) is None

@@ -8,7 +8,7 @@ from medshot.core.predictor import Predictor
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.learners.registry import build
 from medshot.select import cross_validator as module
-from medshot.select.cross_validator import Bench, bench_of, joined
+from medshot.select.cross_validator import CrossValidator, bench_of, joined
 from medshot.tasks import Regression
 from toys import conv4, dataset
 from toys.candidates import TASK, Guess, bench, pixels, some_images
@@ -49,13 +49,13 @@ def test_images_are_encoded_once_an_encoder(monkeypatch: pytest.MonkeyPatch):
 
 def test_one_patient_a_class_leaves_nothing_out():
     examples = some_images(groups=torch.arange(2).repeat(10))
-    tried = Bench(lambda encoder: examples.x, examples.y, examples.groups, TASK)
+    tried = CrossValidator(lambda encoder: examples.x, examples.y, examples.groups, TASK)
     assert tried.folds == []
 
 
 def test_a_learner_of_other_tasks_is_refused():
     images = some_images()
-    tried = Bench(lambda encoder: images.x, torch.rand(20, 1), None, Regression(1))
+    tried = CrossValidator(lambda encoder: images.x, torch.rand(20, 1), None, Regression(1))
     with pytest.raises(TaskError, match="does classification"):
         next(tried.fold_by_fold(Guess(pixels())))
 

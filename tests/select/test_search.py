@@ -12,12 +12,12 @@ from medshot.core.learner import Learner
 from medshot.select import Configuration
 from medshot.select import choice as tried_module
 from medshot.select import search as module
-from medshot.select.choice import Tried, best_of
-from medshot.select.cross_validator import Bench, Evidence
+from medshot.select.choice import TrialResult, best_of
+from medshot.select.cross_validator import CrossValidator, Evidence
 from medshot.select.search import Limits, Place, search
 from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
-Found = list[tuple[Configuration, Tried]]
+Found = list[tuple[Configuration, TrialResult]]
 
 
 def _searched(trials: int = 6, **options: object) -> Found:
@@ -67,16 +67,16 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path: Path):
 def test_time_is_over_within_a_fold_and_the_first_is_tried_to_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    now, real = [0.0], Bench.fold_by_fold
+    now, real = [0.0], CrossValidator.fold_by_fold
     for file in (module, tried_module):
         monkeypatch.setattr(file, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def a_second_each(self: Bench, learner: Learner) -> Iterator[Evidence]:
+    def a_second_each(self: CrossValidator, learner: Learner) -> Iterator[Evidence]:
         for rows in real(self, learner):
             now[0] += 1
             yield rows
 
-    monkeypatch.setattr(Bench, "fold_by_fold", a_second_each)
+    monkeypatch.setattr(CrossValidator, "fold_by_fold", a_second_each)
     found = search(bench(), SPACE, made(), QUEUE, Limits(seconds=6.5))
     assert found[0][1].whole
     assert found[1][1].why == "no time left after 1 of 5 folds"

@@ -5,18 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medshot.select.choice import Tried
+from medshot.select.choice import TrialResult
 from medshot.select.search import TRIED, read, written
 
 
-def _again(tried: Tried) -> Tried:
+def _again(tried: TrialResult) -> TrialResult:
     text = json.loads(json.dumps(written(tried)))
     return read(SimpleNamespace(user_attrs={TRIED: text, "seconds": tried.seconds}))
 
 
 def test_evidence_comes_back_with_its_types():
     evidence = np.random.default_rng(0).random((5, 2)), np.arange(5)
-    again = _again(Tried({"accuracy": 0.1}, 2.5, evidence=evidence))
+    again = _again(TrialResult({"accuracy": 0.1}, 2.5, evidence=evidence))
     assert again.evidence is not None
     for one, other in zip(evidence, again.evidence, strict=True):
         assert one.dtype == other.dtype
@@ -25,6 +25,6 @@ def test_evidence_comes_back_with_its_types():
 
 
 def test_what_was_stopped_has_none():
-    again = _again(Tried({}, 0.1, "failed: x"))
+    again = _again(TrialResult({}, 0.1, "failed: x"))
     assert again.evidence is None
     assert again.why == "failed: x"

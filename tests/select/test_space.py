@@ -4,11 +4,13 @@ import optuna
 import pytest
 
 from medshot.core.errors import ConfigError
-from medshot.select import Between, Configuration, Family, OneOf
+from medshot.select import Categorical, Configuration, Family, FloatRange
 from medshot.select.space import FINETUNE, METHOD, Space
 
-PROBE = Family("probe", "pixels", {"c": Between(0.1, 10.0, (1.0, 5.0)), "reduce": OneOf((2, 4))})
-DESCENT = Family("finetune", "conv4", {"steps": Between(10, 100, (50,)), "batch": 8})
+PROBE = Family(
+    "probe", "pixels", {"c": FloatRange(0.1, 10.0, (1.0, 5.0)), "reduce": Categorical((2, 4))}
+)
+DESCENT = Family("finetune", "conv4", {"steps": FloatRange(10, 100, (50,)), "batch": 8})
 SPACE = Space(PROBE, DESCENT, Family("runs/proto"))
 
 
@@ -56,7 +58,7 @@ def test_what_is_drawn_lies_inside():
 def test_names_are_as_one_types_them():
     assert PROBE.at({"c": 0.12345, "reduce": 4}).words == "c=0.123 reduce=4"
     assert Configuration("runs/proto").name == "runs/proto"
-    tuned = Family("probe", "conv4", {FINETUNE: OneOf(("lora", "all"))})
+    tuned = Family("probe", "conv4", {FINETUNE: Categorical(("lora", "all"))})
     assert tuned.name == tuned.at({FINETUNE: "all"}).name == "probe on conv4, fine-tuned"
 
 

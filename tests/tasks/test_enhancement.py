@@ -23,7 +23,7 @@ def test_answers_are_cut_to_what_an_image_can_be():
     assert TASK.decode(torch.tensor([[-1.0, 0.5, 2.0]])).tolist() == [[0.0, 0.5, 1.0]]
 
 
-def test_a_head_that_has_learnt_nothing_gives_the_image_back():
+def test_a_head_that_has_learned_nothing_gives_the_image_back():
     x = torch.rand(5, 6)
     weight, bias = TASK.first_head(6, like=x)
     assert torch.equal(x @ weight + bias, x[:, :2])

@@ -48,6 +48,6 @@ def test_a_support_needs_images_with_a_label_and_without():
         (Y[:0], "are on no image"),
     ],
 )
-def test_what_cannot_be_learnt_is_refused(target, words):
+def test_what_cannot_be_learned_is_refused(target, words):
     with pytest.raises(DataError, match=words):
         MultiLabel(2).check(target)

@@ -53,6 +53,6 @@ def test_what_is_fitted_can_be_made_again_from_a_file():
         (torch.zeros(0, 1), "the same for all images"),
     ],
 )
-def test_what_cannot_be_learnt_is_refused(target, words):
+def test_what_cannot_be_learned_is_refused(target, words):
     with pytest.raises(DataError, match=words):
         Regression(1).check(target)

@@ -13,8 +13,8 @@ from medshot.core.task import Task
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.nn.heads import Linear
-from medshot.select import Between, Configuration, Family, OneOf
-from medshot.select.cross_validator import Bench
+from medshot.select import Categorical, Configuration, Family, FloatRange
+from medshot.select.cross_validator import CrossValidator
 from medshot.select.space import Space
 from medshot.tasks import Classification
 
@@ -22,8 +22,8 @@ TASK = Classification(2)
 GUESS, PROBE, LDA = "toy-guess", "linear-probe", "lda"
 SPACE = Space(
     Family(GUESS),
-    Family(PROBE, "pixels", {"c": Between(0.01, 100.0, starts=(1.0,))}),
-    Family(LDA, "pixels", {"shrinkage": OneOf((None, 0.5))}),
+    Family(PROBE, "pixels", {"c": FloatRange(0.01, 100.0, starts=(1.0,))}),
+    Family(LDA, "pixels", {"shrinkage": Categorical((None, 0.5))}),
 )
 QUEUE = [Configuration(GUESS), Configuration(PROBE, "pixels", {"c": 1.0})]
 
@@ -62,16 +62,16 @@ def some_images(n: int = 10, groups: Tensor | None = None, seed: int = 0) -> Exa
     return Examples(x, y, groups)
 
 
-def bench(n: int = 10, **options: int) -> Bench:
+def bench(n: int = 10, **options: int) -> CrossValidator:
     examples = some_images(n)
-    return Bench(lambda encoder: examples.x, examples.y, examples.groups, TASK, **options)
+    return CrossValidator(lambda encoder: examples.x, examples.y, examples.groups, TASK, **options)
 
 
-def noise(n: int = 10) -> Bench:
-    """Nothing is to be learnt here."""
+def noise(n: int = 10) -> CrossValidator:
+    """Nothing is to be learned here."""
     rng = torch.Generator().manual_seed(1)
     x = torch.rand(2 * n, 1, 16, 16, generator=rng)
-    return Bench(lambda encoder: x, torch.arange(2).repeat(n), None, TASK)
+    return CrossValidator(lambda encoder: x, torch.arange(2).repeat(n), None, TASK)
 
 
 def made(encoders: torch.nn.Module | None = None) -> Callable[[Configuration], Learner]:

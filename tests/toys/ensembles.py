@@ -1,4 +1,4 @@
-"""Predictors of the same question, good and bad, and images that none has learnt from."""
+"""Predictors of the same question, good and bad, and images that none has learned from."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def masked(n: int, seed: int) -> Segmented:
 
 
 def members(support: Dataset | None = None) -> list[Predictor]:
-    """Two that know something and one that learnt from labels that are wrong."""
+    """Two that know something and one that learned from labels that are wrong."""
     torch.manual_seed(0)
     data = support or bars(4, seed=0)
     pixels = build("linear-probe", encoder=toys.conv4(read="flatten"))

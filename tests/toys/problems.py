@@ -19,8 +19,8 @@ LEARNERS = {"classification": "prototypical", "segmentation": "prototypical"}
 LEARNERS |= {"detection": "nearest-centroid", "enhancement": "residual-ridge"}  # others: ridge
 
 
-def learnt(task: Task, seed: int = 0) -> tuple[Predictor, Examples]:
-    """A predictor, and images in [0, 1] that it has learnt from."""
+def learned(task: Task, seed: int = 0) -> tuple[Predictor, Examples]:
+    """A predictor, and images in [0, 1] that it has learned from."""
     torch.manual_seed(seed)
     episode = toys.episode(task, seed)
     low, high = episode.support.x.min(), episode.support.x.max()

@@ -41,10 +41,10 @@ def _pictures(dataset: Dataset) -> set[bytes]:
 def test_a_fifth_of_many_classes_is_held_out() -> None:
     data = blobs(20)
     taught, judged = _sources(data)
-    learnt, held = set(taught.dataset.labels), set(judged.dataset.labels)
-    assert (len(learnt), len(held)) == (16, 4)
-    assert not learnt & held
-    assert learnt | held == set(data.labels)
+    learned, held = set(taught.dataset.labels), set(judged.dataset.labels)
+    assert (len(learned), len(held)) == (16, 4)
+    assert not learned & held
+    assert learned | held == set(data.labels)
     assert not _pictures(taught.dataset) & _pictures(judged.dataset)
 
 
@@ -53,8 +53,8 @@ def test_a_fifth_of_the_patients_of_few_classes_is_held_out(patients: bool) -> N
     data = blobs(14, patients=patients)  # 15 would be 5 x way
     taught, judged = _sources(data)
     assert taught.dataset.labels == judged.dataset.labels == data.labels
-    learnt, held = (set(s.dataset.groups.tolist()) - {-1} for s in (taught, judged))
-    assert not learnt & held
+    learned, held = (set(s.dataset.groups.tolist()) - {-1} for s in (taught, judged))
+    assert not learned & held
     assert not _pictures(taught.dataset) & _pictures(judged.dataset)
     assert len(judged.dataset) / len(data) == pytest.approx(0.2, abs=0.03)
     for source in (taught, judged):

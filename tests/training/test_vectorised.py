@@ -9,11 +9,11 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.training.auxiliary_losses import SelfDistillation
 from medshot.training.config import Settings
-from medshot.training.gradient import Gradient, choose_one_pass
+from medshot.training.gradient import Gradient, choose_vmap
 from medshot.training.objective import Objective
 from toys.training import blobs
 
-BOTH = [name for name, kind in learners().items() if kind.vectorises]
+BOTH = [name for name, kind in learners().items() if kind.vectorizes]
 
 
 def _learner(name, norm="group", **options):
@@ -48,7 +48,7 @@ def _settings(**options):
 
 def _chosen(learner, device="cpu", terms=(), **options):
     objective = Objective(learner, terms)
-    return choose_one_pass(objective, _settings(**options), torch.device(device))
+    return choose_vmap(objective, _settings(**options), torch.device(device))
 
 
 def test_most_learners_have_both_paths():

@@ -15,7 +15,13 @@ from typing import Any
 
 import torch
 
-from medshot.api.resolve import automatic, describe, refuse_transductive, run_or_learner, seen_by
+from medshot.api.resolve import (
+    automatic,
+    describe,
+    refuse_transductive,
+    run_or_learner,
+    training_data_of,
+)
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
@@ -42,14 +48,14 @@ from medshot.training.progress import Watch, busy, quiet
 TOO_SURE = 0.1  # mean confidence above the share of right answers
 
 
-def doubts(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
+def report_warnings(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
     """Sentences on the fields of a report: too sure, or behind a simpler learner.
 
     That the learner `chosen`, which the predictor is of, should be taken is no advice.
     """
     found = [*_behind(d for d in measured.get("differences", ()) if d.baseline != chosen)]
     reliability = measured.get("reliability")
-    return [*found, *too_sure(reliability)] if reliability is not None else found
+    return [*found, *overconfidence(reliability)] if reliability is not None else found
 
 
 def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
@@ -61,7 +67,7 @@ def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
             )
 
 
-def too_sure(found: r.Reliability) -> Iterator[str]:
+def overconfidence(found: r.Reliability) -> Iterator[str]:
     """A sentence, where answers are surer than they are right."""
     weights = found.count / found.count.sum()
     said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
@@ -101,7 +107,7 @@ def adapted(
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*doubts(measured, describe(chosen)), *warnings, card.task.caution),
+        warnings=(*report_warnings(measured, describe(chosen)), *warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen, card), command),
         **measured,
     )
@@ -282,7 +288,7 @@ def adapt(
         dataset = keeping(dataset, modalities)
         if said := cost(made, dataset):
             tell(said)
-        seen: Sequence[Mapping[str, Any]] = seen_by(
+        seen: Sequence[Mapping[str, Any]] = training_data_of(
             learner if isinstance(learner, str) else "", made
         )
         return Adaptation(*adapted(made, dataset, command, seen, watch))

@@ -12,7 +12,7 @@ from medshot.presenters import kind_called
 
 @dataclass(frozen=True)
 class Checked(Tabular):
-    """What is to be known of a folder before anything is learnt from it: errors first."""
+    """What is to be known of a folder before anything is learned from it: errors first."""
 
     folder: Path
     kind: str  # of task

@@ -30,12 +30,12 @@ def compare(
     A model is a learner, a predictor, the folder of either (a run, or a saved predictor), `auto`,
     or a name of `list_learners()`. A learner is judged by cross-validation: each image is answered
     by a predictor that saw neither it nor its patient. A predictor answers all images, of which it
-    must have learnt from none. Differences are paired, patient by patient.
+    must have learned from none. Differences are paired, patient by patient.
 
     Raises:
         ConfigError: no model, or an unknown name.
         DataError: images that cannot be used, or models that answer different questions.
-        LeakError: a model learnt from some of these images before.
+        LeakError: a model learned from some of these images before.
     """
     if not models:
         raise ConfigError('Name one model at least: compare({"mine": "prototypical"}, data).')

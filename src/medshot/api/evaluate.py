@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medshot.api.resolve import describe, seen_by
+from medshot.api.resolve import describe, training_data_of
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.registry import described
@@ -14,7 +14,7 @@ from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation.episodes import Result, evaluate, refuse_seen
 from medshot.evaluation.protocols import protocol as named_protocol
-from medshot.evaluation.statistics import no_nan, paired
+from medshot.evaluation.statistics import nan_to_null, paired
 from medshot.learners.registry import build
 from medshot.presenters import kind_called
 from medshot.training.progress import busy, progress
@@ -67,7 +67,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
 
     A protocol fixes the form of images, and with it the baseline.
 
-    `given` is what was typed for the learner: of a run, what it learnt from is refused.
+    `given` is what was typed for the learner: of a run, what it learned from is refused.
     """
     _check(plan, given, first)
     kind = kind_called(plan.sampler.dataset.kind)
@@ -87,7 +87,7 @@ def measured(plan: Plan, given: str, first: Learner) -> tuple[dict[str, Result],
 
 
 def _check(plan: Plan, given: str, learner: Learner) -> None:
-    refuse_seen(plan.sampler.dataset, seen_by(given, learner))
+    refuse_seen(plan.sampler.dataset, training_data_of(given, learner))
     for name, wanted in plan.form.items():
         has = getattr(learner.encoder, name, None)
         if has != wanted:
@@ -101,7 +101,7 @@ def _check(plan: Plan, given: str, learner: Learner) -> None:
 def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[str, Any]:
     first, *others = results.values()
     metric = first.leading
-    return no_nan(
+    return nan_to_null(
         {
             "protocol": plan.name,
             **plan.about,

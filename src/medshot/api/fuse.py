@@ -13,8 +13,8 @@ from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
 from medshot.evaluation.comparison import Comparison
 from medshot.evaluation.cross_validation import answered
-from medshot.nn.ensemble import Members
-from medshot.stages.fuse.compatibility import agreed, refuse_learnt_from
+from medshot.nn.ensemble import EnsembleMembers
+from medshot.stages.fuse.compatibility import agreed, refuse_learned_from
 from medshot.stages.fuse.evaluate import answers_of, best_of, left_out
 from medshot.stages.fuse.fuse import HOWS, fuse, mean_of
 from medshot.stages.fuse.snapshots import fused_snapshots
@@ -43,7 +43,7 @@ class Fusing:
             raise ConfigError(f"{names} is for --how snapshots: leave it out.")
 
     @cached_property
-    def parts(self) -> Members:
+    def parts(self) -> EnsembleMembers:
         """All models, asked together."""
         models = list(self.models.values())
         return mean_of(models, [models[0].known_card()] if self.how == SNAPSHOTS else self.cards)
@@ -68,7 +68,7 @@ class Judgement:
 
 
 def made(fusing: Fusing, shown: Dataset, working: Path, watch: Watch = quiet) -> Predictor:
-    """The fused model, learnt from `shown` where there is something to learn."""
+    """The fused model, learned from `shown` where there is something to learn."""
     models = list(fusing.models.values())
     if fusing.how == SNAPSHOTS:
         return fused_snapshots(models[0], shown, folder=working, watch=watch, **fusing.options)
@@ -96,13 +96,13 @@ def judgement(fusing: Fusing, fused: Predictor, shown: Dataset, on: Dataset) -> 
 def _warnings(fusing: Fusing, same: bool, crossed: bool, on: Dataset) -> tuple[str, ...]:
     found = []
     if same and fusing.how == SNAPSHOTS:
-        found.append("It learnt from these very images, which flatters it: give others by --test.")
+        found.append("It learned from these very images, which flatters it: give others by --test.")
     elif same and not crossed and fusing.how not in ("mean", "soup"):
         found.append("It was fitted to these very images, which flatters it: give others, --test.")
     if same and crossed:
         found.append("The fused model's scores are of weights fitted without each image's patient.")
     try:
-        refuse_learnt_from([model.known_card() for model in fusing.models.values()], on)
+        refuse_learned_from([model.known_card() for model in fusing.models.values()], on)
     except DataError:
-        found.append("A model learnt from these very images: its scores here are too good.")
+        found.append("A model learned from these very images: its scores here are too good.")
     return tuple(found)

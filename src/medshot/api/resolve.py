@@ -97,8 +97,8 @@ def _on(encoder: Encoder, usual: Auto) -> Auto:
     return Auto(list(made.values()), folds=usual.folds).eval()
 
 
-def seen_by(given: str, learner: Learner) -> Sequence[Mapping[str, Any]]:
-    """What a learner, `given` as it was typed, has learnt from before: data sets and classes."""
+def training_data_of(given: str, learner: Learner) -> Sequence[Mapping[str, Any]]:
+    """What a learner, `given` as it was typed, has learned from before: data sets and classes."""
     return load_run(given).about["seen"] if is_run(given) else getattr(learner.encoder, "seen", ())
 
 

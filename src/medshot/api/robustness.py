@@ -11,7 +11,7 @@ from medshot.data.load import images_for, in_form
 from medshot.stages.robustness.corruption import corruptions as corrupt
 from medshot.stages.robustness.evaluate import QUERIES, STEPS, Robustness
 from medshot.stages.robustness.evaluate import robustness as measured
-from medshot.stages.robustness.threat_model import Budget, read_epsilon
+from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
 from medshot.training.progress import Watch, quiet
 
 USUAL = {
@@ -36,7 +36,7 @@ def robustness(
 
     `epsilon` is how far values in [0, 1] may be changed, numbers or text as "4/255"; the usual
     four if none is given. With `corruptions` also on noise, blur, light and others in severities 1
-    to 5. The images must be others than it learnt from, or the scores flatter it.
+    to 5. The images must be others than it learned from, or the scores flatter it.
 
     Raises:
         ConfigError: an epsilon that cannot be, or an unknown norm.
@@ -54,8 +54,8 @@ def robustness(
     return replace(found, corrupted=corrupt(predictor, images, seed=seed, watch=watch("corrupt")))
 
 
-def budgets(epsilon: Sequence[float | str], norm: str) -> list[Budget]:
+def budgets(epsilon: Sequence[float | str], norm: str) -> list[ThreatModel]:
     """Those that are asked for, each once; else the usual ones of the norm."""
     wanted = epsilon or USUAL.get(norm, USUAL["linf"])
     sizes = (read_epsilon(each) if isinstance(each, str) else each for each in wanted)
-    return list(dict.fromkeys(Budget(size, norm) for size in sizes))
+    return list(dict.fromkeys(ThreatModel(size, norm) for size in sizes))

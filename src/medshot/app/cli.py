@@ -28,8 +28,9 @@ from medshot.app.commands import (
     select,
     train,
 )
-from medshot.app.parse import WORDS, spread
+from medshot.app.parse import WORDS, spread, take_use
 from medshot.core.errors import MedshotError
+from medshot.core.plugins import use
 
 app = typer.Typer(
     help="Meta-learning for medical images. Research use only: not a medical device.",
@@ -63,8 +64,17 @@ def main_options(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, help="Print the version, and end.")
     ] = False,
+    use: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE|FILE.py",
+            help="Import learners, encoders, tasks or readers of your own. Repeatable; may stand "
+            "anywhere on the line.",
+        ),
+    ] = None,
 ) -> None:
     """What comes before a command."""
+    del use  # taken off by `main`, which lets it stand anywhere
     if version:
         typer.echo(installed("medshot"))
         raise typer.Exit
@@ -93,8 +103,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = tuple(sys.argv[1:] if argv is None else argv)
     WORDS.set(words)
     try:
+        left, used = take_use(words)
+        for name in used:
+            use(name)
         with _cleared_when_killed():
-            app(spread(words), prog_name="medshot")
+            app(spread(left), prog_name="medshot")
     except (MedshotError, OSError) as error:
         typer.echo(f"medshot: {error}", err=True)
         raise SystemExit(2) from error

@@ -24,11 +24,11 @@ from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.comparison import Comparison
 from medshot.stages.compress.cost import Cost
 from medshot.stages.compress.distill import SIZES
-from medshot.stages.compress.distill import distil as distilled
+from medshot.stages.compress.distill import distill as distilled
 from medshot.stages.compress.imitation import Images, examples_for
 from medshot.stages.compress.prune import check_share
 from medshot.stages.compress.prune import prune as pruned
-from medshot.stages.compress.quantize import quantise as quantised
+from medshot.stages.compress.quantize import quantize as quantised
 from medshot.training.progress import bar_called
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints
@@ -152,7 +152,7 @@ def wanted_steps(
         check_share(prune)
         steps[f"prune {prune:g}"] = _pruning(original, prune)
     if quantise is not None:
-        steps[quantise] = _quantising
+        steps[quantise] = _quantizing
     return steps
 
 
@@ -180,8 +180,8 @@ def _pruning(original: Predictor, share: float) -> Wanted:
     return step
 
 
-def _quantising(
+def _quantizing(
     images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
 ) -> Predictor:
-    del options, folder  # nothing is learnt, and it takes seconds
+    del options, folder  # nothing is learned, and it takes seconds
     return quantised(predictor, examples_for(predictor, images))

@@ -44,6 +44,26 @@ def spread(argv: Sequence[str]) -> list[str]:
     return found
 
 
+def take_use(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without `--use X`, wherever it stands, and what was to be used."""
+    left: list[str] = []
+    used: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--":
+            return [*left, word, *words], used
+        if word == "--use":
+            value = next(words, None)
+            if value is None:
+                raise ConfigError("--use needs a module, or a file that ends with .py, after it.")
+            used.append(value)
+        elif word.startswith("--use="):
+            used.append(word.removeprefix("--use="))
+        else:
+            left.append(word)
+    return left, used
+
+
 def program() -> str:
     """What to type to start medshot again: its name where the shell finds it, else its path."""
     if shutil.which("medshot"):

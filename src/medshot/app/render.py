@@ -24,7 +24,7 @@ from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.episodes import Result
 from medshot.evaluation.report import MetricsTable, Report
 from medshot.evaluation.report.text import interval, number
-from medshot.evaluation.statistics import Interval, no_nan, paired
+from medshot.evaluation.statistics import Interval, nan_to_null, paired
 from medshot.stages.robustness.corruption import Corrupted, lost
 from medshot.stages.robustness.evaluate import Robustness, signs, verdict
 from medshot.training.progress import FIRST, plain
@@ -116,7 +116,7 @@ def _cell(metric: str, found: Interval, sign: str = "") -> str:
 
 def write_record(file: Path, record: dict[str, Any]) -> None:
     """Write `record` to `file`, and say so; what is not a number is null."""
-    write_text(file, json.dumps(no_nan(record), indent=2, allow_nan=False) + "\n")
+    write_text(file, json.dumps(nan_to_null(record), indent=2, allow_nan=False) + "\n")
     tell(f"Written: {file}")
 
 

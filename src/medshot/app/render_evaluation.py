@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from medshot.api.adapt import too_sure
+from medshot.api.adapt import overconfidence
 from medshot.app.render import INTERVALS, cell, say, show
 from medshot.app.stage import gains_table, say_verdicts
 from medshot.core.task import Card
@@ -119,7 +119,7 @@ def _percent(found: Interval) -> str:
 def _doubts(shown: Mapping[str, object]) -> Iterator[str]:
     reliability = shown.get("reliability")
     if isinstance(reliability, r.Reliability):
-        yield from too_sure(reliability)
+        yield from overconfidence(reliability)
 
 
 def _provenance(card: Card, name: str, hash_: str, command: str) -> r.Provenance | None:

@@ -34,7 +34,7 @@ def unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
 
 def judged_on(data: Path, test: Path | None) -> str:
     """On which images a stage is judged, as its tables say it."""
-    return str(test) if test else f"{data}, which it learnt from: this flatters"
+    return str(test) if test else f"{data}, which it learned from: this flatters"
 
 
 def show_gains(found: Comparison, where: str) -> None:

@@ -27,7 +27,7 @@ PHANTOMS = Path("phantoms")
 
 
 def encoder_for(kinds: Iterable[str]) -> str:
-    """What tasks of such kinds are learnt on, if no encoder is named: for all, one of the grid."""
+    """What tasks of such kinds are learned on, if no encoder is named: for all, one of the grid."""
     known = sorted({kind_called(kind).encoder for kind in kinds})
     if len(known) == 1:
         return known[0]

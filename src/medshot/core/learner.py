@@ -47,7 +47,7 @@ class Learner(nn.Module, ABC):
     adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
     chooses: ClassVar[bool] = False  # True: `learn` is that of another learner, whose encoder stays
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
-    vectorises: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
+    vectorizes: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: an answer depends on the other queries
     pools: ClassVar[bool] = False  # True: does whole images on an encoder that keeps the grid
     origin: str = "untrained"  # where the weights are from, for the record

@@ -1,4 +1,4 @@
-"""The README of a saved predictor: what it is, what it learnt from, and what it is not."""
+"""The README of a saved predictor: what it is, what it learned from, and what it is not."""
 
 from typing import Any
 
@@ -36,11 +36,11 @@ Made on {about["created"]} with {", ".join(f"{k} {v}" for k, v in about["version
 
 def _provenance(learner: dict[str, Any], data: str, stages: list[dict[str, Any]]) -> str:
     if not learner and stages and stages[0]["stage"] == "fuse":
-        return f"Fused of several models, which learnt from `{data}`."
+        return f"Fused of several models, which learned from `{data}`."
     if not learner:
-        return "How it was learnt was not recorded."
+        return "How it was learned was not recorded."
     part, source, origin = learner["learner"]["part"], learner["source"], learner["origin"]
-    return f"Learnt by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
+    return f"Learned by `{part}` ({source}) from `{data}`.\nEncoder weights: {origin}."
 
 
 def _afterwards(stages: list[dict[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """A predictor maps images to outputs. Everything after `adapt` takes one, most give one.
 
-It is a plain `nn.Module`: nothing in it knows how it was learnt. What was adapted is
+It is a plain `nn.Module`: nothing in it knows how it was learned. What was adapted is
 registered as buffers, so `.to(device)` and `state_dict()` work.
 
 Large volumes answered in overlapping windows, so that memory does not grow with them.
@@ -41,6 +41,7 @@ from medshot.core.answers import FolderPredictions, predictions_for
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
+from medshot.core.plugins import USED, remembering
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 
@@ -48,7 +49,7 @@ SIDE = 96  # voxels a side of a window
 OVERLAP = 0.25  # of a window, with the next
 
 
-def in_windows(
+def sliding_window(
     answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
 ) -> Float[Tensor, "n k z h w"]:
     """`answer(x)`, in windows of at most `side` voxels a side if `x` is larger.
@@ -155,7 +156,7 @@ class Predictor(nn.Module):
         if x.ndim < VOLUMES:
             few = max(1, SITES // x[0, 0].numel())
             return torch.cat([self(part) for part in x.split(few)])
-        return torch.cat([in_windows(self, volume[None]) for volume in x])
+        return torch.cat([sliding_window(self, volume[None]) for volume in x])
 
     def save(self, folder: str | Path) -> Path:
         """Write the frozen predictor to a new folder. See `medshot.core.predictor`."""
@@ -315,8 +316,9 @@ def versions() -> dict[str, str]:
 
 def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
     try:
-        predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
-        task = task_of(**about["task"])
+        with remembering(about):
+            predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
+            task = task_of(**about["task"])
         stages = tuple(about.get("stages", ()))  # files of before there were stages have none
         known = (about["data"], about["learner"], stages)
         card = Card(task, tuple(about["labels"]), preprocessing, *known)
@@ -331,7 +333,8 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
 
 
 def _about(frozen: Predictor, card: Card, sha256: str) -> dict[str, Any]:
-    return {
+    used = {"used": list(USED)} if USED else {}
+    return used | {
         "format": FORMAT,
         "predictor": recipe(frozen),
         "task": {"kind": card.task.kind, **asdict(card.task)},

@@ -30,10 +30,11 @@ import torch
 from torch import Tensor
 
 from medshot.core.errors import ConfigError, SaveError, unknown
+from medshot.core.plugins import load_entry_points
 
 
 def import_files(package: str) -> dict[str, ModuleNotFoundError]:
-    """Import every module of `package`, in its sub-packages too.
+    """Import every module of `package`, in its sub-packages too, and plug-ins for it.
 
     Returns:
         modules whose optional dependency is missing, by name, and the error of each.
@@ -48,6 +49,7 @@ def import_files(package: str) -> dict[str, ModuleNotFoundError]:
             missing[module.name] = error
         if module.ispkg:
             missing |= import_files(f"{package}.{module.name}")
+    load_entry_points(package)
     return missing
 
 

@@ -34,12 +34,12 @@ class Task(ABC):
     kind: ClassVar[str]
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
-    at_centres: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
+    at_centers: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
     logits: ClassVar[bool] = True  # False: outputs are numbers, and their size means something
     exportable: ClassVar[bool] = True  # False: decoding runs code that no graph of tensors holds
     link: ClassVar[str | None] = None  # what `decode` is: softmax, sigmoid, identity (up to units)
     caution: ClassVar[str] = (  # what whoever uses a predictor has to know
-        "The predictor gives an answer to every image, also to one unlike all that it learnt from, "
+        "The predictor gives an answer to every image, also to one unlike all it learned from, "
         "and its probabilities, where it gives any, are not calibrated."
     )
     metrics: ClassVar[Mapping[str, Metric]]  # methods are compared by the first: higher is better
@@ -87,7 +87,7 @@ class Task(ABC):
         """The outputs in the terms of the task: probabilities, an image in [0, 1], numbers."""
 
     def first_head(self, n_features: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight `f k` and bias `k` of a linear head that has learnt nothing: all zero."""
+        """Weight `f k` and bias `k` of a linear head that has learned nothing: all zero."""
         return torch.zeros(n_features, self.n_outputs).to(like), torch.zeros(self.n_outputs).to(
             like
         )

@@ -1,4 +1,4 @@
-"""Whether several tasks are being learnt in one pass (`torch.func.vmap`)."""
+"""Whether several tasks are being learned in one pass (`torch.func.vmap`)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -139,8 +139,8 @@ class Dataset(Tabular):
         fitted = self.at(channels, size) if channels and size else self
         examples = fitted.examples()
         task = self.task().fitted(examples.y)
-        learnt = self.about() | {"files": list(self.contents)}
-        return examples, Card(task, self.labels, fitted.preprocessing, learnt)
+        learned = self.about() | {"files": list(self.contents)}
+        return examples, Card(task, self.labels, fitted.preprocessing, learned)
 
     @property
     def kind(self) -> str:
@@ -229,7 +229,7 @@ class Targeted(Dataset):
     by_class = False
 
     def only(self, classes: Sequence[int]) -> "Targeted":
-        """Refused: such targets are learnt together."""
+        """Refused: such targets are learned together."""
         raise DataError(f"{self.name} has no classes of its own: split it by patient.")
 
 

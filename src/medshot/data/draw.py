@@ -9,7 +9,7 @@ from numpy import ndarray
 from PIL import Image, ImageDraw
 
 # Okabe & Ito 2008: told apart by those who do not see all colours, too. The first is background.
-COLOURS = np.array(
+COLORS = np.array(
     [
         (0, 0, 0),
         (230, 159, 0),
@@ -26,7 +26,7 @@ COLOURS = np.array(
 
 def colours(k: int) -> UInt8[ndarray, "k 3"]:
     """A colour a class; after the eighth they begin again, without black."""
-    return COLOURS[[c if c < len(COLOURS) else 1 + (c - 1) % (len(COLOURS) - 1) for c in range(k)]]
+    return COLORS[[c if c < len(COLORS) else 1 + (c - 1) % (len(COLORS) - 1) for c in range(k)]]
 
 
 def outlined(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt8[ndarray, "3 h w"]:

@@ -110,7 +110,7 @@ def read_pair(row: Row) -> Pair:
     factor = _factor(row, given.shape, wanted.shape)
     image, target = scaled(given, *window), scaled(wanted, *window)
     if factor == 1 and given.shape == wanted.shape and (given == wanted).all():
-        what = f"it holds the same pixels as its image {row.path.name}: nothing can be learnt"
+        what = f"it holds the same pixels as its image {row.path.name}: nothing can be learned"
         raise refusal(row.clean, what, "Leave the row out.", row.line or None).error()
     return Pair(enlarged(image, factor) if factor > 1 else image, target, factor)
 

@@ -97,8 +97,8 @@ def in_form(card: Card, dataset: Dataset) -> Dataset:
     return fitted.numbered_as(card.labels)
 
 
-def refuse_learnt_from(card: Card, dataset: Dataset, name: str = "The model") -> None:
-    """Raise `LeakError` if a predictor learnt from images of `dataset`, by what its card says.
+def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -> None:
+    """Raise `LeakError` if a predictor learned from images of `dataset`, by what its card says.
 
     Images are known again by what is in their files, in whatever folder they lie; an image that was
     saved anew is another file. Cards of before say the hash of the whole folder alone.
@@ -110,18 +110,19 @@ def refuse_learnt_from(card: Card, dataset: Dataset, name: str = "The model") ->
     if same:
         first = f" (first: {dataset.rows[same[0]].path.name})" if dataset.rows else ""
         raise LeakError(
-            f"{name} learnt from {len(same)} of the {len(dataset)} images of {dataset.name}{first}:"
-            " its scores there are too good. Leave them out, or take images of other patients."
+            f"{name} learned from {len(same)} of the {len(dataset)} images of "
+            f"{dataset.name}{first}: its scores there are too good. Leave them out, or take images "
+            "of other patients."
         )
 
 
-def refuse_shared(learnt: Dataset, judged: Dataset) -> None:
-    """Raise `LeakError` if an image to be judged on is among those that are learnt from."""
-    known = {image.numpy().tobytes() for image in learnt.x}
+def refuse_shared(learned: Dataset, judged: Dataset) -> None:
+    """Raise `LeakError` if an image to be judged on is among those that are learned from."""
+    known = {image.numpy().tobytes() for image in learned.x}
     shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
     if shared:
         first = judged.rows[shared[0]].path if judged.rows else f"number {shared[0]}"
         raise LeakError(
-            f"{len(shared)} image(s) of {judged.name} are in {learnt.name} too (first: {first}). "
+            f"{len(shared)} image(s) of {judged.name} are in {learned.name} too (first: {first}). "
             "Leave them out of one, or the scores will be too good."
         )

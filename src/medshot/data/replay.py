@@ -16,7 +16,7 @@ from medshot.data.episodes import EpisodeSource
 
 
 @dataclass(frozen=True)
-class InTurn:
+class SequentialTasks:
     """`episodes` episodes of each source, one source after the other; the last one goes on.
 
     As data come in a hospital: a scanner, then another. A learner that only follows forgets.
@@ -39,7 +39,7 @@ class InTurn:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayBuffer:
     """With probability `part`, an episode of the past in place of the next one.
 
     Source: Riemer et al. 2019, arXiv:1810.11910 (meta-learning with experience replay).

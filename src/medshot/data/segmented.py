@@ -22,7 +22,7 @@ from medshot.data.io.image import read_image
 from medshot.data.io.mask import fit_mask, read_mask
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import VolumePreprocessing, patches
-from medshot.tasks.segmentation import UNLABELLED, Segmentation
+from medshot.tasks.segmentation import UNLABELED, Segmentation
 
 AGAIN = "Export both from the same image, or leave the row out."
 
@@ -125,7 +125,7 @@ def stacked(
     """Volumes and masks of any shapes in tensors of the largest of each side."""
     shape = np.array([v.shape for v in volumes]).max(0)
     x = torch.zeros(len(volumes), 1, *shape.tolist(), dtype=torch.uint8)
-    y = torch.full((len(volumes), *shape.tolist()), UNLABELLED, dtype=torch.int8)
+    y = torch.full((len(volumes), *shape.tolist()), UNLABELED, dtype=torch.int8)
     for i, (values, mask) in enumerate(zip(volumes, masks, strict=True)):
         there = tuple(slice(0, side) for side in values.shape)
         x[i, 0][there] = torch.from_numpy(values)

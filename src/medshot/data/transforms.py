@@ -86,7 +86,7 @@ STEP = 32  # pixels between the squares that are looked at
 @part("preprocessing", "native")
 @dataclass(frozen=True)
 class NativePreprocessing:
-    """Sets the number of channels and leaves the resolution: what is learnt is what pixels do.
+    """Sets the number of channels and leaves the resolution: what is learned is what pixels do.
 
     Learning takes the square of `size` pixels of each image on which most is to be seen; predicting
     takes the whole image. With a `factor`, the image is first made as many times larger (bicubic).

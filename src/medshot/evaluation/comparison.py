@@ -96,7 +96,7 @@ class Comparison(Tabular):
 
 
 def compared(predictors: Mapping[str, Predictor], dataset: Dataset) -> Comparison:
-    """The answers of each for the same images, whether it learnt from them or not."""
+    """The answers of each for the same images, whether it learned from them or not."""
     return Comparison(
         dataset, dict(paired((n, answered(p, dataset)) for n, p in predictors.items()))
     )

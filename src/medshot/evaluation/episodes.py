@@ -253,8 +253,8 @@ def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
     if shared := [i for i, file in enumerate(dataset.contents) if file in known]:
         first = f" (first: {dataset.rows[shared[0]].path.name})" if dataset.rows else ""
         raise LeakError(
-            f"{len(shared)} of the {len(dataset)} images of {dataset.name}{first} have been learnt "
-            f"from before: what it scores there is too good. Leave them out."
+            f"{len(shared)} of the {len(dataset)} images of {dataset.name}{first} have been "
+            f"learned from before: what it scores there is too good. Leave them out."
         )
 
 

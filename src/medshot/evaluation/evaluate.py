@@ -1,4 +1,4 @@
-"""How well saved predictors do on labelled images that they have not learnt from."""
+"""How well saved predictors do on labelled images that they have not learned from."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor, load_predictor, versions
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
-from medshot.data.load import images_for, in_form, load_one, refuse_learnt_from
+from medshot.data.load import images_for, in_form, load_one, refuse_learned_from
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation.comparison import Comparison, paired
 from medshot.evaluation.cross_validation import OutOfFold, answered, cross_validate
@@ -36,7 +36,7 @@ class Evaluation(Comparison):
         found: dict[str, Any] = {}
         for name, of in self.answers.items():
             rows: dict[str, Any] = {m: vars(of.interval(m)) for m in self.metrics}
-            found[name] = {"metrics": rows, "learnt from": _source(self.cards[name])}
+            found[name] = {"metrics": rows, "learned from": _source(self.cards[name])}
             if name != self.first:
                 found[name]["difference"] = {m: vars(self.minus(name, m)) for m in self.metrics}
             if rates := rates_of(of):
@@ -66,7 +66,7 @@ def evaluate(
         ConfigError: no predictor, or the same folder twice.
         DataError: the images are of another kind or have labels that a predictor does not know;
             or the predictors answer different questions.
-        LeakError: a predictor learnt from some of the images, as far as its card says.
+        LeakError: a predictor learned from some of the images, as far as its card says.
         SaveError: a folder holds no predictor, or one of the predictors has no card.
     """
     named = dict(_named(models))
@@ -93,7 +93,7 @@ def evaluated(
         _refuse_other(cards[first], cards[name], first, name)
     for name, model in named.items():
         if isinstance(model, Predictor):
-            refuse_learnt_from(cards[name], whole, name)
+            refuse_learned_from(cards[name], whole, name)
     answers = ((name, _answers(each, whole, watch(name))) for name, each in named.items())
     shown = in_form(cards[first], whole)
     ordered = {name: cards[name] for name in named}

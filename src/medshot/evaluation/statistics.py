@@ -58,10 +58,10 @@ def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
     return mean_interval(first - second)
 
 
-def no_nan(value: Any) -> Any:
+def nan_to_null(value: Any) -> Any:
     """`value` with null for what is not a number: JSON has no NaN."""
     if isinstance(value, dict):
-        return {name: no_nan(inner) for name, inner in value.items()}
+        return {name: nan_to_null(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [no_nan(inner) for inner in value]
+        return [nan_to_null(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,7 +15,7 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
 from medshot.learners.registry import build
 from medshot.nn.encoder import Encoder, encoder
-from medshot.select import Auto, Configuration, OneOf
+from medshot.select import Auto, Categorical, Configuration
 from medshot.select.space import FINETUNE
 from medshot.stages.finetune import AutoTuned, FineTuned, get_method
 from medshot.stages.finetune.methods import methods
@@ -24,7 +24,7 @@ from medshot.stages.finetune.trainable import moves_below
 NONE, AUTO = "none", "auto"
 MINUTE, LONG = 60, 120  # seconds; from LONG on, minutes are said
 # The first is tried first: those that gained most with few images (docs/stages/finetune.md).
-WAYS = {FINETUNE: OneOf(("adapter", "lora", "all", "film", "bias", "head"))}
+WAYS = {FINETUNE: Categorical(("adapter", "lora", "all", "film", "bias", "head"))}
 
 
 def finetuned(learner: Learner, what: str) -> Learner:

@@ -1,6 +1,6 @@
-"""Learnt optimizers that treat every scalar alike: one small network, applied to each.
+"""Learned optimizers that treat every scalar alike: one small network, applied to each.
 
-Rules of update whose rates are meta-learnt.
+Rules of update whose rates are meta-learned.
 
 The update of a meta-learner that is itself an LSTM cell: the parameters are its cell state.
 """
@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.inner.rules import Here, Params, State, UpdateRule
+from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 
 P = 10.0  # the paper's p: gradients below exp(-p) count as small
 
@@ -43,7 +43,7 @@ class LSTMRule(UpdateRule):
             for n, p in params.items()
         }
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus `lr` times the gradient, and what the LSTM adds to it."""
         del here
         updates, after = {}, {}
@@ -86,7 +86,7 @@ class MLPRule(UpdateRule):
         """No momentum."""
         return {n: [p.new_zeros(p.shape) for _ in self.decays] for n, p in params.items()}
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus `lr` times the gradient, and what the perceptron adds to it."""
         updates, after = {}, {}
         for name, grad in grads.items():
@@ -119,7 +119,7 @@ def _unit(x: Tensor) -> Tensor:
 
 
 class PerParameterSGD(UpdateRule):
-    """A learnt rate, direction included, for every scalar.
+    """A learned rate, direction included, for every scalar.
 
     Source: Li et al. 2017, Meta-SGD, arXiv:1707.09835: theta' = theta - alpha o gradient, with
     alpha of the size of theta. A template of size 1 along an axis has one rate for all of it.
@@ -130,17 +130,17 @@ class PerParameterSGD(UpdateRule):
         rates = {key(n): nn.Parameter(torch.full(p.shape, lr).to(p)) for n, p in template.items()}
         self.rates = nn.ParameterDict(rates)
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus each rate times its gradient."""
         del here
         return {name: -self.rates[key(name)] * g for name, g in grads.items()}, state
 
 
 class PerTensorSGD(UpdateRule):
-    """One learnt rate for each parameter tensor at each of `steps` steps.
+    """One learned rate for each parameter tensor at each of `steps` steps.
 
     Source: Antoniou et al. 2019, MAML++, arXiv:1810.09502, sec. 4 ("per-layer per-step learning
-    rates"). Steps beyond those that were learnt take the last rates. With `steps=1`, every step
+    rates"). Steps beyond those that were learned take the last rates. With `steps=1`, every step
     has the same. `positive` learns logarithms, so that a rate cannot change its sign.
     """
 
@@ -157,7 +157,7 @@ class PerTensorSGD(UpdateRule):
         del params
         return 0
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus the rate of this tensor at this step times the gradient."""
         del here
         row = self.rates[min(state, len(self.rates) - 1)]
@@ -171,7 +171,7 @@ def key(name: str) -> str:
 
 
 class MetaLSTMRule(UpdateRule):
-    """theta_t = f_t o theta_{t-1} - i_t o gradient, with learnt gates f_t and i_t.
+    """theta_t = f_t o theta_{t-1} - i_t o gradient, with learned gates f_t and i_t.
 
     Source: Ravi & Larochelle 2017, "Optimization as a model for few-shot learning", ICLR, sec.
     3.1: the gates are logistic in the gradient, the loss, the parameter and the gate before; the
@@ -196,7 +196,7 @@ class MetaLSTMRule(UpdateRule):
         """Empty memories, gates as their biases have them."""
         return {n: self._empty(p.reshape(-1)) for n, p in params.items()}
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """(f_t - 1) o theta_{t-1} - i_t o gradient."""
         loss = log_and_sign(here.loss.detach())
         updates, after = {}, {}

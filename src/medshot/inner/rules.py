@@ -1,7 +1,7 @@
 """How parameters move inside an episode: gradient in, update out.
 
 A rule is a pair of pure functions, `init` and `update`, as in optax, on an `nn.Module` so
-that whatever is learnt about moving (rates, an LSTM) has a home.
+that whatever is learned about moving (rates, an LSTM) has a home.
 
     state = rule.init(params)
     updates, state = rule.update(grads, state, Here(params, loss))
@@ -19,7 +19,7 @@ Params = Mapping[str, Tensor]
 State = Any
 
 
-class Here(NamedTuple):
+class GradientContext(NamedTuple):
     """Where a gradient was taken. Most rules do not look."""
 
     params: Params
@@ -27,7 +27,7 @@ class Here(NamedTuple):
 
 
 class UpdateRule(nn.Module, ABC):
-    """Turns gradients into updates. Its parameters, if any, are meta-learnt."""
+    """Turns gradients into updates. Its parameters, if any, are meta-learned."""
 
     def init(self, params: Params) -> State:
         """State before the first step: tensors, or numbers, or containers of them."""
@@ -35,7 +35,7 @@ class UpdateRule(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Updates to add to the parameters, and the next state."""
 
 
@@ -46,7 +46,7 @@ class SGD(UpdateRule):
         super().__init__()
         self.lr = lr
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus the rate times the gradient."""
         del here
         return {name: -self.lr * g for name, g in grads.items()}, state
@@ -66,7 +66,7 @@ class Adam(UpdateRule):
         zero = {name: p.new_zeros(p.shape) for name, p in params.items()}
         return 0, zero, zero
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus the rate times the mean over the root of the mean square, both unbiased."""
         del here
         taken, mean, square = state

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as tree
 
 from medshot.core.vmap import vectorised
-from medshot.inner.rules import Here, Params, State, UpdateRule
+from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 
 Loss = Callable[[Params], Tensor]
 
@@ -25,7 +25,7 @@ def take_step(
     """One update; with `graph` it is recorded, with `exact` the inner gradient too."""
     grads, value = (_mapped_gradient if vectorised() else _gradient)(params, loss, exact)
     with torch.set_grad_enabled(graph):
-        updates, state = rule.update(grads, state, Here(params, value))
+        updates, state = rule.update(grads, state, GradientContext(params, value))
         params = {name: p + updates[name] for name, p in params.items()}
     return (params if graph else begun(params, graph)), state
 
@@ -58,7 +58,7 @@ def _mapped_gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, T
 Again = Callable[[Sequence[Tensor], bool], tuple[Tensor, ...]]
 
 
-def forgetful_step(
+def checkpointed_step(
     params: Params, state: State, loss: Loss, rule: UpdateRule, exact: bool, captured: list[Tensor]
 ) -> tuple[Params, State]:
     """`take_step`, of which only the end is kept; backwards, it is taken again.
@@ -67,7 +67,7 @@ def forgetful_step(
     an inner step with its gradient. Forwards, nothing is recorded; backwards, one step at a time.
 
     `captured` are all tensors besides `params` and `state` through which a gradient has to flow: a
-    rule's rates, whatever else `loss` reads that is learnt. One that is left out gets no gradient.
+    rule's rates, whatever else `loss` reads that is learned. One that is left out gets no gradient.
     """
     found, shape = tree.tree_flatten((dict(params), state))
     moving = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
@@ -148,7 +148,7 @@ def path(
     yield _given(params, graph)
     for _ in range(steps):
         if graph and captured is not None:
-            params, state = forgetful_step(params, state, loss, rule, not first_order, captured)
+            params, state = checkpointed_step(params, state, loss, rule, not first_order, captured)
         else:
             params, state = take_step(params, state, loss, rule, graph, graph and not first_order)
         yield _given(params, graph)

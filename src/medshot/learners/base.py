@@ -11,9 +11,9 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
-from medshot.learners.detection_head import at_centres
+from medshot.learners.detection_head import at_centers
 from medshot.nn.encoders.adapters import Pooled
-from medshot.nn.heads import features, labelled_sites
+from medshot.nn.heads import features, labeled_sites
 
 
 class OnFeatures(Learner):
@@ -21,7 +21,7 @@ class OnFeatures(Learner):
 
     With an encoder that keeps the grid, a labelled site is what an image is elsewhere: learners
     that do segmentation do it without a line of their own. For boxes, the labelled sites are
-    centres and what is none (`at_centres`). On such an encoder, whole images are the mean over
+    centres and what is none (`at_centers`). On such an encoder, whole images are the mean over
     their sites, so that tasks of several kinds can teach one learner.
     """
 
@@ -62,6 +62,6 @@ class OnFeatures(Learner):
     def _taught(
         self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task
     ) -> Predictor:
-        if task.at_centres:
-            return at_centres(self.fit, encoder, z, y, task)
-        return self.fit(encoder, *labelled_sites(z, y), task)
+        if task.at_centers:
+            return at_centers(self.fit, encoder, z, y, task)
+        return self.fit(encoder, *labeled_sites(z, y), task)

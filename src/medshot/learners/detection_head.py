@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import called
 from medshot.core.task import Task
 from medshot.inner.closed_form import ridge_weights
-from medshot.nn.detectors import Centres
+from medshot.nn.detectors import Centers
 from medshot.nn.heads import Head, sites
 from medshot.tasks import Segmentation
 from medshot.tasks.boxes import labelled, mean_sizes, paint
@@ -22,13 +22,13 @@ PENALTY = 0.1  # of the map from features to sizes, in parts of their mean squar
 Fit = Callable[[nn.Module, Float[Tensor, "n f"], Int[Tensor, "n"], Task], Predictor]
 
 
-def at_centres(
+def at_centers(
     fit: Fit,
     encoder: nn.Module,
     z: Float[Tensor, "n f h w"],
     boxes: Float[Tensor, "n m 5"],
     task: Task,
-) -> Centres:
+) -> Centers:
     """A detector around the head that `fit` fits, as to masks of centres, rims, and the rest.
 
     The threshold of each class is that of the best F1 on the support. The logarithm of a size is
@@ -47,7 +47,7 @@ def at_centres(
     near = label < k
     sides = sites(paint(boxes, k, grid, like=z)[1])[where[near]]
     weight, bias = _regression(rows[where[near]], sides.log() - means[label[near]])
-    found = Centres(head, means, weight, bias, torch.zeros(k).to(z), RARE, TYPICAL)
+    found = Centers(head, means, weight, bias, torch.zeros(k).to(z), RARE, TYPICAL)
     found.offset = shift(boxes_task, found.maps(z), boxes)
     return found
 

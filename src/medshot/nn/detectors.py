@@ -16,7 +16,7 @@ from medshot.nn.heads import Head, features, on_grid, sites
 
 
 @part("predictor", "centres")
-class Centres(Predictor):
+class Centers(Predictor):
     """A head that tells centres of k classes from all else, and a size for each site.
 
     The head's first k scores are the classes'; its others are kinds of what is no centre. Of a

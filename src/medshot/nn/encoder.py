@@ -31,7 +31,7 @@ class Encoder(nn.Module):
     The scaling of intensities is the encoder's first step, so that it travels with the
     weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
     `centre` maps to [-2, 2], `standard` gives every image mean 0 and deviation 1. Three are what
-    networks from elsewhere learnt with: `signed` maps to [-1, 1], `quantised` is (p - 128) / 128
+    networks from elsewhere learned with: `signed` maps to [-1, 1], `quantised` is (p - 128) / 128
     of 8-bit values p, `imagenet` takes the mean of ImageNet's pixels away and divides by their
     deviation, for one channel by the average of the three.
     """
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
 
     @property
     def seen(self) -> Sequence[Mapping[str, Any]]:
-        """The data sets that the weights were learnt from: hashes, each with its classes."""
+        """The data sets that the weights were learned from: hashes, each with its classes."""
         return self.about.get("seen", ())
 
     def pretrained(self) -> "Encoder":

@@ -1,6 +1,6 @@
 """Predictors that answer as several do: by their weighted mean, or by a linear map of them all.
 
-Several predictors that answer the same images, each in the form that it was learnt on.
+Several predictors that answer the same images, each in the form that it was learned on.
 
 How outputs of several predictors become one: in probabilities, or as numbers.
 
@@ -23,7 +23,7 @@ LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
 Form = Sequence[int]  # channels and size; empty: images as they come
 
 
-class Members(Predictor):
+class EnsembleMembers(Predictor):
     """What ensembles have in common: a subclass makes one answer of `said`."""
 
     def __init__(self, members: Sequence[Predictor], forms: Sequence[Form]) -> None:
@@ -95,7 +95,7 @@ def comparable(outputs: Float[Tensor, "m n k *s"], link: str) -> Float[Tensor, "
 
 
 @part("predictor", "ensemble")
-class Ensemble(Members):
+class Ensemble(EnsembleMembers):
     """The weighted mean of the members' probabilities; of numbers, their mean.
 
     The weights are the softmax of `scores`: equal scores are equal weights.
@@ -121,7 +121,7 @@ class Ensemble(Members):
 
 
 @part("predictor", "stacked")
-class Stacked(Members):
+class Stacked(EnsembleMembers):
     """A linear map of what all members say: log probabilities of classes, log odds, or numbers."""
 
     weight: Tensor

@@ -1,4 +1,4 @@
-"""What comes after an encoder once a task is learnt: linear maps and prototypes.
+"""What comes after an encoder once a task is learned: linear maps and prototypes.
 
 Each is a predictor whose adapted tensors are buffers; nothing here knows support or query.
 
@@ -68,7 +68,7 @@ def on_grid(
     return rows.unflatten(0, (len(like), *like.shape[2:])).movedim(-1, 1)
 
 
-def labelled_sites(
+def labeled_sites(
     z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n ..."]
 ) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m ..."]]:
     """Rows of features with a target each; sites that nobody has labelled (-1) are left out.
@@ -203,7 +203,7 @@ class Reader(nn.Module, ABC):
 
 
 @part("predictor", "reading")
-class Reading(Head):
+class InContextPredictor(Head):
     """What `reader` answers from `memory`, plus a linear head: `features @ weight + bias`."""
 
     reader: Reader
@@ -234,7 +234,7 @@ def widened(z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
     return nn.functional.normalize(z, dim=1) * z.shape[1] ** 0.5
 
 
-class Recall(Head):
+class MemoryPredictor(Head):
     """Whatever `memory.recall` answers to an image's features from what was `written`.
 
     Nothing is written by an image that is asked about: one alone gets the answer that it gets
@@ -251,8 +251,8 @@ class Recall(Head):
 
 
 @part("predictor", "machine-recall")
-class MachineRecall(Recall):
-    """Reads what a `Machine` wrote, as the machine left off: each image is the next one."""
+class MachineRecall(MemoryPredictor):
+    """Reads what a `NeuralTuringMachine` wrote: each image is the next one of its sequence."""
 
     def __init__(
         self,
@@ -276,7 +276,7 @@ class MachineRecall(Recall):
 
 
 @part("predictor", "hops-recall")
-class HopsRecall(Recall):
+class HopsRecall(MemoryPredictor):
     """Reads memories, embedded twice by `Hops`, and their labels."""
 
     def __init__(
@@ -291,7 +291,7 @@ class HopsRecall(Recall):
 
 
 @part("predictor", "fast-recall")
-class FastRecall(Recall):
+class FastRecall(MemoryPredictor):
     """Reads fast weights out of a `FastMemory`, for each image its own."""
 
     def __init__(

@@ -57,7 +57,7 @@ class Kind(ABC):
 
     @abstractmethod
     def support(self, dataset: Dataset) -> r.Support:
-        """What was learnt from, as the report shows it."""
+        """What was learned from, as the report shows it."""
 
     @abstractmethod
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:

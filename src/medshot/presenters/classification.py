@@ -30,16 +30,16 @@ from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import Answers
-from medshot.select import Auto, Between, Family, OneOf
+from medshot.select import Auto, Categorical, Family, FloatRange
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
 CONV4 = {
-    "encoder.size": OneOf((64, 32)),
-    "encoder.width": OneOf((32, 16, 64)),
+    "encoder.size": Categorical((64, 32)),
+    "encoder.width": Categorical((32, 16, 64)),
     "encoder.halve": "stride",
 }
-PIXELS = {"encoder.size": OneOf((64, 32)), "encoder.reduce": OneOf((2, 1, 4, 8))}
-DEPTHS = {"encoder.size": OneOf((128, 224))}
+PIXELS = {"encoder.size": Categorical((64, 32)), "encoder.reduce": Categorical((2, 1, 4, 8))}
+DEPTHS = {"encoder.size": Categorical((128, 224))}
 # Balanced accuracy minus that of the stacked probe: mean and deviation over data sets. The ImageNet
 # linear probe from experiments/stacked_probe.py, raw pixels from experiments/auto_regret.py.
 PRIOR = {
@@ -48,20 +48,20 @@ PRIOR = {
     "linear-probe on pixels": (-0.12, 0.09),
 }
 HEADS = {
-    "linear-probe": {"c": Between(0.1, 1000.0, starts=(100.0,))},
-    "lda": {"shrinkage": OneOf((None, 0.1, 0.3, 0.9))},
+    "linear-probe": {"c": FloatRange(0.1, 1000.0, starts=(100.0,))},
+    "lda": {"shrinkage": Categorical((None, 0.1, 0.3, 0.9))},
     "nearest-centroid": {},
 }
 OTHERS = {
-    "ridge": {"penalty": Between(1e-4, 100.0, starts=(0.1,))},
-    "svm": {"c": Between(0.001, 10.0, starts=(0.1,))},
+    "ridge": {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))},
+    "svm": {"c": FloatRange(0.001, 10.0, starts=(0.1,))},
     "simpleshot": {},
-    "baseline++": {"steps": Between(30, 300, starts=(100,))},
+    "baseline++": {"steps": FloatRange(30, 300, starts=(100,))},
 }
 DESCENT = {
-    "lr": Between(1e-4, 0.1, starts=(0.003,)),
-    "steps": Between(20, 200, starts=(50,)),
-    "batch": OneOf((16, None)),
+    "lr": FloatRange(1e-4, 0.1, starts=(0.003,)),
+    "steps": FloatRange(20, 200, starts=(50,)),
+    "batch": Categorical((16, None)),
 }
 UNEQUAL = 3  # times as many images in the largest class as in the smallest
 

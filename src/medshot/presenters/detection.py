@@ -32,8 +32,8 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import harmless, path_cell
-from medshot.select import Between, Family, OneOf
-from medshot.tasks.average_precision import SURE, by_class, by_image
+from medshot.select import Categorical, Family, FloatRange
+from medshot.tasks.average_precision import SCORE_THRESHOLD, by_class, by_image
 from medshot.tasks.boxes import NO_BOX
 
 SHOWN_SUPPORT = 12
@@ -53,7 +53,7 @@ def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...
         r.MaskExample(
             dataset.x[i].numpy(),
             _drawn(dataset, i, dataset.y[i].numpy()),
-            _drawn(dataset, i, found.decoded[i][found.decoded[i, :, 5] >= SURE]),
+            _drawn(dataset, i, found.decoded[i][found.decoded[i, :, 5] >= SCORE_THRESHOLD]),
             float(scores[i]),
             patient_of(dataset, i),
             name_of(dataset, i),
@@ -146,7 +146,7 @@ class BoxAnswers:
         )
 
 
-COLOURS = ("orange", "blue", "green", "yellow", "dark blue", "red", "pink")
+COLORS = ("orange", "blue", "green", "yellow", "dark blue", "red", "pink")
 
 
 class OfBoxes(Kind):
@@ -158,16 +158,16 @@ class OfBoxes(Kind):
     folds = 2
     families = (  # templates, two heads on filters, and a U-Net that is trained from scratch
         Family("template", "intensities", simple=True),
-        Family("linear-probe", "filters", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family("nearest-centroid", "filters", simple=True),
         Family(
             "finetune",
             "unet",
             {
-                "encoder.width": OneOf((8, 4, 16)),
-                "encoder.depth": OneOf((4, 3)),
-                "lr": Between(0.001, 0.03, starts=(0.01,)),
-                "steps": Between(50, 400, starts=(150,)),
+                "encoder.width": Categorical((8, 4, 16)),
+                "encoder.depth": Categorical((4, 3)),
+                "lr": FloatRange(0.001, 0.03, starts=(0.01,)),
+                "steps": FloatRange(50, 400, starts=(150,)),
                 "batch": 4,
             },
             simple=True,
@@ -184,7 +184,7 @@ class OfBoxes(Kind):
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
         """Scores of each class where there are several; images with frames, the worst first."""
-        named = zip(dataset.labels, COLOURS, strict=False)
+        named = zip(dataset.labels, COLORS, strict=False)
         colours = ", ".join(f"{label} {colour}" for label, colour in named)
         several = len(dataset.labels) > 1
         return {

@@ -30,7 +30,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.select import Between, Family, OneOf
+from medshot.select import Categorical, Family, FloatRange
 
 SHOWN_SUPPORT = 6
 SHOWN_WORST = 3
@@ -111,21 +111,21 @@ class OfImages(Kind):
     linear = "residual-ridge"
     out = "answers"
     folds = 2
-    families = (  # learnt filters, and a small DnCNN that is trained from scratch
+    families = (  # learned filters, and a small DnCNN that is trained from scratch
         Family("residual-ridge", "filters", FINE, simple=True),
         Family(
             "finetune",
             "dncnn",
             {
-                "encoder.width": OneOf((16, 8, 32)),
-                "encoder.depth": OneOf((5, 3, 7)),
-                "lr": Between(0.0005, 0.01, starts=(0.003,)),
-                "steps": Between(50, 400, starts=(150,)),
+                "encoder.width": Categorical((16, 8, 32)),
+                "encoder.depth": Categorical((5, 3, 7)),
+                "lr": FloatRange(0.0005, 0.01, starts=(0.003,)),
+                "steps": FloatRange(50, 400, starts=(150,)),
                 "batch": 4,
             },
             simple=True,
         ),
-        Family("residual-ridge", "dncnn", {"encoder.width": OneOf((16, 8, 32))}),
+        Family("residual-ridge", "dncnn", {"encoder.width": Categorical((16, 8, 32))}),
     )
 
     def baseline(self, **form: Any) -> Learner:
@@ -158,6 +158,6 @@ class OfImages(Kind):
         """Scores are of squares, not of whole images."""
         side = dataset.x.shape[-1]
         return (
-            f"Learnt and judged on one square of {side} x {side} pixels of each image, the one on "
+            f"Learned and judged on one square of {side} x {side} pixels of each image, the one on "
             "which most is to be seen. Answers are for whole images.",
         )

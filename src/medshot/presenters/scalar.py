@@ -40,16 +40,16 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import Answers, Findings, Numbers
-from medshot.select import Between, Family, OneOf
+from medshot.select import Categorical, Family, FloatRange
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 from medshot.tasks.ordinal import median_grade
 
-WIDE = {"encoder.width": OneOf((64, 16, 32))}
-PENALTY = {"penalty": Between(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
-ONE_PENALTY = {"penalty": Between(0.001, 1000.0, starts=(1.0,))}  # for what takes long
+WIDE = {"encoder.width": Categorical((64, 16, 32))}
+PENALTY = {"penalty": FloatRange(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
+ONE_PENALTY = {"penalty": FloatRange(0.001, 1000.0, starts=(1.0,))}  # for what takes long
 DESCENT = {
-    "lr": Between(1e-4, 0.1, starts=(0.003,)),
-    "steps": Between(20, 200, starts=(50,)),
+    "lr": FloatRange(1e-4, 0.1, starts=(0.003,)),
+    "steps": FloatRange(20, 200, starts=(50,)),
     "batch": 16,
 }
 
@@ -62,8 +62,10 @@ class Solved(Kind):
     families = (
         Family("stacked-probe", "mobilenet", simple=True),
         Family("ridge", "conv4", WIDE | PENALTY),
-        Family("ridge", "pixels", {"encoder.reduce": OneOf((2, 1, 4, 8)), **PENALTY}, simple=True),
-        Family("finetune", "conv4", {"encoder.width": OneOf((32, 16, 64)), **DESCENT}),
+        Family(
+            "ridge", "pixels", {"encoder.reduce": Categorical((2, 1, 4, 8)), **PENALTY}, simple=True
+        ),
+        Family("finetune", "conv4", {"encoder.width": Categorical((32, 16, 64)), **DESCENT}),
         Family("ridge", "conv4", WIDE | ONE_PENALTY | WAYS),
     )
 

@@ -35,7 +35,7 @@ from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.select import Between, Family, OneOf
+from medshot.select import Categorical, Family, FloatRange
 from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12
@@ -119,21 +119,21 @@ class OfMasks(Kind):
     out = "answers"
     folds = 2
     families = (  # a classifier of pixels, and a U-Net that is trained from scratch
-        Family("linear-probe", "filters", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family(
             "finetune",
             "unet",
             {
-                "encoder.width": OneOf((8, 4, 16)),
-                "encoder.depth": OneOf((3, 2, 4)),
-                "lr": Between(0.001, 0.03, starts=(0.01,)),
-                "steps": Between(50, 400, starts=(100,)),
+                "encoder.width": Categorical((8, 4, 16)),
+                "encoder.depth": Categorical((3, 2, 4)),
+                "lr": FloatRange(0.001, 0.03, starts=(0.01,)),
+                "steps": FloatRange(50, 400, starts=(100,)),
                 "batch": 8,
             },
             simple=True,
         ),
         Family("nearest-centroid", "filters"),
-        Family("ridge", "filters", {"penalty": Between(1e-4, 100.0, starts=(0.1,))}),
+        Family("ridge", "filters", {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))}),
     )
 
     def baseline(self, **form: Any) -> Learner:
@@ -141,7 +141,7 @@ class OfMasks(Kind):
         return build("linear-probe", encoder=encoder("filters", **form))
 
     def from_run(self, learner: Learner) -> Learner:
-        """What has learnt from labels of whole images is laid on the grid."""
+        """What has learned from labels of whole images is laid on the grid."""
         return learner if getattr(learner.encoder, "keeps_grid", True) else on_grid(learner)
 
     def phantoms(
@@ -183,13 +183,13 @@ class OfVolumes(OfMasks):
     name = "segmentation-3d"
     encoder = "unet3d"
     families = (  # a classifier of voxels, and a U-Net that is trained from scratch
-        Family("linear-probe", "filters3d", {"c": Between(0.1, 1000.0, (100.0,))}, simple=True),
+        Family("linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family(
             "finetune",
             "unet3d",
             {
-                "lr": Between(0.001, 0.03, starts=(0.01,)),
-                "steps": Between(50, 400, starts=(100,)),
+                "lr": FloatRange(0.001, 0.03, starts=(0.01,)),
+                "steps": FloatRange(50, 400, starts=(100,)),
                 "batch": 2,
             },
             simple=True,

@@ -19,11 +19,11 @@ TURN = math.pi / 6  # either way
 LIGHT, NOISE = 0.4, 0.05
 
 
-def seen_anew(
+def random_view(
     x: Float[Tensor, "n c h w"], rng: torch.Generator, strength: float
 ) -> Float[Tensor, "n c h w"]:
     """Another view of each image, in place and in light, still in [0, 1]."""
-    return in_another_light(moved(x, rng, strength), rng, strength)
+    return color_jitter(moved(x, rng, strength), rng, strength)
 
 
 def moved(
@@ -43,7 +43,7 @@ def moved(
     return F.grid_sample(x, grid, padding_mode="reflection", align_corners=False).clamp(0, 1)
 
 
-def in_another_light(
+def color_jitter(
     x: Float[Tensor, "n c *s"], rng: torch.Generator, strength: float
 ) -> Float[Tensor, "n c *s"]:
     """Contrast and brightness changed, of all channels and of each by itself; and some noise."""

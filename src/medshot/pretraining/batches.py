@@ -19,7 +19,7 @@ SEEDS = 1_000_003  # of chance, between one pretraining and the next
 
 
 @dataclass(frozen=True)
-class Lessons:
+class BatchSource:
     """An objective, the images of each data set that teach it, and those that judge it."""
 
     objective: Objective

@@ -19,7 +19,7 @@ LEAST = 2.0  # mean distance, of 255, between channels: less is a grey image sto
 
 
 @objective("colourise")
-class Colourise(Objective):
+class Colorize(Objective):
     """The error of red and blue, less the brightness, that are predicted from the brightness.
 
     Source: Zhang, Isola & Efros 2016, arXiv:1603.08511; Larsson, Maire & Shakhnarovich 2017,
@@ -46,7 +46,7 @@ class Colourise(Objective):
     @classmethod
     def usable(cls, sets: Sequence[Dataset]) -> list[Dataset]:
         """The sets with colour."""
-        found = [dataset for dataset in sets if _colour(dataset) >= LEAST]
+        found = [dataset for dataset in sets if _color(dataset) >= LEAST]
         if not found:
             names = ", ".join(dataset.name for dataset in sets)
             raise DataError(
@@ -65,7 +65,7 @@ class Colourise(Objective):
         return F.l1_loss(self.decoder(self.encoder(shown)), x[:, [0, 2]] - grey)
 
 
-def _colour(dataset: Dataset) -> float:
+def _color(dataset: Dataset) -> float:
     """How far the channels of its images are apart, on average."""
     some = dataset.x[:: max(1, len(dataset) // 64)].float()
     return (some.amax(1) - some.amin(1)).mean().item()

@@ -12,7 +12,7 @@ from medshot.core.errors import ConfigError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.layers import supervised_contrast
-from medshot.pretraining.augment import check_strength, seen_anew
+from medshot.pretraining.augment import check_strength, random_view
 from medshot.pretraining.objective import Objective, objective
 
 
@@ -30,7 +30,7 @@ class Contrast(Objective):
     norm="batch" each chunk is normalised by itself.
 
     Where we differ: a batch is of one data set, so that no negative can be told by what machine
-    it is from; views are those of `seen_anew`, without blur.
+    it is from; views are those of `random_view`, without blur.
 
     Raises:
         TaskError: `labels` asks for classes where there are none.
@@ -70,7 +70,7 @@ class Contrast(Objective):
         self, x: Float[Tensor, "n c h w"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
         """The contrast between two views of each image of the batch."""
-        views = torch.cat([seen_anew(x, rng, self.augment) for _ in range(2)])
+        views = torch.cat([random_view(x, rng, self.augment) for _ in range(2)])
         z = F.normalize(self._projected(views), dim=1)
         same = y if self.labels else torch.arange(len(x), device=x.device)
         return supervised_contrast(z @ z.T / self.temperature, torch.cat([same, same]))

@@ -1,4 +1,4 @@
-"""`medshot.pretrain`: an encoder that has learnt from images before any few-shot task."""
+"""`medshot.pretrain`: an encoder that has learned from images before any few-shot task."""
 
 import copy
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from medshot.core.errors import ConfigError, TaskError, unknown
 from medshot.core.registry import options_of, recipe
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
-from medshot.pretraining.batches import Lessons, held_out
+from medshot.pretraining.batches import BatchSource, held_out
 from medshot.pretraining.objective import Objective, objectives
 from medshot.training.device import choose_device
 from medshot.training.progress import Row, Watch, quiet
@@ -36,7 +36,7 @@ def pretrain(
     watch: Watch = quiet,
     **options: Any,
 ) -> Encoder:
-    """A copy of `encoder` that has learnt from one or several data sets; `encoder` stays.
+    """A copy of `encoder` that has learned from one or several data sets; `encoder` stays.
 
     `objective` is reconstruct, colourise, contrast or supervise, and `options` are the keyword
     arguments of its class. Each step takes `batch` images of one set; the sets take turns. A tenth
@@ -54,13 +54,13 @@ def pretrain(
     if batch < 2:
         raise ConfigError(f"batch is {batch}, but a batch is of at least 2 images.")
     torch.manual_seed(seed)
-    learnt = copy.deepcopy(encoder).requires_grad_(True)
+    learned = copy.deepcopy(encoder).requires_grad_(True)
     sets = kind.usable(_in_form(data, encoder, kind))
-    module = kind(learnt, sets, **options)  # type: ignore[call-arg]  (each has its own)
+    module = kind(learned, sets, **options)  # type: ignore[call-arg]  (each has its own)
     halves = [held_out(dataset, seed) for dataset in sets]
     place = choose_device(device)
     taught, judges = [first for first, _ in halves], [second for _, second in halves]
-    lessons = Lessons(module.to(place), taught, judges, batch, seed, place)
+    lessons = BatchSource(module.to(place), taught, judges, batch, seed, place)
     settings = {"objective": objective, "options": _options(kind, options), "batch": batch}
     settings |= {"seed": seed, "lr": lr, "before": encoder.origin}
     begun = {"encoder": recipe(encoder), "data": [dataset.hash for dataset in sets]}
@@ -76,9 +76,9 @@ def pretrain(
         settings=settings | begun,
         watch=watch,
     )
-    learnt.to("cpu").eval()
-    learnt.about = _about(encoder, sets, settings, history)
-    return learnt
+    learned.to("cpu").eval()
+    learned.about = _about(encoder, sets, settings, history)
+    return learned
 
 
 def _known(name: str, options: dict[str, Any]) -> type[Objective]:

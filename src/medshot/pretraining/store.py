@@ -4,7 +4,7 @@ ENCODER/weights.safetensors   tensors
 ENCODER/encoder.json          its recipe, how it was pretrained and on what, versions, SHA-256
 ENCODER/README.md             a short card
 
-The README of a saved encoder: what it learnt from, and what to mind.
+The README of a saved encoder: what it learned from, and what to mind.
 """
 
 import hashlib

@@ -11,7 +11,7 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.heads import on_grid, sites
-from medshot.pretraining.augment import check_strength, in_another_light, moved
+from medshot.pretraining.augment import check_strength, color_jitter, moved
 from medshot.pretraining.objective import Objective, objective
 
 
@@ -48,7 +48,7 @@ class Supervise(Objective):
         task = self.tasks[which]
         if not task.on_grid:
             x = moved(x, rng, self.augment)
-        z = self.encoder(in_another_light(x, rng, self.augment))
+        z = self.encoder(color_jitter(x, rng, self.augment))
         if self.encoder.keeps_grid and not task.on_grid:
             z = z.flatten(2).mean(2)
         return task.loss(on_grid(self.heads[which](sites(z)), z), y)
@@ -58,7 +58,7 @@ def _task(dataset: Dataset, encoder: Encoder) -> Task:
     """The task of `dataset`, if it can be taught by a head on such an encoder."""
     task = dataset.task()
     if task.from_image:
-        raise TaskError(f"{dataset.name}: images are learnt by --objective reconstruct.")
+        raise TaskError(f"{dataset.name}: images are learned by --objective reconstruct.")
     if task.on_grid and not encoder.keeps_grid:
         raise TaskError(
             f"{dataset.name} is for {task.kind}, and this encoder gives features of the image as a "

@@ -1,7 +1,7 @@
 """Which learner, with which settings, for this support set."""
 
 from medshot.select.auto import Auto as Auto
-from medshot.select.space import Between as Between
+from medshot.select.space import Categorical as Categorical
 from medshot.select.space import Configuration as Configuration
 from medshot.select.space import Family as Family
-from medshot.select.space import OneOf as OneOf
+from medshot.select.space import FloatRange as FloatRange

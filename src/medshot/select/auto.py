@@ -13,8 +13,8 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
-from medshot.select.choice import Tried, best_of, through
-from medshot.select.cross_validator import Bench
+from medshot.select.choice import TrialResult, best_of, through
+from medshot.select.cross_validator import CrossValidator
 from medshot.tasks import EVERY
 
 DRAWS = 200  # of patients, for the uncertainty of a difference
@@ -114,14 +114,14 @@ class Auto(Learner):
         def images(encoder: nn.Module) -> Tensor:
             return at_size(support.x, getattr(encoder, "size", None))
 
-        bench = Bench(images, support.y, support.groups, task, self.folds)
+        bench = CrossValidator(images, support.y, support.groups, task, self.folds)
         if not bench.folds or len(candidates) == 1:
             return candidates[0]
         tried = [through(bench, lambda made=c: made) for c in candidates]
         best = self._by_prior(bench, tried) if self.prior and tried[0].whole else best_of(tried)
         return candidates[0 if best is None else best]
 
-    def _by_prior(self, bench: Bench, tried: Sequence[Tried]) -> int:
+    def _by_prior(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> int:
         """Which has the highest posterior mean of its score minus that of the first."""
         score = bench.task.metrics[bench.task.leading]
         first = tried[0].evidence or ()

@@ -21,7 +21,7 @@ from medshot.core.learner import Learner
 from medshot.core.table import Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
 from medshot.evaluation.statistics import Interval
-from medshot.select.cross_validator import Bench, Evidence, joined
+from medshot.select.cross_validator import CrossValidator, Evidence, joined
 from medshot.select.space import Configuration
 
 Stop = Callable[[int, float, float], str]  # folds done, score so far, seconds: why to stop, or ""
@@ -30,7 +30,7 @@ FAILURES = (ValueError, RuntimeError, ArithmeticError)  # MedshotError and what 
 
 
 @dataclass(frozen=True, eq=False)
-class Tried:
+class TrialResult:
     """The scores of a candidate over all folds; or over some, and why it was not tried to the end.
 
     `evidence` is there if it was.
@@ -53,7 +53,9 @@ def on_and_on(folds: int, score: float, seconds: float) -> str:
     return ""
 
 
-def through(bench: Bench, build: Callable[[], Learner], stop: Stop = on_and_on) -> Tried:
+def through(
+    bench: CrossValidator, build: Callable[[], Learner], stop: Stop = on_and_on
+) -> TrialResult:
     """Try what `build` makes on all folds of `bench`; `stop` is asked after each but the last.
 
     A candidate that cannot be made, or that fails, is one that was not tried to the end.
@@ -67,20 +69,20 @@ def through(bench: Bench, build: Callable[[], Learner], stop: Stop = on_and_on) 
             left = done < len(bench.folds)
             why = stop(done, scores[bench.task.leading], seconds) if left else ""
             if why:
-                return Tried(scores, seconds, why)
+                return TrialResult(scores, seconds, why)
     except FAILURES as error:
         said = " ".join(str(error).split()) or type(error).__name__
-        return Tried(scores, time.monotonic() - started, f"failed: {said}")
-    return Tried(scores, time.monotonic() - started, evidence=joined(found))
+        return TrialResult(scores, time.monotonic() - started, f"failed: {said}")
+    return TrialResult(scores, time.monotonic() - started, evidence=joined(found))
 
 
-def best_of(tried: Sequence[Tried]) -> int | None:
+def best_of(tried: Sequence[TrialResult]) -> int | None:
     """Which did best by the first metric, then the next, then the order; None if none ended."""
     whole = [i for i, each in enumerate(tried) if each.whole]
     return max(whole, key=lambda i: (*_ranks(tried[i]), -i), default=None)
 
 
-def _ranks(tried: Tried) -> tuple[float, ...]:
+def _ranks(tried: TrialResult) -> tuple[float, ...]:
     """Scores, those that are not defined below all others."""
     return tuple(-math.inf if math.isnan(score) else score for score in tried.scores.values())
 
@@ -96,7 +98,7 @@ class Row:
     """A candidate; its score and the difference to the baseline, if it was tried to the end."""
 
     configuration: Configuration
-    tried: Tried
+    tried: TrialResult
     score: Interval | None
     minus: Interval | None
 
@@ -160,10 +162,10 @@ class Selection(Tabular):
         return Table(self.choice.verdict, columns, tuple(row.cells() for row in best))
 
 
-def chosen_of(bench: Bench, tried: Sequence[tuple[Configuration, Tried]]) -> Choice:
+def chosen_of(bench: CrossValidator, tried: Sequence[tuple[Configuration, TrialResult]]) -> Choice:
     """Take the best of `tried`, of which the first is the baseline and was tried to the end."""
     whole = [i for i, (_, each) in enumerate(tried) if each.whole]
-    redrawn = Redrawn(bench, [tried[i][1] for i in whole])
+    redrawn = BiasCorrectedBootstrap(bench, [tried[i][1] for i in whole])
     rows = tuple(
         Row(
             *pair,
@@ -179,10 +181,10 @@ def chosen_of(bench: Bench, tried: Sequence[tuple[Configuration, Tried]]) -> Cho
 DRAWS = 500
 
 
-class Redrawn:
+class BiasCorrectedBootstrap:
     """The leading metric of candidates that were tried to the end, over patients drawn again."""
 
-    def __init__(self, bench: Bench, tried: Sequence[Tried]) -> None:
+    def __init__(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> None:
         self.metric = bench.task.metrics[bench.task.leading]
         self.evidence = [each.evidence for each in tried if each.evidence is not None]
         self.n = len(np.unique(bench.groups))

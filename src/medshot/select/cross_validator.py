@@ -25,7 +25,7 @@ Evidence = tuple[ndarray, ...]  # what the metrics of a task read, a row an imag
 Images = Callable[[nn.Module], Tensor]  # in the form that an encoder takes
 
 
-class Bench:
+class CrossValidator:
     """A support that candidates are tried on: every image is answered by one who has not seen it.
 
     Nor another image of its patient. `folds` is at most so many; there are none where a class has
@@ -79,7 +79,7 @@ class Bench:
         return {metric: score(*rows) for metric, score in self.task.metrics.items()}
 
 
-def bench_of(dataset: Dataset, folds: int = FOLDS) -> Bench:
+def bench_of(dataset: Dataset, folds: int = FOLDS) -> CrossValidator:
     """A bench on `dataset`; each form of its images is made once."""
     forms: dict[tuple[int, int], Tensor] = {}
 
@@ -92,7 +92,7 @@ def bench_of(dataset: Dataset, folds: int = FOLDS) -> Bench:
         return forms[channels, size]
 
     examples = dataset.examples()
-    return Bench(images, examples.y, dataset.groups, dataset.task(), folds)
+    return CrossValidator(images, examples.y, dataset.groups, dataset.task(), folds)
 
 
 def joined(found: list[Evidence]) -> Evidence:

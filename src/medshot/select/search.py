@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medshot.core.learner import Learner
-from medshot.select.choice import Tried, through
-from medshot.select.cross_validator import Bench, Evidence
+from medshot.select.choice import TrialResult, through
+from medshot.select.cross_validator import CrossValidator, Evidence
 from medshot.select.space import Configuration, Space
 from medshot.select.storage import optuna_itself, place_at
 from medshot.training.progress import Row, Scalars, Watch, quiet
@@ -108,17 +108,17 @@ def sampler(seed: int, done: int, others: int, in_vain: int) -> "BaseSampler":
 TRIED = "tried"
 
 
-def written(tried: Tried) -> dict[str, Any]:
+def written(tried: TrialResult) -> dict[str, Any]:
     """`tried` in the terms of JSON."""
     evidence = None if tried.evidence is None else _text(tried.evidence)
     return {"scores": tried.scores, "why": tried.why, "evidence": evidence}
 
 
-def read(trial: "FrozenTrial") -> Tried:
+def read(trial: "FrozenTrial") -> TrialResult:
     """What `written` wrote."""
     found = trial.user_attrs[TRIED]
     evidence = None if found["evidence"] is None else _rows(found["evidence"])
-    return Tried(found["scores"], trial.user_attrs["seconds"], found["why"], evidence)
+    return TrialResult(found["scores"], trial.user_attrs["seconds"], found["why"], evidence)
 
 
 def rows_of(study: "Study") -> list["FrozenTrial"]:
@@ -198,7 +198,7 @@ class Place:
 
 
 def search(
-    bench: Bench,
+    bench: CrossValidator,
     space: Space,
     build: Build,
     queue: Sequence[Configuration],
@@ -207,7 +207,7 @@ def search(
     place: Place | None = None,
     seed: int = 0,
     watch: Watch = quiet,
-) -> list[tuple[Configuration, Tried]]:
+) -> list[tuple[Configuration, TrialResult]]:
     """Try `queue` in its order, then what Optuna draws from `space`; all that was tried.
 
     The first of the queue is tried to the end whatever the time: it is what the others are compared
@@ -243,8 +243,11 @@ def search(
 
 
 def _first_first(
-    found: list[tuple[Configuration, Tried]], first: Configuration, bench: Bench, build: Build
-) -> list[tuple[Configuration, Tried]]:
+    found: list[tuple[Configuration, TrialResult]],
+    first: Configuration,
+    bench: CrossValidator,
+    build: Build,
+) -> list[tuple[Configuration, TrialResult]]:
     """`found` with `first` in front; it is tried now if only another worker has begun it."""
     own = [row for row in found if row[0].key == first.key]
     others = [row for row in found if row[0].key != first.key]
@@ -254,7 +257,7 @@ def _first_first(
 def _try(
     study: "Study",
     trial: "Trial",
-    bench: Bench,
+    bench: CrossValidator,
     build: Callable[[], Learner],
     clock: Clock,
     to_the_end: bool,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Between:
+class FloatRange:
     """A number from `low` to `high`, drawn on a logarithmic scale; first tried at `starts`."""
 
     low: int | float
@@ -35,7 +35,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class OneOf:
+class Categorical:
     """One of `values`, first tried at the first."""
 
     values: tuple[Any, ...]
@@ -88,7 +88,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Family:
-    """A learner on an encoder; a setting is `Between` two numbers, `OneOf` some values, or fixed.
+    """A learner on an encoder; a setting is a `FloatRange`, a `Categorical`, or fixed.
 
     Those that are `simple` are tried first, and are what `auto` chooses from.
     """
@@ -104,9 +104,9 @@ class Family:
         return Configuration(self.learner, self.encoder, self.settings).name
 
     @property
-    def free(self) -> dict[str, Between | OneOf]:
+    def free(self) -> dict[str, FloatRange | Categorical]:
         """The settings that are not fixed."""
-        return {n: s for n, s in self.settings.items() if isinstance(s, Between | OneOf)}
+        return {n: s for n, s in self.settings.items() if isinstance(s, FloatRange | Categorical)}
 
     def at(self, values: Mapping[str, Any]) -> Configuration:
         """The configuration with these free settings."""

@@ -24,7 +24,7 @@ Labels = Int[ndarray, "n d"]
 Hits = Bool[ndarray, "n d"]
 Counts = Int[ndarray, "n k"]
 
-SURE = 0.5  # a claim of this score is one that a user gets to see
+SCORE_THRESHOLD = 0.5  # a claim of this score is one that a user gets to see
 RATES = tuple(2.0**i for i in range(-3, 4))  # false claims an image, from 1/8 to 8
 RECALLS = np.linspace(0, 1, 101)
 
@@ -53,7 +53,7 @@ def froc(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts
 def f1(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
     """2 hits / (claims + true boxes) of the claims that a user sees, the mean over classes."""
     del centred
-    seen = np.where(scores >= SURE, labels, -1)
+    seen = np.where(scores >= SCORE_THRESHOLD, labels, -1)
     pairs = _ranked(scores, seen, over, true)
     return _mean(2 * hit.sum() / (len(hit) + total) for hit, total in pairs)
 
@@ -61,7 +61,7 @@ def f1(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) 
 def by_image(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> ndarray:
     """The F1 of each image over all classes together; 1 where nothing is and nothing is claimed."""
     del centred
-    seen = (scores >= SURE) & (labels >= 0)
+    seen = (scores >= SCORE_THRESHOLD) & (labels >= 0)
     both, either = (seen & over).sum(1), seen.sum(1) + true.sum(1)
     return np.divide(2 * both, either, out=np.ones(len(true)), where=either > 0)
 

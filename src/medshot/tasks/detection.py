@@ -16,9 +16,9 @@ from torch import Tensor
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import BoxPrediction
 from medshot.core.task import Card, Task
-from medshot.tasks.average_precision import METRICS, SURE, judged
+from medshot.tasks.average_precision import METRICS, SCORE_THRESHOLD, judged
 from medshot.tasks.boxes import NO_BOX, find, paint
-from medshot.tasks.multi_label import divergence_of_odds
+from medshot.tasks.multi_label import bernoulli_kl
 
 SIZES = 2  # outputs that say how wide and how high
 RARE = math.log(99)  # an output of 0 stands for a heat of 1 in 100,
@@ -37,7 +37,7 @@ class Detection(Task):
 
     kind = "detection"
     on_grid = True
-    at_centres = True
+    at_centers = True
     exportable = False  # boxes are found one after the other
     metrics = METRICS
 
@@ -101,7 +101,7 @@ class Detection(Task):
         (ours, sides), (theirs, true) = self._split(output), self._split(other)
         weight = theirs.sigmoid().amax(1, keepdim=True)
         error = ((sides - true).abs() * weight).sum() / weight.sum().clamp(min=1)
-        return divergence_of_odds(ours, theirs, temperature) + SIZE_WEIGHT * error
+        return bernoulli_kl(ours, theirs, temperature) + SIZE_WEIGHT * error
 
     def decode(self, output: Float[Tensor, "n k h w"]) -> Float[Tensor, "n d 6"]:
         """The boxes at the peaks of the heat, in shares of the image: box, class, score."""
@@ -111,7 +111,7 @@ class Detection(Task):
     def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> BoxPrediction:
         """The boxes of a score of at least 0.5, in pixels of the file."""
         found = self.decode(output[None])[0].double().cpu()
-        found = found[(found[:, 5] >= SURE) & (found[:, 4] != NO_BOX)]
+        found = found[(found[:, 5] >= SCORE_THRESHOLD) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
         corners = found[:, :4] * torch.tensor([width, height, width, height])
         names = tuple(card.labels[int(c)] for c in found[:, 4])

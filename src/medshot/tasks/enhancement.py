@@ -112,7 +112,7 @@ SOFT = 1e-3  # errors below this, a quarter of an 8-bit step, are squared
 class Enhancement(Task):
     """The `n_outputs` channels of an image as they should be, at every site, in [0, 1].
 
-    They are the first channels of the input, made better: what has learnt nothing gives the image
+    They are the first channels of the input, made better: what has learned nothing gives the image
     back as it is.
     """
 

@@ -82,7 +82,7 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
 )
 
 
-def divergence_of_odds(
+def bernoulli_kl(
     output: Float[Tensor, "*s"], other: Float[Tensor, "*s"], temperature: float = 1.0
 ) -> Float[Tensor, ""]:
     """T^2 KL(other || output) of each logit by itself, softened by T; the mean over all."""
@@ -124,7 +124,7 @@ class MultiLabel(Task):
         self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
     ) -> Float[Tensor, ""]:
         """That of every question by itself, the mean over questions and images."""
-        return divergence_of_odds(output, other, temperature)
+        return bernoulli_kl(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where a label is there, minus a half where it is not: the sign decides."""

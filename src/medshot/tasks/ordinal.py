@@ -16,7 +16,7 @@ from torch import Tensor
 from medshot.core.prediction import Prediction
 from medshot.core.task import Card, Metric, Task
 from medshot.tasks.classification import check_classes
-from medshot.tasks.multi_label import divergence_of_odds
+from medshot.tasks.multi_label import bernoulli_kl
 
 
 def median_grade(p: Float[ndarray, "n k"]) -> Int[ndarray, "n"]:
@@ -66,7 +66,7 @@ class Ordinal(Task):
     grades, and no distance between them is taken for known.
 
     Source: Frank & Hall 2001, doi:10.1007/3-540-44795-4_13 (a grade as binary questions). Where we
-    differ: questions are learnt apart and can contradict each other (above 2, but not above 1), so
+    differ: questions are learned apart and can contradict each other (above 2, but not above 1), so
     their probabilities are sorted, which never takes them further from the truth (Chernozhukov,
     Fernandez-Val & Galichon 2010, doi:10.3982/ECTA7880); and the answer is the median grade, not
     the most probable one.
@@ -92,7 +92,7 @@ class Ordinal(Task):
         self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
     ) -> Float[Tensor, ""]:
         """That of every question by itself, the mean over questions and images."""
-        return divergence_of_odds(output, other, temperature)
+        return bernoulli_kl(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
         """A half where the grade is above 0, above 1, ..., minus a half where it is not."""

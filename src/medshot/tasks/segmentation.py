@@ -121,7 +121,7 @@ def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[f
     return float(np.concatenate([to_b[a], to_a[b]]).mean())
 
 
-UNLABELLED = -1  # a site that says nothing, and is not judged
+UNLABELED = -1  # a site that says nothing, and is not judged
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,11 @@ class Segmentation(Task):
                 "The masks hold only one class, so there is nothing to tell apart. Mark what you "
                 "look for with 1, and all else with 0."
             )
-        outside = target[(target < UNLABELLED) | (target >= self.n_outputs)]
+        outside = target[(target < UNLABELED) | (target >= self.n_outputs)]
         if len(outside):
             raise DataError(
                 f"A mask holds {int(outside[0])}, which is outside 0 ... {self.n_outputs - 1} "
-                f"(and {UNLABELLED} for not labelled)."
+                f"(and {UNLABELED} for not labelled)."
             )
         seen = torch.bincount(target[target >= 0].flatten(), minlength=self.n_outputs)
         if (seen == 0).any():
@@ -179,8 +179,8 @@ class Segmentation(Task):
         Source: the sum is that of Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z. The
         Dice score is of each class over all images together, and then the mean over classes.
         """
-        known = target != UNLABELLED
-        entropies = F.cross_entropy(output, target, ignore_index=UNLABELLED, reduction="sum")
+        known = target != UNLABELED
+        entropies = F.cross_entropy(output, target, ignore_index=UNLABELED, reduction="sum")
         dice = soft_dice(self.decode(output), target, known)
         return entropies / known.sum().clamp(min=1) + 1 - dice
 

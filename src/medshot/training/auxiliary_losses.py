@@ -23,7 +23,7 @@ from medshot.core.predictor import any_tensor
 from medshot.core.registry import recipe
 
 
-class Term(nn.Module, ABC):
+class AuxiliaryLoss(nn.Module, ABC):
     """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`.
 
     It has nothing to be trained: what it holds stays as it is.
@@ -31,7 +31,7 @@ class Term(nn.Module, ABC):
 
     tasks: ClassVar[int] = 1  # how many episodes it looks at together
     source: ClassVar[str]  # author, year, identifier
-    vectorises: ClassVar[bool] = True  # `value` works under torch.func.vmap, the learner's part too
+    vectorizes: ClassVar[bool] = True  # `value` works under torch.func.vmap, the learner's part too
 
     def check(self, learner: Learner) -> None:
         """Raise `ConfigError` if it cannot stand beside this learner's loss."""
@@ -46,15 +46,15 @@ class Term(nn.Module, ABC):
         """What it is, for the record of a run."""
 
 
-class TaskContrast(Term):
+class TaskContrast(AuxiliaryLoss):
     """`weight` times the distance within tasks minus the distance between tasks.
 
     Source: Wu et al. 2024, arXiv:2410.05975 (ConML). The paper's symbols: lambda is `weight`, D_in
-    the distance between what is learnt from the support and from the whole episode, D_out that
-    between what is learnt from two whole episodes. One subset a task (K = 1) and the cosine
+    the distance between what is learned from the support and from the whole episode, D_out that
+    between what is learned from two whole episodes. One subset a task (K = 1) and the cosine
     distance, as in the paper's experiments.
 
-    Where we differ: the paper represents what was learnt by weights, by prototypes or by answers
+    Where we differ: the paper represents what was learned by weights, by prototypes or by answers
     to probes, as the learner has them; every predictor of ours answers, so here it is always the
     last: the answers to the queries of both tasks. Which of those images are answered alike is
     what counts (the centred Gram matrix of the probabilities), because classes of different tasks
@@ -92,7 +92,7 @@ class TaskContrast(Term):
 def _alike(
     learner: Learner, episode: Episode, probes: Tensor, *, whole: bool
 ) -> Float[Tensor, "n n"]:
-    """How alike two probes are answered by what is learnt from the support, or from all."""
+    """How alike two probes are answered by what is learned from the support, or from all."""
     shown = episode.support + episode.query if whole else episode.support
     output = learner.learn(shown, episode.task)(probes)
     with torch.autocast(output.device.type, enabled=False):  # distances are small
@@ -106,7 +106,7 @@ def _distance(a: Float[Tensor, "n n"], b: Float[Tensor, "n n"]) -> Float[Tensor,
     return 1 - torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
 
 
-class SelfDistillation(Term):
+class SelfDistillation(AuxiliaryLoss):
     """`weight` times the divergence of the learner's answers from its `teacher`'s.
 
     Source: Furlanello et al. 2018, arXiv:1805.04770 (born-again networks: the student is of the

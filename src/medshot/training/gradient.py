@@ -26,7 +26,7 @@ from medshot.core.learner import Learner
 from medshot.core.registry import called
 from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
-from medshot.training.auxiliary_losses import Term
+from medshot.training.auxiliary_losses import AuxiliaryLoss
 from medshot.training.config import Settings
 from medshot.training.device import place_episode
 from medshot.training.objective import Chunk, Objective, autocast
@@ -34,7 +34,7 @@ from medshot.training.objective import Chunk, Objective, autocast
 _STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 
-def stateful_part(module: nn.Module) -> str | None:
+def find_vmap_unsafe_module(module: nn.Module) -> str | None:
     """The first such part (batch norm that keeps statistics, dropout) and its kind, if any."""
     for name, part in module.named_modules():
         if isinstance(part, _STATEFUL) and getattr(part, "track_running_stats", True):
@@ -42,7 +42,7 @@ def stateful_part(module: nn.Module) -> str | None:
     return None
 
 
-def choose_one_pass(objective: Objective, settings: Settings, device: torch.device) -> bool:
+def choose_vmap(objective: Objective, settings: Settings, device: torch.device) -> bool:
     """Whether the tasks of a step go in one pass: by default on a GPU, where that is possible.
 
     Raises:
@@ -55,7 +55,7 @@ def choose_one_pass(objective: Objective, settings: Settings, device: torch.devi
     return wanted and why is None
 
 
-def backward_in_one_pass(objective: Objective, chunks: Sequence[Chunk]) -> float:
+def vmap_backward(objective: Objective, chunks: Sequence[Chunk]) -> float:
     """The mean objective; its gradient is left in the parameters. Each shape goes by itself.
 
     The gradient is taken inside the map. One taken outside, through an inner gradient and a
@@ -91,11 +91,11 @@ def _pass(
 
 def _why_not(objective: Objective, settings: Settings) -> str | None:
     for part in objective.modules():
-        if isinstance(part, Learner | Term) and not part.vectorises:
+        if isinstance(part, Learner | AuxiliaryLoss) and not part.vectorizes:
             return f"{called(part)} has no path for several tasks in one pass"
         if getattr(part, "remat", False):
             return "Steps that are taken again (remat) cannot go for several tasks in one pass"
-    if part := stateful_part(objective.learner):
+    if part := find_vmap_unsafe_module(objective.learner):
         return f"{part} changes or draws as it learns, and several tasks in one pass would mix that"
     asked = {"bf16": settings.bf16, "channels_last": settings.channels_last}
     asked["workers"] = settings.workers > 1
@@ -165,7 +165,7 @@ class Workers:
 
 
 def _check(objective: Objective) -> None:
-    if part := stateful_part(objective.learner):
+    if part := find_vmap_unsafe_module(objective.learner):
         raise ConfigError(
             f"{part} changes or draws as it learns, and threads would do so in no fixed order. "
             "Use workers=1."
@@ -196,7 +196,7 @@ class Gradient:
         if self.one_pass:
             chunks = list(chunks)
             if not any(episode.task.on_grid for chunk in chunks for episode in chunk):
-                return backward_in_one_pass(self.objective, chunks)
+                return vmap_backward(self.objective, chunks)
         total = 0.0
         for chunk in chunks:
             with autocast(chunk, self.bf16):

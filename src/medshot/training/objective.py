@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.training.auxiliary_losses import Term
+from medshot.training.auxiliary_losses import AuxiliaryLoss
 
 Chunk = Sequence[Episode]
 
@@ -24,7 +24,7 @@ class Objective(nn.Module):
         ConfigError: a term that cannot stand beside this learner, or that would have to be trained.
     """
 
-    def __init__(self, learner: Learner, terms: Sequence[Term] = ()) -> None:
+    def __init__(self, learner: Learner, terms: Sequence[AuxiliaryLoss] = ()) -> None:
         super().__init__()
         for term in terms:
             term.check(learner)
@@ -57,10 +57,10 @@ class Objective(nn.Module):
         own = torch.stack([self.learner.meta_loss(episode) for episode in chunk]).mean()
         return own + sum(self._term(term, chunk) for term in self._terms())
 
-    def _terms(self) -> list[Term]:
-        return [term for term in self.terms if isinstance(term, Term)]
+    def _terms(self) -> list[AuxiliaryLoss]:
+        return [term for term in self.terms if isinstance(term, AuxiliaryLoss)]
 
-    def _term(self, term: Term, chunk: Chunk) -> Tensor:
+    def _term(self, term: AuxiliaryLoss, chunk: Chunk) -> Tensor:
         parts = [chunk[i : i + term.tasks] for i in range(0, len(chunk), term.tasks)]
         return torch.stack([term.value(self.learner, part) for part in parts]).mean()
 

@@ -14,6 +14,7 @@ from typing import Any
 from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError
 from medshot.core.learner import Learner
+from medshot.core.plugins import USED, remembering
 from medshot.core.predictor import versions
 from medshot.core.registry import called, make, recipe
 from medshot.core.table import Table, Tabular
@@ -36,7 +37,7 @@ class Run(Tabular):
     history: list[Row] = field(default_factory=list)
 
     def table(self) -> Table:
-        """What learnt from what, and its last validations."""
+        """What learned from what, and its last validations."""
         columns = tuple(dict.fromkeys(name for row in self.history for name in row))
         rows = [tuple(_cell(row.get(name)) for name in columns) for row in self.history[-SHOWN:]]
         what = f"{called(self.learner)} on {called(self.learner.encoder)}, {self.learner.origin}"
@@ -83,6 +84,7 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
             f"{folder} cannot hold a run ({error.strerror}). Choose another --out."
         ) from error
     about["versions"] = versions()
+    about |= {"used": list(USED)} if USED else {}
     write_text(file, json.dumps(about, indent=2) + "\n")
     return Run(learner, about, folder)
 
@@ -99,7 +101,8 @@ def load_run(folder: str | Path) -> Run:
         raise SaveError(f"{folder} has no checkpoint yet: meta-training has only just begun there.")
     state = read_best(folder)
     try:
-        learner: Learner = make(about["learner"])
+        with remembering(about):
+            learner: Learner = make(about["learner"])
         return Run(learner, about, folder).finish(state)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise SaveError(

@@ -14,17 +14,17 @@ import torch
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
-from medshot.training.auxiliary_losses import Term
+from medshot.training.auxiliary_losses import AuxiliaryLoss
 from medshot.training.checkpoint import Checkpoint
 from medshot.training.config import Settings
 from medshot.training.device import choose_device, place
 from medshot.training.distributed import processes
-from medshot.training.gradient import Gradient, choose_one_pass
+from medshot.training.gradient import Gradient, choose_vmap
 from medshot.training.objective import Objective
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.sources import episode_sources, references, seen
-from medshot.training.trainer import Steps, refuse_baseline
+from medshot.training.trainer import Trainer, refuse_baseline
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
     channels_last: bool = False,
     workers: int = 1,
     vectorise: bool | None = None,
-    terms: Sequence[Term] = (),
+    terms: Sequence[AuxiliaryLoss] = (),
     checkpoint_seconds: float = 30.0,
     watch: Watch = quiet,
 ) -> Run:
@@ -106,7 +106,7 @@ def train(
     )
     objective = Objective(learner, terms)
     place(objective, place_on, channels_last)
-    one_pass = choose_one_pass(objective, settings, place_on)
+    one_pass = choose_vmap(objective, settings, place_on)
     gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
     described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
     before = list(getattr(learner.encoder, "seen", ()))
@@ -122,7 +122,7 @@ def train(
             run = open_run(learner, described, None if out is None else Path(out))
             torch.manual_seed(seed)
             state = Checkpoint.resume(run.folder, learner, optimizer)
-            left = Steps(
+            left = Trainer(
                 learner=learner,
                 gradient=gradient,
                 optimizer=optimizer,

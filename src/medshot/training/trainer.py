@@ -175,7 +175,7 @@ def refuse_baseline(learner: Learner) -> None:
 
 
 @dataclass
-class Steps:
+class Trainer:
     """What every step needs, and the state that it changes."""
 
     learner: Learner

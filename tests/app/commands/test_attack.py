@@ -56,7 +56,7 @@ def test_what_cannot_be_is_refused_in_one_line_and_nothing_is_written(medshot, m
     assert plot.read_text() == "mine"
 
 
-def test_images_that_it_has_learnt_from_are_pointed_out(medshot, model, tmp_path):
+def test_images_that_it_has_learned_from_are_pointed_out(medshot, model, tmp_path):
     images = folder(tmp_path / "support", (4, 4))  # as those of `model`
     ended = medshot("attack", model, "--data", images, "--epsilon", "1/255", *FEW)
     assert "flatters" in ended.out

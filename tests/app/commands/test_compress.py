@@ -15,7 +15,7 @@ ENCODER = ("--encoder", "conv4", "--set", "encoder.width=16", "--set", "encoder.
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model, what it learnt from, and images of others."""
+    """A folder with a model, what it learned from, and images of others."""
     place = tmp_path_factory.mktemp("compress")
     folder(place / "mine", (6, 6))
     folder(place / "others", (4, 4), first=50)

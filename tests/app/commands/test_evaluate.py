@@ -107,19 +107,19 @@ def test_saved_models_on_labelled_images(medshot: Medshot, model: Path, tmp_path
     shown = page.read_text()
     for said in ("What it was evaluated on", "sensitivity", "The first model minus the other"):
         assert said in shown
-    assert "What it learnt from" not in shown
+    assert "What it learned from" not in shown
     assert medshot(*words, "--report", page).refused("exists already")
 
 
 def test_a_saved_model_is_as_it_is(medshot: Medshot, model: Path, tmp_path: Path) -> None:
     others = folder(tmp_path / "others", (3, 3), first=50)
-    learnt = model.parent / "support"
+    learned = model.parent / "support"
     for words, told in (
         ((model,), "--data DIR"),
         ((model, "--data", others, "--shot", 3), "--shot: for learners"),
         ((model, "--protocol", "x", "--data", others), "--protocol: for learners"),
         ((model, "lda", "--data", others), "lda is no saved model"),
         (("lda", "--data", others, "--report", tmp_path / "r.html"), "--report is for saved"),
-        ((model, "--data", learnt), "learnt from 8 of the 8 images"),
+        ((model, "--data", learned), "learned from 8 of the 8 images"),
     ):
         assert medshot("evaluate", *words).refused(told), words

@@ -54,11 +54,11 @@ def test_snapshots_of_one_model_are_judged_on_other_images(
     assert load_predictor(out).known_card().stages[-1]["cycles"] == 2
 
 
-def test_images_that_were_learnt_from_are_refused_or_said(
+def test_images_that_were_learned_from_are_refused_or_said(
     medshot: Medshot, models: list[Path], tmp_path: Path
 ) -> None:
     words = ("fuse", *models, "--data", tmp_path / "support", "--out", tmp_path / "both")
-    assert medshot(*words).refused("very images that model 1 learnt from", "without fitting")
+    assert medshot(*words).refused("very images that model 1 learned from", "without fitting")
     done = medshot(*words, "--how", "mean")
     assert done.status == 0
     assert "its scores here are too good" in done.out

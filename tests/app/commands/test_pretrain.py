@@ -46,7 +46,7 @@ def test_from_two_folders_to_a_model_and_its_report(
     assert "pretrained" in (tmp_path / "model" / "report.html").read_text()
 
 
-def test_it_is_not_judged_on_what_it_learnt_from(
+def test_it_is_not_judged_on_what_it_learned_from(
     medshot: Medshot, tmp_path: Path, data: list[Path]
 ) -> None:
     out = tmp_path / "encoder"

@@ -26,7 +26,7 @@ def test_what_loading_notes_is_a_note(tmp_path: Path):
     (line,) = _folder(tmp_path, "path,target", "0.png,1.5", "1.png,2.5")
     assert line.startswith("note")
     assert line.endswith(
-        "No patient ids: scores may be optimistic. It is learnt from all the same."
+        "No patient ids: scores may be optimistic. It is learned from all the same."
     )
 
 

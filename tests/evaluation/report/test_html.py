@@ -72,7 +72,7 @@ def test_every_word_given_appears(full: Report) -> None:
 
 def test_a_given_summary_replaces_the_written_one(full: Report) -> None:
     page = render_report(replace(full, summary="In the caller's words."))
-    assert "The predictor learnt" not in page
+    assert "The predictor learned" not in page
     assert "In the caller&#39;s words." in page
 
 
@@ -108,12 +108,12 @@ def test_an_absent_part_leaves_no_heading(full: Report, bare: Report) -> None:
         "How well it does",
         "Where it errs",
         "Example predictions",
-        "What it learnt from",
+        "What it learned from",
         "How it was measured",
         "Provenance",
     ]
     page = _Page(render_report(bare))
-    assert page.headings == ["What it learnt from"]
+    assert page.headings == ["What it learned from"]
     assert "h3" not in page.tags
     assert "table" not in page.tags
     no_confusion = render_report(replace(full, confusion=None))

@@ -21,7 +21,7 @@ def test_an_undefined_interval_keeps_its_mean_and_says_why() -> None:
 
 def test_summary_says_what_how_much_how_well_and_against_what(full: Report) -> None:
     assert summary_sentence(full) == (
-        "The predictor learnt to tell “adenoma” from “hyperplastic” from 10 labelled images of "
+        "The predictor learned to tell “adenoma” from “hyperplastic” from 10 labelled images of "
         "7 patients; over 600 test episodes, prototypes reaches a balanced accuracy of 0.782 "
         "(95% interval 0.751 to 0.813), better than class mean (difference +0.241, 95% interval "
         "+0.208 to +0.274)."

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 import toys
 from medshot.core.errors import ConfigError
-from medshot.inner.rules import Here
+from medshot.inner.rules import GradientContext
 from medshot.learners import build
 from medshot.learners.amortized.hypernetwork import WEIGHTS, WrittenRates
 from medshot.tasks import Classification
@@ -51,7 +51,7 @@ def test_every_tensor_has_a_rate_of_its_own_at_every_step():
     rates = torch.rand(2, 3)
     rule = WrittenRates(rates)
     grads = {name: torch.randn(4) for name in ("a", "b", "c")}
-    here, state = Here(grads, torch.zeros(())), rule.init(grads)
+    here, state = GradientContext(grads, torch.zeros(())), rule.init(grads)
     for step in range(2):
         moves, state = rule.update(grads, state, here)
         for i, name in enumerate(grads):

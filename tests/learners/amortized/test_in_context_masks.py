@@ -49,7 +49,7 @@ def test_classes_are_treated_alike_whatever_their_numbers():
     torch.testing.assert_close(second[:, [2, 0, 1]], first)
 
 
-def test_practice_on_the_support_helps_where_nothing_was_learnt_before():
+def test_practice_on_the_support_helps_where_nothing_was_learned_before():
     torch.manual_seed(0)
     ep = toys.episode(Segmentation(3), queries=16)
     shown, asked = ep.query[:8], ep.query[8:]  # all of their pixels are labelled

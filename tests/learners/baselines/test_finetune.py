@@ -1,4 +1,4 @@
-"""Fine-tuning against its first step by hand, and on a support that can be learnt by heart."""
+"""Fine-tuning against its first step by hand, and on a support that can be learned by heart."""
 
 import torch
 from torch.nn.functional import one_hot

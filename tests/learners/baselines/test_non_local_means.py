@@ -12,7 +12,7 @@ from medshot.tasks import Enhancement
 pytest.importorskip("skimage")
 
 
-def learnt(deviation):
+def learned(deviation):
     torch.manual_seed(0)
     wanted = torch.rand(2, 1, 4, 4).repeat_interleave(6, 2).repeat_interleave(6, 3)
     x = wanted + deviation * torch.randn(wanted.shape)
@@ -21,7 +21,7 @@ def learnt(deviation):
 
 
 def test_more_noise_asks_for_more():
-    assert [float(learnt(d).strength) for d in (0.0, 0.05, 0.2)] == pytest.approx([0.0, 0.05, 0.2])
+    assert [float(learned(d).strength) for d in (0.0, 0.05, 0.2)] == pytest.approx([0.0, 0.05, 0.2])
 
 
 def test_strengths_below_0_are_refused():

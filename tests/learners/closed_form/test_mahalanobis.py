@@ -68,7 +68,7 @@ def test_a_large_prior_weight_forgets_the_spread_of_the_support():
 
 
 @pytest.mark.parametrize("rank", [0, 2])
-def test_everything_is_meta_learnt(rank):
+def test_everything_is_meta_learned(rank):
     ep, learner = toys.episode(Classification(3)), _learner(rank).float()
     learner.meta_loss(ep).backward()
     own = [name for name, _ in learner.named_parameters() if not name.startswith("encoder")]

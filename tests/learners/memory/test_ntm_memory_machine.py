@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from medshot.learners.memory.addressing import FLOOR, NOTHING
-from medshot.learners.memory.ntm import Machine, Moment
+from medshot.learners.memory.ntm import ControllerState, NeuralTuringMachine
 
 WAY, SLOTS, WIDTH, HEADS = 4, 9, 5, 2
 
 
 @pytest.fixture
-def machine() -> Machine:
-    return Machine(6, WAY, SLOTS, WIDTH, HEADS, hidden=7, decay=0.9).double()
+def machine() -> NeuralTuringMachine:
+    return NeuralTuringMachine(6, WAY, SLOTS, WIDTH, HEADS, hidden=7, decay=0.9).double()
 
 
 def test_writing_is_the_sequence_of_steps_written_out(machine):
@@ -20,7 +20,7 @@ def test_writing_is_the_sequence_of_steps_written_out(machine):
     memory, moment = machine.write(z, torch.eye(3).double()[y])
     slow, state, read, label = _slow_write(machine, z, y)
     torch.testing.assert_close(memory, slow)
-    torch.testing.assert_close(moment, Moment(*state, read, label))
+    torch.testing.assert_close(moment, ControllerState(*state, read, label))
 
 
 def test_an_answer_is_the_part_of_each_label_in_what_the_heads_read(machine):
@@ -62,7 +62,7 @@ def test_an_old_slot_nobody_reads_is_zeroed_and_written_anew(machine):
     torch.testing.assert_close(codes.sum(1), torch.ones(SLOTS).double())  # one label, not a sum
 
 
-def _slow_write(machine: Machine, z: Tensor, y: Tensor) -> tuple:
+def _slow_write(machine: NeuralTuringMachine, z: Tensor, y: Tensor) -> tuple:
     memory, usage = torch.zeros(SLOTS, WIDTH + WAY).double(), [0.0] * SLOTS
     state = (torch.zeros(1, 7).double(), torch.zeros(1, 7).double())
     read, label = torch.zeros(1, HEADS * (WIDTH + WAY)).double(), torch.zeros(1, WAY).double()
@@ -88,7 +88,7 @@ def _slow_write(machine: Machine, z: Tensor, y: Tensor) -> tuple:
 
 
 def _slow_look(
-    machine: Machine,
+    machine: NeuralTuringMachine,
     z: Tensor,
     memory: Tensor,
     hidden: Tensor,

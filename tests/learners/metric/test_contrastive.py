@@ -51,7 +51,7 @@ def test_an_answer_is_the_cosine_with_the_mean_direction_over_the_temperature():
         torch.testing.assert_close(scores[:, c], slow, atol=1e-5, rtol=1e-5)
 
 
-def test_the_temperature_is_learnt():
+def test_the_temperature_is_learned():
     learner = build("contrastive", encoder=toys.Projection())
     learner.meta_loss(toys.episode(Classification(3))).backward()
     assert learner.log_temperature.grad.abs() > 1e-3

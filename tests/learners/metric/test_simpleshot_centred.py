@@ -3,7 +3,7 @@
 import torch
 
 import toys
-from medshot.learners.metric.simpleshot import CentredPrototypes, directions
+from medshot.learners.metric.simpleshot import CenteredPrototypes, directions
 
 
 def test_directions_are_differences_over_their_lengths():
@@ -21,5 +21,5 @@ def test_scores_are_minus_scaled_squared_distances():
     encoder, centre, prototypes = toys.Projection(outputs=5), torch.randn(5), torch.randn(3, 5)
     x = toys.images()
     slow = ((directions(encoder(x), centre)[:, None] - prototypes) ** 2).sum(2)
-    scores = CentredPrototypes(encoder, centre, prototypes, torch.tensor(2.5))(x)
+    scores = CenteredPrototypes(encoder, centre, prototypes, torch.tensor(2.5))(x)
     torch.testing.assert_close(scores, -2.5 * slow, atol=1e-5, rtol=1e-4)

@@ -63,7 +63,7 @@ def test_what_lies_in_the_place_of_a_missing_kind_does_not_matter(join):
     torch.testing.assert_close(encoder(dirty), encoder(x))
 
 
-def test_late_joining_is_features_one_after_the_other_and_learnt_rows():
+def test_late_joining_is_features_one_after_the_other_and_learned_rows():
     torch.manual_seed(0)
     encoder = Joined(width=8).eval()
     with torch.no_grad():

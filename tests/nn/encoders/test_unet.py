@@ -6,7 +6,7 @@ import torch
 import toys
 from medshot.core.errors import ConfigError, ShapeError
 from medshot.nn import UNet, UNet3d, encoder
-from medshot.nn.heads import labelled_sites
+from medshot.nn.heads import labeled_sites
 
 
 @pytest.mark.parametrize("options", [{}, {"depth": 1}, {"channels": 3, "width": 16}])
@@ -42,9 +42,9 @@ def test_sizes_that_cannot_be_halved_are_refused(wrong):
 
 def test_labels_on_another_grid_are_refused_with_the_way_out():
     with pytest.raises(ShapeError, match='encoder="unet"'):
-        labelled_sites(torch.randn(2, 5), torch.zeros(2, 4, 4, dtype=torch.int64))
+        labeled_sites(torch.randn(2, 5), torch.zeros(2, 4, 4, dtype=torch.int64))
     with pytest.raises(ShapeError, match='"conv4"'):
-        labelled_sites(torch.randn(2, 5, 4, 4), torch.zeros(2, dtype=torch.int64))
+        labeled_sites(torch.randn(2, 5, 4, 4), torch.zeros(2, dtype=torch.int64))
 
 
 def test_filters_lie_beside_what_is_trained() -> None:

@@ -8,7 +8,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Predictor, load_predictor
 from medshot.nn import UNet
-from medshot.stages.compress.distill import distil
+from medshot.stages.compress.distill import distill
 from medshot.stages.compress.imitation import answers
 from toys.networks import classifier, n_parameters, segmenter
 
@@ -36,7 +36,7 @@ def test_what_cannot_be_differentiated_can_be_imitated():
     teacher = Brightest().with_card(toys.card(3))
     shown, new = _with_a_bright_third(48), _with_a_bright_third(60)
     into = toys.conv4(scaling="centre")
-    first, last = (distil(teacher, shown, into, steps=steps, lr=0.01) for steps in (0, 160))
+    first, last = (distill(teacher, shown, into, steps=steps, lr=0.01) for steps in (0, 160))
     right = [float((answers(p, new.x).argmax(1) == new.y).double().mean()) for p in (first, last)]
     assert right[0] < 0.5
     assert right[1] > 0.8
@@ -46,7 +46,7 @@ def test_what_cannot_be_differentiated_can_be_imitated():
 def test_small_is_of_the_same_family_and_nearer_than_nothing(made, tmp_path):
     original, shown = made(width=32), _images()
     before = answers(original, shown.x)
-    small = distil(original, shown, "small", steps=40, lr=3e-3)
+    small = distill(original, shown, "small", steps=40, lr=3e-3)
     assert n_parameters(small) < 0.35 * n_parameters(original)
     assert type(small.encoder) is type(original.encoder)
     task = original.card.task
@@ -60,21 +60,21 @@ def test_small_is_of_the_same_family_and_nearer_than_nothing(made, tmp_path):
 
 def test_the_same_seed_gives_the_same_student():
     original, shown = classifier(width=32), _images()
-    a, b, c = (distil(original, shown, "tiny", steps=2, seed=seed) for seed in (0, 0, 1))
+    a, b, c = (distill(original, shown, "tiny", steps=2, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(a(shown.x), b(shown.x))
     assert not torch.equal(a(shown.x), c(shown.x))
 
 
 def test_what_cannot_be_taught_is_refused():
     with pytest.raises(DataError, match="1 image to learn from"):
-        distil(classifier(width=32), _images(1))
+        distill(classifier(width=32), _images(1))
     with pytest.raises(TaskError, match="transductive"):
-        distil(classifier(width=32, norm="transductive"), _images())
+        distill(classifier(width=32, norm="transductive"), _images())
     with pytest.raises(ConfigError, match="no width that 'small' could make less"):
-        distil(classifier(width=8), _images())
+        distill(classifier(width=8), _images())
     with pytest.raises(ConfigError, match=r"no size to distil into called 'smal'.*'small'"):
-        distil(classifier(width=32), _images(), "smal")
+        distill(classifier(width=32), _images(), "smal")
     with pytest.raises(TaskError, match="encoder is transductive"):
-        distil(classifier(), _images(), toys.conv4(norm="transductive"))
+        distill(classifier(), _images(), toys.conv4(norm="transductive"))
     with pytest.raises(TaskError, match="another grid than the answers"):
-        distil(classifier(), _images(), UNet(channels=1, size=16, width=8, depth=1))
+        distill(classifier(), _images(), UNet(channels=1, size=16, width=8, depth=1))

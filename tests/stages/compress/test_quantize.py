@@ -11,7 +11,7 @@ from medshot.learners import build
 from medshot.nn import Conv4, UNet
 from medshot.nn.onnx import Graph
 from medshot.stages.compress import quantize as quantising
-from medshot.stages.compress.quantize import quantise
+from medshot.stages.compress.quantize import quantize
 from medshot.tasks import Segmentation
 
 SOUND = torch.rand(4, 1, toys.SIZE, toys.SIZE)
@@ -26,7 +26,7 @@ def case():
     encoder = Conv4(channels=1, size=toys.SIZE, width=32, halvings=1).eval()
     learner = build("finetune", encoder=encoder, steps=30, lr=3e-3)
     whole = learner.adapt(ep.support, task).freeze().with_card(toys.card(3))
-    return ep, whole, quantise(whole, ep.support)
+    return ep, whole, quantize(whole, ep.support)
 
 
 def test_it_answers_nearly_as_before_and_the_card_says_how_nearly(case):
@@ -69,7 +69,7 @@ def test_masks_are_nearly_those_before():
     plain = UNet(channels=1, size=toys.SIZE, width=8, depth=1, norm="none", scaling="unit")
     learner = build("finetune", encoder=plain.eval(), steps=40, lr=1e-2)
     whole = learner.adapt(support, Segmentation(2)).freeze()
-    small = quantise(whole, support)
+    small = quantize(whole, support)
     assert most < 0.8
     assert toys.accuracy(whole, query) > 0.9
     assert toys.accuracy(small, query) > 0.9
@@ -94,28 +94,28 @@ def test_answers_that_would_be_others_are_refused():
 )
 def test_images_that_say_nothing_of_ranges_are_refused(x, said):
     with pytest.raises(DataError, match=said):
-        quantise(_prototypes(), _examples(x))
+        quantize(_prototypes(), _examples(x))
 
 
 def test_images_of_another_form_are_refused():
     with pytest.raises(ShapeError, match=r"images of 1 x 16 x 16"):
-        quantise(_prototypes(), _examples(torch.rand(4, 1, 9, 9)))
+        quantize(_prototypes(), _examples(torch.rand(4, 1, 9, 9)))
 
 
 def test_what_has_no_convolution_or_is_quantised_already_is_refused(case):
     ep, _, small = case
     with pytest.raises(TaskError, match="quantised already"):
-        quantise(small, ep.support)
+        quantize(small, ep.support)
     plain = build("nearest-centroid", encoder=toys.Projection()).adapt(ep.support, ep.task)
     with pytest.raises(TaskError, match="no convolution"):
-        quantise(plain, ep.support)
+        quantize(plain, ep.support)
 
 
 def test_transductive_predictors_and_other_types_are_refused():
     with pytest.raises(TaskError, match="reads the images of a batch together"):
-        quantise(_prototypes(norm="transductive"), _examples(SOUND))
+        quantize(_prototypes(norm="transductive"), _examples(SOUND))
     with pytest.raises(ConfigError, match=r"no type to quantise to called 'int4'.*int8"):
-        quantise(_prototypes(), _examples(SOUND), to="int4")
+        quantize(_prototypes(), _examples(SOUND), to="int4")
 
 
 def _bright_squares(n):

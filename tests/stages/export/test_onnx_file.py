@@ -21,7 +21,7 @@ BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runp
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A predictor, the pictures that it learnt from, and its file."""
+    """A predictor, the pictures that it learned from, and its file."""
     place = tmp_path_factory.mktemp("export")
     pictures = folder(place / "mine", (4, 4))
     predictor = build("nearest-centroid", encoder=toys.conv4()).adapt(load(pictures))

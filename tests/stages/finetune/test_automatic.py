@@ -50,7 +50,7 @@ def test_what_does_not_help_leaves_the_learner_as_it_is(losses):
     assert torch.equal(tuned.adapt(support, TASK)(support.x), alone(support.x))
 
 
-def test_the_verdict_is_of_images_that_nothing_was_learnt_from():
+def test_the_verdict_is_of_images_that_nothing_was_learned_from():
     tuned, support = _tuned(folds=2), textures(4)
     support = replace(support, groups=torch.tensor([0, 0, 1, 1, 2, 2, 3, 3]))
     found = tuned.verdict(support, TASK)

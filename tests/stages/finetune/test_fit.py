@@ -9,7 +9,7 @@ from medshot.learners.registry import build
 from medshot.stages.finetune import fit as module
 from medshot.stages.finetune.fit import Descent, best_steps
 from medshot.stages.finetune.methods import get_method
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.tasks import Classification
 
 TASK, WAY = Classification(2), get_method("head")
@@ -57,7 +57,7 @@ def test_it_is_where_the_mean_loss_left_out_is_least():
         found = list(module_curve(freed, shown, unseen, *rest))
         slow = []
         for n in range(0, 41, 4):  # each number of steps from the start again
-            again = Freed(_learner().learn(shown, TASK), WAY)
+            again = TrainableCopy(_learner().learn(shown, TASK), WAY)
             DESCENT.run(again, shown, TASK, n)
             slow.append(TASK.loss(again.predictor(unseen.x), unseen.y).item())
         assert found == pytest.approx(slow, abs=1e-5)

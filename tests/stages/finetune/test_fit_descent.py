@@ -8,7 +8,7 @@ from medshot.core.errors import ConfigError, TrainingError
 from medshot.learners.registry import build
 from medshot.stages.finetune.fit import Descent
 from medshot.stages.finetune.methods import get_method
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.tasks import Classification
 
 TASK = Classification(3)
@@ -22,7 +22,7 @@ def _start():
 
 def test_it_is_adam_on_loss_and_distance():
     predictor, episode = _start()
-    freed = Freed(predictor, get_method("all"))
+    freed = TrainableCopy(predictor, get_method("all"))
     Descent(lr=0.01, pull=0.5, batch=100).run(freed, episode.support, TASK, 4)
     slow = [t.clone().requires_grad_() for t in predictor.freeze().state_dict().values()]
     names, starts = list(predictor.state_dict()), [t.detach().clone() for t in slow]
@@ -45,7 +45,7 @@ def test_the_stronger_the_pull_the_nearer_it_stays(way):
     predictor, episode = _start()
     far = []
     for pull in (0.0, 1.0, 100.0):
-        freed = Freed(predictor, get_method(way))
+        freed = TrainableCopy(predictor, get_method(way))
         Descent(lr=0.01, pull=pull, batch=100).run(freed, episode.support, TASK, 60)
         far.append(freed.distance().item())
     assert far[0] > 2 * far[1] > 4 * far[2] > 0
@@ -57,7 +57,7 @@ def test_a_loss_that_is_not_finite_is_named():
     support.x[0, 0, 0, 0] = torch.inf
     with pytest.raises(TrainingError, match="loss of step 1 is nan"):
         Descent(lr=0.01, pull=0.0, batch=100).run(
-            Freed(predictor, get_method("head")), support, TASK, 1
+            TrainableCopy(predictor, get_method("head")), support, TASK, 1
         )
 
 

@@ -30,7 +30,7 @@ def test_it_is_adapting_and_then_fine_tuning_with_its_steps_judged_inside():
     assert torch.equal(tuned.adapt(support, TASK)(support.x), by_hand(support.x))
 
 
-def test_from_a_folder_the_card_says_who_learnt_and_then_what_was_done():
+def test_from_a_folder_the_card_says_who_learned_and_then_what_was_done():
     dataset = toys.dataset(shots=3)
     found = _tuned().adapt(dataset)
     card = found.known_card()

@@ -8,7 +8,7 @@ from medshot.core.errors import ConfigError
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.stages.finetune.methods import get_method
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.tasks import Classification
 
 HEAD = 8 * 3 + 3  # 8 features of an image of 16 pixels, 3 classes
@@ -28,14 +28,14 @@ WEIGHTS = 9 * 8 * 1 + 3 * (9 * 8 * 8)
     ],
 )
 def test_as_many_numbers_move_as_one_counts_by_hand(way, below):
-    freed = Freed(_predictor("linear-probe"), get_method(way))
+    freed = TrainableCopy(_predictor("linear-probe"), get_method(way))
     assert freed.moving == HEAD + below
 
 
 def test_the_distance_is_that_of_the_weights_that_layers_work_with():
-    freed = Freed(_predictor("linear-probe"), get_method("lora"))
+    freed = TrainableCopy(_predictor("linear-probe"), get_method("lora"))
     start = freed.settled().state_dict()
-    freed = Freed(_predictor("linear-probe"), get_method("lora"))
+    freed = TrainableCopy(_predictor("linear-probe"), get_method("lora"))
     assert freed.distance() == 0
     with torch.no_grad():
         for p in freed.predictor.parameters():
@@ -48,16 +48,16 @@ def test_the_distance_is_that_of_the_weights_that_layers_work_with():
 
 
 def test_what_somebody_said_of_the_support_does_not_move():
-    freed = Freed(_predictor("matching"), get_method("head"))
+    freed = TrainableCopy(_predictor("matching"), get_method("head"))
     assert {move.weight for move in freed.moves} == {"known", "scale"}
 
 
 def test_an_encoder_without_weights_has_a_head_that_moves():
     predictor = _predictor("linear-probe", encoder("pixels", channels=1, size=toys.SIZE))
-    assert Freed(predictor, get_method("head")).moving == 3 * toys.SIZE**2 + 3
+    assert TrainableCopy(predictor, get_method("head")).moving == 3 * toys.SIZE**2 + 3
     for name in ("all", "bias", "film", "lora", "adapter"):
         with pytest.raises(ConfigError, match=f"pixels has no .*'{name}' could move nothing"):
-            Freed(predictor, get_method(name))
+            TrainableCopy(predictor, get_method(name))
 
 
 def _predictor(name, module=None):

@@ -33,7 +33,7 @@ def test_saved_and_loaded_it_answers_the_same_and_members_stay(how, tmp_path):
     assert stage.get("fitted_on") == (None if how == "mean" else "new")
     said = (tmp_path / "model" / "README.md").read_text()
     assert how in said
-    assert "Fused of several models, which learnt from `bars" in said
+    assert "Fused of several models, which learned from `bars" in said
 
 
 def test_weights_find_who_is_wrong_and_help_on_other_images():
@@ -77,12 +77,12 @@ def test_a_greedy_soup_says_who_is_in_it():
     assert medshot.fuse(parts, how="soup")(toys.images()).shape == (6, 3)
 
 
-def test_images_that_a_member_learnt_from_are_refused_where_something_is_fitted():
+def test_images_that_a_member_learned_from_are_refused_where_something_is_fitted():
     seen = bars(4, seed=0)
-    with pytest.raises(DataError, match="very images that model 1 learnt from"):
+    with pytest.raises(DataError, match="very images that model 1 learned from"):
         medshot.fuse(members(seen), seen, how="weighted")
     again = medshot.fuse([medshot.fuse(members(seen)), *members(seen)])
-    with pytest.raises(DataError, match="learnt from"):
+    with pytest.raises(DataError, match="learned from"):
         medshot.fuse([again, *members(seen)], seen, how="stack")
 
 

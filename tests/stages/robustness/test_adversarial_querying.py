@@ -54,7 +54,7 @@ def test_it_teaches_every_learner(name):
     assert learner.training
 
 
-def test_what_is_learnt_with_it_holds_out_better():
+def test_what_is_learned_with_it_holds_out_better():
     wrong = {}
     for terms in ((), (AdversarialQuerying(16 / 255, steps=3),)):
         learner = _learner()

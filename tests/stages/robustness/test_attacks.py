@@ -7,11 +7,11 @@ import toys
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.predictor import Predictor
 from medshot.stages.robustness.attacks import ATTACKS, FGSM, PGD, Square, attack_called, losses_of
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Classification
-from toys.problems import TASKS, learnt, loss
+from toys.problems import TASKS, learned, loss
 
-BUDGETS = [Budget(8 / 255), Budget(1.0, "l2")]
+BUDGETS = [ThreatModel(8 / 255), ThreatModel(1.0, "l2")]
 LITTLE = {"pgd": {"steps": 3}, "square": {"queries": 20}}
 each = pytest.mark.parametrize("name", ATTACKS)
 
@@ -20,7 +20,7 @@ each = pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda b: b.norm)
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.kind)
 def test_the_loss_rises_within_the_budget_and_the_model_stays(task, budget, name):
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     task = task.fitted(shown.y)
     predictor.requires_grad_(True).train()
     before = {n: t.clone() for n, t in predictor.state_dict().items()}
@@ -42,14 +42,14 @@ def test_the_loss_rises_within_the_budget_and_the_model_stays(task, budget, name
 @pytest.mark.parametrize("kind", ["multi-label", "ordinal", "detection", "enhancement"])
 def test_every_other_kind_of_task_is_attacked_too(kind):
     task = toys.task_of(kind)
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     found = PGD(BUDGETS[0], steps=3)(predictor, task, shown)
     assert loss(predictor, task, found, shown.y) > loss(predictor, task, shown.x, shown.y)
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.kind)
 def test_one_image_alone_is_attacked_as_among_others(task):
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     attack = PGD(BUDGETS[0], steps=3, random_start=False)
     among = attack(predictor, task, shown)[2:3]
     alone = attack(predictor, task, shown[2:3])
@@ -58,7 +58,7 @@ def test_one_image_alone_is_attacked_as_among_others(task):
 
 def test_many_images_go_a_few_at_a_time(monkeypatch):
     task = Classification(3)
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     attack = FGSM(BUDGETS[0])
     whole = attack(predictor, task, shown)
     monkeypatch.setattr("medshot.stages.robustness.attacks.SITES", 4 * shown.x[0, 0].numel())
@@ -75,7 +75,7 @@ class Whole(Predictor):
 
 
 def test_without_a_gradient_only_the_black_box_attack_goes():
-    _, shown = learnt(Classification(3))
+    _, shown = learned(Classification(3))
     for attack in (FGSM(BUDGETS[0]), PGD(BUDGETS[0])):
         with pytest.raises(TaskError, match=r"no gradient .* 'square'"):
             attack(Whole(), Classification(3), shown)
@@ -86,7 +86,7 @@ def test_without_a_gradient_only_the_black_box_attack_goes():
 
 
 def test_images_that_are_not_in_range_are_refused():
-    predictor, shown = learnt(Classification(3))
+    predictor, shown = learned(Classification(3))
     with pytest.raises(ConfigError, match="Divide"):
         FGSM(BUDGETS[0])(predictor, Classification(3), type(shown)(255 * shown.x, shown.y))
 

@@ -5,24 +5,26 @@ import torch
 import torch.nn.functional as F
 
 from medshot.stages.robustness.attacks import FGSM
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Classification
-from toys.problems import art, learnt, loss
+from toys.problems import art, learned, loss
 
 TASK = Classification(3)
 
 
 def test_it_is_the_sign_of_the_gradient():
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     x = shown.x.clone().requires_grad_(True)
     F.cross_entropy(predictor(x), shown.y).backward()
     expected = (shown.x + 0.02 * x.grad.sign()).clamp(0, 1)
-    torch.testing.assert_close(FGSM(Budget(0.02))(predictor, TASK, shown), expected)
+    torch.testing.assert_close(FGSM(ThreatModel(0.02))(predictor, TASK, shown), expected)
 
 
-@pytest.mark.parametrize("budget", [Budget(4 / 255), Budget(0.5, "l2")], ids=lambda b: b.norm)
+@pytest.mark.parametrize(
+    "budget", [ThreatModel(4 / 255), ThreatModel(0.5, "l2")], ids=lambda b: b.norm
+)
 def test_its_loss_is_that_of_a_known_library(monkeypatch, tmp_path, budget):
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     classifier = art(monkeypatch, tmp_path, predictor, TASK.n_outputs)
     from art.attacks.evasion import FastGradientMethod  # noqa: PLC0415
 

@@ -5,17 +5,17 @@ import torch
 
 from medshot.core.errors import ConfigError
 from medshot.stages.robustness.attacks import FGSM, PGD
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Classification
-from toys.problems import TASKS, art, learnt, loss
+from toys.problems import TASKS, art, learned, loss
 
 TASK = Classification(3)
-BUDGETS = [Budget(4 / 255), Budget(0.5, "l2")]
+BUDGETS = [ThreatModel(4 / 255), ThreatModel(0.5, "l2")]
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda b: b.norm)
 def test_its_loss_is_that_of_a_known_library(monkeypatch, tmp_path, budget):
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     classifier = art(monkeypatch, tmp_path, predictor, TASK.n_outputs)
     from art.attacks.evasion import ProjectedGradientDescentPyTorch  # noqa: PLC0415
 
@@ -40,7 +40,7 @@ def test_its_loss_is_that_of_a_known_library(monkeypatch, tmp_path, budget):
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda b: b.norm)
 @pytest.mark.parametrize("task", TASKS, ids=lambda t: t.kind)
 def test_more_steps_are_stronger(task, budget):
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     task = task.fitted(shown.y)
     attacks = (FGSM(budget), PGD(budget, steps=5), PGD(budget, steps=40))
     one, few, many = (loss(predictor, task, a(predictor, task, shown), shown.y) for a in attacks)
@@ -48,7 +48,7 @@ def test_more_steps_are_stronger(task, budget):
 
 
 def test_another_seed_is_another_start():
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     first, other = (PGD(BUDGETS[0], steps=2, seed=s)(predictor, TASK, shown) for s in (0, 1))
     assert not torch.equal(first, other)
 

@@ -5,16 +5,16 @@ import torch
 
 from medshot.core.errors import ConfigError
 from medshot.stages.robustness.attacks import Square, losses_of
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Classification
-from toys.problems import learnt
+from toys.problems import learned
 
 TASK = Classification(3)
-BUDGETS = [Budget(8 / 255), Budget(1.0, "l2")]
+BUDGETS = [ThreatModel(8 / 255), ThreatModel(1.0, "l2")]
 
 
 def _losses(budget, queries):
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     found = Square(budget, queries=queries)(predictor, TASK, shown)
     with torch.no_grad():
         return [losses_of(TASK, predictor(x), shown.y) for x in (shown.x, found)]
@@ -29,7 +29,7 @@ def test_no_loss_falls_and_more_queries_find_more(budget):
 
 
 def test_every_value_goes_all_the_way_or_stays():
-    predictor, shown = learnt(TASK)
+    predictor, shown = learned(TASK)
     grey = type(shown)(torch.full_like(shown.x, 0.5), shown.y)
     found = Square(BUDGETS[0], queries=30)(predictor, TASK, grey)
     change = (found - grey.x).abs()

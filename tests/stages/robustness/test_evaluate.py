@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor
 from medshot.learners.registry import build
 from medshot.stages.robustness.attacks import FGSM, PGD, Square
 from medshot.stages.robustness.evaluate import flat_share, robustness, verdict
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 
 
 def model():
@@ -22,7 +22,7 @@ def model():
 def test_each_budget_has_its_attacks_and_the_largest_the_checks(monkeypatch):
     monkeypatch.setattr("medshot.evaluation.cross_validation.DRAWS", 20)
     predictor, data = model()
-    budgets = [Budget(16 / 255), Budget(2 / 255)]
+    budgets = [ThreatModel(16 / 255), ThreatModel(2 / 255)]
     ticks = []
 
     @contextmanager
@@ -59,7 +59,7 @@ class Whole(Predictor):
 def test_without_a_gradient_the_square_attack_is_what_remains():
     known, data = model()
     whole = Whole().with_card(known.known_card())
-    budgets = [Budget(16 / 255), Budget(2 / 255)]
+    budgets = [ThreatModel(16 / 255), ThreatModel(2 / 255)]
     found = robustness(whole, data, budgets, queries=5)
     said = [(str(row.attack), str(row.attack.budget)) for row in found.attacked]
     assert said == [("square-5", "2/255"), ("square-5", "16/255")]
@@ -69,7 +69,7 @@ def test_without_a_gradient_the_square_attack_is_what_remains():
 
 def test_what_is_answered_is_the_attacked_image():
     predictor, data = model()
-    budget = Budget(16 / 255)
+    budget = ThreatModel(16 / 255)
     (row,) = robustness(predictor, data, [budget], checks=False).attacked
     task, shown = predictor.known_card().task, data.examples()
     x = PGD(budget)(predictor, task, shown)
@@ -104,4 +104,4 @@ def test_images_without_a_slope_are_counted():
 def test_an_epsilon_beyond_the_images_is_refused():
     predictor, data = model()
     with pytest.raises(ConfigError, match="256 values are at most 16 apart"):
-        robustness(predictor, data, [Budget(17.0, "l2")], checks=False)
+        robustness(predictor, data, [ThreatModel(17.0, "l2")], checks=False)

@@ -7,7 +7,7 @@ import toys
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
 from medshot.stages.robustness.evaluate import robustness, signs, verdict
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 
 GREY = 0.5
 
@@ -44,7 +44,7 @@ def _few_draws(monkeypatch):
 
 
 def _measured(predictor, **options):
-    budgets = [Budget(4 / 255), Budget(12 / 255)]
+    budgets = [ThreatModel(4 / 255), ThreatModel(12 / 255)]
     model = predictor.with_card(toys.card(2))
     return robustness(model, _images(), budgets, steps=3, queries=30, **options)
 

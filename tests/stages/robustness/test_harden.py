@@ -13,15 +13,15 @@ from medshot.data.transforms import ImagePreprocessing
 from medshot.stages.robustness import harden as module
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.harden import harden
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Segmentation
-from toys.problems import TASKS, learnt, loss
+from toys.problems import TASKS, learned, loss
 
 LITTLE = {"epsilon": 8 / 255, "attack_steps": 3, "steps": 25, "batch": 8, "lr": 0.01}
 
 
 def _problem(task):
-    predictor, shown = learnt(task)
+    predictor, shown = learned(task)
     task = task.fitted(shown.y)
     labels = tuple(f"class {i}" for i in range(task.n_outputs))
     card = Card(task, labels, ImagePreprocessing(1, toys.SIZE), {"name": "toy"})
@@ -30,7 +30,7 @@ def _problem(task):
 
 def _robust_loss(predictor: Predictor, shown: Examples) -> float:
     task = predictor.known_card().task
-    found = PGD(Budget(8 / 255), steps=10)(predictor, task, shown)
+    found = PGD(ThreatModel(8 / 255), steps=10)(predictor, task, shown)
     return loss(predictor, task, found, shown.y)
 
 

@@ -26,7 +26,7 @@ def adapt(
     ),
     finetune: str = typer.Option(
         "none",
-        help="none, head, bias, film, lora, adapter or all: what moves once it has learnt; auto "
+        help="none, head, bias, film, lora, adapter or all: what moves once it has learned; auto "
         "moves a MobileNet's last blocks where images left out speak for it.",
     ),
     set_: list[str] = typer.Option([], "--set", metavar="NAME=VALUE", help="As in train."),
@@ -42,8 +42,8 @@ def adapt(
     `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
     probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in
     labels.csv) it tries a classifier of pixels and a U-Net, for images as they should look (a
-    column `target` that names files) learnt filters and a DnCNN, which takes minutes. A run of
-    `medshot train` brings what it learnt from other data. Where labels.csv has a column `text`,
+    column `target` that names files) learned filters and a DnCNN, which takes minutes. A run of
+    `medshot train` brings what it learned from other data. Where labels.csv has a column `text`,
     `signal` or `table.NAME` beside or in place of `path`, each kind of data has an encoder of its
     own, and any may be missing.
 

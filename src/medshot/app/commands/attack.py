@@ -11,7 +11,7 @@ from medshot.app.parse import THREADS, free, new_json
 
 def attack(
     model: Path = typer.Argument(help="A folder that `medshot adapt` or a stage made."),
-    data: Path = typer.Option(help="Folder of labelled images that it has not learnt from."),
+    data: Path = typer.Option(help="Folder of labelled images that it has not learned from."),
     epsilon: list[str] = typer.Option(
         [],
         help="How far values may be changed, of [0, 1]; to be repeated.",
@@ -62,7 +62,7 @@ def attack(
     card = predictor.known_card()
     images = images_for(card, data)
     if card.data.get("hash") == images.hash:
-        say(f"The model has learnt from {data}: what it scores there flatters it.")
+        say(f"The model has learned from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     with limited(threads):
         asked = {"epsilon": epsilon, "norm": norm, "corruptions": corruptions}

@@ -34,7 +34,7 @@ def compress(
 
     With several of --distil, --prune and --quantise, each is also done alone, for the table, and
     what is saved is the chain: distilled, then pruned, then quantised. Killed at any moment, the
-    same command goes on. Without --test it is judged on what it learnt from, which flatters.
+    same command goes on. Without --test it is judged on what it learned from, which flatters.
 
     Examples:
 

@@ -64,12 +64,12 @@ def evaluate(
 
     Of **saved models** (folders that `medshot adapt` or a stage made) every image of --data gets an
     answer. Each metric has an interval over patients; of several models, the others are compared to
-    the first, patient by patient. Images that one of them learnt from are refused.
+    the first, patient by patient. Images that one of them learned from are refused.
 
     **A learner**, by name or from a run, adapts to each of many small tasks, beside the linear
     probe on the same tasks. The number of images, classes and episodes is the protocol's, or as
     given with --data. The baseline has the same encoder, and once more the raw pixels (for masks,
-    filters around each). Data that a run has learnt from are refused.
+    filters around each). Data that a run has learned from are refused.
 
     Examples:
 

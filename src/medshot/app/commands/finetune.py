@@ -32,7 +32,7 @@ def finetune(
 ) -> None:
     """Move some of a model's weights to do images better; save it beside the original.
 
-    Where MODEL learnt from DATA, nothing tells how many steps are good, and all are made:
+    Where MODEL learned from DATA, nothing tells how many steps are good, and all are made:
     `medshot adapt --finetune` judges that on images left out. Killed, the same command goes on.
 
     Examples:

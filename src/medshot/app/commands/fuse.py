@@ -9,7 +9,7 @@ from medshot.app.parse import THREADS, new_folder, new_json
 
 def fuse(
     model: list[Path] = typer.Argument(help="Folders that `medshot adapt` made, two or more."),
-    data: Path = typer.Option(help="Labelled images that none of the models has learnt from."),
+    data: Path = typer.Option(help="Labelled images that none of the models has learned from."),
     out: Path = new_folder("New folder for the fused model."),
     how: str = typer.Option(
         "weighted", help="mean, weighted, stack, soup, greedy-soup; snapshots (of one model)."
@@ -27,13 +27,13 @@ def fuse(
 
     `weighted` averages probabilities with weights that are fitted to --data, `stack` fits a linear
     map, `mean` and `soup` fit nothing; `soup` averages the weights of models that descend from the
-    same network. Images that a model has learnt from are refused where something is fitted.
+    same network. Images that a model has learned from are refused where something is fitted.
 
     `snapshots` takes one model, fine-tunes it on --data in cycles, and averages what it was at the
     end of each. It goes on if it is cut short.
 
     Without --test the fused model is judged on --data, what is fitted out of fold, patient by
-    patient. For a folder that a model learnt from the table says that this flatters.
+    patient. For a folder that a model learned from the table says that this flatters.
 
     Examples:
 

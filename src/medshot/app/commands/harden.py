@@ -32,7 +32,7 @@ def harden(
     """Make a model that holds out better against small changes of its images.
 
     Killed at any moment, the same command goes on. In OUT is also robustness.svg: the score by
-    epsilon, before and after. Without --test it is judged on what it learnt from, which flatters.
+    epsilon, before and after. Without --test it is judged on what it learned from, which flatters.
 
     Example:
 
@@ -44,12 +44,12 @@ def harden(
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for, refuse_shared
     from medshot.stages.robustness.harden import harden as hardened_by
-    from medshot.stages.robustness.threat_model import Budget, read_epsilon
+    from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
     from medshot.training.device import limited
     from medshot.training.progress import announce, bar_called
 
     started = time.monotonic()
-    budget = Budget(read_epsilon(epsilon), norm)
+    budget = ThreatModel(read_epsilon(epsilon), norm)
     predictor = load_predictor(model)
     images = images_for(predictor.known_card(), data)
     asked = images_for(predictor.known_card(), test) if test else images
@@ -78,12 +78,12 @@ def harden(
 def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> list["Robustness"]:
     """Both at half of epsilon, epsilon, and twice that; of the second also what tells of it."""
     from medshot.stages.robustness.evaluate import robustness
-    from medshot.stages.robustness.threat_model import Budget
+    from medshot.stages.robustness.threat_model import ThreatModel
     from medshot.training.progress import bar_called
 
     most = budget.measure.largest(images.x[0].numel())
     sizes = [size for size in (budget.epsilon * by for by in (0.5, 1, 2)) if size <= most]
-    budgets = [Budget(size, budget.norm) for size in sizes]
+    budgets = [ThreatModel(size, budget.norm) for size in sizes]
     found = []
     for model, checks in zip(models, (False, True), strict=True):
         watch = bar_called("attack, hardened" if checks else "attack, before")

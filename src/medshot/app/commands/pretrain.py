@@ -66,7 +66,7 @@ def pretrain(
     with unfinished(out) as (staging, working), limited(threads):
         sets = pretraining_data(data, task, begun, kind)
         started = time.monotonic()
-        learnt = learn(
+        learned = learn(
             begun,
             sets,
             objective,
@@ -82,9 +82,9 @@ def pretrain(
             **options,
         )
         seconds = round(time.monotonic() - started, 1)
-        save_encoder(learnt, staging)
-    say(f"{out}: {learnt.origin}")
+        save_encoder(learned, staging)
+    say(f"{out}: {learned.origin}")
     if json_file:
-        record = {"encoder": recipe(learnt), **learnt.about, "seconds": seconds}
+        record = {"encoder": recipe(learned), **learned.about, "seconds": seconds}
         write_record(json_file, record | {"versions": versions()})
     next_step("adapt", "MY_IMAGES", "--encoder", out, "--out", "MODEL")

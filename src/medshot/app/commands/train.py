@@ -8,7 +8,7 @@ import typer
 from medshot.app.parse import THREADS, free_or_run
 
 if TYPE_CHECKING:
-    from medshot.training.auxiliary_losses import Term
+    from medshot.training.auxiliary_losses import AuxiliaryLoss
 
 
 def train(
@@ -124,12 +124,14 @@ def train(
     next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")
 
 
-def _terms(contrast: float | None, teacher: Path | None, adversarial: str | None) -> "list[Term]":
+def _terms(
+    contrast: float | None, teacher: Path | None, adversarial: str | None
+) -> "list[AuxiliaryLoss]":
     from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
     from medshot.stages.robustness.threat_model import read_epsilon
     from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
     from medshot.training.run import load_run
 
-    terms: list[Term] = [] if contrast is None else [TaskContrast(contrast)]
+    terms: list[AuxiliaryLoss] = [] if contrast is None else [TaskContrast(contrast)]
     terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
     return terms + ([AdversarialQuerying(read_epsilon(adversarial))] if adversarial else [])

@@ -96,7 +96,7 @@ UNEQUAL = 5  # times as many images in the largest class as in the smallest
 
 def check_labels(folder: Path) -> list[Finding]:
     """What is wrong or doubtful in `folder`. Near-duplicates are not looked for."""
-    if omniglot.recognises(folder):
+    if omniglot.recognizes(folder):
         return _official(folder)
     rows, found = survey(folder)
     if folder.is_dir():

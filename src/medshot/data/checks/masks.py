@@ -55,7 +55,7 @@ def _twice(folder: Path, rows: Sequence[Row]) -> list[Finding]:
 
 
 def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Finding]:
-    """Classes that cannot be both learnt from and judged."""
+    """Classes that cannot be both learned from and judged."""
     highest = max((number for numbers in masks for number in numbers), default=0)
     counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
     mend = "Mark it on a second one at least; numbers are 1, 2, ... without gaps."

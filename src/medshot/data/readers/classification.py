@@ -17,10 +17,10 @@ from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Classification
 
 
-@reads(Classification.kind, where=omniglot.recognises, check=check_labels)
+@reads(Classification.kind, where=omniglot.recognizes, check=check_labels)
 def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a label each: 3 x 64 x 64 where no form is asked for."""
-    if omniglot.recognises(folder):
+    if omniglot.recognizes(folder):
         return omniglot.load(folder, channels=channels or 1, size=size or 28)
     form = ImagePreprocessing(channels=channels or 3, size=size or 64)
     rows = read_manifest(folder)

@@ -20,7 +20,7 @@ Reader = Callable[[Path, int | None, int | None], Dataset]
 Check = Callable[[Path], list[Finding]]
 FOLDERS: dict[str, "FolderKind"] = {}
 USUAL = "classification"  # where no other kind is recognised
-FINE = "It is learnt from all the same."
+FINE = "It is learned from all the same."
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FolderKind:
     """
 
     read: Reader
-    recognises: Callable[[Path], bool]
+    recognizes: Callable[[Path], bool]
     check: Check | None = None
 
     def findings(self, folder: Path) -> list[Finding]:
@@ -80,9 +80,9 @@ def kind_of(folder: Path, task: str | None = None) -> str:
     if task:
         folder_kind(task)
         volumes = FOLDERS.get(f"{task}-3d")
-        return f"{task}-3d" if volumes and volumes.recognises(folder) else task
+        return f"{task}-3d" if volumes and volumes.recognizes(folder) else task
     import_files("medshot.data.readers")
-    found = sorted(kind for kind, known in FOLDERS.items() if known.recognises(folder))
+    found = sorted(kind for kind, known in FOLDERS.items() if known.recognizes(folder))
     if len(found) > 1:
         raise DataError(
             f"{folder} could be for {' or '.join(found)}. Say which: --task {found[0]} (in Python "

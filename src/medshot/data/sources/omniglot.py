@@ -26,7 +26,7 @@ ARCHIVES = ("images_background.zip", "images_evaluation.zip")
 TURNS = ("rot000", "rot090", "rot180", "rot270")
 
 
-def recognises(folder: Path) -> bool:
+def recognizes(folder: Path) -> bool:
     """Whether an official archive lies in `folder`."""
     return any((folder / name).is_file() for name in ARCHIVES)
 

@@ -22,7 +22,7 @@ FORMS = (
 )
 NO_IMAGES = f"it holds no images ({', '.join(SUFFIXES)})"
 SERIES = (
-    "Say in a labels.csv what is to be learnt: in the folder above with path,mask (the name of "
+    "Say in a labels.csv what is to be learned: in the folder above with path,mask (the name of "
     "this folder, and of a volume with its mask), or in this one with path,label (a slice, and its "
     "class). See docs/formats.md."
 )

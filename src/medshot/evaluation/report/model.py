@@ -66,7 +66,7 @@ class MetricsTable:
     interval_method: str = ""
     """How the intervals were made, for example "bootstrap over patients, 10000 draws"."""
     in_turn: bool = False
-    """Whether all that is scored was learnt from too: cross-validation, each left out in turn."""
+    """Whether all that is scored was learned from too: cross-validation, each left out in turn."""
     baseline: bool = False
     """Whether the learner is itself the simple one that others are compared with."""
 
@@ -157,7 +157,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SupportImage:
-    """One labelled image that the predictor learnt from, ``c h w`` uint8."""
+    """One labelled image that the predictor learned from, ``c h w`` uint8."""
 
     pixels: Pixels
     label: str
@@ -167,7 +167,7 @@ class SupportImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Support:
-    """What the predictor learnt from: the counts, and the images to show (all, some or none)."""
+    """What the predictor learned from: the counts, and the images to show (all, some or none)."""
 
     labels: tuple[str, ...]
     n_images: int
@@ -175,8 +175,8 @@ class Support:
     """None where the data carry no patient ids."""
     images: tuple[SupportImage, ...] = ()
     goal: str = ""
-    """What was learnt, after "The predictor learnt"; where empty, to tell the labels apart."""
-    heading: str = "What it learnt from"
+    """What was learned, after "The predictor learned"; where empty, to tell the labels apart."""
+    heading: str = "What it learned from"
 
     def by_label(self) -> dict[str, list[SupportImage]]:
         """Return the images to show under their labels, in the order of ``labels``."""

@@ -21,7 +21,7 @@ class Measured(Protocol):
 
     @property
     def support(self) -> Support:
-        """What was learnt from."""
+        """What was learned from."""
         ...
 
     @property
@@ -93,21 +93,21 @@ def verdict(difference: Difference) -> str:
 
 
 def summary_sentence(report: Measured) -> str:
-    """Write the sentence at the top: what was learnt, from how much, how well, against what."""
-    learnt = _learnt(report.support)
+    """Write the sentence at the top: what was learned, from how much, how well, against what."""
+    learned = _learned(report.support)
     if report.metrics is None:
-        return f"{learnt}; how well it does has not been measured."
+        return f"{learned}; how well it does has not been measured."
     against = _against(report.differences, report.metrics)
-    return f"{learnt}; {_how_well(report.metrics)}{against}."
+    return f"{learned}; {_how_well(report.metrics)}{against}."
 
 
-def _learnt(support: Support) -> str:
+def _learned(support: Support) -> str:
     patients = "an unknown number of patients"
     if support.n_patients is not None:
         patients = count(support.n_patients, "patient")
     images = count(support.n_images, "labelled image")
     return (
-        f"The predictor learnt {support.goal or _task(support.labels)} from {images} of {patients}"
+        f"The predictor learned {support.goal or _task(support.labels)} from {images} of {patients}"
     )
 
 

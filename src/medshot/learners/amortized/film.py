@@ -29,7 +29,7 @@ class FiLM(Learner):
     writes s and t, and the layer becomes g (1 + s) and b + t.
 
     Where we differ: the head is not CNAPs' generated classifier but squared distances to class
-    means times a learnt number, as prototypical networks have, written as the linear head that
+    means times a learned number, as prototypical networks have, written as the linear head that
     makes the same decisions. What stands for the whole support is the encoder's own features,
     unmodulated, not a second network's. The encoder is trained with the generator; theirs is
     trained before and frozen. An encoder without such layers has its features scaled instead (a
@@ -38,7 +38,7 @@ class FiLM(Learner):
 
     supports = (Classification,)
     source = "Requeima et al. 2019, arXiv:1906.07697"
-    vectorises = True
+    vectorizes = True
     adapts_encoder = True
 
     def __init__(self, encoder: nn.Module, *, width: int = 64) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from medshot.core.errors import ConfigError
 from medshot.core.registry import part
 from medshot.core.task import Task
-from medshot.inner.rules import Here, Params, State, UpdateRule
+from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 from medshot.inner.unroll import unroll
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
@@ -75,7 +75,7 @@ class Hypernetwork(OnFeatures):
 
     supports = (Classification,)
     source = "Ha et al. 2016, arXiv:1609.09106"
-    vectorises = True
+    vectorizes = True
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class WrittenRates(UpdateRule):
         del params
         return 0
 
-    def update(self, grads: Params, state: State, here: Here) -> tuple[Params, State]:
+    def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
         """Minus each tensor's rate of this step times its gradient."""
         del here
         rates = self.get_buffer("rates")[state]

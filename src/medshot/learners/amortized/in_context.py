@@ -15,7 +15,7 @@ from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import Reader, Reading, prototype_head, widened
+from medshot.nn.heads import InContextPredictor, Reader, prototype_head, widened
 from medshot.nn.layers import attend
 from medshot.tasks import Classification, one_hot
 
@@ -59,7 +59,7 @@ class SetTransformer(Reader):
     """Support tokens look at each other; a query token looks at them, and nobody looks at it.
 
     Source: Fifty et al. 2024, arXiv:2310.10971 (a token is a feature with its label code, codes
-    as far apart as can be, a learnt code for "unknown"); Lee et al. 2019, arXiv:1810.00825.
+    as far apart as can be, a learned code for "unknown"); Lee et al. 2019, arXiv:1810.00825.
     """
 
     codes: Tensor
@@ -110,7 +110,8 @@ class Reads(OnFeatures):
     """A learner whose `reader` reads the support's features with their labels.
 
     With `residual` the answers are added to those of prototypes, squared distances to the class
-    means times a learnt number: an untrained reader then starts from a classifier, not from chance.
+    means times a learned number: an untrained reader then starts from a classifier, not from
+    chance.
     """
 
     supports = (Classification,)
@@ -135,21 +136,21 @@ class Reads(OnFeatures):
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
-    ) -> Reading:
+    ) -> InContextPredictor:
         """Read the support."""
         labels = one_hot(y, task.n_outputs, like=z)
         with torch.autocast(z.device.type, enabled=False):
             memory = self.reader.remember(z, labels)
             scale = 0.0 if self.log_scale is None else self.log_scale.exp()
             weight, bias = prototype_head(z, labels, scale)
-        return Reading(encoder, self.reader, memory, weight, bias)
+        return InContextPredictor(encoder, self.reader, memory, weight, bias)
 
 
 @register("in-context")
 class InContext(Reads):
     """A transformer over the support as a set; each query looks at it and is answered.
 
-    Source: Fifty et al. 2024, arXiv:2310.10971 (CAML: label codes, a learnt code for the
+    Source: Fifty et al. 2024, arXiv:2310.10971 (CAML: label codes, a learned code for the
     query's unknown label, no positions); Lee et al. 2019, arXiv:1810.00825 (attention over sets).
 
     Where we differ: a query looks at the support alone, and the support never at a query, so
@@ -163,7 +164,7 @@ class InContext(Reads):
     """
 
     source = "Fifty et al. 2024, arXiv:2310.10971"
-    vectorises = True
+    vectorizes = True
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """In-context segmentation: a network reads images with masks and answers, and nothing is fitted.
 
-Ridge regression on random features: what is not linear is learnt in closed form too.
+Ridge regression on random features: what is not linear is learned in closed form too.
 
 Reads images with masks once, and then says of every pixel of others which class it is of.
 """
@@ -22,7 +22,7 @@ from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features, labelled_sites, on_grid, sites
+from medshot.nn.heads import features, labeled_sites, on_grid, sites
 from medshot.nn.layers import attend
 from medshot.tasks import Segmentation
 
@@ -160,7 +160,7 @@ class DenseReader(nn.Module):
 
     def remember(self, z: Float[Tensor, "n f h w"], y: Int[Tensor, "n h w"], k: int) -> Memory:
         """What is kept of a support; sites whose class is not known (-1) teach nothing."""
-        rows, labels = labelled_sites(z, y)
+        rows, labels = labeled_sites(z, y)
         chosen = torch.eye(k, dtype=z.dtype, device=z.device)
         overall = chosen[labels].mean(0)
         known = torch.stack([(y == c).to(z) for c in range(k)], 1)
@@ -198,7 +198,7 @@ class DenseReading(Predictor):
     """What `reader` answers from its memory of the support, and `texture` beside it.
 
     Where there is a `texture`, the log odds of the two are added. Both are sure of themselves for
-    different reasons: what is read was learnt on many tasks, the texture from this support alone.
+    different reasons: what is read was learned on many tasks, the texture from this support alone.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class InContextMasks(Learner):
     own pass and one attention. All classes of a task are answered at once, and compete.
 
     Beside it stands, where `more` is not 0, a ridge regression on the features of a pixel and
-    `more` random mixtures of them, fitted to this support: what is read was learnt on other tasks,
+    `more` random mixtures of them, fitted to this support: what is read was learned on other tasks,
     and texture that none of them had is told apart by it. Nothing of it is meta-trained.
 
     With `steps`, a copy of the network first practises on the support: so many steps of Adam, in
@@ -314,7 +314,7 @@ class InContextMasks(Learner):
     def _read(self, support: Examples, task: Task, more: int = 0) -> DenseReading:
         z = features(self.encoder, support.x, unit=False)
         memory = self.reader.remember(z, support.y, task.n_outputs)
-        rows = labelled_sites(z.detach(), support.y)
+        rows = labeled_sites(z.detach(), support.y)
         texture = random_ridge(*rows, task.n_outputs, more) if more else None
         return DenseReading(self.encoder, self.reader, *memory, texture)
 

@@ -20,7 +20,7 @@ from medshot.core.task import Task
 from medshot.learners.amortized.in_context import Reads
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import Reader, Reading, widened
+from medshot.nn.heads import InContextPredictor, Reader, widened
 from medshot.nn.layers import attend
 
 
@@ -128,7 +128,7 @@ class SNAIL(Reads):
     """
 
     source = "Mishra et al. 2018, arXiv:1707.03141"
-    vectorises = True
+    vectorizes = True
     order_matters = True
 
     def __init__(
@@ -150,7 +150,7 @@ class SNAIL(Reads):
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
-    ) -> Reading:
+    ) -> InContextPredictor:
         """Put the support in order, and read it."""
         if len(y) >= self.length:
             raise DataError(

@@ -27,6 +27,6 @@ class Identity(Learner):
         self.encoder = encoder
 
     def learn(self, support: Examples, task: Task) -> Linear:
-        """Nothing is learnt."""
+        """Nothing is learned."""
         z = self.encoder(support.x[:1])
         return Linear(self.encoder, *task.first_head(z.shape[1], like=z))

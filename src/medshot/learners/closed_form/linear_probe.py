@@ -11,9 +11,9 @@ from medshot.core.predictor import SITES, Predictor
 from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.heads import Linear, features, labelled_sites
+from medshot.nn.heads import Linear, features, labeled_sites
 from medshot.tasks import Classification, Detection, Segmentation
-from medshot.tasks.segmentation import UNLABELLED
+from medshot.tasks.segmentation import UNLABELED
 
 MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
 
@@ -46,12 +46,12 @@ class LinearProbe(OnFeatures):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Encode, then fit; of masks, a few images at a time."""
         together = getattr(self.encoder, "transductive", False)  # features depend on the others
-        if together or task.at_centres or not task.on_grid:
+        if together or task.at_centers or not task.on_grid:
             return super().learn(support, task)
         encoder, y = self._seeing(task), _sparse(support.y, task.n_outputs)
         few = max(1, SITES // y[0].numel())
         parts = [
-            labelled_sites(features(encoder, some, unit=self.unit), labels)
+            labeled_sites(features(encoder, some, unit=self.unit), labels)
             for some, labels in zip(support.x.split(few), y.split(few), strict=True)
         ]
         rows, labels = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -89,7 +89,7 @@ def _sparse(y: Int[Tensor, "n *s"], k: int) -> Int[Tensor, "n *s"]:
     """Masks on which only the sites to learn from are labelled."""
     known = (y.flatten() >= 0).nonzero().flatten()
     kept = known[_some(y.flatten()[known].cpu(), k).to(y.device)]
-    found = torch.full_like(y, UNLABELLED)
+    found = torch.full_like(y, UNLABELED)
     found.view(-1)[kept] = y.flatten()[kept]
     return found
 

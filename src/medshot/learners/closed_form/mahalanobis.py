@@ -1,4 +1,4 @@
-"""Gaussian classes whose covariances are shrunk towards one that is meta-learnt.
+"""Gaussian classes whose covariances are shrunk towards one that is meta-learned.
 
 Classes as Gaussians, each with a covariance of its own that is never written out.
 """
@@ -64,8 +64,8 @@ class Mahalanobis(OnFeatures):
     covariance of a class is shrunk towards that of the task, by how many images the class has.
 
     Where we differ: the task's own covariance is in turn shrunk towards a prior that is
-    meta-learnt, the paper's identity being where it begins: P = diag(exp(`log_prior`)), and with
-    `rank` a sum of so many squares more. How far to shrink is meta-learnt too. With S the scatter
+    meta-learned, the paper's identity being where it begins: P = diag(exp(`log_prior`)), and with
+    `rank` a sum of so many squares more. How far to shrink is meta-learned too. With S the scatter
     about the class means, Q = (a P + S) / (a + n - k) for the task and
     Q_c = (b Q + S_c) / (b + n_c - 1) for a class; the paper's lambda = n_c / (n_c + 1) would be
     b = 1 with n_c in place of n_c - 1, but one image says nothing about a spread, and here leaves
@@ -76,7 +76,7 @@ class Mahalanobis(OnFeatures):
 
     supports = (Classification,)
     source = "Bateni et al. 2020, arXiv:1912.03432"
-    vectorises = True
+    vectorizes = True
 
     def __init__(
         self,

@@ -18,9 +18,9 @@ from medshot.tasks import Enhancement
 class ResidualRidge(OnFeatures):
     """Regresses target minus image on the features of every pixel, in closed form.
 
-    Source: filters learnt by least squares from pairs of images are those of Romano, Isidoro &
+    Source: filters learned by least squares from pairs of images are those of Romano, Isidoro &
     Milanfar 2017, arXiv:1606.01299 (RAISR); the regression that is differentiated through, so that
-    an encoder and the penalty can be meta-learnt, is that of Bertinetto et al. 2019,
+    an encoder and the penalty can be meta-learned, is that of Bertinetto et al. 2019,
     arXiv:1805.08136.
 
     Where we differ from RAISR: one regression for all pixels, on the features of an encoder (on

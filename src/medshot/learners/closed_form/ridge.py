@@ -25,14 +25,14 @@ class Ridge(OnFeatures):
     one penalty serves few images and many: scikit-learn's `Ridge(alpha=lambda * n)`.
 
     Where we differ: the paper's beta, one number added to the logits of all classes, is left out,
-    because the softmax takes it out again. Lambda and alpha are learnt as logarithms, which keeps
+    because the softmax takes it out again. Lambda and alpha are learned as logarithms, which keeps
     them above 0. Other kinds of targets are regressed on in the same way, as rows that their task
     makes of them; where an output is a number, it is not scaled.
     """
 
     supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
     source = "Bertinetto et al. 2019, arXiv:1805.08136"
-    vectorises = True
+    vectorizes = True
 
     def __init__(self, encoder: nn.Module, *, penalty: float = 1.0, scale: float = 10.0) -> None:
         super().__init__()

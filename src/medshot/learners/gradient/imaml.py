@@ -31,7 +31,7 @@ class IMAML(MAML):
     """
 
     source = "Rajeswaran et al. 2019, arXiv:1909.04630"
-    vectorises = False
+    vectorizes = False
     exact = False
     first_order = True
 

@@ -1,4 +1,4 @@
-"""Learnt optimizers: a small network in place of gradient descent's rule.
+"""Learned optimizers: a small network in place of gradient descent's rule.
 
 The LSTM meta-learner: training as the cell of an LSTM.
 """
@@ -15,7 +15,7 @@ from medshot.learners.registry import register
 
 
 class LearnedOptimizer(MAML):
-    """MAML's start, and a learnt rule for the steps from it: a network.
+    """MAML's start, and a learned rule for the steps from it: a network.
 
     `hidden` is how many units it has, by default as many as suit its kind.
     """
@@ -24,7 +24,7 @@ class LearnedOptimizer(MAML):
 
     exact = False  # the rules see gradients as numbers: nothing flows back through them
     first_order = True
-    vectorises = False  # an LSTM has no batching rule under vmap
+    vectorizes = False  # an LSTM has no batching rule under vmap
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class LSTMOptimizer(LearnedOptimizer):
     Source: Andrychowicz et al. 2016, arXiv:1606.04474, sec. 2.1. The paper's symbols: m is
     `rule`, theta the parameters that move.
 
-    Where we differ: the start is learnt too (the paper's is random, and its steps are many), and
+    Where we differ: the start is learned too (the paper's is random, and its steps are many), and
     what is minimised is the query loss after the last step. The rule begins as gradient descent;
     see `medshot.inner.learned_rules`.
     """
@@ -64,17 +64,17 @@ class MLPOptimizer(LearnedOptimizer):
     """
 
     source = "Metz et al. 2019, arXiv:1810.10180"
-    vectorises = True
+    vectorizes = True
     network = MLPRule
 
 
 @register("meta-lstm")
 class MetaLSTM(LearnedOptimizer):
-    """Inner steps that also forget, with gates that are learnt.
+    """Inner steps that also forget, with gates that are learned.
 
     Source: Ravi & Larochelle 2017, "Optimization as a model for few-shot learning", ICLR,
     algorithm 1. The paper's symbols: theta is `encoder` and the head (the cell state, its start
-    learnt as c_0), f_t and i_t are the gates of `rule`.
+    learned as c_0), f_t and i_t are the gates of `rule`.
 
     Where we differ: inner steps see the whole support at once. See `medshot.inner.learned_rules`.
     """

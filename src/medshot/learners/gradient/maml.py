@@ -39,7 +39,7 @@ class MAML(Learner):
     Where we differ: with `way=None` the head starts at zero for each class, so that one learner
     does tasks of any number of classes and does not care which class is called 0 (Kao et al.
     2022, arXiv:2106.15367, zero the head for this reason); the first inner step then moves only
-    the head, so take two or more. A number for `way` gives the paper's head, meta-learnt, for
+    the head, so take two or more. A number for `way` gives the paper's head, meta-learned, for
     tasks of just so many classes. `test_steps` may be more than `steps`, as in the paper. `remat`
     takes every inner step twice, forwards and again backwards, so that memory does not grow with
     `steps` (see `medshot.inner.unroll`).
@@ -54,7 +54,7 @@ class MAML(Learner):
         Segmentation,
     )
     source = "Finn et al. 2017, arXiv:1703.03400"
-    vectorises = True
+    vectorizes = True
     adapts_encoder = True
     first_order = False
 
@@ -103,7 +103,7 @@ class MAML(Learner):
         )
 
     def captured(self, start: Params) -> list[Tensor]:
-        """What is learnt and read by the inner steps, besides the parameters that they move."""
+        """What is learned and read by the inner steps, besides the parameters that they move."""
         del start
         return list(self.rule.parameters())
 
@@ -121,7 +121,7 @@ class MAML(Learner):
         body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}
         return {**body, "head.weight": weight, "head.bias": bias}
 
-    def learnt(self, start: Params) -> Params:
+    def learned(self, start: Params) -> Params:
         """Those of `start` that are meta-parameters: not a head that is made anew for each task."""
         return {n: p for n, p in start.items() if self.head is not None or n.startswith("encoder.")}
 

@@ -14,11 +14,11 @@ from medshot.learners.registry import register
 
 @register("maml++")
 class MAMLPlusPlus(MAML):
-    """MAML with a loss after every step, learnt rates, and first order in the beginning.
+    """MAML with a loss after every step, learned rates, and first order in the beginning.
 
     Source: Antoniou, Edwards & Storkey 2019, arXiv:1810.09502, sec. 4: the multi-step loss, whose
     weights go from equal to the last step's alone while meta-training takes its first
-    `multi_step_until` steps; learnt rates for each layer and step; derivative order annealing,
+    `multi_step_until` steps; learned rates for each layer and step; derivative order annealing,
     first order for the first `first_order_until` steps of meta-training.
 
     Where we differ: as MAML. Normalisation is the encoder's: with norm="transductive" each step

@@ -1,4 +1,4 @@
-"""Meta-gradient descent: the settings of training are learnt by the gradient of the query loss."""
+"""Meta-gradient descent: the settings of training are learned by the gradient of the query loss."""
 
 import math
 
@@ -22,11 +22,11 @@ class MetaGradient(MAML):
     Source: Maclaurin, Duvenaud & Adams 2015, arXiv:1502.03492 (gradients of the validation loss
     by rates and penalties, through training); Franceschi et al. 2018, arXiv:1806.04910 (the same
     as a bilevel problem that holds meta-learning). The support's loss is the inner objective, the
-    query's the validation loss. Rates and penalties are learnt as logarithms.
+    query's the validation loss. Rates and penalties are learned as logarithms.
 
-    Where we differ: the penalty of a layer is half its squared way from the start, times a learnt
-    strength, not from zero. With `learn_start` the start is learnt too; without, the encoder is
-    kept as it is given, and only the settings are learnt, so that weights from elsewhere get the
+    Where we differ: the penalty of a layer is half its squared way from the start, times a learned
+    strength, not from zero. With `learn_start` the start is learned too; without, the encoder is
+    kept as it is given, and only the settings are learned, so that weights from elsewhere get the
     fine-tuning that suits them.
     """
 
@@ -46,7 +46,7 @@ class MetaGradient(MAML):
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
         if min(lr, penalty) <= 0:
-            raise ConfigError("lr and penalty are learnt as logarithms: both begin above 0.")
+            raise ConfigError("lr and penalty are learned as logarithms: both begin above 0.")
         names = list(self.template())
         self.rule = PerTensorSGD(names, lr, steps=1, positive=True)
         self.log_penalty = nn.Parameter(torch.full((len(names),), math.log(penalty)))

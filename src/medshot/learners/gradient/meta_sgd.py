@@ -1,4 +1,4 @@
-"""Meta-SGD: where to start, which way to go and how fast, all of it learnt."""
+"""Meta-SGD: where to start, which way to go and how fast, all of it learned."""
 
 from medshot.inner.learned_rules import PerParameterSGD
 from medshot.learners.gradient.maml import MAML
@@ -7,7 +7,7 @@ from medshot.learners.registry import register
 
 @register("meta-sgd")
 class MetaSGD(MAML):
-    """MAML with a meta-learnt rate for every scalar.
+    """MAML with a meta-learned rate for every scalar.
 
     Source: Li et al. 2017, arXiv:1707.09835, algorithm 1. The paper's symbols: theta is
     `encoder` and the head, alpha is `rule.rates`, a vector of the size of theta.

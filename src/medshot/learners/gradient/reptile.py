@@ -71,7 +71,7 @@ class Reptile(MAML):
         with torch.no_grad():
             loss = in_turn([self.inner_loss(part, episode.task, start) for part in parts])
             end = unroll(start, loss, self.rule, steps=self.steps)
-        pulls = [(p - end[n]).square().sum() / 2 for n, p in self.learnt(start).items()]
+        pulls = [(p - end[n]).square().sum() / 2 for n, p in self.learned(start).items()]
         return torch.stack(pulls).sum()
 
 

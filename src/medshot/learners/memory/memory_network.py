@@ -80,15 +80,15 @@ class MemoryNetwork(OnFeatures):
       classes will do. W reads the codes, summed over hops, and a class's probability is its part
       of the sum. A free W would have to learn what codes mean, and learns slower.
     - B is A, as in the paper's adjacent tying: a question resembles the memories that look like
-      it before anything is learnt. For the same reason H begins as the identity and C's block of
-      features as zero, and u . m_i is multiplied by a learnt strength that begins at `strength`.
+      it before anything is learned. For the same reason H begins as the identity and C's block of
+      features as zero, and u . m_i is multiplied by a learned strength that begins at `strength`.
     - There is no encoding of time: order does not matter.
     """
 
     supports = (Classification,)
     source = "Sukhbaatar et al. 2015, arXiv:1503.08895"
     unit = True
-    vectorises = True
+    vectorizes = True
 
     def __init__(
         self, encoder: nn.Module, *, width: int = 64, hops: int = 3, strength: float = 10.0

@@ -29,7 +29,7 @@ NEWS = 2  # what is told of an example: its loss, and the size of its gradient
 
 
 class Gates(nn.Module):
-    """Reads examples one by one; a write gate for each, a forget gate for each slot, both learnt.
+    """Reads examples one by one; a write gate for each, a forget gate for each slot, both learned.
 
     It sees what the example says (`news`), and how it compares with what is in the memory: how
     alike the keys are, whether the labels agree, how strong a slot still is, and whether the
@@ -108,7 +108,7 @@ SMALLEST = 7.0  # numbers from e^-7 up are told apart by their logarithm
 
 
 class FromGradient(nn.Module):
-    """A step down the gradient, `rate` wide, and a learnt correction of every number.
+    """A step down the gradient, `rate` wide, and a learned correction of every number.
 
     Source: Munkhdalai & Yu 2017, arXiv:1703.00837 (m, the same small network for every number),
     which takes the logarithm and the sign of a number as Andrychowicz et al. 2016,
@@ -249,7 +249,7 @@ class MetaMemory(OnFeatures):
       a sample of it. Its loss asks each image to resemble its own class more than others.
     - A rule begins as one step of gradient descent. The last layer's gradient for an image is
       (p - y) h^T, so its fast weights hold its label code in the place of its features: a query
-      reads the labels of what it resembles before anything is learnt. The attention has a learnt
+      reads the labels of what it resembles before anything is learned. The attention has a learned
       sharpness for the same reason; a plain cosine is nearly flat.
     """
 

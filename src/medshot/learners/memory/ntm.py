@@ -27,7 +27,7 @@ from medshot.nn.heads import MachineRecall
 from medshot.tasks import Classification, one_hot
 
 
-class Moment(NamedTuple):
+class ControllerState(NamedTuple):
     """What the controller carries from one example to the next."""
 
     hidden: Float[Tensor, "n h"]
@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 @part("memory", "machine")
-class Machine(nn.Module):
+class NeuralTuringMachine(nn.Module):
     """An LSTM whose heads look up an example, and may then write it with its label.
 
     A slot holds `width` numbers of content, which keys are compared with, and a label code of
@@ -74,7 +74,7 @@ class Machine(nn.Module):
 
     def write(
         self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]
-    ) -> tuple[Float[Tensor, "s v"], Moment]:
+    ) -> tuple[Float[Tensor, "s v"], ControllerState]:
         """The memory, and the controller's state, after all examples one by one."""
         codes = nn.functional.pad(labels, (0, self.way - labels.shape[1]))
         memory, usage = z.new_zeros(self.slots, self.width + self.way), z.new_zeros(self.slots)
@@ -83,24 +83,26 @@ class Machine(nn.Module):
             for example, code in zip(z.split(1), codes.split(1), strict=True):
                 look, hidden, cell = self._look(example, memory, moment)
                 memory, usage = self._store(look, hidden, code, memory, usage)
-                moment = Moment(hidden, cell, look.read.flatten(1), code)
+                moment = ControllerState(hidden, cell, look.read.flatten(1), code)
         return memory, moment
 
     def recall(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "s v"], *moment: Tensor
     ) -> Float[Tensor, "n way"]:
         """Logits for each of `z`, as if it alone came next. Nothing is written."""
-        before = Moment(*(part.expand(len(z), -1) for part in moment))
+        before = ControllerState(*(part.expand(len(z), -1) for part in moment))
         with torch.autocast(z.device.type, enabled=False):
             look, _, _ = self._look(z, memory, before)
             return label_logits(look.read.mean(1)[:, self.width :])
 
-    def _beginning(self, z: Tensor) -> Moment:
+    def _beginning(self, z: Tensor) -> ControllerState:
         state, label = z.new_zeros(1, self.hidden), z.new_zeros(1, self.way)
-        return Moment(state, state, z.new_zeros(1, self.heads * (self.width + self.way)), label)
+        return ControllerState(
+            state, state, z.new_zeros(1, self.heads * (self.width + self.way)), label
+        )
 
     def _look(
-        self, z: Tensor, memory: Tensor, before: Moment
+        self, z: Tensor, memory: Tensor, before: ControllerState
     ) -> tuple[Look, Float[Tensor, "n h"], Float[Tensor, "n h"]]:
         given = torch.cat([z, before.label, before.read], dim=1)
         hidden, cell = self.controller(given, (before.hidden, before.cell))
@@ -138,8 +140,8 @@ class NTM(OnFeatures):
     - A slot is a key and, in columns of its own, a label code; the answer is what the heads read
       there. The paper's layer from (h_t, r_t) to classes must learn what a label's code means.
     - The key is a map of the features plus the paper's map of the controller's state: images
-      that are alike have like keys before anything is learnt.
-    - A key strength is learnt for each head. The softmax of plain cosines over 128 slots, as the
+      that are alike have like keys before anything is learned.
+    - A key strength is learned for each head. The softmax of plain cosines over 128 slots, as the
       paper has it, is nearly flat.
     - Features replace pixels. Of equally used slots the first is taken; each head has its own.
       Which slots these are is a choice, and has no slope; all else is differentiated.
@@ -167,7 +169,9 @@ class NTM(OnFeatures):
                 f"{heads} heads write {heads} slots at once: take slots from {heads}."
             )
         self.encoder, self.way = encoder, way
-        self.machine = Machine(n_features(encoder), way, slots, width, heads, hidden, decay)
+        self.machine = NeuralTuringMachine(
+            n_features(encoder), way, slots, width, heads, hidden, decay
+        )
 
     def check(self, task: Task) -> None:
         """Also refuses more classes than a label code can tell apart."""

@@ -33,14 +33,14 @@ class Contrastive(OnFeatures):
     Where we differ: no projection network between encoder and loss. The paper throws its own
     away, because a classifier is fitted to the features below it; here the answer is the very
     comparison that was trained. One view of an image, not two: an image with no other of its
-    class in the episode is contrasted with, but is no anchor. The temperature is learnt with the
+    class in the episode is contrasted with, but is no anchor. The temperature is learned with the
     encoder and starts at the paper's 0.1.
     """
 
     supports = (Classification,)
     source = "Khosla et al. 2020, arXiv:2004.11362"
     unit = True
-    vectorises = True
+    vectorizes = True
 
     def __init__(self, encoder: nn.Module, *, temperature: float = 0.1) -> None:
         super().__init__()

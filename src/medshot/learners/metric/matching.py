@@ -127,14 +127,14 @@ class MatchingNetwork(OnFeatures):
 
     Where we differ: cosines are multiplied by `scale`; 1 is the paper's. A softmax of numbers in
     [-1, 1] is soft whatever the encoder does, so that even a perfect one cannot make the loss
-    small (docs/log.md). Noisier classes are learnt better with less, so that the default is 10 and
+    small (docs/log.md). Noisier classes are learned better with less, so that the default is 10 and
     not more. Re-implementers have met it too: the code of Chen et al. 2019, arXiv:1904.04232,
     multiplies by 100.
     """
 
     supports = (Classification,)
     source = "Vinyals et al. 2016, arXiv:1606.04080"
-    vectorises = True
+    vectorizes = True
 
     def __init__(self, encoder: nn.Module, *, scale: float = 10.0) -> None:
         super().__init__()

@@ -28,7 +28,7 @@ class Prototypical(OnFeatures):
 
     supports = (Classification, Detection, Segmentation)
     source = "Snell et al. 2017, arXiv:1703.05175"
-    vectorises = True
+    vectorizes = True
 
     def __init__(self, encoder: nn.Module, *, distance: str = "squared") -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Relation networks: how well a query and a class belong together is learnt, not measured.
+"""Relation networks: how well a query and a class belong together is learned, not measured.
 
-A comparison that is learnt: how well an image's feature map goes with that of a class.
+A comparison that is learned: how well an image's feature map goes with that of a class.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ class Relation(nn.Module):
     same function for a fraction of the work.
 
     Where we differ: SiLU is a smooth ReLU, so that finite differences can check the gradient. With
-    `cosine`, so many times the cosine of the features is added, less a half; its factor is learnt.
+    `cosine`, so many times the cosine of the features is added, less a half; its factor is learned.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Relation(nn.Module):
 
 @part("predictor", "relation")
 class Related(Head):
-    """The log-odds that an image belongs with each class, by a learnt comparison.
+    """The log-odds that an image belongs with each class, by a learned comparison.
 
     A softmax over them gives each class its part of the odds r / (1 - r): the most probable is
     the one of the highest score r.
@@ -132,7 +132,7 @@ class RelationNetwork(OnFeatures):
     maps: take `conv4` with halvings=2. An encoder without maps has its features compared.
 
     Where we differ: at first the score is that of the cosine between the two, and what `relation`
-    adds to it is learnt; `cosine` is its factor at the start, 0 leaves it out as in the paper.
+    adds to it is learned; `cosine` is its factor at the start, 0 leaves it out as in the paper.
     From the paper's start no score says anything, and for long the best is to call no pair the
     same (docs/log.md).
     Of several images a class the mean map is taken, not the sum (`combine="sum"`), so that a
@@ -142,7 +142,7 @@ class RelationNetwork(OnFeatures):
 
     supports = (Classification,)
     source = "Sung et al. 2018, arXiv:1711.06025"
-    vectorises = True
+    vectorizes = True
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class Siamese(OnFeatures):
 
     supports = (Classification,)
     source = "Koch et al. 2015, ICML Deep Learning Workshop"
-    vectorises = True
+    vectorizes = True
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ from medshot.tasks import Classification, one_hot
 
 
 @part("predictor", "centred-prototypes")
-class CentredPrototypes(Head):
+class CenteredPrototypes(Head):
     """Minus the squared distance of the direction from `centre` to one prototype a class."""
 
     centre: Tensor
@@ -80,7 +80,7 @@ class SimpleShot(OnFeatures):
         labels = one_hot(y, task.n_outputs, like=z)
         centre = self._centre(z, labels)
         prototypes = class_means(directions(z, centre), labels)
-        return CentredPrototypes(encoder, centre, prototypes, z.new_tensor(self.scale))
+        return CenteredPrototypes(encoder, centre, prototypes, z.new_tensor(self.scale))
 
     def _centre(self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Float[Tensor, "f"]:
         if self.centre is None:

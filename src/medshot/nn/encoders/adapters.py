@@ -110,7 +110,7 @@ class Pooled(nn.Module):
 class Hypercolumns(Encoder):
     """The maps of all blocks of `encoder`, spread to the grid of the image, one below the other.
 
-    So what was learnt from labels of whole images can serve masks. The blocks are convolutions,
+    So what was learned from labels of whole images can serve masks. The blocks are convolutions,
     which see images of any `size`; each map is divided by its root mean square over channels, so
     that deep and shallow ones count alike, and the scaled pixels come first.
 

@@ -4,7 +4,7 @@ How an example of several kinds of data lies in one row of numbers.
 
 Each kind has a place of its own: first a 1 if it is there or a 0 if it is missing, then its
 values. The layout is the same for all data, so that any encoder of such rows takes any of them,
-and what was learnt with an image can be asked without.
+and what was learned with an image can be asked without.
 
 Small encoders of rows of numbers: hashed text, and the columns of a table.
 """
@@ -78,7 +78,7 @@ PLACES = _places()  # the flag and, after it, the values of each kind
 
 @part("encoder", "hashed-text")
 class HashedText(Encoder):
-    """One matrix on the counts of hashed pieces of words: a learnt embedding of pieces, summed.
+    """One matrix on the counts of hashed pieces of words: a learned embedding of pieces, summed.
 
     Source: Joulin et al. 2017, arXiv:1607.01759 (bags of hashed n-grams). It is small, needs no
     download and knows no language: it sees which letters are there, not what they mean.
@@ -134,7 +134,7 @@ class Joined(Encoder):
     """Each kind of data has an encoder of its own; `join` says how their features become one.
 
     `late` puts them one after the other, each divided by the root of how many there are, and a
-    learnt row in the place of what is missing. `attention` makes a token of each, which one more
+    learned row in the place of what is missing. `attention` makes a token of each, which one more
     token looks at; what is missing is not looked at. Attention is to be trained (meta-trained or
     fine-tuned): untrained, `late` is the one to take.
 
@@ -194,7 +194,7 @@ class Late(nn.Module):
         self.n_features = sum(counts)
 
     def forward(self, found: list[Tensor], there: Bool[Tensor, "n m"]) -> Float[Tensor, "n f"]:
-        """What is there, and the learnt rows for what is not."""
+        """What is there, and the learned rows for what is not."""
         columns = [
             torch.where(known[:, None], z / z.shape[1] ** 0.5, row)
             for z, known, row in zip(found, there.T, self.missing, strict=True)

@@ -228,7 +228,7 @@ def _same_group_sizes(net: nn.Module) -> Iterator[None]:
         norm.num_groups = norm.num_channels // size
 
 
-def home_of(predictor: Predictor) -> Any:
+def encoder_owner(predictor: Predictor) -> Any:
     """The part of a predictor that holds its one encoder, as `encoder`.
 
     Raises:
@@ -254,7 +254,7 @@ def cut(predictor: Predictor, x: Tensor, share: float) -> Predictor:
         ConfigError: `share` takes no channel of any layer.
         TaskError: it has no channels that could be removed, or not one encoder.
     """
-    home = home_of(predictor)
+    home = encoder_owner(predictor)
     encoder: Any = home.encoder
     linear = home is predictor and type(home) is Linear
     sliced = linear and not getattr(encoder, "begins_with_image", False)

@@ -1,6 +1,6 @@
 """A smaller predictor that learns to answer as a larger one does.
 
-A smaller network than a predictor has, that has learnt nothing yet.
+A smaller network than a predictor has, that has learned nothing yet.
 """
 
 import copy
@@ -20,7 +20,7 @@ from medshot.nn.encoders.conv4 import Conv4
 from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.encoders.unet import UNet, UNet3d
 from medshot.nn.heads import Linear
-from medshot.stages.compress.channels import home_of
+from medshot.stages.compress.channels import encoder_owner
 from medshot.stages.compress.imitation import Images, examples_for, imitate
 from medshot.training.progress import Watch, quiet
 
@@ -32,7 +32,7 @@ GROUPS = 8  # a width is a multiple of it, so that channels can be normalised by
 def student_for(
     predictor: Predictor, x: Tensor, task: Task, into: str | nn.Module, seed: int = 0
 ) -> Predictor:
-    """An encoder and a linear head that has learnt nothing, with the outputs of `predictor`.
+    """An encoder and a linear head that has learned nothing, with the outputs of `predictor`.
 
     `into` is `small` (an untrained encoder of half of the width), `tiny` (a quarter), or another
     encoder. Of an encoder that has no width, or of several, they are a narrow network of the usual
@@ -94,7 +94,7 @@ def _narrow(x: Tensor, theirs: Tensor, task: Task, into: str) -> nn.Module:
 def _family(predictor: Predictor) -> dict[str, Any] | None:
     """How the predictor's encoder was made, before it was pruned; None of several, or of none."""
     try:
-        found = home_of(predictor).encoder
+        found = encoder_owner(predictor).encoder
     except TaskError:
         return None
     made = recipe(found.encoder if isinstance(found, Pruned) else found)
@@ -106,14 +106,14 @@ def _divided(width: int, by: int) -> int:
 
 
 def _head(task: Task, f: int, theirs: Tensor) -> tuple[Tensor, Tensor]:
-    """A linear head that has learnt nothing; the task knows how it begins, where it has so many."""
+    """An untrained linear head; the task initializes it where it has as many outputs."""
     k = theirs.shape[1]
     if k == task.n_outputs:
         return task.first_head(f, like=theirs)
     return torch.zeros(f, k).to(theirs), torch.zeros(k).to(theirs)
 
 
-def distil(
+def distill(
     predictor: Predictor,
     examples: Images,
     into: str | nn.Module = "small",
@@ -158,3 +158,6 @@ def distil(
     into = into if isinstance(into, str) else encoder["part"]
     after = card.after("distil", into=into, steps=steps, lr=lr, seed=seed, images=len(shown))
     return settled(student).with_card(after)
+
+
+distil = distill  # the name of before

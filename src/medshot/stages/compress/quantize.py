@@ -22,7 +22,7 @@ MOST = 128  # beyond these, ranges hardly widen, and time goes on
 MOST_MOVED = 0.5  # of the deviation of the outputs: beyond it, other answers are given
 
 
-def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
+def quantize(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
     """A predictor whose convolutions multiply 8-bit integers, run by ONNX Runtime on one thread.
 
     The ranges of what goes into each convolution are measured on `examples`, whose labels are not
@@ -50,7 +50,7 @@ def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
     whole = predictor.freeze().cpu().float()
     with torch.no_grad():
         before = whole.answer_all(x.cpu().float())
-    small = Graph.of(_quantised(graph_of(whole, x[:2], any_sides=takes_any_sides(whole)), x))
+    small = Graph.of(_quantized(graph_of(whole, x[:2], any_sides=takes_any_sides(whole)), x))
     moved = _moved(before, small.answer_all(x.cpu().float()))
     if predictor.card is not None:
         said = {"to": to, "images": len(x), "moved": round(moved, 4)}
@@ -58,23 +58,26 @@ def quantise(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
     return small.eval()
 
 
+quantise = quantize  # the name of before
+
+
 def _moved(before: Tensor, after: Tensor) -> float:
     """The root mean square change, in deviations of the outputs before.
 
     Raises:
-        TaskError: it is so large that little is left of what was learnt.
+        TaskError: it is so large that little is left of what was learned.
     """
     moved = float((after - before).square().mean().sqrt() / before.std())
     if not moved <= MOST_MOVED:
         raise TaskError(
             f"In int8 the outputs move by {moved:.2f} of their own deviation on these images, more "
-            f"than {MOST_MOVED}: little would be left of what was learnt. Keep floating point, or "
+            f"than {MOST_MOVED}: little would be left of what was learned. Keep floating point, or "
             "fine-tune first: networks that were never trained bear it worst."
         )
     return moved
 
 
-def _quantised(model: Any, x: Float[Tensor, "n c *s"]) -> Any:
+def _quantized(model: Any, x: Float[Tensor, "n c *s"]) -> Any:
     """The `ModelProto` with its convolutions in integers; `TaskError` if it has none."""
     onnx, quantization = (needed(n, extra="onnx") for n in ("onnx", "onnxruntime.quantization"))
     if not any(node.op_type == "Conv" for node in model.graph.node):

@@ -20,6 +20,6 @@ class OnnxNetwork(torch.nn.Module):
 
 
 def fit(image: Image.Image, mode: str, side: int, resize: str) -> Image.Image:
-    """Upright, in the channels of `mode`, resized to a square as when the network learnt."""
+    """Upright, in the channels of `mode`, resized to a square as when the network learned."""
     upright = ImageOps.exif_transpose(image).convert(mode)
     return upright.resize((side, side), Image.Resampling[resize])

@@ -65,7 +65,7 @@ def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
 def inference(form: ImagePreprocessing) -> dict[str, Any]:
     """From the images in `dataset_dir` to `output_dir`/answers.csv, by MONAI's own parts.
 
-    Pillow resizes, as it did when the predictor learnt: MONAI's resizing gives other numbers.
+    Pillow resizes, as it did when the predictor learned: MONAI's resizing gives other numbers.
     """
     mode, channel = ("L", "no_channel") if form.channels == 1 else ("RGB", -1)
     fit = {"mode": mode, "side": form.size, "resize": form.resize.upper()}

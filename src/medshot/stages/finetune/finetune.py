@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
 from medshot.stages.finetune.fit import SOURCE, Descent, best_steps
 from medshot.stages.finetune.methods import FineTuneMethod, get_method
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.training.progress import Watch, quiet
 
 STEPS, LR, PULL, BATCH = 50, 1e-3, 1.0, 32
@@ -54,7 +54,7 @@ def finetune(
     _check(examples, task)
     if steps < 0:
         raise ConfigError(f"steps={steps}: 0 or more, please.")
-    descent, freed = Descent(lr, pull, batch), Freed(predictor, way)
+    descent, freed = Descent(lr, pull, batch), TrainableCopy(predictor, way)
     chosen = None
 
     @torch.no_grad()
@@ -104,7 +104,12 @@ def _check(support: Examples, task: Task) -> None:
 
 
 def _noted(
-    freed: Freed, before: Predictor, way: FineTuneMethod, steps: int, judged: bool, descent: Descent
+    freed: TrainableCopy,
+    before: Predictor,
+    way: FineTuneMethod,
+    steps: int,
+    judged: bool,
+    descent: Descent,
 ) -> Predictor:
     """The result, what was done written on its card."""
     count, after = freed.moving, freed.settled()

@@ -20,7 +20,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
 from medshot.stages.finetune.methods import FineTuneMethod
-from medshot.stages.finetune.trainable import Freed
+from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.trainer import batch_of, descend
 
@@ -49,7 +49,7 @@ class Descent:
 
     def run(
         self,
-        freed: Freed,
+        freed: TrainableCopy,
         examples: Examples,
         task: Task,
         steps: int,
@@ -80,7 +80,7 @@ class Descent:
         )
 
 
-JUDGEMENTS = 10  # of a descent, that of its start not counted
+EVALUATIONS = 10  # of a descent, that of its start not counted
 
 Start = Callable[[Examples], tuple[Predictor, Task]]
 
@@ -104,12 +104,12 @@ def best_steps(
     among the choices.
     """
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups
-    losses, every = [], max(1, most // JUDGEMENTS)
+    losses, every = [], max(1, most // EVALUATIONS)
     for i, (rest, held) in enumerate(folds_of(task.shows(support.y.cpu()), groups.cpu())):
         seen, unseen = support[rest], support[held]
         began, known = start(seen)
         where = None if folder is None else folder / f"fold_{i + 1}"
-        freed = Freed(began, way)
+        freed = TrainableCopy(began, way)
         curve = _curve(freed, seen, unseen, known, descent, most, every, where, watch)
         losses.append([len(unseen) * loss for loss in curve])
     judged = [curve for curve in losses if np.isfinite(curve[0])]  # else nothing is labelled there
@@ -120,7 +120,7 @@ def best_steps(
 
 
 def _curve(
-    freed: Freed,
+    freed: TrainableCopy,
     seen: Examples,
     unseen: Examples,
     task: Task,

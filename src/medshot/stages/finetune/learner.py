@@ -1,4 +1,4 @@
-"""A learner that fine-tunes what another has learnt."""
+"""A learner that fine-tunes what another has learned."""
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -81,7 +81,7 @@ class FineTuned(Tuned):
         self.transductive = learner.transductive  # type: ignore[misc]
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
-        """As any learner; the card of what is learnt from a folder says first what `learner` is."""
+        """As any learner; the card of what is learned from a folder names `learner` first."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
         chosen = self.choose(*self.told(support))
@@ -99,5 +99,5 @@ class FineTuned(Tuned):
         if chosen is not self:
             return learn_at_size(chosen, support, task)
         learner = self.learner
-        learnt = learner.learn(support, task)
-        return finetune(learnt, support, self.way, task=task, learner=learner, **self.settings)
+        learned = learner.learn(support, task)
+        return finetune(learned, support, self.way, task=task, learner=learner, **self.settings)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.errors import ConfigError, unknown
+from medshot.core.plugins import load_entry_points
 from medshot.core.registry import options_of
 from medshot.nn.layers import CONVOLUTIONS, NORMS
 
@@ -56,6 +57,7 @@ class FineTuneMethod(ABC):
 
 def methods() -> MappingProxyType[str, type[FineTuneMethod]]:
     """Every method by name."""
+    load_entry_points("medshot.stages")
     return MappingProxyType(dict(sorted(_METHODS.items())))
 
 

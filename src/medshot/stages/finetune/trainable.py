@@ -34,7 +34,7 @@ def of_head(predictor: Predictor) -> Iterator[Move]:
                     yield Move(part, name)
 
 
-class Freed:
+class TrainableCopy:
     """A copy of `predictor` whose head moves, and below it what `way` says.
 
     Raises:

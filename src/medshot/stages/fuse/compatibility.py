@@ -54,7 +54,7 @@ def forms_of(cards: Sequence[Card]) -> list[Form]:
 
 
 def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
-    """The card of the whole: the largest images of any member, and all that they learnt from."""
+    """The card of the whole: the largest images of any member, and all that they learned from."""
     form: Any = cards[0].preprocessing
     for name in FORM:
         sizes: set[Any] = {getattr(card.preprocessing, name, None) for card in cards}
@@ -64,8 +64,8 @@ def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
     return card.after("fuse", how=how, members=names, **settings)
 
 
-def refuse_learnt_from(cards: Sequence[Card], dataset: Dataset) -> None:
-    """Raise `DataError` if a member learnt from these very images.
+def refuse_learned_from(cards: Sequence[Card], dataset: Dataset) -> None:
+    """Raise `DataError` if a member learned from these very images.
 
     Their answers for them are better than for others, and weights fitted to that flatter whoever
     remembers best. A part of the images in another folder cannot be recognised.
@@ -73,7 +73,7 @@ def refuse_learnt_from(cards: Sequence[Card], dataset: Dataset) -> None:
     for i, card in enumerate(cards, 1):
         if dataset.hash in str(card.data.get("hash", "")).split(" + "):
             raise DataError(
-                f"{dataset.name} holds the very images that model {i} learnt from, so weights "
+                f"{dataset.name} holds the very images that model {i} learned from, so weights "
                 "fitted on them would flatter the one that remembers best. Give images that none "
                 "has seen, or fuse without fitting (`mean`)."
             )
@@ -119,7 +119,7 @@ def _stages(card: Card) -> list[str]:
 
 
 def _data(cards: Sequence[Card]) -> dict[str, Any]:
-    """What all members learnt from; a folder that several learnt from counts once."""
+    """What all members learned from; a folder that several learned from counts once."""
     once = {str(card.data.get("hash", i)): card.data for i, card in enumerate(cards)}
     if len(once) == 1:
         return dict(cards[0].data)

@@ -11,13 +11,13 @@ from medshot.core.errors import ConfigError, unknown
 from medshot.core.predictor import Predictor
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
-from medshot.nn.ensemble import Ensemble, Members, Stacked
+from medshot.nn.ensemble import Ensemble, EnsembleMembers, Stacked
 from medshot.stages.fuse.compatibility import (
     agreed,
     forms_of,
     fused_card,
     link_of,
-    refuse_learnt_from,
+    refuse_learned_from,
 )
 from medshot.stages.fuse.soup import greedy_soup, soup
 from medshot.stages.fuse.weights import (
@@ -30,7 +30,7 @@ from medshot.stages.fuse.weights import (
 )
 from medshot.training.progress import Watch, quiet
 
-FITTED = ("weighted", "stack", "greedy-soup")  # these need images that no member has learnt from
+FITTED = ("weighted", "stack", "greedy-soup")  # these need images that no member has learned from
 HOWS = ("mean", "soup", *FITTED)
 
 
@@ -46,11 +46,11 @@ def fuse(
     `mean` averages what they say (probabilities, or numbers), `weighted` with weights that are
     fitted to `images`, `stack` by a linear map that is fitted to them. `soup` averages the weights
     of networks that are built alike, `greedy-soup` of those that help on `images`. What is fitted
-    needs images that no member has learnt from.
+    needs images that no member has learned from.
 
     Raises:
         ConfigError: fewer than two predictors, an unknown `how`, or no images to fit to.
-        DataError: other labels, or images that a member has learnt from.
+        DataError: other labels, or images that a member has learned from.
         TaskError: predictors of other tasks, or of one that cannot be fused.
     """
     if how not in HOWS:
@@ -62,9 +62,9 @@ def fuse(
     if how not in FITTED:
         return plain
     if images is None:
-        raise ConfigError(f"how={how!r} is fitted: give images that no member has learnt from.")
+        raise ConfigError(f"how={how!r} is fitted: give images that no member has learned from.")
     if isinstance(images, Dataset):
-        refuse_learnt_from(cards, images)
+        refuse_learned_from(cards, images)
     shown = shown_in(images, plain.known_card())
     plain.known_card().task.check(shown.y)
     if how == "greedy-soup":
@@ -84,7 +84,7 @@ def mean_of(predictors: Sequence[Predictor], cards: Sequence[Card]) -> Ensemble:
 
 
 def fitted(
-    plain: Members, outputs: Float[Tensor, "m n k *s"], shown: Examples, how: str
+    plain: EnsembleMembers, outputs: Float[Tensor, "m n k *s"], shown: Examples, how: str
 ) -> Predictor:
     """The members of `plain`, weighted or stacked as what they say of the images teaches."""
     card, members = plain.known_card(), plain.each()

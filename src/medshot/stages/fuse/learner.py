@@ -25,9 +25,9 @@ class EnsembleOf(Learner):
     """Every candidate learns from the whole support; one predictor answers for all.
 
     Source: van der Laan, Polley & Hubbard 2007, doi:10.2202/1544-6115.1309 (the super learner).
-    With `how="weighted"` and `"stack"`, candidates are first learnt without each fold of patients
+    With `how="weighted"` and `"stack"`, candidates are first learned without each fold of patients
     and asked about it, and weights are fitted to these answers: nobody is believed about images
-    that it learnt from. Where nothing can be left out, and with `"mean"`, all count the same.
+    that it learned from. Where nothing can be left out, and with `"mean"`, all count the same.
     """
 
     supports = EVERY
@@ -59,7 +59,7 @@ class EnsembleOf(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Learn with every candidate, and weigh them."""
         link, forms = str(task.link), self._forms()
-        members = [self._learnt(c, f, support, task) for c, f in self._pairs()]
+        members = [self._learned(c, f, support, task) for c, f in self._pairs()]
         folds = folds_of(task.shows(support.y.cpu()), groups_of(support), most=self.folds)
         if self.how == "mean" or not folds:
             return Ensemble(members, forms, equal_scores(len(members)), link)
@@ -72,16 +72,16 @@ class EnsembleOf(Learner):
     def _left_out(
         self, support: Examples, task: Task, folds: list[tuple[Tensor, Tensor]]
     ) -> Float[Tensor, "m n k *s"]:
-        """What each candidate says of each fold, having learnt from the others."""
+        """What each candidate says of each fold, having learned from the others."""
         order = torch.cat([held for _, held in folds]).argsort()
         found = []
         for rest, held in folds:
-            learnt = [self._learnt(c, f, support[rest], task) for c, f in self._pairs()]
-            whole = Ensemble(learnt, self._forms(), equal_scores(len(learnt)), str(task.link))
+            learned = [self._learned(c, f, support[rest], task) for c, f in self._pairs()]
+            whole = Ensemble(learned, self._forms(), equal_scores(len(learned)), str(task.link))
             found.append(whole.said(support.x[held]).double().cpu())
         return torch.cat(found, 1)[:, order]
 
-    def _learnt(self, candidate: Learner, form: Form, support: Examples, task: Task) -> Predictor:
+    def _learned(self, candidate: Learner, form: Form, support: Examples, task: Task) -> Predictor:
         shown = Examples(in_form(support.x, form), support.y, support.groups)
         return candidate.learn(shown, task)
 

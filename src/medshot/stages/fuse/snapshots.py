@@ -32,7 +32,7 @@ def snapshots(
 
     Source: Huang et al. 2017, arXiv:1704.00109: within a cycle the rate falls as a cosine from
     `lr` to 0. Where we differ: Adam in place of SGD, and it begins from a predictor that has
-    learnt already. All weights move, the head's too. With `folder`, a descent that was cut short
+    learned already. All weights move, the head's too. With `folder`, a descent that was cut short
     goes on.
 
     Raises:

@@ -38,7 +38,7 @@ def greedy_soup(
     """The greedy soup, and which members are in it: the best, and each that makes it no worse.
 
     Source: Wortsman et al. 2022, arXiv:2203.05482. `judge` says how bad a predictor is on images
-    that none has learnt from.
+    that none has learned from.
     """
     losses = [judge(member) for member in members]
     order = sorted(range(len(members)), key=losses.__getitem__)

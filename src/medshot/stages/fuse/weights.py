@@ -1,8 +1,8 @@
-"""Stacking: a linear map of what members say, fitted to images that none has learnt from.
+"""Stacking: a linear map of what members say, fitted to images that none has learned from.
 
 Minimise a smooth function of few numbers, to the end and without chance.
 
-Weights of a mean, fitted to images that no member has learnt from.
+Weights of a mean, fitted to images that no member has learned from.
 
 What every member says of every image, asked once.
 """
@@ -18,13 +18,13 @@ from medshot.core.predictor import any_tensor, eval_mode
 from medshot.core.task import Card, Task
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import folds_of
-from medshot.nn.ensemble import Members, mixed, stacked
+from medshot.nn.ensemble import EnsembleMembers, mixed, stacked
 from medshot.training.progress import Watch, quiet
 
 STEPS = 100
 
 
-def minimise(loss: Callable[[], Tensor], moving: Sequence[Tensor]) -> None:
+def lbfgs_minimize(loss: Callable[[], Tensor], moving: Sequence[Tensor]) -> None:
     """Move these tensors to where `loss` is smallest: L-BFGS with a line search."""
     for tensor in moving:
         tensor.requires_grad_(True)
@@ -86,7 +86,7 @@ def _fitted(outputs: Tensor, y: Tensor, task: Task, penalty: float) -> Map:
         pull = (weight - mean).square().sum() + bias.square().sum()
         return task.loss(_say(outputs, (weight, bias), task), y) + penalty * pull
 
-    minimise(loss, [weight, bias])
+    lbfgs_minimize(loss, [weight, bias])
     return weight.float(), bias.float()
 
 
@@ -117,7 +117,7 @@ def fit_scores(
         prior = -scores.log_softmax(0).sum() / len(y)
         return task.loss(mixed(outputs, scores, link), y) + prior
 
-    minimise(loss, [scores])
+    lbfgs_minimize(loss, [scores])
     return scores.float()
 
 
@@ -126,7 +126,7 @@ AT_ONCE = 32  # images answered together
 
 @torch.no_grad()
 def outputs_of(
-    several: Members, shown: Examples, watch: Watch = quiet
+    several: EnsembleMembers, shown: Examples, watch: Watch = quiet
 ) -> Float[Tensor, "m n k *s"]:
     """The outputs of all members, in double precision: what weights are fitted to."""
     like, found = any_tensor(several), []

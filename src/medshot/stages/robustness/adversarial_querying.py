@@ -11,15 +11,15 @@ from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.stages.robustness.attacks import PGD
-from medshot.stages.robustness.threat_model import Budget
-from medshot.training.auxiliary_losses import Term
+from medshot.stages.robustness.threat_model import ThreatModel
+from medshot.training.auxiliary_losses import AuxiliaryLoss
 
 
-class AdversarialQuerying(Term):
+class AdversarialQuerying(AuxiliaryLoss):
     """Puts the query loss on attacked images in the place of `share` of that on images as they are.
 
     Source: Goldblum, Fowl & Goldstein 2020, arXiv:1910.00982. Learn from the support as it is,
-    attack the query of what was learnt, descend on the loss there. That is a share of 1, if the
+    attack the query of what was learned, descend on the loss there. That is a share of 1, if the
     learner's meta-loss is its query loss; of other learners the share is added to their own.
 
     Where we differ: the attack begins at the image and not beside it, so that a step is a function
@@ -31,7 +31,7 @@ class AdversarialQuerying(Term):
     """
 
     source = "Goldblum et al. 2020, arXiv:1910.00982"
-    vectorises = False
+    vectorizes = False
 
     def __init__(
         self, epsilon: float = 8 / 255, *, norm: str = "linf", steps: int = 7, share: float = 1.0
@@ -39,7 +39,7 @@ class AdversarialQuerying(Term):
         super().__init__()
         if not 0 < share <= 1:
             raise ConfigError(f"The share of the attacked query is in (0, 1], not {share}.")
-        self.attack = PGD(Budget(epsilon, norm), steps=steps, random_start=False)
+        self.attack = PGD(ThreatModel(epsilon, norm), steps=steps, random_start=False)
         self.share = share
 
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:

@@ -23,7 +23,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, TaskError, unknown
 from medshot.core.predictor import SITES, Predictor, eval_mode
 from medshot.core.task import Task
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 
 Images = Float[Tensor, "n c *s"]
 Losses = Callable[[Images], Float[Tensor, "n"]]  # a loss an image
@@ -37,7 +37,7 @@ class Attack(ABC):
     on the others. The predictor is in eval mode meanwhile, and gets no gradient.
     """
 
-    budget: Budget
+    budget: ThreatModel
     name: ClassVar[str]
     source: ClassVar[str]  # author, year, identifier
 
@@ -279,7 +279,7 @@ def _signs(shape: tuple[int, ...], rng: torch.Generator) -> torch.Tensor:
 ATTACKS: dict[str, type[Attack]] = {kind.name: kind for kind in (FGSM, PGD, Square)}
 
 
-def attack_called(name: str, budget: Budget, **options: Any) -> Attack:
+def attack_called(name: str, budget: ThreatModel, **options: Any) -> Attack:
     """The attack of that name.
 
     Raises:

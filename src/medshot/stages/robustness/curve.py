@@ -12,7 +12,7 @@ from medshot.evaluation.statistics import Interval
 from medshot.stages.robustness.evaluate import Robustness
 
 WIDTH, HEIGHT = 420, 260  # of the frame
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito 2008
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito 2008
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
 
 Point = tuple[str, float, Interval]  # as it is written, epsilon, the score there
@@ -92,7 +92,7 @@ def _ticks(frame: Frame, points: Sequence[Point]) -> Markup:
 
 def _line(frame: Frame, i: int, name: str, line: Sequence[Point]) -> Markup:
     """A line with its bars and dots, and its name below the frame."""
-    colour, dash = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+    colour, dash = COLORS[i % len(COLORS)], DASHES[i % len(DASHES)]
     path = " ".join("{:.1f},{:.1f}".format(*frame.at(e, s.mean)) for _, e, s in line)
     stroke = Markup('stroke="{}" fill="none"').format(colour)
     marks = [Markup('<polyline points="{}" {} stroke-dasharray="{}"/>').format(path, stroke, dash)]

@@ -26,7 +26,7 @@ from medshot.stages.robustness.attacks import (
 )
 from medshot.stages.robustness.corruption import Corrupted
 from medshot.stages.robustness.harden import refuse_volumes
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.training.progress import Watch, quiet
 
 STEPS = 10
@@ -80,7 +80,7 @@ class Robustness(Tabular):
 def robustness(
     predictor: Predictor,
     dataset: Dataset,
-    budgets: Sequence[Budget],
+    budgets: Sequence[ThreatModel],
     *,
     checks: bool = True,
     steps: int = STEPS,
@@ -129,7 +129,7 @@ def flat_share(predictor: Predictor, dataset: Dataset) -> float:
 
 
 def _planned(
-    budgets: Sequence[Budget], checks: bool, steps: int, queries: int, seed: int
+    budgets: Sequence[ThreatModel], checks: bool, steps: int, queries: int, seed: int
 ) -> list[Attack]:
     by_size = _by_size(budgets)
     plan: list[Attack] = []
@@ -142,7 +142,7 @@ def _planned(
     return plan
 
 
-def _by_size(budgets: Sequence[Budget]) -> list[Budget]:
+def _by_size(budgets: Sequence[ThreatModel]) -> list[ThreatModel]:
     return sorted(budgets, key=lambda budget: budget.epsilon)
 
 

@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor, any_tensor, settled, trainable
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.stages.robustness.attacks import FGSM, PGD, Attack
-from medshot.stages.robustness.threat_model import Budget
+from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.training.progress import Watch, quiet
 from medshot.training.trainer import batch_of, descend
 
@@ -45,7 +45,7 @@ def harden(
     Source: Madry et al. 2018, arXiv:1706.06083 (`pgd`, with a share of 1); Wong, Rice & Kolter
     2020, arXiv:2001.03994 (`fgsm`: one step of 1.25 epsilon from a random start); Goodfellow et al.
     2015, arXiv:1412.6572 (half clean, half attacked). Where we differ: they train from scratch on
-    large sets, here a predictor that has learnt is tuned on few images, in eval mode: the
+    large sets, here a predictor that has learned is tuned on few images, in eval mode: the
     statistics that a batch norm has kept stay.
 
     Raises:
@@ -57,14 +57,14 @@ def harden(
     card = predictor.known_card()
     refuse_volumes(predictor)
     shown = data.examples() if isinstance(data, Dataset) else data
-    against = _against(attack, Budget(epsilon, norm), attack_steps, seed=0).describe()
+    against = _against(attack, ThreatModel(epsilon, norm), attack_steps, seed=0).describe()
     _check(card.task, shown, share, batch)
     copied, shown = trainable(predictor), shown.to(any_tensor(predictor))
-    refuse_unattackable(copied, card.task, shown, Budget(epsilon, norm))
+    refuse_unattackable(copied, card.task, shown, ThreatModel(epsilon, norm))
 
     def loss(step: int) -> Tensor:
         some = shown[batch_of(step, len(shown), batch, seed)]
-        made = _against(attack, Budget(epsilon, norm), attack_steps, seed=step)
+        made = _against(attack, ThreatModel(epsilon, norm), attack_steps, seed=step)
         attacked = card.task.loss(copied(made(copied, card.task, some)), some.y)
         if share == 1:
             return attacked
@@ -82,13 +82,15 @@ def refuse_volumes(predictor: Predictor) -> None:
         raise TaskError("This model takes volumes: attacks and hardening are for images.")
 
 
-def refuse_unattackable(predictor: Predictor, task: Task, shown: Examples, budget: Budget) -> None:
+def refuse_unattackable(
+    predictor: Predictor, task: Task, shown: Examples, budget: ThreatModel
+) -> None:
     """What an attack would find out later, found before anything is begun or kept."""
     budget.check(shown.x)
     FGSM(budget)(predictor, task, shown[:1])
 
 
-def _against(attack: str, budget: Budget, steps: int, *, seed: int) -> Attack:
+def _against(attack: str, budget: ThreatModel, steps: int, *, seed: int) -> Attack:
     if attack not in AGAINST:
         raise unknown(attack, AGAINST, kind="attack to harden against")
     if attack == "fgsm":

@@ -115,7 +115,7 @@ def _length(change: Images) -> Float[Tensor, "n ..."]:
 
 
 @dataclass(frozen=True)
-class Budget:
+class ThreatModel:
     """All images in [0, 1] that are no further than `epsilon` from a given one.
 
     Raises:
