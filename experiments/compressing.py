@@ -19,7 +19,6 @@ from typing import Any
 import torch
 
 import medshot
-from medshot.app.stage import gains, judged
 from medshot.core.atomic import write_text
 from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
@@ -73,7 +72,7 @@ def main() -> None:
             made[variant] = medshot.load_predictor(kept)
             print(name, variant, flush=True)
         row = {"set": name, "taught": taught.about(), "judged": asked.about()}
-        row |= {"scores": gains(judged(made, asked))}
+        row |= {"scores": compared(made, asked).gains()}
         row |= {"costs": {n: vars(c) for n, c in costs(made, rounds=200).items()}}
         write_text(file, json.dumps(row, indent=1) + "\n")
         _collect(options.out)

@@ -5,20 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medshot.api.adapt import Adaptation, adapt
+    from medshot.api.catalog import list_encoders, list_learners
+    from medshot.api.check import check
+    from medshot.api.cite import bibtex
+    from medshot.api.compare import compare, cross_validate, evaluate
+    from medshot.api.robustness import robustness
     from medshot.api.select_learner import select_learner
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import MedshotError
     from medshot.core.learner import Learner
     from medshot.core.plugins import use
-    from medshot.core.prediction import (
-        BoxPrediction,
-        ImagePrediction,
-        MaskPrediction,
-        Prediction,
-    )
+    from medshot.core.prediction import BoxPrediction, ImagePrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor, load_predictor
     from medshot.core.registry import part
+    from medshot.core.table import Table
     from medshot.core.task import Task
+    from medshot.data.arrays import dataset
     from medshot.data.dataset import Dataset
     from medshot.data.episodes import EpisodeSampler, ImageEpisodes
     from medshot.data.io.read_volume import read_mask_volume, read_volume
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from medshot.data.io.write import write_dicom_report, write_dicom_seg, write_nifti_mask
     from medshot.data.load import load
     from medshot.data.split import split_classes, split_patients
-    from medshot.evaluation.evaluate import evaluate
+    from medshot.evaluation.comparison import Comparison
+    from medshot.evaluation.evaluate import Evaluation
+    from medshot.evaluation.report.html import Report
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
     from medshot.pretraining.pretrain import pretrain
@@ -58,6 +62,7 @@ _HOME = {
     "Adaptation": "medshot.api.adapt",
     "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
+    "Comparison": "medshot.evaluation.comparison",
     "Dataset": "medshot.data.dataset",
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
@@ -65,6 +70,7 @@ _HOME = {
     "EnsembleOf": "medshot.stages.fuse.learner",
     "Episode": "medshot.core.episode",
     "EpisodeSampler": "medshot.data.episodes",
+    "Evaluation": "medshot.evaluation.evaluate",
     "Examples": "medshot.core.episode",
     "ImageEpisodes": "medshot.data.episodes",
     "ImagePrediction": "medshot.core.prediction",
@@ -76,16 +82,23 @@ _HOME = {
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
     "Regression": "medshot.tasks.regression",
+    "Report": "medshot.evaluation.report.html",
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
+    "Table": "medshot.core.table",
     "Task": "medshot.core.task",
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
+    "bibtex": "medshot.api.cite",
     "build": "medshot.learners.registry",
+    "check": "medshot.api.check",
+    "compare": "medshot.api.compare",
+    "cross_validate": "medshot.api.compare",
+    "dataset": "medshot.data.arrays",
     "distil": "medshot.stages.compress.distill",  # the British spelling stays
     "distill": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
-    "evaluate": "medshot.evaluation.evaluate",
+    "evaluate": "medshot.api.compare",
     "export_bundle": "medshot.stages.export.monai_bundle",
     "export_onnx": "medshot.stages.export.onnx_file",
     "finetune": "medshot.stages.finetune.finetune",
@@ -93,6 +106,8 @@ _HOME = {
     "from_package": "medshot.pretraining.weights.download",
     "fuse": "medshot.stages.fuse.fuse",
     "harden": "medshot.stages.robustness.harden",
+    "list_encoders": "medshot.api.catalog",
+    "list_learners": "medshot.api.catalog",
     "load": "medshot.data.load",
     "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.predictor",
@@ -101,11 +116,12 @@ _HOME = {
     "part": "medshot.core.registry",
     "pretrain": "medshot.pretraining.pretrain",
     "prune": "medshot.stages.compress.prune",
-    "quantise": "medshot.stages.compress.quantize",
+    "quantise": "medshot.stages.compress.quantize",  # the British spelling stays
     "quantize": "medshot.stages.compress.quantize",
     "read_mask_volume": "medshot.data.io.read_volume",
     "read_volume": "medshot.data.io.read_volume",
     "register": "medshot.learners.registry",
+    "robustness": "medshot.api.robustness",
     "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.api.select_learner",
     "snapshots": "medshot.stages.fuse.snapshots",
@@ -122,6 +138,7 @@ __all__ = [
     "Adaptation",
     "BoxPrediction",
     "Classification",
+    "Comparison",
     "Dataset",
     "Detection",
     "Encoder",
@@ -129,6 +146,7 @@ __all__ = [
     "EnsembleOf",
     "Episode",
     "EpisodeSampler",
+    "Evaluation",
     "Examples",
     "ImageEpisodes",
     "ImagePrediction",
@@ -140,12 +158,19 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Regression",
+    "Report",
     "Run",
     "Segmentation",
+    "Table",
     "Task",
     "Volume",
     "adapt",
+    "bibtex",
     "build",
+    "check",
+    "compare",
+    "cross_validate",
+    "dataset",
     "distil",
     "distill",
     "encoder",
@@ -157,6 +182,8 @@ __all__ = [
     "from_package",
     "fuse",
     "harden",
+    "list_encoders",
+    "list_learners",
     "load",
     "load_encoder",
     "load_predictor",
@@ -170,6 +197,7 @@ __all__ = [
     "read_mask_volume",
     "read_volume",
     "register",
+    "robustness",
     "save_encoder",
     "select_learner",
     "snapshots",

@@ -15,11 +15,11 @@ from medshot.app.compress_chain import (
     ratios,
     scores_by_row,
 )
-from medshot.app.stage import judged
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.data.load import load
+from medshot.evaluation.comparison import compared
 from medshot.learners.registry import build
 from medshot.stages.compress.cost import Cost
 from toys.commands import folder, picture
@@ -93,7 +93,7 @@ def test_the_tables_say_how_much_smaller_and_faster(tmp_path: Path):
     first, second = console.export_text(clear=True).splitlines()[-2:]
     assert first.split() == ["original", "0.800", "4.00", "12.3"]
     assert second.split() == ["prune", "0.5", "0.100", "1.00", "not", "known", "8.0x", "4.0x"]
-    console.print(scores_by_row(judged(dict.fromkeys(known, model), images)))
+    console.print(scores_by_row(compared(dict.fromkeys(known, model), images)))
     first, second = console.export_text().splitlines()[-2:]
     assert len(first.split()) == 4
     assert second.rstrip().endswith("0.0 [0.0, 0.0]")

@@ -8,16 +8,10 @@ import torch
 from rich.console import Console
 
 import toys
-from medshot.app.stage import (
-    gains,
-    gains_table,
-    judged,
-    refuse_shared,
-    say_verdicts,
-    unfinished,
-)
+from medshot.app.stage import gains_table, say_verdicts, unfinished
 from medshot.core.errors import LeakError, SaveError
-from medshot.data.load import images_for, load
+from medshot.data.load import images_for, load, refuse_shared
+from medshot.evaluation.comparison import compared
 from medshot.learners.registry import build
 from toys.commands import folder
 
@@ -59,8 +53,8 @@ def test_what_was_cut_short_keeps_its_checkpoints_and_what_ended_its_scalars(tmp
 def test_gains_are_differences_to_the_first(tmp_path):
     model = _model(tmp_path)
     data = images_for(model.known_card(), tmp_path / "mine")
-    found = judged({"before": model, "after": model}, data)
-    rows = gains(found)
+    found = compared({"before": model, "after": model}, data)
+    rows = found.gains()
     assert rows["after"]["difference"]["mean"] == 0
     assert "difference" not in rows["before"]
     console = Console(width=200, record=True)
@@ -73,16 +67,16 @@ def test_gains_are_differences_to_the_first(tmp_path):
 def test_a_verdict_stands_where_the_interval_leaves_out_0(tmp_path, capsys):
     model = _model(tmp_path)
     data = images_for(model.known_card(), tmp_path / "mine")
-    same = judged({"before": model, "after": model}, data)
+    same = compared({"before": model, "after": model}, data)
     say_verdicts(same)
     assert "after and before are the same" in capsys.readouterr().out
     right, wrong = (
-        replace(same["before"], decoded=_sure_of(data.y if ok else (data.y + 1) % 3))
+        replace(same.answers["before"], decoded=_sure_of(data.y if ok else (data.y + 1) % 3))
         for ok in (True, False)
     )
-    say_verdicts({"a": right, "b": wrong})
+    say_verdicts(replace(same, answers={"a": right, "b": wrong}))
     assert "b is WORSE than a: by balanced accuracy, keep a" in capsys.readouterr().out
-    say_verdicts({"a": wrong, "b": right})
+    say_verdicts(replace(same, answers={"a": wrong, "b": right}))
     assert "b is better than a" in capsys.readouterr().out
 
 

@@ -18,7 +18,8 @@ from medshot.api.resolve import (
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
-from medshot.core.registry import recipe
+from medshot.core.registry import described
+from medshot.core.table import Table, Tabular
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
@@ -43,7 +44,7 @@ FEW = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Adaptation:
+class Adaptation(Tabular):
     """What `adapt` gives: the predictor, and how well its learner does on patients left out.
 
     `scores` are the metrics of the learner, each with its 95 % interval; there are none where
@@ -65,16 +66,20 @@ class Adaptation:
         write_report(self.report, place / "report.html")
         return place
 
+    def table(self) -> Table:
+        """The summary and the scores, as the report has them."""
+        return self.report.table()
+
     def __str__(self) -> str:
         return self.report.summary
 
 
 def adapt(
     data: Dataset | str | Path,
-    *,
     learner: str | Learner = AUTO,
+    finetune: str | None = None,
+    *,
     encoder: str | None = None,
-    finetune: str = NONE,
     task: str | None = None,
     options: Sequence[str] = (),
     modalities: str | None = None,
@@ -87,7 +92,8 @@ def adapt(
 
     `learner` is `auto`, a name of `medshot learners`, the folder of a run, or a learner; `encoder`
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
-    is made already. `finetune` is a way of `medshot finetune`, or `auto`. `watch` shows the folds
+    is made already. `finetune` is a way of `medshot finetune`, or `auto`;
+    nothing is fine-tuned where it is None. `watch` shows the folds
     of what it is called with, and `tell` is told what fine-tuning will cost. `threads` an
     operation are quick for few images (`None`: as PyTorch is set).
 
@@ -102,7 +108,7 @@ def adapt(
         torch.manual_seed(0)  # untrained weights: the same images give the same predictor
         made = _made(learner, encoder, options, kind)
         refuse_transductive(made)
-        made = finetuned(made, finetune)
+        made = finetuned(made, finetune or NONE)
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
         dataset = data
         if not isinstance(dataset, Dataset):
@@ -261,7 +267,7 @@ def _warnings(dataset: Dataset) -> list[str]:
 
 def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
     inner = chosen.learner if isinstance(chosen, Tuned) else chosen
-    options = {k: str(v) for k, v in recipe(inner)["options"].items() if k != "encoder"}
+    options = {k: str(v) for k, v in described(inner)["options"].items() if k != "encoder"}
     if isinstance(chosen, Tuned):
         settings = ", ".join(f"{name} {value}" for name, value in chosen.settings.items())
         stage = card.stages[-1] if card.stages else {}

@@ -7,12 +7,15 @@ from typing import Any
 
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
-from medshot.core.predictor import load_predictor
+from medshot.core.predictor import Predictor, load_predictor
 from medshot.core.registry import PARTS, names
+from medshot.core.task import Card
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder
 from medshot.pretraining import is_encoder, load_encoder, objectives
-from medshot.training.run import is_run, load_run
+from medshot.training.run import Run, is_run, load_run
+
+Citable = str | Path | Predictor | Run | Learner | Encoder
 
 STAGES = {
     "distil": "Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237",
@@ -54,14 +57,16 @@ NORMS = {
 }
 
 
-def bibtex(given: str) -> str:
-    """The entries for what `given`, a run, an encoder, a model or a learner's name, is made of.
+def bibtex(*given: Citable) -> str:
+    """The entries for what each of `given` is made of: learner, encoder, optimizer, stages.
+
+    Each is a learner's name, the folder of a run, an encoder or a model, or one of these objects.
 
     Raises:
         ConfigError: it is none of these.
     """
-    sources = list(dict.fromkeys(part for text in _sources(given) for part in _parts(text)))
-    return "\n".join([OURS, *dict.fromkeys(entry(source) for source in sources)])
+    found = (part for each in given for text in _sources(each) for part in _parts(text))
+    return "\n".join([OURS, *dict.fromkeys(entry(source) for source in dict.fromkeys(found))])
 
 
 def entry(source: str) -> str:
@@ -79,20 +84,28 @@ def entry(source: str) -> str:
     return f"% {source}\n"
 
 
-def _sources(given: str) -> Iterator[str]:
-    if is_run(given):
-        run = load_run(given)
-        yield from _of_learner(run.learner)
-        yield from run.about.get("cite", [])
+def _sources(given: Citable) -> Iterator[str]:
+    if isinstance(given, str | Path):
+        yield from _of_name(str(given))
+    elif isinstance(given, Run):
+        yield from _of_learner(given.learner)
+        yield from given.about.get("cite", [])
         yield ADAM
+    elif isinstance(given, Predictor):
+        yield from _of_card(given.known_card())
+    elif isinstance(given, Learner):
+        yield from _of_learner(given)
+    else:
+        yield from _of_encoder(given)
+
+
+def _of_name(given: str) -> Iterator[str]:
+    if is_run(given):
+        yield from _sources(load_run(given))
     elif is_encoder(given):
         yield from _of_encoder(load_encoder(given))
     elif (Path(given) / "predictor.json").exists():
-        card = load_predictor(given).known_card()
-        yield str(card.learner.get("source", ""))
-        yield from _of_recipe(card.learner.get("learner", {}))
-        yield from (source for stage in card.stages for source in sources_of(stage))
-        yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
+        yield from _of_card(load_predictor(given).known_card())
     elif given in learners():
         yield lookup(given).source
     elif Path(given).exists():
@@ -101,6 +114,13 @@ def _sources(given: str) -> Iterator[str]:
         )
     else:
         raise unknown(given, learners(), kind="learner, and no folder of a run or model,")
+
+
+def _of_card(card: Card) -> Iterator[str]:
+    yield str(card.learner.get("source", ""))
+    yield from _of_recipe(card.learner.get("learner", {}))
+    yield from (source for stage in card.stages for source in sources_of(stage))
+    yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
 
 
 def _of_encoder(encoder: Encoder) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from medshot.api.resolve import describe, training_data_of
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
-from medshot.core.registry import recipe
+from medshot.core.registry import described
 from medshot.data.dataset import DrawnEpisodes
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
@@ -105,7 +105,7 @@ def _record(plan: Plan, learner: Learner, results: dict[str, Result]) -> dict[st
         {
             "protocol": plan.name,
             **plan.about,
-            "recipe": recipe(learner),
+            "recipe": described(learner),
             "origin": learner.origin,
             **first.to_json(),
             "baselines": [other.to_json() for other in others],

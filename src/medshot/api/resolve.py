@@ -16,6 +16,7 @@ from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.identity import Pixels
 from medshot.nn.encoders.mobilenet import MobileNet
+from medshot.nn.encoders.module import AnyNetwork
 from medshot.presenters import kind_called
 from medshot.select import Auto
 from medshot.stages.finetune.learner import Tuned
@@ -128,7 +129,9 @@ def describe(learner: Learner) -> str:
         return special
     how = learner.origin.partition(" ")[0]
     trained = {"untrained": "", "meta-trained": " (meta-trained)"}.get(how, " (pretrained)")
-    return f"{called(learner)} on {called(learner.encoder)}{trained}"
+    if isinstance(encoder := learner.encoder, AnyNetwork):
+        return f"{called(learner)} on {type(encoder.net).__name__}"
+    return f"{called(learner)} on {called(encoder)}{trained}"
 
 
 def _known_by_another_name(learner: Learner) -> str:

@@ -18,7 +18,7 @@ from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
 from medshot.data.tables.manifest import find_images, is_image
-from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.comparison import Comparison
 from medshot.stages.compress.cost import Cost
 from medshot.stages.compress.distill import SIZES
 from medshot.stages.compress.distill import distill as distilled
@@ -76,12 +76,11 @@ def pictures(card: Card, folder: Path) -> Dataset | Examples:
     return Examples(torch.stack(read), torch.zeros(len(read), dtype=torch.int64))
 
 
-def show_compressed(known: Mapping[str, Cost], found: Mapping[str, OutOfFold], where: str) -> None:
+def show_compressed(known: Mapping[str, Cost], found: Comparison, where: str) -> None:
     """Size, time, memory and score of each, and what has become of them since the first."""
     show("what each takes", costs_table(known))
     tell("ms: processor time of one image on one thread. memory: what loading and asking adds.")
-    first, *_ = found
-    title = f"{unit(found[first].task.leading)} on {where}, {INTERVALS}"
+    title = f"{unit(found.metrics[0])} on {where}, {INTERVALS}"
     show(title, scores_by_row(found))
     say_verdicts(found)
 
@@ -100,14 +99,13 @@ def costs_table(known: Mapping[str, Cost]) -> Table:
     return table
 
 
-def scores_by_row(found: Mapping[str, OutOfFold]) -> Table:
+def scores_by_row(found: Comparison) -> Table:
     """A row each: the leading metric, and its difference to the first."""
-    first, *_ = found
-    metric = found[first].task.leading
+    metric = found.metrics[0]
     table = Table("", unit(metric), "difference", box=None, padding=(0, 2, 0, 0))
-    for name, answers in found.items():
-        minus = "" if name == first else cell(metric, answers.minus(found[first], metric))
-        table.add_row(name, cell(metric, answers.interval(metric)), minus)
+    for name in found.answers:
+        minus = "" if name == found.first else cell(metric, found.minus(name))
+        table.add_row(name, cell(metric, found.interval(metric, name)), minus)
     return table
 
 

@@ -31,7 +31,7 @@ def show_evaluation(found: Evaluation) -> None:
     """The scores, the differences to the first model, and the rates of each class."""
     for note in found.notes:
         say(note, start="  - ")
-    table = gains_table(found.answers)
+    table = gains_table(found)
     errors = [calibration_error(of) for of in found.answers.values()]
     if known := [cell(CALIBRATION, each) for each in errors if each is not None]:
         table.add_row(f"{CALIBRATION} %", *known)
@@ -39,7 +39,7 @@ def show_evaluation(found: Evaluation) -> None:
     for name, of in found.answers.items():
         if rates := rates_of(of):
             show(f"{name}, each class against the others, in percent", _rates(found, rates))
-    say_verdicts(found.answers)
+    say_verdicts(found)
 
 
 def report_of(found: Evaluation, command: str) -> r.Report:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.registry import called, recipe
+from medshot.core.registry import called, described
 from medshot.core.task import Card, Task
 
 
@@ -67,7 +67,7 @@ class Learner(nn.Module, ABC):
             raise TaskError(f"A learner adapts to loaded images: medshot.load({str(support)!r}).")
         examples, card = support.support(self.encoder)
         predictor = self._checked(examples.to(any_tensor(self)), card.task)
-        made_by = {"learner": recipe(self), "origin": self.origin, "source": self.source}
+        made_by = {"learner": described(self), "origin": self.origin, "source": self.source}
         return predictor.freeze().with_card(replace(card, learner=made_by))
 
     @abstractmethod

@@ -33,6 +33,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from medshot.core.answers import FolderPredictions, predictions_for
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
@@ -128,6 +129,18 @@ class Predictor(nn.Module):
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         with eval_mode(self):
             return card.task.answer(card.task.ask(self.answer_all, x), Path(images), card)
+
+    def predict_folder(self, images: str | Path | Iterable[str | Path]) -> FolderPredictions:
+        """The predictions for a folder of images, or several folders and files.
+
+        `predict_folder(images).save(out)` writes what `medshot predict` does; to iterate over it
+        gives the predictions one by one.
+
+        Raises:
+            DataError: a path that does not exist, or a folder without images.
+            SaveError: the predictor has no card.
+        """
+        return predictions_for(self, images)
 
     def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """`self(x)`, a few images at a time: what fits in a processor's cache is done sooner.

@@ -137,11 +137,27 @@ def recipe(made: object) -> dict[str, Any]:
     found = getattr(made, "_recipe", None)
     if found is None or found["class"] != type(made).__qualname__:
         raise SaveError(
-            f"{type(made).__name__} cannot be saved, because it is no registered part. Put "
-            f'`@medshot.part("encoder", "my-name")` above its class (and import that file '
-            "before loading)."
+            f"{type(made).__name__} cannot be saved, because it is no registered part: nothing "
+            "tells how to make it again. Write a class of your own around it, with "
+            '`@medshot.part("encoder", "my-name")` above it, whose arguments are plain values '
+            "(and import that file before loading)."
         )
     return {"part": found["part"], "options": {k: _to_json(v) for k, v in found["options"].items()}}
+
+
+def described(made: object) -> dict[str, Any]:
+    """As `recipe`; what is no registered part stands under the name of its class."""
+    if found := getattr(made, "_recipe", None):
+        options = {k: _described(v) for k, v in found["options"].items()}
+        return {"part": found["part"], "options": options}
+    return {"part": f"(not registered) {type(made).__name__}", "options": {}}
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_described(v) for v in value]
+    plain = value is None or isinstance(value, str | int | float | bool | Tensor)
+    return _to_json(value) if plain else described(value)
 
 
 def make(wanted: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, ShapeError
+from medshot.core.table import Table, Tabular
 from medshot.core.task import Card, Task, kind_in
 from medshot.data.episodes import EpisodeSampler, ImageEpisodes
 from medshot.data.tables.labels import Row
@@ -19,9 +20,11 @@ from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression
 from medshot.tasks.boxes import NO_BOX
 
+NAMED = 12  # labels in the line that a data set prints as
+
 
 @dataclass(frozen=True, eq=False)
-class Dataset:
+class Dataset(Tabular):
     """Images, their classes, and whom they are from.
 
     `groups` numbers the patients; -1 where unknown (such an image is its own group). `split`
@@ -142,6 +145,20 @@ class Dataset:
     def task(self) -> Task:
         """What the targets mean: one label an image."""
         return Classification(len(self.labels))
+
+    def table(self) -> Table:
+        """How many images show each class."""
+        rows = tuple((label, str(n)) for label, n in self.counts().items())
+        return Table(str(self), (self.kind, "images"), rows)
+
+    def __str__(self) -> str:
+        known = len(self.groups[self.groups >= 0].unique())
+        patients = f" of {known} patients" if known else ""
+        counts = [f"{label} {n}" for label, n in self.counts().items()]
+        more = ", ..." if len(counts) > NAMED else ""
+        form = " x ".join(map(str, self.x.shape[1:]))
+        labels = f"{', '.join(counts[:NAMED])}{more}"
+        return f"{self.name}: {len(self)} images ({form}){patients}, {self.kind}: {labels}"
 
     def episodes(self, *, way: int, shot: int, query: int, seed: int = 0) -> "DrawnEpisodes":
         """Episodes of `shot` and `query` images for each of `way` classes, or in all."""

@@ -111,3 +111,15 @@ def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -
             f"{dataset.name}{first}: its scores there are too good. Leave them out, or take images "
             "of other patients."
         )
+
+
+def refuse_shared(learned: Dataset, judged: Dataset) -> None:
+    """Raise `LeakError` if an image to be judged on is among those that are learned from."""
+    known = {image.numpy().tobytes() for image in learned.x}
+    shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
+    if shared:
+        first = judged.rows[shared[0]].path if judged.rows else f"number {shared[0]}"
+        raise LeakError(
+            f"{len(shared)} image(s) of {judged.name} are in {learned.name} too (first: {first}). "
+            "Leave them out of one, or the scores will be too good."
+        )

@@ -1,53 +1,35 @@
 """How well saved predictors do on labelled images that they have not learned from."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medshot.core.errors import ConfigError, DataError
+from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor, load_predictor, versions
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
-from medshot.data.load import images_for, in_form, refuse_learned_from
-from medshot.evaluation.cross_validation import OutOfFold, answered
+from medshot.data.load import images_for, in_form, load_one, refuse_learned_from
+from medshot.data.readers.registry import kind_of
+from medshot.evaluation.comparison import Comparison, paired
+from medshot.evaluation.cross_validation import OutOfFold, answered, cross_validate
 from medshot.evaluation.diagnostic_rates import calibration_error, rates_of
-from medshot.evaluation.statistics import Interval
+from medshot.evaluation.episodes import refuse_seen
 from medshot.training.progress import Watch, quiet
 
 FEW = 30
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What predictors answered for the same images; the others are compared to the first."""
+class Evaluation(Comparison):
+    """What models answered for the same images; the others are compared to the first.
 
-    dataset: Dataset  # in the form of the first
-    answers: dict[str, OutOfFold]  # by the predictor's name, in the order given
+    `dataset` is in the form of the first. A learner among the models answered out of fold.
+    """
+
     cards: dict[str, Card]
     notes: tuple[str, ...] = ()
-
-    @property
-    def first(self) -> str:
-        """The name of the first predictor."""
-        return next(iter(self.answers))
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The metrics of the task, the one to compare by first."""
-        return tuple(self.answers[self.first].task.metrics)
-
-    def interval(self, metric: str = "", name: str = "") -> Interval:
-        """A metric (the leading one) of a predictor (the first), with its 95 % interval.
-
-        The interval is a bootstrap over patients, or over images where no patient is known.
-        """
-        return self.answers[name or self.first].interval(metric or self.metrics[0])
-
-    def minus(self, name: str, metric: str = "") -> Interval:
-        """The paired difference of predictor `name` to the first: above 0, `name` scores higher."""
-        other, first = self.answers[name], self.answers[self.first]
-        return other.minus(first, metric or self.metrics[0])
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, and on what they were measured."""
@@ -67,27 +49,18 @@ class Evaluation:
         about = {"data": self.dataset.about(), "notes": list(self.notes)}
         return {**about, "models": found, "versions": versions()}
 
-    def __str__(self) -> str:
-        lines = [f"{self.dataset.name}: {len(self.dataset)} images"]
-        for name in self.answers:
-            scores = (f"{m} {_short(self.interval(m, name))}" for m in self.metrics)
-            lines.append(f"{name}: {', '.join(scores)}")
-            if name != self.first:
-                minus = _short(self.minus(name))
-                lines.append(f"{name} minus {self.first}: {self.metrics[0]} {minus}, paired")
-        return "\n".join(lines)
-
 
 def evaluate(
-    *models: Predictor | str | Path,
+    *models: Predictor | Learner | str | Path,
     data: Dataset | str | Path,
     watch: Callable[[str], Watch] = lambda name: quiet,
 ) -> Evaluation:
     """The scores of predictors, or of folders in which they were saved, on labelled images.
 
     `data` is a folder, or a data set. All predictors answer all of its images, so that they are
-    compared patient by patient. A class of theirs may be missing from it. `watch` shows the images
-    of the predictor whose name it is called with.
+    compared patient by patient. A class of theirs may be missing from it. A learner answers them
+    out of fold, by cross-validation. `watch` shows the images of the predictor whose name it is
+    called with (of a learner, the folds).
 
     Raises:
         ConfigError: no predictor, or the same folder twice.
@@ -99,28 +72,54 @@ def evaluate(
     named = dict(_named(models))
     if not models or len(named) < len(models):
         raise ConfigError("Name one predictor at least to evaluate, and each of them once.")
-    cards = {name: predictor.known_card() for name, predictor in named.items()}
-    first, *others = cards
+    return evaluated(named, data, watch)
+
+
+def evaluated(
+    named: Mapping[str, Predictor | Learner],
+    data: Dataset | str | Path,
+    watch: Callable[[str], Watch] = lambda name: quiet,
+    task: str | None = None,
+) -> Evaluation:
+    """As `evaluate`, for models under names of their own; `task` is that of a folder."""
+    cards = {n: m.known_card() for n, m in named.items() if isinstance(m, Predictor)}
+    whole = _loaded(data, next(iter(cards.values()), None), task)
+    for name, model in named.items():
+        if isinstance(model, Learner):
+            refuse_seen(whole, getattr(model.encoder, "seen", ()))
+            cards[name] = whole.support(model.encoder)[1]
+    first, *others = named
     for name in others:
         _refuse_other(cards[first], cards[name], first, name)
-    whole = data if isinstance(data, Dataset) else images_for(cards[first], Path(data))
-    for name, card in cards.items():
-        refuse_learned_from(card, whole, name)
-    found: dict[str, OutOfFold] = {}
-    shown = in_form(cards[first], whole)
-    for name, predictor in named.items():
-        fitted = in_form(cards[name], whole)
-        of = answered(predictor, fitted, watch=watch(name))
-        before = found.get(first, of)  # the same patients are drawn, whatever the form of a mask
-        found[name] = replace(of, groups=before.groups, strata=before.strata)
-    return Evaluation(shown, found, cards, tuple(_notes(shown)))
-
-
-def _named(models: tuple[Predictor | str | Path, ...]) -> Iterator[tuple[str, Predictor]]:
-    """Predictors by the names of their folders, by their paths where two have one name."""
-    folders = [Path(model).resolve().name for model in models if not isinstance(model, Predictor)]
-    for i, model in enumerate(models, 1):
+    for name, model in named.items():
         if isinstance(model, Predictor):
+            refuse_learned_from(cards[name], whole, name)
+    answers = ((name, _answers(each, whole, watch(name))) for name, each in named.items())
+    shown = in_form(cards[first], whole)
+    ordered = {name: cards[name] for name in named}
+    return Evaluation(shown, dict(paired(answers)), ordered, tuple(_notes(shown)))
+
+
+def _loaded(data: Dataset | str | Path, card: Card | None, task: str | None) -> Dataset:
+    if isinstance(data, Dataset):
+        return data
+    folder = Path(data)
+    return images_for(card, folder) if card else load_one(folder, task=kind_of(folder, task))
+
+
+def _answers(model: Predictor | Learner, whole: Dataset, watch: Watch) -> OutOfFold:
+    if isinstance(model, Learner):
+        return cross_validate(model, whole, watch=watch)
+    return answered(model, in_form(model.known_card(), whole), watch=watch)
+
+
+def _named(
+    models: tuple[Predictor | Learner | str | Path, ...],
+) -> Iterator[tuple[str, Predictor | Learner]]:
+    """Predictors by the names of their folders, by their paths where two have one name."""
+    folders = [Path(model).resolve().name for model in models if isinstance(model, str | Path)]
+    for i, model in enumerate(models, 1):
+        if not isinstance(model, str | Path):
             yield f"model {i}", model
         else:
             name = Path(model).resolve().name
@@ -151,7 +150,3 @@ def _notes(dataset: Dataset) -> Iterator[str]:
 
 def _source(card: Card) -> dict[str, Any]:
     return {name: card.data.get(name) for name in ("name", "hash")}
-
-
-def _short(found: Interval) -> str:
-    return f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]"

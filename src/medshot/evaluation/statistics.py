@@ -30,6 +30,11 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.mean:.4f} ± {self.half:.4f}"
 
+    def bracketed(self, sign: str = "") -> str:
+        """`0.812 [0.741, 0.880]`; with the sign `+`, as a difference is read."""
+        mean, low, high = (f"{value:{sign}.3f}" for value in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
 
 def mean_interval(values: Float[ndarray, "n"]) -> Interval:
     """The mean of `values`, plus and minus 1.96 standard errors; values that are NaN left out.

@@ -12,6 +12,7 @@ from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.core.registry import Registry, import_files, options_of, part
 from medshot.nn import encoder as build_encoder
+from medshot.nn.encoders.module import as_encoder
 
 Class = TypeVar("Class", bound=type[Learner])
 
@@ -42,7 +43,7 @@ def missing() -> MappingProxyType[str, ModuleNotFoundError]:
 def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) -> Learner:
     """The learner called `name`, in eval mode; its options are its class's keyword arguments.
 
-    `encoder` is a module from images `n c h w` to features `n f`, or the name of one of ours:
+    `encoder` is any module from images `n c h w` in [0, 1] to features, or the name of one of ours:
     `mobilenet` has ImageNet weights, `conv4` is the untrained network of few-shot papers.
 
     Raises:
@@ -53,7 +54,7 @@ def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) 
     for option in options:
         if option not in known:
             raise unknown(option, known, kind=f"option of {name!r}")
-    module = build_encoder(encoder) if isinstance(encoder, str) else encoder
+    module = build_encoder(encoder) if isinstance(encoder, str) else as_encoder(encoder)
     learner = cls(module, **options).eval()
     learner.origin = getattr(module, "origin", learner.origin)
     return learner

@@ -4,34 +4,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
+from medshot.core.answers import WRITERS, Answers
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.registry import Registry
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
+from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.factory.learners import Builder
 from medshot.select import Auto, Family
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
-
-
-class Answers(Protocol):
-    """Takes the answers for image after image, and knows how many could not be given."""
-
-    unread: int
-
-    def add(self, found: Any) -> None:
-        """The answer for one image."""
-        ...
-
-    def add_unread(self, path: Path) -> None:
-        """For a file that could not be read."""
-        ...
+FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by spatial axes of what is read
 
 
 class Kind(ABC):
@@ -49,7 +38,7 @@ class Kind(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
-            KINDS[cls.name] = cls()
+            KINDS[cls.name] = WRITERS[cls.name] = cls()
 
     def candidates(self) -> Auto:
         """What `--learner auto` chooses from: the simple ones, as they are tried first."""
@@ -77,6 +66,10 @@ class Kind(ABC):
     @abstractmethod
     def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
         """Where `predict` writes to: `out` is there, whole, once the block has ended well."""
+
+    def files(self, images: Sequence[Path], card: Card) -> Sequence[Path]:
+        """The files of the form that a predictor takes, in folders and by name."""
+        return FINDERS[card.preprocessing.dims](list(images))
 
     def listed(self, folder: Path) -> str:
         """What the names and tables of a folder say that it holds, before any file is opened."""

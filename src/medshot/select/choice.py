@@ -15,6 +15,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.core.learner import Learner
+from medshot.core.table import Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
 from medshot.evaluation.statistics import Interval
 from medshot.select.cross_validator import CrossValidator, Evidence, joined
@@ -98,6 +99,12 @@ class Row:
     score: Interval | None
     minus: Interval | None
 
+    def cells(self) -> tuple[str, str, str, str]:
+        """Learner, settings, score and difference, as text."""
+        score = self.score.bracketed() if self.score else self.tried.why
+        minus = self.minus.bracketed("+") if self.minus else ""
+        return self.configuration.name, self.configuration.words, score, minus
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -136,11 +143,20 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(Tabular):
     """The learner that was chosen, and how: `choice` is None where nothing could be left out."""
 
     learner: Learner
     choice: Choice | None
+
+    def table(self) -> Table:
+        """What was tried, the best first, and the verdict."""
+        if self.choice is None:
+            return Table("The simple baseline: nothing could be left out to choose by.")
+        order = sorted(self.choice.rows, key=lambda row: -(row.score.mean if row.score else -1e9))
+        best = [self.choice.chosen, *(row for row in order if row is not self.choice.chosen)]
+        columns = ("learner", "settings", "score", "minus the baseline")
+        return Table(self.choice.verdict, columns, tuple(row.cells() for row in best))
 
 
 def chosen_of(bench: CrossValidator, tried: Sequence[tuple[Configuration, TrialResult]]) -> Choice:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SILENT = 15  # seconds after which a step without a loss is told, too, off a terminal
 ESTIMATED = 600.0  # seconds back to which a bar's speed is taken: steps may last some
 Row = dict[str, int | float]
+Item = TypeVar("Item")
 Tick = Callable[[int, Row | None], None]
 Watch = Callable[[int, int], AbstractContextManager[Tick]]  # steps in all, steps done
 
@@ -157,7 +158,7 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def progress(label: str, items: Iterable[int], unit: str = "image") -> Iterator[int]:
+def progress(label: str, items: Iterable[Item], unit: str = "image") -> Iterator[Item]:
     """`items`, with a bar, the speed and the time left on standard error."""
     listed = list(items)
     with bar_called(label, unit, stays=False)(len(listed), 0) as tick:

@@ -16,16 +16,19 @@ from medshot.core.errors import ConfigError, SaveError
 from medshot.core.learner import Learner
 from medshot.core.plugins import remembered, remembering
 from medshot.core.predictor import versions
-from medshot.core.registry import make, recipe
+from medshot.core.registry import called, make, recipe
+from medshot.core.table import Table, Tabular
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
 from medshot.training.progress import Row
 
 ABOUT = "run.json"
 COMPARED = ("learner", "train", "val", "settings")  # `seen` says it more openly
 
+SHOWN = 5  # validations that a run prints
+
 
 @dataclass
-class Run:
+class Run(Tabular):
     """What meta-training gives: the learner with its best weights, and the record."""
 
     learner: Learner
@@ -33,12 +36,25 @@ class Run:
     folder: Path | None = None
     history: list[Row] = field(default_factory=list)
 
+    def table(self) -> Table:
+        """What learned from what, and its last validations."""
+        columns = tuple(dict.fromkeys(name for row in self.history for name in row))
+        rows = [tuple(_cell(row.get(name)) for name in columns) for row in self.history[-SHOWN:]]
+        what = f"{called(self.learner)} on {called(self.learner.encoder)}, {self.learner.origin}"
+        return Table(
+            what if self.folder is None else f"{self.folder}: {what}", columns, tuple(rows)
+        )
+
     def finish(self, state: Checkpoint) -> "Run":
         """The run with its best weights in its learner, which is ready to use and says so."""
         state.restore_best(self.learner)
         self.learner.eval().origin = _origin(self.about, state)
         self.history = state.history
         return self
+
+
+def _cell(value: int | float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -> Run:

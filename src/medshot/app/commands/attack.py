@@ -40,6 +40,7 @@ def attack(
 
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
+    from medshot import load_predictor, robustness
     from medshot.app.render import (
         say,
         show_attacks,
@@ -49,17 +50,14 @@ def attack(
         write_record,
     )
     from medshot.core.atomic import write_text
-    from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
     from medshot.stages.robustness.attacks import FGSM, PGD, Square
-    from medshot.stages.robustness.corruption import corruptions as corrupt
     from medshot.stages.robustness.curve import curve, points_of
-    from medshot.stages.robustness.evaluate import robustness, signs
+    from medshot.stages.robustness.evaluate import signs
     from medshot.training.device import limited
     from medshot.training.progress import bar_called
 
     started = time.monotonic()
-    budgets = _budgets(epsilon, norm)
     predictor = load_predictor(model)
     card = predictor.known_card()
     images = images_for(card, data)
@@ -67,15 +65,14 @@ def attack(
         say(f"The model has learned from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     with limited(threads):
-        found = robustness(predictor, images, budgets, **numbers, watch=bar_called("attack"))
+        asked = {"epsilon": epsilon, "norm": norm, "corruptions": corruptions}
+        found = robustness(predictor, images, **asked, **numbers, watch=bar_called)
         show_attacks({model.name: found}, str(data))
         tell_of_masking(found)
         record: dict[str, Any] = {"model": str(model), "data": images.about(), **numbers}
         record |= {**found.to_json(), "signs": signs(found)}
-        if corruptions:
-            worse = corrupt(predictor, images, seed=seed, watch=bar_called("corrupt"))
-            show_corruptions(found.clean, worse, str(data))
-            record["corruptions"] = {family: c.to_json() for family, c in worse.items()}
+        if found.corrupted:
+            show_corruptions(found.clean, found.corrupted, str(data))
     if plot:
         kinds = [kind for kind in (FGSM, PGD) if found.by(kind)] or [Square]
         lines = {kind.name.upper(): points_of(found, kind) for kind in kinds}
@@ -84,11 +81,3 @@ def attack(
     if json_file:
         record["seconds"] = time.monotonic() - started
         write_record(json_file, record)
-
-
-def _budgets(epsilon: list[str], norm: str) -> list[Any]:
-    """Those that are asked for, each once; else the usual ones of the norm."""
-    from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
-
-    usual = ["0.25", "0.5", "1", "2"] if norm == "l2" else ["1/255", "2/255", "4/255", "8/255"]
-    return list(dict.fromkeys(ThreatModel(read_epsilon(text), norm) for text in epsilon or usual))

@@ -14,7 +14,7 @@ def cite(
 
         medshot cite maml++
     """
-    from medshot.api.cite import bibtex
+    from medshot import bibtex
     from medshot.app.render import tell
 
     for line in bibtex(what).splitlines():

@@ -56,11 +56,12 @@ def compress(
         wanted_steps,
     )
     from medshot.app.render import tell, write_record
-    from medshot.app.stage import gains, judged, judged_on, unfinished
+    from medshot.app.stage import judged_on, unfinished
     from medshot.core.errors import DataError
     from medshot.core.predictor import load_predictor
     from medshot.data.dataset import Dataset
     from medshot.data.load import images_for
+    from medshot.evaluation.comparison import compared
     from medshot.stages.compress.cost import costs
     from medshot.training.device import limited
 
@@ -80,14 +81,14 @@ def compress(
         ready = {name: partial(step, images, options) for name, step in wanted.items()}
         found = in_steps(original, ready, working)
         *_, last = found.values()
-        scores, known = judged(found, asked), costs(found)
+        scores, known = compared(found, asked), costs(found)
         last.save(staging)
         gather_scalars(working)
     where = judged_on(data, test)
     show_compressed(known, scores, where)
     if json_file:
         about: dict[str, Any] = {"model": str(model), "data": str(data), "judged on": where}
-        about |= {"stages": last.known_card().stages, "scores": gains(scores)}
+        about |= {"stages": last.known_card().stages, "scores": scores.gains()}
         about |= {"costs": {name: vars(cost) for name, cost in known.items()}}
         about["seconds"] = time.monotonic() - started
         write_record(json_file, about)

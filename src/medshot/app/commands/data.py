@@ -29,24 +29,19 @@ def check(
 
         medshot data check my_images/
     """
+    from medshot import check as look
     from medshot.app.render import say
-    from medshot.data.checks.check import check as find
-    from medshot.data.readers.registry import kind_of
-    from medshot.presenters import kind_called
     from medshot.training.progress import busy
 
-    kind = kind_of(folder, task)
-    if listed := kind_called(kind).listed(folder):
-        say(f"{folder}: {listed}")
-    with busy(f"looking at every file of {folder} ({kind})"):
-        findings = find(folder, kind)
-    for finding in findings:
+    with busy(f"looking at every file of {folder}"):
+        found = look(folder, task)
+    if found.listed:
+        say(f"{folder}: {found.listed}")
+    for finding in found.findings:
         line = f" (line {finding.line})" if finding.line else ""
         place = "" if finding.file is None else f"{finding.file}{line}: "
         say(f"{finding.severity}: {place}{finding.what}")
         say(finding.mend, start="    ")
-    errors = sum(finding.severity == "error" for finding in findings)
-    said = f"{errors} error(s), {len(findings) - errors} other remark(s)."
-    say(said if findings else f"{folder}: nothing to mend.")
-    if errors:
+    say(found.verdict)
+    if found.errors:
         raise typer.Exit(1)

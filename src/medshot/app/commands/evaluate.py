@@ -115,8 +115,8 @@ def _of_models(
     models: list[str], data: list[Path], unused: list[str], threads: int
 ) -> "Evaluation":
     """The answers of saved models; refuses options that are for learners."""
+    from medshot import evaluate as evaluated
     from medshot.core.errors import ConfigError
-    from medshot.evaluation.evaluate import evaluate as evaluated
     from medshot.training.device import limited
     from medshot.training.progress import announce, bar_called
 

@@ -45,9 +45,10 @@ def finetune(
 
     from medshot.api.resolve import parse_options
     from medshot.app.render import say, tell, write_record
-    from medshot.app.stage import gains, judged, judged_on, show_gains, unfinished
+    from medshot.app.stage import judged_on, show_gains, unfinished
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
+    from medshot.evaluation.comparison import compared
     from medshot.stages.finetune import default_method, get_method
     from medshot.stages.finetune import finetune as finetuned
     from medshot.training.device import limited
@@ -74,13 +75,13 @@ def finetune(
             watch=bar_called("finetune"),
         )
         seconds = time.perf_counter() - started
-        found = judged({"before": before, "fine-tuned": after}, asked)
+        found = compared({"before": before, "fine-tuned": after}, asked)
         after.save(staging)
     did = after.known_card().stages[-1]
     say(f"{did['parameters']} weights moved for {did['steps']} steps, {seconds:.0f} s.")
     where = judged_on(data, test)
     show_gains(found, where)
     if json_file:
-        record = {**did, "seconds": seconds, "judged on": where, "scores": gains(found)}
+        record = {**did, "seconds": seconds, "judged on": where, "scores": found.gains()}
         write_record(json_file, record)
     tell(f"Model:   {out}")

@@ -43,11 +43,12 @@ def fuse(
     """
     import time
 
-    from medshot.app.fuse_models import Fusing, judgement, made
+    from medshot.api.fuse import Fusing, judgement, made
     from medshot.app.render import say, tell, write_record
-    from medshot.app.stage import gains, show_gains, unfinished
+    from medshot.app.stage import show_gains, unfinished
     from medshot.core.predictor import load_predictor
     from medshot.training.device import limited
+    from medshot.training.progress import bar_called
 
     began = time.monotonic()
     given = {"cycles": cycles, "steps": steps, "lr": lr}
@@ -59,15 +60,15 @@ def fuse(
     with limited(threads), unfinished(out) as (staging, working):
         shown = fusing.images(data)
         judged_on = fusing.images(test) if test else shown
-        fused = made(fusing, shown, working)
+        fused = made(fusing, shown, working, bar_called("fuse"))
         found = judgement(fusing, fused, shown, judged_on)
         fused.save(staging)
-    show_gains(found.answers, found.where)
+    show_gains(found.scores, found.where)
     for warning in found.warnings:
         say(warning, start="  - ")
     tell(f"Fused: {out}")
     if json_file:
         stage = fused.known_card().stages[-1]
         record = {**stage, "models": list(map(str, model)), "on": found.where}
-        about = {"scores": gains(found.answers), "seconds": round(time.monotonic() - began, 1)}
+        about = {"scores": found.scores.gains(), "seconds": round(time.monotonic() - began, 1)}
         write_record(json_file, {**record, **about})

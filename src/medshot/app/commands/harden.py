@@ -39,10 +39,10 @@ def harden(
         medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
     """
     from medshot.app.render import tell, write_record
-    from medshot.app.stage import judged_on, refuse_shared, unfinished
+    from medshot.app.stage import judged_on, unfinished
     from medshot.core.atomic import write_text
     from medshot.core.predictor import load_predictor
-    from medshot.data.load import images_for
+    from medshot.data.load import images_for, refuse_shared
     from medshot.stages.robustness.harden import harden as hardened_by
     from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
     from medshot.training.device import limited

@@ -18,20 +18,18 @@ def learners(
     """
     from rich.table import Table
 
-    from medshot.api.resolve import options_text
+    from medshot import list_learners
     from medshot.app.render import console
-    from medshot.learners import registry
     from medshot.training.progress import errors
 
     table = Table("learner", "tasks", "paper, file" + (", options" if options else ""))
     table.columns[0].no_wrap = True
     table.columns[2].overflow = "fold"
-    for name, cls in registry.learners().items():
-        kinds = {"baseline": not cls.trainable, "transductive": cls.transductive}
-        kind = "".join(f"\n({name})" for name, is_so in kinds.items() if is_so)
-        tasks = "\n".join(task.kind for task in cls.supports)
-        lines = [cls.source, registry.file_of(cls), *([options_text(cls)] if options else [])]
-        table.add_row(name + kind, tasks, "\n".join(line for line in lines if line))
+    found = list_learners()
+    for each in found:
+        kind = "".join(f"\n({remark})" for remark in each.remarks)
+        lines = [each.source, each.file, *([each.options] if options else [])]
+        table.add_row(each.name + kind, "\n".join(each.tasks), "\n".join(filter(None, lines)))
     console.print(table)
-    for file, error in registry.missing().items():
-        errors.print(f"{file} needs a package that is not installed: pip install {error.name}")
+    for file, package in found.missing.items():
+        errors.print(f"{file} needs a package that is not installed: pip install {package}")

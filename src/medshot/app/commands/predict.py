@@ -36,27 +36,18 @@ def predict(
 
         medshot predict my_model new_images/ --out answers.csv
     """
+    from medshot import load_predictor
     from medshot.app.render import tell
-    from medshot.core.errors import DataError
-    from medshot.core.predictor import load_predictor
-    from medshot.data.tables.manifest import find_images, find_rows, find_volumes
-    from medshot.presenters import kind_called
     from medshot.training.device import limited
     from medshot.training.progress import errors, plain, progress
 
-    predictor = load_predictor(model)
-    card = predictor.known_card()
-    finders = {0: find_rows, 2: find_images, 3: find_volumes}
-    files = finders[card.preprocessing.dims](images)
-
-    with kind_called(card.kind).answers(out, card) as answers, limited(threads):
-        for i in progress("predict", range(len(files))):
-            try:
-                answers.add(predictor.predict(files[i]))
-            except DataError as error:
-                errors.print(plain(f"medshot: {error}"))
-                answers.add_unread(files[i])
-    unread = answers.unread
-    tell(f"{out}: {len(files) - unread} of {len(files)} images predicted")
-    if unread:
+    predictions = load_predictor(model).predict_folder(images)
+    with limited(threads):
+        saved = predictions.save(
+            out,
+            show=lambda files: progress("predict", files),
+            tell=lambda error: errors.print(plain(f"medshot: {error}")),
+        )
+    tell(f"{out}: {saved.n} of {len(predictions)} images predicted")
+    if saved.unread:
         raise typer.Exit(1)

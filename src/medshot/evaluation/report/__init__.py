@@ -1,6 +1,7 @@
 """One self-contained HTML page that says what was learned and how well it does."""
 
-from medshot.evaluation.report.html import render_report, write_report
+from medshot.core.table import Table
+from medshot.evaluation.report.html import Report, render_report, write_report
 from medshot.evaluation.report.model import (
     Confusion,
     Difference,
@@ -14,11 +15,9 @@ from medshot.evaluation.report.model import (
     Protocol,
     Provenance,
     Reliability,
-    Report,
     Scatter,
     Support,
     SupportImage,
-    Table,
 )
 from medshot.evaluation.report.text import summary_sentence
 

@@ -4,15 +4,30 @@ import base64
 import io
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
+from medshot.core.table import Table, Tabular
 from medshot.evaluation.report import charts, text
 from medshot.evaluation.report.charts import scatter
-from medshot.evaluation.report.model import Pixels, Report
+from medshot.evaluation.report.model import (
+    Confusion,
+    Difference,
+    ImageExample,
+    MaskExample,
+    MetricsTable,
+    Pixels,
+    Prediction,
+    Protocol,
+    Provenance,
+    Reliability,
+    Scatter,
+    Support,
+)
 
 LONGEST_SIDE = 192
 """Pixels; twice the size on the page, so that print and dense screens stay sharp."""
@@ -42,6 +57,43 @@ def _to_pillow(pixels: Pixels) -> Image.Image:
 
 
 STANDING_LINE = "Research use only. Not a medical device; not validated for any clinical decision."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report(Tabular):
+    """Everything on the page; an absent part (None or empty) leaves no heading."""
+
+    title: str
+    support: Support
+    summary: str = ""
+    """One sentence in plain words; where empty it is written from the other fields."""
+    warnings: tuple[str, ...] = ()
+    metrics: MetricsTable | None = None
+    differences: tuple[Difference, ...] = ()
+    compared: tuple[str, str] = ("learner", "baseline")
+    """What is compared, and with what, as the page calls them."""
+    tried: Table | None = None
+    confusion: Confusion | None = None
+    reliability: Reliability | None = None
+    scatter: Scatter | None = None
+    tables: tuple[Table, ...] = ()
+    examples: tuple[Prediction, ...] = ()
+    masks: tuple[MaskExample, ...] = ()
+    masks_title: str = "Example masks"
+    enhanced: tuple[ImageExample, ...] = ()
+    examples_note: str = ""
+    """How the examples were chosen, for example "drawn at random from the test images"."""
+    protocol: Protocol | None = None
+    provenance: Provenance | None = None
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained HTML file, whole or not at all; an older one is replaced."""
+        return write_report(self, path)
+
+    def table(self) -> Table:
+        """The summary, and the scores of each method with their 95% intervals."""
+        summary = self.summary or text.summary_sentence(self)
+        return text.scores_table(self.metrics, summary) if self.metrics else Table(summary)
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> Path:

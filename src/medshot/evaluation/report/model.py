@@ -149,15 +149,6 @@ class Scatter:
             raise ValueError(f"a scatter needs pairs, got {self.truth.shape}, {self.answer.shape}")
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Anything else in rows: text under the names of its columns, the first being what it is of."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
 Pixels = NDArray[np.uint8]
 
 
@@ -264,31 +255,3 @@ class Provenance:
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     licence_notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Report:
-    """Everything on the page; an absent part (None or empty) leaves no heading."""
-
-    title: str
-    support: Support
-    summary: str = ""
-    """One sentence in plain words; where empty it is written from the other fields."""
-    warnings: tuple[str, ...] = ()
-    metrics: MetricsTable | None = None
-    differences: tuple[Difference, ...] = ()
-    compared: tuple[str, str] = ("learner", "baseline")
-    """What is compared, and with what, as the page calls them."""
-    tried: Table | None = None
-    confusion: Confusion | None = None
-    reliability: Reliability | None = None
-    scatter: Scatter | None = None
-    tables: tuple[Table, ...] = ()
-    examples: tuple[Prediction, ...] = ()
-    masks: tuple[MaskExample, ...] = ()
-    masks_title: str = "Example masks"
-    enhanced: tuple[ImageExample, ...] = ()
-    examples_note: str = ""
-    """How the examples were chosen, for example "drawn at random from the test images"."""
-    protocol: Protocol | None = None
-    provenance: Provenance | None = None

@@ -3,14 +3,46 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-from medshot.evaluation.report.model import Difference, Estimate, MetricsTable, Report, Support
+from medshot.core.table import Table
+from medshot.evaluation.report.model import Difference, Estimate, MetricsTable, Support
 
 UNDEFINED = "undefined"
 NO_REASON = "no reason was recorded"
 NO_BASELINE = ", compared with no baseline"
 MOST_LABELS_NAMED = 4
 MINUS = "\N{MINUS SIGN}"
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What a summary is written from: a report."""
+
+    @property
+    def support(self) -> Support:
+        """What was learned from."""
+        ...
+
+    @property
+    def metrics(self) -> MetricsTable | None:
+        """The scores, where there are any."""
+        ...
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """To each baseline."""
+        ...
+
+
+def scores_table(scores: MetricsTable, caption: str = "") -> Table:
+    """A metric a row, a method a column, each score with its 95% interval."""
+    rows = ((row.name, *map(_scored, row.estimates)) for row in scores.rows)
+    return Table(caption, ("", *scores.methods), tuple(rows))
+
+
+def _scored(estimate: Estimate) -> str:
+    return f"{number(estimate.mean)} {interval(estimate)}" if estimate.has_mean else UNDEFINED
 
 
 def number(value: float, signed: bool = False) -> str:
@@ -60,7 +92,7 @@ def verdict(difference: Difference) -> str:
     return f"{joined[difference.verdict]} {difference.baseline}"
 
 
-def summary_sentence(report: Report) -> str:
+def summary_sentence(report: Measured) -> str:
     """Write the sentence at the top: what was learned, from how much, how well, against what."""
     learned = _learned(report.support)
     if report.metrics is None:

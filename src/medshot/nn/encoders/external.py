@@ -36,7 +36,7 @@ class Wrapped(Encoder):
         self.net = net
         try:
             with torch.no_grad(), eval_mode(net):
-                z = _first(net(torch.zeros(1, channels, size, size)))
+                z = first_of(net(torch.zeros(1, channels, size, size)))
         except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
             raise ConfigError(
                 f"{name} does not take images of {channels} x {size} x {size} ({_line(error)}). "
@@ -53,13 +53,13 @@ class Wrapped(Encoder):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f *t"]:
         """The features of images in [0, 1]."""
-        z = _first(self.net(self.scaled(x)))
+        z = first_of(self.net(self.scaled(x)))
         if z.ndim == TOKENS:
             return z.mean(1)
         return z if self.keeps_grid or z.ndim == 2 else z.mean((2, 3))
 
 
-def _first(output: Any) -> Any:
+def first_of(output: Any) -> Any:
     """Some networks give more than their answer; that comes first."""
     return output[0] if isinstance(output, tuple | list) else output
 

@@ -1,7 +1,7 @@
 """Accuracy under attacks at several epsilons, and indicators of gradient masking."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from medshot.core.episode import Examples
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
+from medshot.core.table import Table, Tabular
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold, answered
 from medshot.stages.robustness.attacks import (
@@ -20,6 +21,7 @@ from medshot.stages.robustness.attacks import (
     losses_of,
     passes_gradient,
 )
+from medshot.stages.robustness.corruption import Corrupted
 from medshot.stages.robustness.harden import refuse_volumes
 from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.training.progress import Watch, quiet
@@ -38,15 +40,26 @@ class Attacked:
 
 
 @dataclass(frozen=True, eq=False)
-class Robustness:
+class Robustness(Tabular):
     """The answers for images as they are, and for attacked ones: the weakest attack first.
 
-    `flat` is the share of images at which the loss has no slope at all, or None if not looked at.
+    `flat` is the share of images at which the loss has no slope at all, or None if not looked at;
+    `corrupted` are the answers for corrupted images, by family, where they were asked for.
     """
 
     clean: OutOfFold
     attacked: tuple[Attacked, ...]
     flat: float | None = None
+    corrupted: Mapping[str, Corrupted] = field(default_factory=dict)
+
+    def table(self) -> Table:
+        """The leading metric as images are, under each attack, and corrupted; and a verdict."""
+        metric = self.clean.task.leading
+        found = [("0", "", self.clean)]
+        found += [(str(a.attack.budget), str(a.attack), a.answers) for a in self.attacked]
+        found += [("corrupted", family, each.all()) for family, each in self.corrupted.items()]
+        rows = tuple((size, how, of.interval(metric).bracketed()) for size, how, of in found)
+        return Table(verdict(self), ("epsilon", "attack", metric), rows)
 
     def by(self, kind: type[Attack]) -> list[Attacked]:
         """Those of one kind of attack, by epsilon and then by strength."""
@@ -56,7 +69,9 @@ class Robustness:
     def to_json(self) -> dict[str, Any]:
         """Every metric with its interval."""
         rows = [{**a.attack.describe(), **_metrics(a.answers)} for a in self.attacked]
-        return {"clean": _metrics(self.clean), "attacked": rows, "flat": self.flat}
+        found = {"clean": _metrics(self.clean), "attacked": rows, "flat": self.flat}
+        worse = {family: each.to_json() for family, each in self.corrupted.items()}
+        return found | ({"corruptions": worse} if worse else {})
 
 
 def robustness(

@@ -11,14 +11,15 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
-from medshot.evaluation.cross_validation import OutOfFold, answered
+from medshot.evaluation.comparison import Comparison
+from medshot.evaluation.cross_validation import answered
 from medshot.nn.ensemble import EnsembleMembers
 from medshot.stages.fuse.compatibility import agreed, refuse_learned_from
 from medshot.stages.fuse.evaluate import answers_of, best_of, left_out
 from medshot.stages.fuse.fuse import HOWS, fuse, mean_of
 from medshot.stages.fuse.snapshots import fused_snapshots
 from medshot.stages.fuse.weights import outputs_of
-from medshot.training.progress import bar_called
+from medshot.training.progress import Watch, quiet
 
 SNAPSHOTS = "snapshots"
 CROSSED = ("weighted", "stack")  # judged out of fold where there are no other images
@@ -61,14 +62,14 @@ class Fusing:
 class Judgement:
     """Answers of the best part, the others and the whole, in this order."""
 
-    answers: dict[str, OutOfFold]
+    scores: Comparison
     where: str
     warnings: tuple[str, ...]
 
 
-def made(fusing: Fusing, shown: Dataset, working: Path) -> Predictor:
+def made(fusing: Fusing, shown: Dataset, working: Path, watch: Watch = quiet) -> Predictor:
     """The fused model, learned from `shown` where there is something to learn."""
-    models, watch = list(fusing.models.values()), bar_called("fuse")
+    models = list(fusing.models.values())
     if fusing.how == SNAPSHOTS:
         return fused_snapshots(models[0], shown, folder=working, watch=watch, **fusing.options)
     return fuse(models, shown, how=fusing.how, watch=watch)
@@ -87,7 +88,9 @@ def judgement(fusing: Fusing, fused: Predictor, shown: Dataset, on: Dataset) -> 
     if on is shown and fusing.how in CROSSED:
         crossed = left_out(outputs, on.examples(), task, fusing.how)
     found["fused"] = answered(fused, on) if crossed is None else answers_of(crossed, on, task)
-    return Judgement(found, on.name, _warnings(fusing, on is shown, crossed is not None, on))
+    return Judgement(
+        Comparison(on, found), on.name, _warnings(fusing, on is shown, crossed is not None, on)
+    )
 
 
 def _warnings(fusing: Fusing, same: bool, crossed: bool, on: Dataset) -> tuple[str, ...]:

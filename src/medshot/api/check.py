@@ -1,0 +1,57 @@
+"""What is wrong or doubtful in a folder: `medshot.check`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medshot.core.table import Table, Tabular
+from medshot.data.checks.check import check as find
+from medshot.data.checks.issue import Finding
+from medshot.data.readers.registry import kind_of
+from medshot.presenters import kind_called
+
+
+@dataclass(frozen=True)
+class Checked(Tabular):
+    """What is to be known of a folder before anything is learned from it: errors first."""
+
+    folder: Path
+    kind: str  # of task
+    listed: str  # what names and tables say that it holds
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that must be mended before any score means something."""
+        return tuple(each for each in self.findings if each.severity == "error")
+
+    @property
+    def verdict(self) -> str:
+        """How many errors and other remarks there are."""
+        if not self.findings:
+            return f"{self.folder}: nothing to mend."
+        others = len(self.findings) - len(self.errors)
+        return f"{len(self.errors)} error(s), {others} other remark(s)."
+
+    def table(self) -> Table:
+        """A row a finding: how bad, where, what, and how to mend it."""
+        rows = tuple(
+            (each.severity, str(each.file or ""), each.what, each.mend) for each in self.findings
+        )
+        heads = ("severity", "file", "what", "how to mend it") if rows else ()
+        said = f"{self.folder} ({self.kind}): {self.listed}. " if self.listed else ""
+        return Table(said + self.verdict, heads, rows)
+
+
+def check(folder: str | Path, task: str | None = None) -> Checked:
+    """Say what is wrong with a folder of images, in which file, and how to mend it.
+
+    `load` stops at the first error; this goes on. Nothing is changed.
+
+    Raises:
+        DataError: there is no such folder.
+        ConfigError: there is no such kind of task.
+    """
+    folder = Path(folder)
+    kind = kind_of(folder, task)
+    listed = kind_called(kind).listed(folder)
+    return Checked(folder, kind, listed, tuple(find(folder, kind)))

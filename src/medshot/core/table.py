@@ -1,0 +1,60 @@
+"""Small tables that print as text and draw themselves in a notebook."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+LONGEST = 160  # characters of a cell on a terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under the names of their columns, the first of which says what a row is of.
+
+    As a string it is aligned with spaces; in a notebook it is an HTML table. Whatever stands in a
+    cell is shown as text, never as HTML.
+    """
+
+    caption: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+    def __str__(self) -> str:
+        lines = [[_cut(cell) for cell in row] for row in (self.columns, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        drawn = (_aligned(line, widths) for line in lines if any(line))
+        return "\n".join(filter(None, (self.caption, *drawn)))
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows
+        )
+        caption = f"<caption>{escape(self.caption)}</caption>"
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+class Tabular:
+    """An object that shows itself as a table: a subclass writes `table`."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def table(self) -> Table:
+        """What is shown of it."""
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+def _cut(cell: str) -> str:
+    line = " ".join(cell.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(f"{cell:{w}}" for cell, w in zip(cells, widths, strict=True)).rstrip()
