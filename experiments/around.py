@@ -21,7 +21,7 @@ from medshot.core.atomic import write_text
 from medshot.data.augment import Mixed, Shifted
 from medshot.data.episodes import EpisodeSampler, EpisodeSource, Mixture
 from medshot.data.replay import ReplayBuffer, SequentialTasks
-from medshot.evaluation.episodes import Result, evaluate
+from medshot.evaluation.episodes import EpisodeScores, evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
@@ -109,7 +109,7 @@ def _named(judged: list[EpisodeSampler]) -> list[tuple[str, EpisodeSampler]]:
     return list(zip(MEDICAL, judged, strict=True))
 
 
-def _against_first(results: dict[str, Result]) -> dict[str, Any]:
+def _against_first(results: dict[str, EpisodeScores]) -> dict[str, Any]:
     """Balanced accuracy of each, and its paired difference to the first."""
     scores = {name: result.scores["balanced accuracy"] for name, result in results.items()}
     first = next(iter(scores.values()))

@@ -24,7 +24,7 @@ from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.data.corruptions import FAMILIES
 from medshot.data.degraded import DegradedEpisodes, clean_images
-from medshot.evaluation.episodes import Result, evaluate
+from medshot.evaluation.episodes import EpisodeScores, evaluate
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
 from pages import made_on, markdown
@@ -121,7 +121,7 @@ def _trained(learner: Learner, source: DegradedEpisodes, kept: Path) -> int:
     return step
 
 
-def _summary(found: dict[str, Result]) -> dict[str, Any]:
+def _summary(found: dict[str, EpisodeScores]) -> dict[str, Any]:
     """PSNR and SSIM of each, and its paired difference in dB to doing nothing."""
     metric = "PSNR (dB)"
     nothing = found["identity"].scores[metric]
@@ -135,7 +135,7 @@ def _summary(found: dict[str, Result]) -> dict[str, Any]:
     }
 
 
-def _short(found: dict[str, Result]) -> dict[str, float]:
+def _short(found: dict[str, EpisodeScores]) -> dict[str, float]:
     return {name: round(float(r.scores["PSNR (dB)"].mean()), 2) for name, r in found.items()}
 
 

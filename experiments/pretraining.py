@@ -29,7 +29,7 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
-from medshot.training.progress import bar_called
+from medshot.training.progress import progress_bar
 from pages import markdown, percent
 from record import commit, hardware
 
@@ -103,7 +103,7 @@ def _pretrained(key: str, left_out: str, out: Path) -> medshot.Encoder:
         steps=STEPS,
         judge_every=STEPS // 3,
         folder=out / "runs" / left_out / key,
-        watch=bar_called(key),
+        watch=progress_bar(key),
         **options,
     )
 

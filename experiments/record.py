@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from medshot.core.atomic import write_text
-from medshot.evaluation.episodes import Result
+from medshot.evaluation.episodes import EpisodeScores
 from medshot.training.run import Run
 
 
@@ -49,7 +49,7 @@ class Row:
         write_text(clock, json.dumps({"cpu_minutes": spent}) + "\n")
         self.about["cpu_minutes"] = round(spent, 1)
 
-    def result(self, result: Result, run: Run) -> None:
+    def result(self, result: EpisodeScores, run: Run) -> None:
         """Write the row, and print it."""
         curve = [(row["step"], round(row["val_loss"], 4)) for row in run.history]
         self.about |= {**result.to_json(), "origin": run.learner.origin, "curve": curve}

@@ -9,16 +9,27 @@ if TYPE_CHECKING:
     from medshot.api.check import check
     from medshot.api.cite import bibtex
     from medshot.api.compare import compare, cross_validate, evaluate
+    from medshot.api.demo import demo
+    from medshot.api.episodes import EpisodeEvaluation, evaluate_episodes, list_protocols
+    from medshot.api.evaluation import Evaluation
     from medshot.api.robustness import robustness
-    from medshot.api.select_learner import select_learner
+    from medshot.api.selecting import Selected, select_learner
+    from medshot.core.atomic import refuse_taken
     from medshot.core.episode import Episode, Examples
-    from medshot.core.errors import MedshotError
+    from medshot.core.errors import (
+        ConfigError,
+        DataError,
+        LeakError,
+        MedshotError,
+        SaveError,
+        TaskError,
+    )
     from medshot.core.learner import Learner
     from medshot.core.plugins import use
     from medshot.core.prediction import BoxPrediction, ImagePrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor, load_predictor
     from medshot.core.registry import part
-    from medshot.core.table import Table
+    from medshot.core.table import Table, write_json
     from medshot.core.task import Task
     from medshot.data.arrays import dataset
     from medshot.data.dataset import Dataset
@@ -29,7 +40,6 @@ if TYPE_CHECKING:
     from medshot.data.load import load
     from medshot.data.split import split_classes, split_patients
     from medshot.evaluation.comparison import Comparison
-    from medshot.evaluation.evaluate import Evaluation
     from medshot.evaluation.report.html import Report
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
@@ -54,6 +64,8 @@ if TYPE_CHECKING:
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
     from medshot.training.run import Run, load_run
     from medshot.training.train import train
 
@@ -63,17 +75,21 @@ _HOME = {
     "BoxPrediction": "medshot.core.prediction",
     "Classification": "medshot.tasks.classification",
     "Comparison": "medshot.evaluation.comparison",
+    "ConfigError": "medshot.core.errors",
+    "DataError": "medshot.core.errors",
     "Dataset": "medshot.data.dataset",
     "Detection": "medshot.tasks.detection",
     "Encoder": "medshot.nn.encoder",
     "Enhancement": "medshot.tasks.enhancement",
     "EnsembleOf": "medshot.stages.fuse.learner",
     "Episode": "medshot.core.episode",
+    "EpisodeEvaluation": "medshot.api.episodes",
     "EpisodeSampler": "medshot.data.episodes",
-    "Evaluation": "medshot.evaluation.evaluate",
+    "Evaluation": "medshot.api.evaluation",
     "Examples": "medshot.core.episode",
     "ImageEpisodes": "medshot.data.episodes",
     "ImagePrediction": "medshot.core.prediction",
+    "LeakError": "medshot.core.errors",
     "Learner": "medshot.core.learner",
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
@@ -84,9 +100,12 @@ _HOME = {
     "Regression": "medshot.tasks.regression",
     "Report": "medshot.evaluation.report.html",
     "Run": "medshot.training.run",
+    "SaveError": "medshot.core.errors",
     "Segmentation": "medshot.tasks.segmentation",
+    "Selected": "medshot.api.selecting",
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
+    "TaskError": "medshot.core.errors",
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
     "bibtex": "medshot.api.cite",
@@ -95,10 +114,12 @@ _HOME = {
     "compare": "medshot.api.compare",
     "cross_validate": "medshot.api.compare",
     "dataset": "medshot.data.arrays",
+    "demo": "medshot.api.demo",
     "distil": "medshot.stages.compress.distill",  # the British spelling stays
     "distill": "medshot.stages.compress.distill",
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.api.compare",
+    "evaluate_episodes": "medshot.api.episodes",
     "export_bundle": "medshot.stages.export.monai_bundle",
     "export_onnx": "medshot.stages.export.onnx_file",
     "finetune": "medshot.stages.finetune.finetune",
@@ -106,8 +127,10 @@ _HOME = {
     "from_package": "medshot.pretraining.weights.download",
     "fuse": "medshot.stages.fuse.fuse",
     "harden": "medshot.stages.robustness.harden",
+    "limit_threads": "medshot.training.device",
     "list_encoders": "medshot.api.catalog",
     "list_learners": "medshot.api.catalog",
+    "list_protocols": "medshot.api.episodes",
     "load": "medshot.data.load",
     "load_encoder": "medshot.pretraining.store",
     "load_predictor": "medshot.core.predictor",
@@ -115,15 +138,17 @@ _HOME = {
     "load_weights": "medshot.pretraining.weights.load",
     "part": "medshot.core.registry",
     "pretrain": "medshot.pretraining.pretrain",
+    "progress_bar": "medshot.training.progress",
     "prune": "medshot.stages.compress.prune",
     "quantise": "medshot.stages.compress.quantize",  # the British spelling stays
     "quantize": "medshot.stages.compress.quantize",
     "read_mask_volume": "medshot.data.io.read_volume",
     "read_volume": "medshot.data.io.read_volume",
+    "refuse_taken": "medshot.core.atomic",
     "register": "medshot.learners.registry",
     "robustness": "medshot.api.robustness",
     "save_encoder": "medshot.pretraining.store",
-    "select_learner": "medshot.api.select_learner",
+    "select_learner": "medshot.api.selecting",
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
@@ -131,6 +156,7 @@ _HOME = {
     "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
     "write_dicom_seg": "medshot.data.io.write",
+    "write_json": "medshot.core.table",
     "write_nifti_mask": "medshot.data.io.write",
 }
 
@@ -139,17 +165,21 @@ __all__ = [
     "BoxPrediction",
     "Classification",
     "Comparison",
+    "ConfigError",
+    "DataError",
     "Dataset",
     "Detection",
     "Encoder",
     "Enhancement",
     "EnsembleOf",
     "Episode",
+    "EpisodeEvaluation",
     "EpisodeSampler",
     "Evaluation",
     "Examples",
     "ImageEpisodes",
     "ImagePrediction",
+    "LeakError",
     "Learner",
     "MaskPrediction",
     "MedshotError",
@@ -160,9 +190,12 @@ __all__ = [
     "Regression",
     "Report",
     "Run",
+    "SaveError",
     "Segmentation",
+    "Selected",
     "Table",
     "Task",
+    "TaskError",
     "Volume",
     "adapt",
     "bibtex",
@@ -171,10 +204,12 @@ __all__ = [
     "compare",
     "cross_validate",
     "dataset",
+    "demo",
     "distil",
     "distill",
     "encoder",
     "evaluate",
+    "evaluate_episodes",
     "export_bundle",
     "export_onnx",
     "finetune",
@@ -182,8 +217,10 @@ __all__ = [
     "from_package",
     "fuse",
     "harden",
+    "limit_threads",
     "list_encoders",
     "list_learners",
+    "list_protocols",
     "load",
     "load_encoder",
     "load_predictor",
@@ -191,11 +228,13 @@ __all__ = [
     "load_weights",
     "part",
     "pretrain",
+    "progress_bar",
     "prune",
     "quantise",
     "quantize",
     "read_mask_volume",
     "read_volume",
+    "refuse_taken",
     "register",
     "robustness",
     "save_encoder",
@@ -207,6 +246,7 @@ __all__ = [
     "use",
     "write_dicom_report",
     "write_dicom_seg",
+    "write_json",
     "write_nifti_mask",
 ]
 

@@ -23,7 +23,7 @@ def test_learners_are_compared_on_the_same_patients(tmp_path):
     )
     assert found.differences["a again"].low == found.differences["a again"].high == 0
     assert found.verdicts()[1].endswith("are the same on these images.")
-    assert str(found).splitlines()[1].split()[0] == "balanced"
+    assert str(found).splitlines()[2].split()[0] == "balanced"
     assert "<td>a again</td>" in found._repr_html_()
 
 

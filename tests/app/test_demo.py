@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medshot.app import demo
+import medshot.api.demo as module
 from medshot.core.predictor import load_predictor
 from toys.commands import table
 from toys.fixtures import Medshot
@@ -14,7 +14,7 @@ def test_the_demonstration_leaves_a_predictor_a_report_and_files_to_try(
     medshot: Medshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"WAY": 2, "SHOT": 2, "SIZE": 32, "QUERIES_A_CLASS": 3}.items():
-        monkeypatch.setattr(demo, name, value)
+        monkeypatch.setattr(module, name, value)
     out = tmp_path / "demo"
     done = medshot("demo", "--out", out)
     assert done.status == 0, done.err

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 import toys
-from medshot.app.stage import gains_table, say_verdicts, unfinished
+from medshot.app.stage import say_verdicts
+from medshot.core.atomic import unfinished
 from medshot.core.errors import LeakError, SaveError
 from medshot.data.load import images_for, load, refuse_shared
 from medshot.evaluation.comparison import compared
@@ -57,9 +57,7 @@ def test_gains_are_differences_to_the_first(tmp_path):
     rows = found.gains()
     assert rows["after"]["difference"]["mean"] == 0
     assert "difference" not in rows["before"]
-    console = Console(width=200, record=True)
-    console.print(gains_table(found))
-    said = console.export_text()
+    said = str(found.table())
     assert f"{100 * rows['before']['balanced accuracy']['mean']:.1f}" in said
     assert "0.0 [0.0, 0.0]" in said
 

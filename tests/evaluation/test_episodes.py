@@ -11,7 +11,7 @@ import medshot
 from medshot.core.errors import LeakError, TaskError
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation import episodes as module
-from medshot.evaluation.episodes import Result, evaluate, refuse_seen
+from medshot.evaluation.episodes import EpisodeScores, evaluate, refuse_seen
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoder import Encoder
 from toys.training import SIZE, Dropping, blobs, conv4
@@ -174,7 +174,7 @@ def test_a_result_goes_through_json_and_holds_what_it_takes_to_repeat_it() -> No
 
 
 def test_an_interval_that_is_not_defined_is_null_in_json() -> None:
-    result = Result("x", {"accuracy": np.array([0.5])}, {}, False)
+    result = EpisodeScores("x", {"accuracy": np.array([0.5])}, {}, False)
     metrics = json.loads(json.dumps(result.to_json(), allow_nan=False))["metrics"]
     assert metrics["accuracy"] == {"mean": 0.5, "low": None, "high": None, "n": 1}
 

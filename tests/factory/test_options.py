@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from medshot.api.evaluate import planned
+from medshot.api.episodes import planned
 from medshot.app.cli import app
 from medshot.stages.robustness.harden import harden
 from medshot.stages.robustness.threat_model import read_epsilon
@@ -35,7 +35,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--encoder": None,
         "--set": [],
         "--way": None,
-        "--shot": None,  # shown as 5, 10 and 600: those of `measure.planned`
+        "--shot": None,  # shown as 5, 10 and 600: those of `episodes.planned`
         "--query": None,
         "--episodes": None,
         "--seed": 0,

@@ -6,7 +6,7 @@ from rich.console import Console
 
 import medshot
 from medshot.training import progress
-from medshot.training.progress import bar, bar_called, quiet
+from medshot.training.progress import bar, progress_bar, quiet
 from toys.training import blobs, build
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
@@ -42,7 +42,7 @@ def test_off_a_terminal_a_long_silence_is_broken(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "SILENT", 0.05)
-    with bar_called("judging [x]", "fold")(5, 0) as tick:
+    with progress_bar("judging [x]", "fold")(5, 0) as tick:
         tick(1, None)
         time.sleep(0.06)
         tick(2, None)
@@ -62,7 +62,7 @@ def test_speed_and_time_left_are_those_since_it_began(
         (1.0, "step", "4 steps/s  0:00:08 left"),
         (1.0, "second", "tried"),
     ):
-        with bar_called("x", unit)(40, 6) as tick:
+        with progress_bar("x", unit)(40, 6) as tick:
             now[0] += seconds
             tick(10, {"tried": 1})
         line = capsys.readouterr().err

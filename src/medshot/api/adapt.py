@@ -15,6 +15,7 @@ from medshot.api.resolve import (
     run_or_learner,
     training_data_of,
 )
+from medshot.core.atomic import new_folder
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
@@ -35,8 +36,8 @@ from medshot.factory.learners import NONE, cost, finetuned
 from medshot.presenters import kind_called
 from medshot.select import Auto
 from medshot.stages.finetune.learner import Tuned
-from medshot.training.device import limited
-from medshot.training.progress import Watch, busy, quiet
+from medshot.training.device import limit_threads
+from medshot.training.progress import Watch, quiet
 
 AUTO = "auto"
 TOO_SURE = 0.1  # mean confidence above the share of right answers
@@ -61,10 +62,24 @@ class Adaptation(Tabular):
         return {} if table is None else {row.name: row.estimates[0] for row in table.rows}
 
     def save(self, folder: str | Path) -> Path:
-        """Write the predictor to a new folder, and the report beside its files."""
-        place = self.predictor.save(folder)
-        write_report(self.report, place / "report.html")
-        return place
+        """Write the predictor, and the report as report.html, to a new folder, atomically.
+
+        Raises:
+            SaveError: the folder exists already, or cannot be written.
+        """
+        with new_folder(Path(folder)) as staging:
+            self.save_into(staging)
+        return Path(folder)
+
+    def save_into(self, staging: Path) -> None:
+        """Write predictor and report to a folder that `new_folder` is making."""
+        self.predictor.save(staging)
+        write_report(self.report, staging / "report.html")
+
+    @property
+    def default_output(self) -> str:
+        """The name of the file or folder of predictions, as `medshot predict --out` takes it."""
+        return kind_called(self.predictor.known_card().kind).out
 
     def table(self) -> Table:
         """The summary and the scores, as the report has them."""
@@ -83,28 +98,31 @@ def adapt(
     task: str | None = None,
     options: Sequence[str] = (),
     modalities: str | None = None,
+    out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
     watch: Callable[[str], Watch] = lambda what: quiet,
     tell: Callable[[str], None] = lambda said: None,
 ) -> Adaptation:
-    """Learn from a folder of labelled images, or a data set, and judge it on patients left out.
+    """Learn from a folder of labeled images, or a data set, and score it on patients left out.
 
     `learner` is `auto`, a name of `medshot learners`, the folder of a run, or a learner; `encoder`
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
-    is made already. `finetune` is a way of `medshot finetune`, or `auto`;
-    nothing is fine-tuned where it is None. `watch` shows the folds
-    of what it is called with, and `tell` is told what fine-tuning will cost. `threads` an
-    operation are quick for few images (`None`: as PyTorch is set).
+    is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
+    where it is None. The result is saved to the new folder `out`, which is refused before any
+    work if it exists. `watch` shows the folds of what it is called with, and `tell` is told what
+    fine-tuning will cost. One thread an operation is quick for few images (`threads=None`: as
+    PyTorch is set).
 
     Raises:
-        ConfigError: an unknown learner, encoder, option or way.
+        ConfigError: an unknown learner, encoder, option or method.
         DataError: images that cannot be used, by their file's name.
-        SaveError: a learner whose predictors cannot be saved.
+        SaveError: a learner whose predictors cannot be saved; `out` exists or cannot be written.
     """
     kind = data.kind if isinstance(data, Dataset) else kind_of(Path(data), task)
-    few = nullcontext() if threads is None else limited(threads)
-    with few, torch.random.fork_rng(devices=[]):
+    few = nullcontext() if threads is None else limit_threads(threads)
+    place = nullcontext() if out is None else new_folder(Path(out))
+    with few, place as staging, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # untrained weights: the same images give the same predictor
         made = _made(learner, encoder, options, kind)
         refuse_transductive(made)
@@ -119,7 +137,10 @@ def adapt(
         seen: Sequence[Mapping[str, Any]] = training_data_of(
             learner if isinstance(learner, str) else "", made
         )
-        return Adaptation(*adapted(made, dataset, command, seen, watch))
+        found = Adaptation(*adapted(made, dataset, command, seen, watch))
+        if staging is not None:
+            found.save_into(staging)
+        return found
 
 
 def _made(
@@ -180,9 +201,10 @@ def adapted(
         validated = _cross_validate_all(learner, dataset, watch)
     except DataError as error:
         warnings.insert(0, f"How well this does could not be measured. {error}")
-    with busy("learning from all images"), torch.no_grad():
+    with watch("learning from all images")(1, 0) as tick, torch.no_grad():
         chosen = _chosen(learner, dataset)
         predictor = chosen.adapt(dataset)
+        tick(1, None)
     card = predictor.known_card()
     measured = _scores_shown(dataset, validated) if validated else {}
     report = Report(

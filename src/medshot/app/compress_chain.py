@@ -9,8 +9,9 @@ from rich.table import Table
 from torch import nn
 
 from medshot.api.resolve import named_encoder
-from medshot.app.render import INTERVALS, cell, say, show, tell, unit
+from medshot.app.render import INTERVALS, cell, show, unit
 from medshot.app.stage import say_verdicts
+from medshot.app.terminal import say, tell
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError, unknown
 from medshot.core.predictor import Predictor
@@ -26,7 +27,7 @@ from medshot.stages.compress.imitation import Images, examples_for
 from medshot.stages.compress.prune import check_share
 from medshot.stages.compress.prune import prune as pruned
 from medshot.stages.compress.quantize import quantize as quantised
-from medshot.training.progress import bar_called
+from medshot.training.progress import progress_bar
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints
 ORIGINAL = "original"
@@ -161,7 +162,7 @@ def _distilling(original: Predictor, name: str, given: Sequence[str], seed: int)
     def step(
         images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
     ) -> Predictor:
-        watch = bar_called("distil")
+        watch = progress_bar("distil")
         return distilled(predictor, images, into, **options, seed=seed, folder=folder, watch=watch)
 
     return step
@@ -171,7 +172,7 @@ def _pruning(original: Predictor, share: float) -> Wanted:
     def step(
         images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
     ) -> Predictor:
-        seen: dict[str, Any] = {"folder": folder, "watch": bar_called("prune")}
+        seen: dict[str, Any] = {"folder": folder, "watch": progress_bar("prune")}
         return pruned(predictor, images, share, teacher=original, **options, **seen)
 
     return step

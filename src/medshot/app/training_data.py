@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.api.resolve import OF, parse_options
-from medshot.app.render import say
+from medshot.app.terminal import busy, say
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
@@ -17,7 +17,6 @@ from medshot.nn.encoder import encoder as build_encoder
 from medshot.presenters import kind_called
 from medshot.pretraining import objectives
 from medshot.pretraining.objective import Objective
-from medshot.training.progress import busy
 from medshot.training.sources import Given
 
 PHANTOMS = Path("phantoms")

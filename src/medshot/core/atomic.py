@@ -92,3 +92,23 @@ def new_folder(out: Path) -> Iterator[Path]:
 def _staging(out: Path) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+
+
+@contextmanager
+def unfinished(out: Path) -> Iterator[tuple[Path, Path]]:
+    """A place for the new folder or file `out`, and OUT.unfinished beside it for checkpoints.
+
+    When the block ends well, `out` is there and the checkpoints are gone; TensorBoard's scalars
+    stay, in OUT/tensorboard. When it does not, the same call resumes from the checkpoints.
+
+    Raises:
+        SaveError: `out` is taken, or cannot be written.
+    """
+    refuse_taken(out)
+    working = out.with_name(out.name + ".unfinished")
+    with new_folder(out) as staging:
+        yield staging, working
+        scalars = working / "tensorboard"
+        if scalars.is_dir() and staging.is_dir():
+            scalars.rename(staging / "tensorboard")
+    shutil.rmtree(working, ignore_errors=True)

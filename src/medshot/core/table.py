@@ -1,9 +1,15 @@
-"""Small tables that print as text and draw themselves in a notebook."""
+"""Small tables that print as text and draw themselves in a notebook, and results that have one."""
 
+import json
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
+from typing import Any
+
+from medshot.core.atomic import write_text
 
 LONGEST = 160  # characters of a cell on a terminal
 
@@ -49,6 +55,39 @@ class Tabular:
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
+
+
+class Result(Tabular):
+    """Measurements that print as a table and are saved as JSON."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """All numbers, in the terms of JSON."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write `to_json()` to a file, atomically.
+
+        Raises:
+            SaveError: the disk is full, the folder is read-only, ...
+        """
+        return write_json(Path(path), self.to_json())
+
+
+def write_json(path: Path, record: dict[str, Any]) -> Path:
+    """Write `record` to a JSON file, atomically; NaN and infinity become null."""
+    write_text(path, json.dumps(nan_to_null(record), indent=2, allow_nan=False) + "\n")
+    return path
+
+
+def nan_to_null(value: Any) -> Any:
+    """`value` with None in place of numbers that are not finite: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: nan_to_null(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [nan_to_null(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cut(cell: str) -> str:

@@ -11,7 +11,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.table import Table, Tabular
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, answered
-from medshot.evaluation.statistics import Interval
+from medshot.evaluation.statistics import Interval, counted, with_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,21 +69,29 @@ class Comparison(Tabular):
         return rows
 
     def table(self) -> Table:
-        """A model a row: its metrics, and its paired difference to the first."""
-        minus = self.differences
-        columns = ("", *self.metrics, *([f"{self.metrics[0]}, difference"] if minus else []))
-        rows = (self._row(name, minus.get(name)) for name in self.answers)
-        caption = f"{self.dataset}. 95% intervals over {self.unit}s"
-        return Table(caption, columns, tuple((*row, "")[: len(columns)] for row in rows))
+        """A metric a row, a model a column, and the paired differences to the first."""
+        rows = [
+            (with_unit(metric), *(self.interval(metric, n).text(metric) for n in self.answers))
+            for metric in self.metrics
+        ]
+        if minus := self.differences:
+            leading = self.metrics[0]
+            cells = (each.text(leading) for each in minus.values())
+            rows.append((f"{with_unit(leading)}, difference", "", *cells))
+        caption = f"on {self.dataset.name} ({self.size}), 95 % intervals over {self.unit}s"
+        return Table(caption, ("", *self.answers), tuple(rows))
+
+    @property
+    def size(self) -> str:
+        """`120 labelled images of 40 patients`; patients where they are known."""
+        images = counted(len(self.dataset), "labelled image")
+        n = self.interval().n
+        return f"{images} of {counted(n, 'patient')}" if self.dataset.has_patients else images
 
     @property
     def unit(self) -> str:
         """What is drawn again for an interval: patient, or image where none is known."""
         return "patient" if self.dataset.has_patients else "image"
-
-    def _row(self, name: str, minus: Interval | None) -> tuple[str, ...]:
-        cells = [self.interval(metric, name).bracketed() for metric in self.metrics]
-        return (name, *cells, *([minus.bracketed("+")] if minus else []))
 
     def _verdict(self, name: str, minus: Interval) -> str:
         if minus.low == minus.high == 0:

@@ -174,7 +174,7 @@ class NumberedEpisodes(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class EpisodeScores:
     """Every metric for every episode, and what the episodes were."""
 
     learner: str
@@ -206,7 +206,7 @@ def evaluate(
     episodes: int = 600,
     name: str = "",
     tick: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> Result:
+) -> EpisodeScores:
     """Adapt `learner` to each of the first `episodes` episodes and score its answers.
 
     Where adapting leaves the encoder as it is, each image is encoded once for all episodes: the
@@ -226,7 +226,7 @@ def evaluate(
             for metric, score in _scores(ready, episode).items():
                 found.setdefault(metric, []).append(score)
     listed = {"count": episodes, "fingerprint": source.fingerprint(episodes)}
-    return Result(
+    return EpisodeScores(
         name or type(learner).__name__,
         {metric: np.array(values) for metric, values in found.items()},
         {**source.describe(), **listed},

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.core.errors import ShapeError
+from medshot.core.task import is_share
 
 Z95 = 1.959964
 
@@ -35,6 +35,26 @@ class Interval:
         mean, low, high = (f"{value:{sign}.3f}" for value in (self.mean, self.low, self.high))
         return f"{mean} [{low}, {high}]"
 
+    def text(self, metric: str) -> str:
+        """As a cell of a table: `81.0 [75.2, 86.1]`, a share in percent, else in its unit."""
+        if not math.isfinite(self.mean):
+            return "undefined"
+        by, digits = (100, 1) if is_share(metric) else (1, 2)
+        mean, low, high = (f"{by * v:.{digits}f}" for v in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
+    def whole_percent(self) -> str:
+        """A share in whole percent, `81 [75, 86]`; a dash where it is undefined."""
+        if not math.isfinite(self.mean):
+            return "-"
+        mean, low, high = (f"{100 * v:.0f}" for v in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]"
+
+    def plus_minus(self, metric: str, sign: str = "") -> str:
+        """As a cell of a table: `81.02 ± 0.45`, a share in percent, else in its unit."""
+        by = 100 if is_share(metric) else 1
+        return f"{by * self.mean:{sign}.2f} ± {by * self.half:.2f}"
+
 
 def mean_interval(values: Float[ndarray, "n"]) -> Interval:
     """The mean of `values`, plus and minus 1.96 standard errors; values that are NaN left out.
@@ -58,10 +78,11 @@ def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
     return mean_interval(first - second)
 
 
-def nan_to_null(value: Any) -> Any:
-    """`value` with null for what is not a number: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {name: nan_to_null(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [nan_to_null(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def with_unit(metric: str) -> str:
+    """The name of a metric as the head of a table: `balanced accuracy %`, `RMSE`."""
+    return f"{metric} %" if is_share(metric) else metric
+
+
+def counted(n: int, unit: str) -> str:
+    """`1 image`, `12 images`."""
+    return f"{n} {unit}" if n == 1 else f"{n} {unit}s"

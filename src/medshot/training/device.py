@@ -51,7 +51,7 @@ def _channels_last(examples: Examples) -> Examples:
 
 
 @contextmanager
-def limited(threads: int = 1) -> Iterator[None]:
+def limit_threads(threads: int = 1) -> Iterator[None]:
     """Within the block, so many threads an operation: 1, if not told.
 
     Tensors of a few small images are small: threads that share one operation wait for each other

@@ -1,18 +1,15 @@
 """Progress of long work: bars with the time left, status lines, TensorBoard scalars."""
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from medshot.core.errors import SaveError
 
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
 SILENT = 15  # seconds after which a step without a loss is told, too, off a terminal
 ESTIMATED = 600.0  # seconds back to which a bar's speed is taken: steps may last some
 Row = dict[str, int | float]
-Item = TypeVar("Item")
 Tick = Callable[[int, Row | None], None]
 Watch = Callable[[int, int], AbstractContextManager[Tick]]  # steps in all, steps done
 
@@ -35,7 +31,7 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
     yield lambda step, row: None
 
 
-def bar_called(what: str, unit: str = "step", *, stays: bool = True) -> Watch:
+def progress_bar(what: str, unit: str = "step", *, stays: bool = True) -> Watch:
     """A bar on standard error, with losses, speed and the time left; lines where it is no terminal.
 
     `unit` is what is counted; a bar that does not stay goes away with its end.
@@ -74,7 +70,7 @@ def bar_called(what: str, unit: str = "step", *, stays: bool = True) -> Watch:
     return shown
 
 
-bar = bar_called("meta-train")
+bar = progress_bar("meta-train")
 
 
 def _speed(seconds: float, unit: str) -> str:
@@ -145,49 +141,3 @@ def _explained(folder: Path) -> Iterator[None]:
             f"Could not write to {folder}: {error.strerror or error}. Free some space (or make it "
             "writable) and give the same command again: the run goes on from its checkpoint."
         ) from error
-
-
-FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, the first speaks for all
-
-
-errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-
-
-def plain(text: str) -> str:
-    """`text` with what would move the cursor, or cannot be written in UTF-8, spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def progress(label: str, items: Iterable[Item], unit: str = "image") -> Iterator[Item]:
-    """`items`, with a bar, the speed and the time left on standard error."""
-    listed = list(items)
-    with bar_called(label, unit, stays=False)(len(listed), 0) as tick:
-        for done, item in enumerate(listed, 1):
-            yield item
-            tick(done, None)
-
-
-def announce(what: str) -> None:
-    """A line on standard error where there is no terminal, on which bars show the same."""
-    if FIRST and not errors.is_terminal:
-        errors.print(Text(plain(what)))
-
-
-def warn_of(what: str) -> None:
-    """A line on standard error, terminal or not: what it will cost, before it is begun."""
-    if FIRST:
-        errors.print(Text(plain(what)))
-
-
-def watch_folds(what: str) -> Watch:
-    """A bar of folds, for a person who waits."""
-    return bar_called(what, unit="fold")
-
-
-@contextlib.contextmanager
-def busy(what: str) -> Iterator[None]:
-    """A line on standard error that says what is going on: it goes away on a terminal alone."""
-    shown = Text(plain(what))
-    announce(what)
-    with errors.status(shown) if errors.is_terminal else contextlib.nullcontext():
-        yield

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import toys
-from medshot.api import evaluate
+from medshot.api import episodes
 from medshot.evaluation.protocols import protocols
 from toys.commands import SMALL, folder
 from toys.fixtures import Medshot
@@ -52,7 +52,7 @@ def test_a_protocol_by_name(
     known = protocols()["medshot26/covid_ct/1s"]
     dataset = toys.dataset(3, 6, channels=3, size=16)
     tiny = replace(known, read=lambda _root, _part: dataset, episodes=3, query=2, size=16)
-    monkeypatch.setattr(evaluate, "named_protocol", lambda _: tiny)
+    monkeypatch.setattr(episodes, "named_protocol", lambda _: tiny)
     monkeypatch.setenv("MEDSHOT_DATA", str(tmp_path))
     words = ("evaluate", "lda", "--protocol", tiny.name, "--encoder", "pixels")
     done = medshot(*words, "--json", tmp_path / "a.json")

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from medshot.app import render
+from medshot.app import terminal
 from medshot.learners import registry
 from toys.fixtures import Medshot
 
@@ -15,7 +15,7 @@ def test_all_of_it_can_be_read(
     medshot: Medshot, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
     seen = io.StringIO()
-    monkeypatch.setattr(render, "console", Console(file=seen, width=80, markup=False))
+    monkeypatch.setattr(terminal, "console", Console(file=seen, width=80, markup=False))
     assert medshot("learners", *options).status == 0
     text = seen.getvalue()
     assert "…" not in text

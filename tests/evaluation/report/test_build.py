@@ -9,7 +9,7 @@ import torch
 
 import toys
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.episodes import Result
+from medshot.evaluation.episodes import EpisodeScores
 from medshot.evaluation.report.build import (
     confusion_of,
     examples_of,
@@ -90,7 +90,7 @@ def test_the_table_of_episodes_has_paired_differences() -> None:
     rng = np.random.default_rng(0)
     base = {metric: rng.random(50) for metric in METRICS}
     better = {metric: values + 0.1 for metric, values in base.items()}
-    results = {n: Result(n, s, {}, False) for n, s in (("mine", better), ("base", base))}
+    results = {n: EpisodeScores(n, s, {}, False) for n, s in (("mine", better), ("base", base))}
     table, differences = from_episodes(results, Classification(5))
     assert table.unit == "episode"
     assert {row.chance for row in table.rows} == {0.2, 0.5}
@@ -99,7 +99,7 @@ def test_the_table_of_episodes_has_paired_differences() -> None:
 
 
 def test_one_episode_has_no_interval_and_says_why() -> None:
-    results = {"mine": Result("mine", {m: np.array([0.5]) for m in METRICS}, {}, False)}
+    results = {"mine": EpisodeScores("mine", {m: np.array([0.5]) for m in METRICS}, {}, False)}
     estimate = from_episodes(results, Classification(2))[0].rows[0].estimates[0]
     assert estimate.mean == 0.5
     assert math.isnan(estimate.low)

@@ -3,7 +3,7 @@
 import torch
 
 import toys
-from medshot.app.render import results_table
+from medshot.api.episodes import EpisodeEvaluation
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.episodes import evaluate
 from medshot.learners import build
@@ -30,5 +30,5 @@ def test_a_result_of_it_is_labelled_transductive():
         "nearest-centroid": False,
     }
     assert results["tim"].to_json()["transductive"]
-    rows = list(results_table(results, "toy").columns[0].cells)
-    assert rows == ["tim (transductive)", "nearest-centroid"]
+    found = EpisodeEvaluation("toy", results, build("tim", encoder=encoder))
+    assert [row[0] for row in found.table().rows] == ["tim (transductive)", "nearest-centroid"]

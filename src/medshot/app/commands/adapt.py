@@ -57,31 +57,23 @@ def adapt(
 
         medshot adapt my_images/ --finetune auto --out my_model
     """
-    from medshot.api.adapt import adapt as adapt_to
+    import medshot
     from medshot.app.parse import typed
-    from medshot.app.render import conclude
-    from medshot.core.atomic import new_folder
-    from medshot.data.readers.registry import kind_of
-    from medshot.evaluation.report import write_report
-    from medshot.presenters import kind_called
-    from medshot.training.progress import announce, warn_of, watch_folds
+    from medshot.app.terminal import announce, conclude, warn
 
-    kind = kind_of(folder, task)
-    with new_folder(out) as staging:
-        announce(f"reading {folder}, adapting, and judging it on patients left out")
-        found = adapt_to(
-            folder,
-            learner=learner,
-            encoder=encoder,
-            finetune=finetune,
-            task=kind,
-            options=set_,
-            modalities=modalities,
-            command=typed(),
-            threads=threads,
-            watch=watch_folds,
-            tell=warn_of,
-        )
-        found.predictor.save(staging)
-        write_report(found.report, staging / "report.html")
-    conclude(found.report, out, kind_called(kind).out)
+    announce(f"reading {folder}, adapting, and judging it on patients left out")
+    found = medshot.adapt(
+        folder,
+        learner=learner,
+        encoder=encoder,
+        finetune=finetune,
+        task=task,
+        options=set_,
+        modalities=modalities,
+        out=out,
+        command=typed(),
+        threads=threads,
+        watch=lambda what: medshot.progress_bar(what, unit="fold"),
+        tell=warn,
+    )
+    conclude(found, out)

@@ -41,21 +41,15 @@ def attack(
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
     from medshot import load_predictor, robustness
-    from medshot.app.render import (
-        say,
-        show_attacks,
-        show_corruptions,
-        tell,
-        tell_of_masking,
-        write_record,
-    )
+    from medshot.app.render import show_attacks, show_corruptions, tell_of_masking, write_record
+    from medshot.app.terminal import say, tell
     from medshot.core.atomic import write_text
     from medshot.data.load import images_for
     from medshot.stages.robustness.attacks import FGSM, PGD, Square
     from medshot.stages.robustness.curve import curve, points_of
     from medshot.stages.robustness.evaluate import signs
-    from medshot.training.device import limited
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
 
     started = time.monotonic()
     predictor = load_predictor(model)
@@ -64,9 +58,9 @@ def attack(
     if card.data.get("hash") == images.hash:
         say(f"The model has learned from {data}: what it scores there flatters it.")
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
-    with limited(threads):
+    with limit_threads(threads):
         asked = {"epsilon": epsilon, "norm": norm, "corruptions": corruptions}
-        found = robustness(predictor, images, **asked, **numbers, watch=bar_called)
+        found = robustness(predictor, images, **asked, **numbers, watch=progress_bar)
         show_attacks({model.name: found}, str(data))
         tell_of_masking(found)
         record: dict[str, Any] = {"model": str(model), "data": images.about(), **numbers}

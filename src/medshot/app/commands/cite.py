@@ -15,7 +15,7 @@ def cite(
         medshot cite maml++
     """
     from medshot import bibtex
-    from medshot.app.render import tell
+    from medshot.app.terminal import tell
 
     for line in bibtex(what).splitlines():
         tell(line)

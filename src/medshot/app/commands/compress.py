@@ -55,15 +55,17 @@ def compress(
         show_compressed,
         wanted_steps,
     )
-    from medshot.app.render import tell, write_record
-    from medshot.app.stage import judged_on, unfinished
+    from medshot.app.render import write_record
+    from medshot.app.stage import judged_on
+    from medshot.app.terminal import tell
+    from medshot.core.atomic import unfinished
     from medshot.core.errors import DataError
     from medshot.core.predictor import load_predictor
     from medshot.data.dataset import Dataset
     from medshot.data.load import images_for
     from medshot.evaluation.comparison import compared
     from medshot.stages.compress.cost import costs
-    from medshot.training.device import limited
+    from medshot.training.device import limit_threads
 
     started = time.monotonic()
     torch.manual_seed(seed)
@@ -72,7 +74,7 @@ def compress(
     wanted = wanted_steps(
         original, prune=prune, distil=distil, quantise=quantise, given=set_, seed=seed
     )
-    with unfinished(out) as (staging, working), limited(threads):
+    with unfinished(out) as (staging, working), limit_threads(threads):
         images = pictures(card, data)
         asked = images_for(card, test) if test else images
         if not isinstance(asked, Dataset):

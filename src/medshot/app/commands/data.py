@@ -30,8 +30,7 @@ def check(
         medshot data check my_images/
     """
     from medshot import check as look
-    from medshot.app.render import say
-    from medshot.training.progress import busy
+    from medshot.app.terminal import busy, say
 
     with busy(f"looking at every file of {folder}"):
         found = look(folder, task)

@@ -24,20 +24,18 @@ def demo(
 
         medshot demo --out demo
     """
-    from medshot.app.demo import QUERIES_A_CLASS, SHOT, WAY, demonstrate
+    import medshot
+    from medshot.app.commands.evaluate import show_evaluation
     from medshot.app.parse import typed
-    from medshot.app.render import next_step, say, tell
-    from medshot.app.render_evaluation import show_evaluation
-    from medshot.training.device import limited
+    from medshot.app.terminal import next_step, say, tell
 
-    say(f"Adapt to {SHOT} phantoms of each of {WAY} classes", start="1. ")
-    with limited(threads):
-        done = demonstrate(out, typed())
+    say("Adapt to phantoms: a few images of each of 4 classes", start="1. ")
+    done = medshot.demo(out, typed(), threads=threads)
     say(f"Learned from {done.support}: {', '.join(done.labels)}", start="2. ")
-    say(f"Evaluated on {WAY * QUERIES_A_CLASS} new images of other patients:", start="3. ")
-    show_evaluation(done.judged)
+    say(f"Evaluated on {len(done.evaluation.dataset)} new images of other patients:", start="3. ")
+    show_evaluation(done.evaluation)
     tell()
-    tell(f"Report:     {(out / 'report.html').resolve()}")
+    tell(f"Report:     {done.report.resolve()}")
     tell(f"Predictor:  {done.model}")
-    words = ("predict", done.model, done.queries, "--out", out / "answers.csv")
+    words = ("predict", done.model, done.queries, "--out", out / done.default_output)
     next_step(*words, start="Next:       ")

@@ -1,23 +1,23 @@
 """`medshot evaluate`: saved models on labelled images, or a learner over episodes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from medshot.app.parse import THREADS, free, new_json
 
 if TYPE_CHECKING:
-    from medshot.evaluation.evaluate import Evaluation
+    from medshot import Evaluation
 
 
 def _listed(value: str | None) -> str | None:
     """`--protocol list` answers at once, whatever else is there or missing."""
     if value == "list":
-        from medshot.app.render import say
-        from medshot.evaluation.protocols import protocols
+        from medshot import list_protocols
+        from medshot.app.terminal import say
 
-        for known in protocols().values():
+        for known in list_protocols():
             say(known.source, start=f"{known.name:32}  ")
         raise typer.Exit
     return value
@@ -25,7 +25,7 @@ def _listed(value: str | None) -> str | None:
 
 def evaluate(
     what: list[str] = typer.Argument(
-        help="Folders of saved models; or a run's folder, or a name from `medshot learners`."
+        help="Folders of saved models; or folders of runs, or names from `medshot learners`."
     ),
     protocol: str | None = typer.Option(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
@@ -66,10 +66,11 @@ def evaluate(
     answer. Each metric has an interval over patients; of several models, the others are compared to
     the first, patient by patient. Images that one of them learned from are refused.
 
-    **A learner**, by name or from a run, adapts to each of many small tasks, beside the linear
-    probe on the same tasks. The number of images, classes and episodes is the protocol's, or as
-    given with --data. The baseline has the same encoder, and once more the raw pixels (for masks,
-    filters around each). Data that a run has learned from are refused.
+    **Learners**, by name or from runs, adapt to each of many small tasks, beside the linear
+    probe on the same tasks; the others are compared with the first. The number of images, classes
+    and episodes is the protocol's, or as given with --data. The baseline has the same encoder, and
+    once more the raw pixels (for masks, filters around each). Data that a run has learned from are
+    refused.
 
     Examples:
 
@@ -81,100 +82,84 @@ def evaluate(
 
         medshot evaluate runs/proto --protocol medshot26/covid_ct/5s
     """
-    import torch
-
-    from medshot.api.evaluate import form_of, measured, planned
-    from medshot.api.resolve import run_or_learner
-    from medshot.app.render import console, results_table, write_record
-    from medshot.app.render_evaluation import is_model
-    from medshot.training.device import limited
-    from medshot.training.progress import plain
+    import medshot
+    from medshot.app.parse import typed
+    from medshot.app.terminal import announce, show, tell
 
     numbers = {"way": way, "shot": shot, "query": query, "episodes": episodes}
     given = {name: number for name, number in numbers.items() if number is not None}
-    if all(map(is_model, what)):
-        unused = {**given, "protocol": protocol, "task": task, "encoder": encoder, "set": set_}
-        found = _of_models(what, data, [name for name, value in unused.items() if value], threads)
-        _shown(found, json_file, report)
-        return
-    learner = _one(what, report)
-    kind = _kind(protocol, data, task, given)
-    torch.manual_seed(seed)
-    made = run_or_learner(learner, encoder, set_, kind, **form_of(protocol))
-    plan = planned(protocol, data, task=kind, seed=seed, **given)
-    with limited(threads):
-        results, record = measured(plan, learner, made)
-    fingerprint = next(iter(results.values())).episodes["fingerprint"]
-    title = f"{plan.name}: {plan.episodes} episodes (hash {fingerprint}), mean ± 95 % interval"
-    console.print(results_table(results, plain(title)))
-    if json_file:
-        write_record(json_file, record)
+    models = all(map(_is_model, what))
+    with medshot.limit_threads(threads):
+        if models:
+            learners = {**given, "protocol": protocol, "task": task, "encoder": encoder}
+            folder = _only_folder(data, {**learners, "set": set_})
+            announce(f"answering the images of {folder}")
+            found = medshot.evaluate(
+                *what, data=folder, watch=lambda name: medshot.progress_bar(name, unit="image")
+            )
+            show_evaluation(found)
+        else:
+            _refuse_mixed(what, data, report)
+            announce(f"reading {data[0] if data else protocol}")
+            found = medshot.evaluate_episodes(
+                *what,
+                data=data[0] if data else None,
+                protocol=protocol,
+                task=task,
+                encoder=encoder,
+                options=set_,
+                seed=seed,
+                **given,
+                watch=lambda name: medshot.progress_bar(name, unit="episode", stays=False),
+            )
+            show(found.table())
+        if json_file:
+            found.save(json_file)
+            tell(f"Written: {json_file}")
+        if report and isinstance(found, medshot.Evaluation):
+            tell(f"Report: {found.report(typed()).save(report)}")
 
 
-def _of_models(
-    models: list[str], data: list[Path], unused: list[str], threads: int
-) -> "Evaluation":
-    """The answers of saved models; refuses options that are for learners."""
-    from medshot import evaluate as evaluated
-    from medshot.core.errors import ConfigError
-    from medshot.training.device import limited
-    from medshot.training.progress import announce, bar_called
+def show_evaluation(found: "Evaluation") -> None:
+    """Warnings, scores, differences and the rates of each class, for a terminal."""
+    from medshot.app.terminal import say, show
 
-    if unused:
-        names = ", ".join(f"--{name}" for name in unused)
-        raise ConfigError(f"{names}: for learners. A saved model is as it is: leave that out.")
+    for note in found.notes:
+        say(note, start="  - ")
+    show(found.table())
+    for table in found.rates().values():
+        show(table)
+    for verdict in found.verdicts():
+        say(verdict)
+
+
+def _is_model(given: str) -> bool:
+    """Whether a predictor was saved in the folder `given`."""
+    return (Path(given) / "predictor.json").is_file()
+
+
+def _only_folder(data: list[Path], learners: dict[str, Any]) -> Path:
+    """The folder that saved models are evaluated on; refuses options that are for learners."""
+    from medshot import ConfigError
+
+    if unused := ", ".join(f"--{name}" for name, value in learners.items() if value):
+        raise ConfigError(f"{unused}: for learners. A saved model is as it is: leave that out.")
     if len(data) != 1:
         raise ConfigError("Say on which labelled images: --data DIR, one folder.")
-    announce(f"answering the images of {data[0]}")
-    with limited(threads):
-        return evaluated(*models, data=data[0], watch=lambda name: bar_called(name, unit="image"))
+    return data[0]
 
 
-def _shown(found: "Evaluation", json_file: Path | None, report: Path | None) -> None:
-    """The numbers for people, for programs, and as a page."""
-    from medshot.app.parse import typed
-    from medshot.app.render import tell, write_record
-    from medshot.app.render_evaluation import report_of, show_evaluation
-    from medshot.evaluation.report import write_report
+def _refuse_mixed(what: list[str], data: list[Path], report: Path | None) -> None:
+    """Refuse saved models beside learners, several folders, and a report on episodes."""
+    from medshot import ConfigError
 
-    show_evaluation(found)
-    if json_file:
-        write_record(json_file, found.to_json())
-    if report:
-        write_report(report_of(found, typed()), report)
-        tell(f"Report: {report}")
-
-
-def _one(given: list[str], report: Path | None) -> str:
-    """The learner or run that is measured by itself."""
-    from medshot.app.render_evaluation import is_model
-    from medshot.core.errors import ConfigError
-
-    if len(given) > 1:
-        other = next(name for name in given if not is_model(name))
+    if any(map(_is_model, what)):
+        other = next(name for name in what if not _is_model(name))
         raise ConfigError(
-            f"{other} is no saved model (a folder with predictor.json). Several models are "
-            "compared with each other; a learner or a run is named alone."
+            f"{other} is no saved model (a folder with predictor.json). Evaluate saved models with "
+            "saved models, and learners or runs with each other."
         )
     if report:
         raise ConfigError("--report is for saved models: `medshot adapt` makes one. Leave it out.")
-    return given[0]
-
-
-def _kind(protocol: str | None, data: list[Path], task: str | None, given: dict[str, int]) -> str:
-    """The kind of task; refuses options that would silently not be used, and mislead."""
-    from medshot.core.errors import ConfigError
-    from medshot.data.readers.registry import USUAL, kind_of
-    from medshot.presenters import kind_called
-
-    if bool(protocol) == bool(data) or len(data) > 1:
+    if len(data) > 1:
         raise ConfigError("Give either --protocol NAME or --data DIR, one of them.")
-    fixed = [f"--{name}" for name in (*given, *(["task"] if task else []))]
-    if protocol and fixed:
-        raise ConfigError(
-            f"The protocol {protocol} fixes its numbers: leave {', '.join(fixed)} out."
-        )
-    kind = kind_of(data[0], task) if data else USUAL
-    if "way" in given and not kind_called(kind).ways:
-        raise ConfigError("--way is for labels: episodes of other targets have all of them.")
-    return kind

@@ -32,17 +32,16 @@ def export(
         medshot export my_model --format bundle --out my_bundle
     """
     from medshot.app.parse import python
-    from medshot.app.render import tell
+    from medshot.app.terminal import busy, tell
     from medshot.core.errors import unknown
     from medshot.core.predictor import load_predictor
     from medshot.stages.export.onnx_file import script_beside
-    from medshot.training.device import limited
-    from medshot.training.progress import busy
+    from medshot.training.device import limit_threads
 
     if format_ not in FORMATS:
         raise unknown(format_, FORMATS, kind="format")
     predictor = load_predictor(model)
-    with busy(f"exporting {model}"), limited(threads):
+    with busy(f"exporting {model}"), limit_threads(threads):
         if format_ == "onnx":
             from medshot.stages.export.onnx_file import export_onnx
 

@@ -44,21 +44,23 @@ def finetune(
     import time
 
     from medshot.api.resolve import parse_options
-    from medshot.app.render import say, tell, write_record
-    from medshot.app.stage import judged_on, show_gains, unfinished
+    from medshot.app.render import write_record
+    from medshot.app.stage import judged_on, show_gains
+    from medshot.app.terminal import say, tell
+    from medshot.core.atomic import unfinished
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for
     from medshot.evaluation.comparison import compared
     from medshot.stages.finetune import default_method, get_method
     from medshot.stages.finetune import finetune as finetuned
-    from medshot.training.device import limited
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
 
     before = load_predictor(model)
     way = get_method(what or default_method(before), **parse_options(set_))
     if what is None:
         say(f"What moves: {way.name}.")
-    with unfinished(out) as (staging, working), limited(threads):
+    with unfinished(out) as (staging, working), limit_threads(threads):
         shown = images_for(before.known_card(), data)
         asked = images_for(before.known_card(), test) if test else shown
         started = time.perf_counter()
@@ -72,7 +74,7 @@ def finetune(
             batch=batch,
             unseen=unseen,
             folder=working,
-            watch=bar_called("finetune"),
+            watch=progress_bar("finetune"),
         )
         seconds = time.perf_counter() - started
         found = compared({"before": before, "fine-tuned": after}, asked)

@@ -44,11 +44,13 @@ def fuse(
     import time
 
     from medshot.api.fuse import Fusing, judgement, made
-    from medshot.app.render import say, tell, write_record
-    from medshot.app.stage import show_gains, unfinished
+    from medshot.app.render import write_record
+    from medshot.app.stage import show_gains
+    from medshot.app.terminal import say, tell
+    from medshot.core.atomic import unfinished
     from medshot.core.predictor import load_predictor
-    from medshot.training.device import limited
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
 
     began = time.monotonic()
     given = {"cycles": cycles, "steps": steps, "lr": lr}
@@ -57,10 +59,10 @@ def fuse(
         how,
         {name: value for name, value in given.items() if value is not None},
     )
-    with limited(threads), unfinished(out) as (staging, working):
+    with limit_threads(threads), unfinished(out) as (staging, working):
         shown = fusing.images(data)
         judged_on = fusing.images(test) if test else shown
-        fused = made(fusing, shown, working, bar_called("fuse"))
+        fused = made(fusing, shown, working, progress_bar("fuse"))
         found = judgement(fusing, fused, shown, judged_on)
         fused.save(staging)
     show_gains(found.scores, found.where)

@@ -38,15 +38,16 @@ def harden(
 
         medshot harden my_model --data my_images/ --epsilon 4/255 --out hardened --test others/
     """
-    from medshot.app.render import tell, write_record
-    from medshot.app.stage import judged_on, unfinished
-    from medshot.core.atomic import write_text
+    from medshot.app.render import write_record
+    from medshot.app.stage import judged_on
+    from medshot.app.terminal import announce, tell
+    from medshot.core.atomic import unfinished, write_text
     from medshot.core.predictor import load_predictor
     from medshot.data.load import images_for, refuse_shared
     from medshot.stages.robustness.harden import harden as hardened_by
     from medshot.stages.robustness.threat_model import ThreatModel, read_epsilon
-    from medshot.training.device import limited
-    from medshot.training.progress import announce, bar_called
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
 
     started = time.monotonic()
     budget = ThreatModel(read_epsilon(epsilon), norm)
@@ -58,8 +59,8 @@ def harden(
     options: dict[str, Any] = {"attack": attack, "epsilon": budget.epsilon, "norm": norm}
     options |= {"attack_steps": attack_steps, "share": share, "steps": steps, "lr": lr}
     options |= {"batch": batch, "seed": seed}
-    with unfinished(out) as (staging, working), limited(threads):
-        watch = bar_called("harden")
+    with unfinished(out) as (staging, working), limit_threads(threads):
+        watch = progress_bar("harden")
         hardened = hardened_by(predictor, images, **options, folder=working, watch=watch)
         announce("measuring both under attack, which can take longer than hardening")
         before, after = _measured((predictor, hardened), asked, budget, seed)
@@ -79,14 +80,14 @@ def _measured(models: tuple[Any, Any], images: Any, budget: Any, seed: int) -> l
     """Both at half of epsilon, epsilon, and twice that; of the second also what tells of it."""
     from medshot.stages.robustness.evaluate import robustness
     from medshot.stages.robustness.threat_model import ThreatModel
-    from medshot.training.progress import bar_called
+    from medshot.training.progress import progress_bar
 
     most = budget.measure.largest(images.x[0].numel())
     sizes = [size for size in (budget.epsilon * by for by in (0.5, 1, 2)) if size <= most]
     budgets = [ThreatModel(size, budget.norm) for size in sizes]
     found = []
     for model, checks in zip(models, (False, True), strict=True):
-        watch = bar_called("attack, hardened" if checks else "attack, before")
+        watch = progress_bar("attack, hardened" if checks else "attack, before")
         found.append(robustness(model, images, budgets, checks=checks, seed=seed, watch=watch))
     return found
 
@@ -101,7 +102,8 @@ def _drawn(before: "Robustness", after: "Robustness") -> str:
 
 def _told(before: "Robustness", after: "Robustness", where: str, epsilon: str) -> dict[str, Any]:
     """Say what it cost and what it brought; the same as numbers."""
-    from medshot.app.render import change_of, say, show_attacks, tell_of_masking
+    from medshot.app.render import change_of, show_attacks, tell_of_masking
+    from medshot.app.terminal import say
     from medshot.stages.robustness.attacks import PGD
     from medshot.stages.robustness.evaluate import signs
 

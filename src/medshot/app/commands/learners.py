@@ -19,8 +19,7 @@ def learners(
     from rich.table import Table
 
     from medshot import list_learners
-    from medshot.app.render import console
-    from medshot.training.progress import errors
+    from medshot.app.terminal import console, errors
 
     table = Table("learner", "tasks", "paper, file" + (", options" if options else ""))
     table.columns[0].no_wrap = True

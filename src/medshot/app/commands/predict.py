@@ -36,13 +36,11 @@ def predict(
 
         medshot predict my_model new_images/ --out answers.csv
     """
-    from medshot import load_predictor
-    from medshot.app.render import tell
-    from medshot.training.device import limited
-    from medshot.training.progress import errors, plain, progress
+    from medshot import limit_threads, load_predictor
+    from medshot.app.terminal import errors, plain, progress, tell
 
     predictions = load_predictor(model).predict_folder(images)
-    with limited(threads):
+    with limit_threads(threads):
         saved = predictions.save(
             out,
             show=lambda files: progress("predict", files),

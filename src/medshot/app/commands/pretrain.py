@@ -49,21 +49,22 @@ def pretrain(
 
     import torch
 
-    from medshot.app.render import next_step, say, write_record
-    from medshot.app.stage import unfinished
+    from medshot.app.render import write_record
+    from medshot.app.terminal import next_step, say
     from medshot.app.training_data import objective_options, pretraining_data
+    from medshot.core.atomic import unfinished
     from medshot.core.predictor import versions
     from medshot.core.registry import recipe
     from medshot.factory.encoders import chosen_encoder
     from medshot.pretraining import pretrain as learn
     from medshot.pretraining import save_encoder
-    from medshot.training.device import limited
-    from medshot.training.progress import bar_called
+    from medshot.training.device import limit_threads
+    from medshot.training.progress import progress_bar
 
     kind, options, of_encoder = objective_options(objective, set_)
     torch.manual_seed(seed)
     begun = chosen_encoder(encoder, of_encoder, {})
-    with unfinished(out) as (staging, working), limited(threads):
+    with unfinished(out) as (staging, working), limit_threads(threads):
         sets = pretraining_data(data, task, begun, kind)
         started = time.monotonic()
         learned = learn(
@@ -78,7 +79,7 @@ def pretrain(
             seed=seed,
             device=device,
             folder=working,
-            watch=bar_called("pretrain"),
+            watch=progress_bar("pretrain"),
             **options,
         )
         seconds = round(time.monotonic() - started, 1)

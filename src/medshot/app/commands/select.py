@@ -6,6 +6,8 @@ import typer
 
 from medshot.app.parse import THREADS, new_folder, new_json
 
+ROWS = 8  # candidates on the terminal; all are in the report
+
 
 def select(
     folder: Path = typer.Argument(help="Labelled images, as for `medshot adapt`."),
@@ -42,52 +44,31 @@ def select(
 
         medshot select my_images/ --learner runs/proto --learner runs/maml --out my_model
     """
-    import time
-
-    import torch
-
-    from medshot.api.resolve import automatic, refuse_transductive, run_or_learner
-    from medshot.api.select_learner import drawn, finished, record, select_learner
+    import medshot
+    from medshot.api.selecting import select
     from medshot.app.parse import seconds_of, typed
-    from medshot.app.render import conclude, console, tell, write_record
-    from medshot.app.stage import unfinished
-    from medshot.data.load import load_one
-    from medshot.data.readers.registry import kind_of
-    from medshot.evaluation.report import write_report
-    from medshot.presenters import kind_called
-    from medshot.training.device import limited
-    from medshot.training.progress import announce, bar_called, busy, watch_folds
-    from medshot.training.run import is_run, load_run
+    from medshot.app.terminal import announce, conclude, show, tell
 
-    torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
-    limit, kind, started = seconds_of(budget), kind_of(folder, task), time.monotonic()
-    given = {name: run_or_learner(name, None, (), kind) for name in learner}
-    for made in given.values():
-        refuse_transductive(made)
-    with unfinished(out) as (staging, working), limited(threads):
-        with busy(f"reading {folder}"):
-            like = automatic(kind=kind).encoder
-            form = {name: getattr(like, name, None) for name in ("channels", "size")}
-            dataset = load_one(folder, **form, task=kind)
-        found = select_learner(
-            dataset,
-            budget=limit,
-            trials=trials,
-            learners=given,
-            storage=storage,
-            folder=working,
-            seed=seed,
-            watch=bar_called("select", unit="second" if trials is None else "candidate"),
-        )
-        announce("learning from all images, and judging")
-        seen = {name: load_run(name).about["seen"] for name in learner if is_run(name)}
-        predictor, report = finished(found, dataset, typed(), seen, watch_folds)
-        predictor.save(staging)
-        write_report(report, staging / "report.html")
-        if json_file:
-            noted = {"seconds": time.monotonic() - started, **record(found)}
-            write_record(json_file, noted)
-    if report.tried:
-        console.print(drawn(report.tried))
+    units = {"select": "second" if trials is None else "candidate"}
+    limit = seconds_of(budget)
+    announce(f"reading {folder}, searching, and adapting")
+    found = select(
+        folder,
+        budget=limit,
+        trials=trials,
+        learners=learner,
+        task=task,
+        storage=storage,
+        seed=seed,
+        out=out,
+        command=typed(),
+        threads=threads,
+        watch=lambda what: medshot.progress_bar(what, unit=units.get(what, "fold")),
+    )
+    if found.tried:
+        show(found.tried, rows=ROWS)
         tell()
-    conclude(report, out, kind_called(kind).out)
+    conclude(found, out)
+    if json_file:
+        medshot.write_json(json_file, found.to_json())
+        tell(f"Written: {json_file}")

@@ -80,10 +80,10 @@ def train(
     import torch
 
     from medshot.api.resolve import named_learner
-    from medshot.app.render import next_step, say
+    from medshot.app.terminal import next_step, say
     from medshot.app.training_data import encoder_for, training_data
     from medshot.data.readers.registry import kind_of
-    from medshot.training.device import limited
+    from medshot.training.device import limit_threads
     from medshot.training.progress import bar
     from medshot.training.run import steps_done
     from medshot.training.train import train as meta_train
@@ -95,7 +95,7 @@ def train(
     taught, judged = training_data(data, task, made, **counts)
     if (done := steps_done(out)) is not None:
         say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
-    with limited(threads):
+    with limit_threads(threads):
         run = meta_train(
             made,
             taught,

@@ -14,7 +14,7 @@ from medshot.core.task import Card, Task
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import DRAWS, OutOfFold
-from medshot.evaluation.episodes import Result
+from medshot.evaluation.episodes import EpisodeScores
 from medshot.evaluation.statistics import Interval, paired
 
 SHOWN_A_CLASS = 8
@@ -64,7 +64,7 @@ def from_folds(
 
 
 def from_episodes(
-    results: Mapping[str, Result], task: Task
+    results: Mapping[str, EpisodeScores], task: Task
 ) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
     """The table and the paired differences of methods on the same episodes, the learner first."""
     table = _table(task, results, "episode", "1.96 standard errors")
@@ -144,7 +144,7 @@ def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Pro
 
 
 def _table(
-    task: Task, found: Mapping[str, OutOfFold | Result], unit: str, how: str
+    task: Task, found: Mapping[str, OutOfFold | EpisodeScores], unit: str, how: str
 ) -> r.MetricsTable:
     """A method a column, a metric a row, the one that counts most first."""
     rows = [

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from medshot.core.table import Table
 from medshot.evaluation.report.model import Difference, Estimate, MetricsTable, Support
+from medshot.evaluation.statistics import counted
 
 UNDEFINED = "undefined"
 NO_REASON = "no reason was recorded"
@@ -58,11 +59,6 @@ def article(name: str) -> str:
     return "an" if re.match(r"[aeiouAEIO]|[FHLMNRSX][0-9A-Z]", name) else "a"
 
 
-def count(n: int, unit: str) -> str:
-    """Return "1 image" or "12 images"."""
-    return f"{n} {unit}" if n == 1 else f"{n} {unit}s"
-
-
 def interval(estimate: Estimate, signed: bool = False) -> str:
     """Return "[low, high]", or say why there is none."""
     if estimate.has_interval:
@@ -104,8 +100,8 @@ def summary_sentence(report: Measured) -> str:
 def _learned(support: Support) -> str:
     patients = "an unknown number of patients"
     if support.n_patients is not None:
-        patients = count(support.n_patients, "patient")
-    images = count(support.n_images, "labelled image")
+        patients = counted(support.n_patients, "patient")
+    images = counted(support.n_images, "labelled image")
     return (
         f"The predictor learned {support.goal or _task(support.labels)} from {images} of {patients}"
     )
@@ -125,8 +121,10 @@ def _task(labels: Sequence[str]) -> str:
 def _how_well(metrics: MetricsTable) -> str:
     row, learner = metrics.rows[0], metrics.methods[0]
     first = row.estimates[0]
-    each = count(first.n, metrics.unit)
-    over = f"{each} left out in turn" if metrics.in_turn else count(first.n, f"test {metrics.unit}")
+    each = counted(first.n, metrics.unit)
+    over = (
+        f"{each} left out in turn" if metrics.in_turn else counted(first.n, f"test {metrics.unit}")
+    )
     score = in_words(first, joint=" (") + (")" if first.has_mean else "")
     return f"over {over}, {learner} reaches {article(row.name)} {row.name} of {score}"
 

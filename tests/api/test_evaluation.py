@@ -6,10 +6,10 @@ import torch
 
 import medshot
 import toys
+from medshot.api.compare import evaluate
 from medshot.core.errors import ConfigError, DataError, LeakError
 from medshot.data.load import load
 from medshot.evaluation import cross_validation
-from medshot.evaluation.evaluate import evaluate
 from medshot.learners.registry import build
 from toys.commands import folder
 
@@ -56,8 +56,8 @@ def test_models_of_other_forms_are_compared_patient_by_patient(place):
     assert about["models"][first]["learned from"]["name"] == "mine"
     assert set(about["models"][first]["classes"]) == {"bright", "dark", "grey"}
     _, heads, row, *_ = str(found).splitlines()
-    assert heads.split()[:2] == ["balanced", "accuracy"]
-    assert row.split()[:2] == [first, f"{found.interval().mean:.3f}"]
+    assert heads.split() == [first, second]
+    assert row.split()[:4] == ["balanced", "accuracy", "%", f"{100 * found.interval().mean:.1f}"]
 
 
 def test_a_predictor_and_a_data_set_in_memory_do_as_well(place):

@@ -6,12 +6,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from rich.console import Console
+from torch import nn
 
-from medshot.app import render
-from medshot.evaluation.episodes import Result
-from medshot.evaluation.report import Estimate, MetricRow, MetricsTable
+from medshot.api.episodes import EpisodeEvaluation
+from medshot.app import terminal as terminal_module
+from medshot.core.table import Table
+from medshot.evaluation.episodes import EpisodeScores
+from medshot.learners.registry import build
 from medshot.tasks.classification import METRICS
-from medshot.training.progress import busy, progress
 
 Terminal = Callable[[int], io.StringIO]
 
@@ -24,7 +26,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
         seen = io.StringIO()
         options = {"highlight": False, "markup": False, "emoji": False, "color_system": None}
         made = Console(file=seen, force_terminal=True, width=columns, **options)
-        monkeypatch.setattr(render, "console", made)
+        monkeypatch.setattr(terminal_module, "console", made)
         return seen
 
     return of
@@ -32,38 +34,45 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_paragraphs_are_wrapped_between_words(terminal: Terminal) -> None:
     seen = terminal(40)
-    render.say("one two three four five six seven eight nine ten", start="  - ")
+    terminal_module.say("one two three four five six seven eight nine ten", start="  - ")
     assert seen.getvalue() == "  - one two three four five six seven\n    eight nine ten\n"
 
 
 def test_a_path_is_never_cut(terminal: Terminal) -> None:
     path = "/a/very-long/path/" + "x" * 50
     seen = terminal(40)
-    render.say(f"in {path} there is nothing")
-    render.tell(f"Next: medshot predict {path} NEW --out a.csv")
+    terminal_module.say(f"in {path} there is nothing")
+    terminal_module.tell(f"Next: medshot predict {path} NEW --out a.csv")
     assert path in seen.getvalue()
     assert f"Next: medshot predict {path} NEW --out a.csv\n" in seen.getvalue()
 
 
 def test_a_program_gets_paragraphs_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    render.say("word " * 60)
+    terminal_module.say("word " * 60)
     assert capsys.readouterr().out.count("\n") == 1
 
 
 def test_names_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
-    render.say("[red]a[/red] :smile: \x1b[2J \udc80 b\nc é")
+    terminal_module.say("[red]a[/red] :smile: \x1b[2J \udc80 b\nc é")
     assert capsys.readouterr().out == "[red]a[/red] :smile: \\x1b[2J \\udc80 b\\nc é\n"
 
 
 def test_results_are_whole_at_80_columns(terminal: Terminal) -> None:
     rng = np.random.default_rng(0)
     names = "prototypical on conv4 (meta-trained)", "linear-probe on pixels"
+    drawn = {"count": 9, "fingerprint": "f"}
     results = {
-        name: Result(name, {m: rng.random(9) for m in METRICS}, {}, transductive=name == names[1])
+        name: EpisodeScores(
+            name,
+            {m: rng.random(9) for m in METRICS},
+            {"count": 9, "fingerprint": "f"},
+            transductive=name == names[1],
+        )
         for name in names
     }
     seen = terminal(80)
-    render.console.print(render.results_table(results, "x 2-way: 9 episodes"))
+    learner = build("lda", encoder=nn.Identity())
+    terminal_module.show(EpisodeEvaluation("x 2-way", results, learner).table())
     text = seen.getvalue()
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
@@ -80,23 +89,26 @@ def test_results_are_whole_at_80_columns(terminal: Terminal) -> None:
     assert "(transductive)" in words
 
 
-def test_scores_have_their_intervals(terminal: Terminal) -> None:
-    estimates = (Estimate(0.5, 0.25, 0.75, 9), Estimate(1.0, 1.0, 1.0, 9))
+def test_a_table_is_shown_under_its_caption_and_is_cut_where_it_is_long(terminal: Terminal) -> None:
     seen = terminal(80)
-    table = MetricsTable(("auto", "linear-probe on pixels"), (MetricRow("accuracy", estimates),))
-    render.console.print(render.scores_table(table))
-    assert "0.500 [0.250, 0.750]" in seen.getvalue()
-    assert "1.000 [1.000, 1.000]" in seen.getvalue()
+    table = Table("scores", ("", "mine"), (("accuracy", "0.500"), ("[red]AUROC", "1.000")))
+    terminal_module.show(table, rows=1)
+    assert seen.getvalue().splitlines()[0] == "scores"
+    assert "0.500" in seen.getvalue()
+    assert "1.000" not in seen.getvalue()
+    assert "and 1 more" in seen.getvalue()
+    terminal_module.show(table)
+    assert "[red]AUROC" in seen.getvalue()
 
 
 def test_bars_are_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(progress("x", range(3))) == [0, 1, 2]
+    assert list(terminal_module.progress("x", range(3))) == [0, 1, 2]
     assert capsys.readouterr().err == ""
 
 
 def test_long_work_is_announced_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with busy("reading [/x]\x1b"):
+    with terminal_module.busy("reading [/x]\x1b"):
         said = capsys.readouterr()
     assert (said.out, said.err) == ("", "reading [/x]\\x1b\n")

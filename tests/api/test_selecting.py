@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import medshot
-import medshot.api.select_learner as module
+import medshot.api.selecting as module
 import toys
 from app.test_masks import marked
-from medshot.api.select_learner import FLATTERS, NOTHING, finished, record, select_learner
+from medshot.api.selecting import FLATTERS, NOTHING, finished, record, select_learner
 from medshot.core.errors import ConfigError, DataError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset

@@ -1,22 +1,27 @@
-"""Selection of a learner and its settings for a support set: `medshot.select_learner`."""
+"""Selection of a learner and its settings for a support set: `medshot.select`."""
 
 import hashlib
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.table import Table as Drawn
+import torch
 
-from medshot.api.adapt import adapted
-from medshot.api.resolve import describe
+from medshot.api.adapt import Adaptation, adapted
+from medshot.api.resolve import automatic, describe, refuse_transductive, run_or_learner
+from medshot.core.atomic import unfinished
 from medshot.core.errors import ConfigError, DataError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
+from medshot.data.load import load_one
+from medshot.data.readers.registry import kind_of
 from medshot.evaluation.report import Report, Table
 from medshot.evaluation.statistics import Interval
 from medshot.factory.learners import WAYS, Builder
@@ -26,10 +31,10 @@ from medshot.select.cross_validator import bench_of
 from medshot.select.portfolio import stored
 from medshot.select.search import Limits, Place, search, studies_in
 from medshot.select.space import Configuration, Family, Space
-from medshot.training.progress import Watch, plain, quiet
+from medshot.training.device import limit_threads
+from medshot.training.progress import Watch, quiet
+from medshot.training.run import is_run, load_run
 
-SHOWN = 8  # rows on a terminal
-WIDE = ("learner", "settings")
 NOTHING = (
     "Nothing can be left out to choose by, as a class has one patient (or image) only: the simple "
     "baseline is taken, and nothing else was tried."
@@ -38,6 +43,80 @@ FLATTERS = (
     "The chosen learner was chosen by its scores: they flatter, the more the more was tried. The "
     "summary says what to expect of it."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Selected(Adaptation):
+    """The adaptation of the learner that a search chose, and the search."""
+
+    search: Selection
+    seconds: float
+
+    @property
+    def tried(self) -> Table | None:
+        """All candidates, the best first; None where nothing could be left out to choose by."""
+        return self.report.tried
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule, the choice and every candidate with its scores."""
+        return {"seconds": self.seconds, **record(self.search)}
+
+
+def select(
+    data: Dataset | str | Path,
+    *,
+    budget: float = 600,
+    trials: int | None = None,
+    learners: Sequence[str | Path] = (),
+    task: str | None = None,
+    storage: str | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    command: str = "",
+    threads: int | None = 1,
+    watch: Callable[[str], Watch] = lambda what: quiet,
+) -> Selected:
+    """Search for the learner, encoder and settings that predict these images best; adapt it.
+
+    As `select_learner`, on a folder or a data set, followed by adaptation to all images with a
+    report. `learners` are further candidates, by name or by the folder of a run. The result is
+    saved to the new folder `out`; a search that was killed resumes from OUT.unfinished. `watch`
+    shows the progress of what it is called with. `budget` is in seconds.
+
+    Raises:
+        ConfigError, DataError: as `select_learner`.
+        SaveError: `out` exists, or a learner whose predictors cannot be saved.
+    """
+    started = time.monotonic()
+    kind = data.kind if isinstance(data, Dataset) else kind_of(Path(data), task)
+    few = nullcontext() if threads is None else limit_threads(threads)
+    place = nullcontext((None, None)) if out is None else unfinished(Path(out))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # untrained weights: the same folder gives the same predictor
+        given = {str(name): run_or_learner(str(name), None, (), kind) for name in learners}
+        for made in given.values():
+            refuse_transductive(made)
+        with place as (staging, working), few:
+            dataset = data
+            if not isinstance(dataset, Dataset):
+                like = automatic(kind=kind).encoder
+                form = {name: getattr(like, name, None) for name in ("channels", "size")}
+                dataset = load_one(Path(dataset), **form, task=kind)
+            numbers: dict[str, Any] = {"budget": budget, "trials": trials, "seed": seed}
+            found = select_learner(
+                dataset,
+                **numbers,
+                learners=given,
+                storage=storage,
+                folder=working,
+                watch=watch("select"),
+            )
+            seen = {name: load_run(name).about["seen"] for name in given if is_run(name)}
+            chosen = finished(found, dataset, command, seen, watch)
+            result = Selected(*chosen, found, time.monotonic() - started)
+            if staging is not None:
+                result.save_into(staging)
+    return result
 
 
 def in_words(found: Selection, metric: str) -> str:
@@ -58,18 +137,6 @@ def table_of(choice: Choice, metric: str) -> Table:
     rows = tuple(_cells(row, choice, metric) for row in _ranked(choice))
     caption = "With 95% intervals over patients (images, where none are known)"
     return Table(f"{caption}. {RULE.removesuffix('.')}", columns, rows)
-
-
-def drawn(table: Table) -> Drawn:
-    """The first rows of the same, on a terminal; all are in the report."""
-    found = Drawn(box=None, padding=(0, 2, 0, 0))
-    for name in table.columns:
-        found.add_column(name, overflow="fold", min_width=16 if name in WIDE else None)
-    for row in table.rows[:SHOWN]:
-        found.add_row(*(plain(cell) for cell in row))
-    if len(table.rows) > SHOWN:
-        found.caption = f"and {len(table.rows) - SHOWN} more, in the report"
-    return found
 
 
 def record(found: Selection) -> dict[str, Any]:

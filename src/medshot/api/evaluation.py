@@ -1,0 +1,192 @@
+"""Evaluation of learners and predictors on labeled images: scores, paired differences, report."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medshot.api.adapt import overconfidence
+from medshot.core.errors import DataError
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor, versions
+from medshot.core.table import Result, Table
+from medshot.core.task import Card
+from medshot.data.dataset import Dataset
+from medshot.data.load import images_for, in_form, load_one, refuse_learned_from
+from medshot.data.readers.registry import kind_of
+from medshot.evaluation import report as r
+from medshot.evaluation.comparison import Comparison, paired
+from medshot.evaluation.cross_validation import OutOfFold, answered, cross_validate
+from medshot.evaluation.diagnostic_rates import RATES, calibration_error, rates_of
+from medshot.evaluation.episodes import refuse_seen
+from medshot.evaluation.report.build import from_folds, provenance_of
+from medshot.evaluation.report.text import in_words, verdict
+from medshot.presenters import kind_called
+from medshot.training.progress import Watch, quiet
+
+FEW = 30  # images, below which a note warns of wide intervals
+CALIBRATION = "expected calibration error"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Comparison, Result):
+    """Predictions of several models for the same images; the others are compared with the first.
+
+    `dataset` has the image form of the first model. A learner predicts out of fold.
+    """
+
+    cards: dict[str, Card]
+    notes: tuple[str, ...] = ()
+
+    def table(self) -> Table:
+        """A metric a row, a model a column; also differences and calibration errors."""
+        table = super().table()
+        errors = [calibration_error(of) for of in self.answers.values()]
+        cells = tuple(each.text(CALIBRATION) for each in errors if each is not None)
+        rows = ((f"{CALIBRATION} %", *cells),) if cells else ()
+        return replace(table, rows=(*table.rows, *rows))
+
+    def rates(self) -> dict[str, Table]:
+        """Sensitivity, specificity and predictive values of each class, a table a model.
+
+        Models whose task has no such rates are left out.
+        """
+        found = {name: rates_of(of) for name, of in self.answers.items()}
+        return {
+            name: Table(
+                f"{name}, each class against the others, in percent",
+                ("", "images", *RATES),
+                tuple(_rate_rows(self.dataset, rates)),
+            )
+            for name, rates in found.items()
+            if rates
+        }
+
+    def report(self, command: str = "") -> r.Report:
+        """The evaluation as a page, with example predictions of the first model."""
+        first, kind = self.answers[self.first], kind_called(self.dataset.kind)
+        metrics, differences = from_folds(self.answers, self.unit)
+        shown = kind.shown(self.dataset, first, f"Each image was predicted by {self.first}.")
+        reliability = shown.get("reliability")
+        doubts = overconfidence(reliability) if isinstance(reliability, r.Reliability) else ()
+        card, of = self.cards[self.first], self.interval()
+        about = {"evaluated on": f"{self.dataset.name}, hash {self.dataset.hash}"}
+        summary = (
+            f"On {self.size}, {self.first} reaches: {self.metrics[0]} "
+            f"{in_words(r.Estimate(of.mean, of.low, of.high, of.n, 'a class is missing'))}."
+        )
+        for each in differences:
+            difference = in_words(each.estimate, signed=True)
+            summary += f" It is {verdict(each)} (difference {difference})."
+        return r.Report(
+            title=f"{self.dataset.name}: {', '.join(self.dataset.labels)}",
+            summary=summary,
+            support=replace(kind.support(self.dataset), heading="What it was evaluated on"),
+            warnings=(*doubts, *self.notes, card.task.caution),
+            metrics=replace(metrics, in_turn=False),
+            differences=differences,
+            compared=("first model", "other model"),
+            tables=(*self._rates_on_page(), *shown.pop("tables", ())),
+            provenance=provenance_of(card, about, command) if card.learner else None,
+            **shown,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers, and on what they were measured."""
+        found: dict[str, Any] = {}
+        for name, of in self.answers.items():
+            rows: dict[str, Any] = {m: vars(of.interval(m)) for m in self.metrics}
+            source = {key: self.cards[name].data.get(key) for key in ("name", "hash")}
+            found[name] = {"metrics": rows, "learned from": source}
+            if name != self.first:
+                found[name]["difference"] = {m: vars(self.minus(name, m)) for m in self.metrics}
+            if rates := rates_of(of):
+                found[name]["classes"] = {
+                    label: {rate: vars(of_class) for rate, of_class in each.items()}
+                    for label, each in zip(self.dataset.labels, rates, strict=True)
+                }
+            if (error := calibration_error(of)) is not None:
+                found[name][CALIBRATION] = vars(error)
+        about = {"data": self.dataset.about(), "notes": list(self.notes)}
+        return {**about, "models": found, "versions": versions()}
+
+    def _rates_on_page(self) -> Iterator[Table]:
+        """The tables of rates with what each rate means, and the calibration error."""
+        meaning = "; ".join(f"{rate}: {what}" for rate, what in RATES.items())
+        for name, table in self.rates().items():
+            caption = f"{table.caption} with 95 % intervals. {meaning}"
+            if (error := calibration_error(self.answers[name])) is not None:
+                caption += f". Its {CALIBRATION}: {error.text(CALIBRATION)} %"
+            yield Table(caption, ("Class", "Images", *RATES), table.rows)
+
+
+def _rate_rows(dataset: Dataset, rates: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    counts = dataset.counts()
+    for label, each in zip(dataset.labels, rates, strict=True):
+        yield label, str(counts[label]), *(of.whole_percent() for of in each.values())
+
+
+def evaluated(
+    named: Mapping[str, Predictor | Learner],
+    data: Dataset | str | Path,
+    watch: Callable[[str], Watch] = lambda name: quiet,
+    task: str | None = None,
+) -> Evaluation:
+    """Predict all images of `data` with each model, a learner by cross-validation.
+
+    Raises:
+        DataError: the images have labels that a predictor does not know, or the predictors know
+            different classes.
+        LeakError: a model learned from some of the images, as far as its card says.
+        SaveError: a predictor has no card.
+    """
+    cards = {n: m.known_card() for n, m in named.items() if isinstance(m, Predictor)}
+    card = next(iter(cards.values()), None)
+    if isinstance(data, Dataset):
+        whole = data
+    elif card:
+        whole = images_for(card, Path(data))
+    else:
+        whole = load_one(Path(data), task=kind_of(Path(data), task))
+    for name, model in named.items():
+        if isinstance(model, Learner):
+            refuse_seen(whole, getattr(model.encoder, "seen", ()))
+            cards[name] = whole.support(model.encoder)[1]
+    first, *others = named
+    for name in others:
+        _refuse_other(cards[first], cards[name], first, name)
+    for name, model in named.items():
+        if isinstance(model, Predictor):
+            refuse_learned_from(cards[name], whole, name)
+    predictions = ((name, _predict(each, whole, watch(name))) for name, each in named.items())
+    shown = in_form(cards[first], whole)
+    ordered = {name: cards[name] for name in named}
+    return Evaluation(shown, dict(paired(predictions)), ordered, tuple(_notes(shown)))
+
+
+def _predict(model: Predictor | Learner, whole: Dataset, watch: Watch) -> OutOfFold:
+    if isinstance(model, Learner):
+        return cross_validate(model, whole, watch=watch)
+    return answered(model, in_form(model.known_card(), whole), watch=watch)
+
+
+def _refuse_other(first: Card, card: Card, name: str, other: str) -> None:
+    if card.kind != first.kind:
+        raise DataError(f"{name} does {first.kind}, and {other} {card.kind}: evaluate them apart.")
+    if card.labels != first.labels:
+        raise DataError(
+            f"{name} knows {', '.join(first.labels)}, and {other} {', '.join(card.labels)}: scores "
+            "over other classes cannot be compared. Evaluate them apart."
+        )
+
+
+def _notes(dataset: Dataset) -> Iterator[str]:
+    """Warnings about the images: classes that are missing, few images."""
+    if missing := [label for label, count in dataset.counts().items() if not count]:
+        yield (
+            f"No image of {dataset.name} shows {', '.join(missing)}: nothing is known of how well "
+            "that is told, and metrics that need every class are undefined."
+        )
+    if len(dataset) < FEW:
+        yield f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
+    yield from dataset.notes

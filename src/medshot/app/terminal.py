@@ -1,0 +1,117 @@
+"""Lines, tables and progress on the terminal.
+
+What users named (files, classes) is shown with control characters escaped.
+"""
+
+import contextlib
+import os
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from shlex import join
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table as Drawn
+from rich.text import Text
+
+from medshot import Adaptation, Table, progress_bar
+from medshot.app.parse import program
+
+FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, only the first prints
+ROWS = 40  # of a table on the terminal
+
+Item = TypeVar("Item")
+
+console = Console(highlight=False, markup=False, emoji=False, quiet=not FIRST)
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """`text` with control characters, and what UTF-8 cannot encode, escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: str, start: str = "") -> None:
+    """A paragraph, on a terminal wrapped between words: a path is never cut in two."""
+    lines = [plain(text)]
+    if console.is_terminal:
+        width = max(console.width - len(start), 20)
+        lines = textwrap.wrap(lines[0], width, break_long_words=False, break_on_hyphens=False)
+    for i, line in enumerate(lines or [""]):
+        tell((start if i == 0 else " " * len(start)) + line)
+
+
+def tell(line: str = "") -> None:
+    """A line to copy from: never wrapped."""
+    console.print(plain(line), soft_wrap=True)
+
+
+def show(table: Table, rows: int = ROWS) -> None:
+    """A table under its caption, in columns that fold but are never cut."""
+    if table.caption:
+        say(table.caption)
+    if not table.rows:
+        return
+    drawn = Drawn(box=None, padding=(0, 2, 0, 0))
+    for column, name in enumerate(map(plain, table.columns)):
+        cells = [plain(row[column]) for row in table.rows]
+        words = max((len(word) for cell in (name, *cells) for word in cell.split()), default=0)
+        if column == 0 or any(cell[:1].isalpha() for cell in cells):
+            widest = max(map(len, (name, *cells)))
+            drawn.add_column(name, overflow="fold", min_width=min(16, widest))
+        else:  # numbers: broken between words only
+            drawn.add_column(name, justify="right", min_width=words)
+    for row in table.rows[:rows]:
+        drawn.add_row(*map(plain, row))
+    console.print(drawn)
+    if len(table.rows) > rows:
+        tell(f"and {len(table.rows) - rows} more")
+
+
+def next_step(*words: str | Path, start: str = "Next: ") -> None:
+    """The command of `words`, to be pasted into the shell in which this one was typed."""
+    tell(f"{start}{program()} {join(map(str, words))}")
+
+
+def conclude(found: Adaptation, out: Path) -> None:
+    """The summary, warnings and scores of an adaptation, where it is, and what to type next."""
+    say(found.report.summary)
+    for warning in found.report.warnings:
+        say(warning, start="  - ")
+    if found.scores:
+        show(Table("", found.table().columns, found.table().rows))
+    tell()
+    tell(f"Predictor:  {out}")
+    tell(f"Report:     {out / 'report.html'}")
+    next_step("predict", out, "NEW_IMAGES", "--out", found.default_output, start="Next:       ")
+
+
+def announce(what: str) -> None:
+    """A line on standard error where there is no terminal, on which bars show the same."""
+    if FIRST and not errors.is_terminal:
+        errors.print(Text(plain(what)))
+
+
+def warn(what: str) -> None:
+    """A line on standard error, terminal or not."""
+    if FIRST:
+        errors.print(Text(plain(what)))
+
+
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A line on standard error while the block runs, on a terminal with a spinner."""
+    shown = Text(plain(what))
+    announce(what)
+    with errors.status(shown) if errors.is_terminal else contextlib.nullcontext():
+        yield
+
+
+def progress(label: str, items: Iterable[Item], unit: str = "image") -> Iterator[Item]:
+    """`items`, with a bar, the speed and the time left on standard error."""
+    listed = list(items)
+    with progress_bar(label, unit, stays=False)(len(listed), 0) as tick:
+        for done, item in enumerate(listed, 1):
+            yield item
+            tick(done, None)
