@@ -60,7 +60,6 @@ def test_names_are_shown_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_results_are_whole_at_80_columns(terminal: Terminal) -> None:
     rng = np.random.default_rng(0)
     names = "prototypical on conv4 (meta-trained)", "linear-probe on pixels"
-    drawn = {"count": 9, "fingerprint": "f"}
     results = {
         name: EpisodeScores(
             name,
