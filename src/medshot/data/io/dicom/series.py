@@ -18,7 +18,7 @@ from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, modality, window_of
 from medshot.data.io.dicom.image import GREY, slice_values
-from medshot.data.io.sniff import DICOM, is_dicom
+from medshot.data.io.registry import DICOM, is_dicom
 from medshot.data.io.volume import Volume, check_size, volume
 
 UNEVEN = 0.02  # of the usual step between slices
