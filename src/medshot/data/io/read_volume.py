@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray
 
+from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import VOLUMES, dicom, is_dicom, volume_format
 from medshot.data.io.volume import Volume, check_same_grid
@@ -71,4 +72,10 @@ def _read(path: Path, like: Volume | None = None) -> Volume:
         read = f"{', '.join(VOLUMES.all())}, .dcm, and a folder of one DICOM series are"
         what = f"files of this kind are not read as volumes; {read}"
         raise refusal(path, what, "Convert it first.").error()
-    return known.read(path)
+    try:
+        return known.read(path)
+    except DataError:
+        raise
+    except Exception as error:  # on damaged bytes, libraries raise whatever they fall over
+        what, mend = f"it is damaged or truncated ({error})", "Copy or export it again."
+        raise refusal(path, what, mend).error() from error

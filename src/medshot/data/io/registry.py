@@ -102,8 +102,8 @@ def volume_reader(
 ) -> Callable[[ReadVolume], ReadVolume]:
     """Make a function the reader of volume files that end with `suffixes`.
 
-    It returns what `medshot.data.io.volume.volume` makes of the values and the affine, and raises
-    a `DataError` for a file that it cannot read. Arguments and errors are those of `image_reader`.
+    It returns what `medshot.data.io.volume.volume` makes of the values and the affine. Arguments,
+    and what becomes of errors, are those of `image_reader`.
     """
 
     def add(read: ReadVolume) -> ReadVolume:

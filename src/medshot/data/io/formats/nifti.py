@@ -10,7 +10,6 @@ from jaxtyping import Integer
 from numpy import ndarray
 
 from medshot.core.atomic import replacing
-from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
 from medshot.data.io.volume import AGAIN, Volume, check_size, volume
@@ -32,23 +31,18 @@ def read_nifti(path: Path) -> Volume:
     """The volume in `path`. The header is judged before any voxel is read.
 
     Raises:
-        DataError: damaged, not NIfTI, not one volume, too large, or not known where it lies.
+        DataError: not NIfTI, not one volume, too large, or not known where it lies.
     """
-    try:
-        header, form = _header(path)
-        shape = _shape(header)
-        check_size(shape, header.get_data_dtype().itemsize, path)
-        _check_place(header, path)
-        image = form.from_filename(path, mmap=False)
-        stored = np.asanyarray(image.dataobj).reshape(shape)
-        if stored.dtype.kind == "f":  # nibabel rescales to doubles
-            stored = stored.astype(np.float32)
-        affine = np.asarray(image.affine, dtype=np.float64)
-        return volume(stored, affine, path, _window(header))
-    except DataError:
-        raise
-    except Exception as error:  # on damaged bytes, nibabel raises whatever it falls over
-        raise refusal(path, f"it is damaged or truncated ({error})", DAMAGED).error() from error
+    header, form = _header(path)
+    shape = _shape(header)
+    check_size(shape, header.get_data_dtype().itemsize, path)
+    _check_place(header, path)
+    image = form.from_filename(path, mmap=False)
+    stored = np.asanyarray(image.dataobj).reshape(shape)
+    if stored.dtype.kind == "f":  # nibabel rescales to doubles
+        stored = stored.astype(np.float32)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    return volume(stored, affine, path, _window(header))
 
 
 def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> None:
