@@ -15,7 +15,7 @@ from numpy import ndarray
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
-from medshot.data.io.volume import AGAIN, Volume, check_size, volume
+from medshot.data.io.volume import AGAIN, LPS_TO_RAS, Volume, check_size, volume
 from medshot.data.tables.labels import inside
 
 if TYPE_CHECKING:
@@ -97,7 +97,6 @@ READERS = {
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
 }
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @volume_reader(".nrrd", ".nhdr", name="NRRD", magic=b"NRRD", extra="volumes")
