@@ -11,6 +11,7 @@ from medshot.core.learner import Learner
 from medshot.core.registry import called, options_of, recipe
 from medshot.data.readers.registry import USUAL
 from medshot.factory.encoders import chosen_encoder
+from medshot.factory.learners import OF
 from medshot.factory.options import checked, impossible
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
@@ -22,7 +23,6 @@ from medshot.select import Auto
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.run import is_run, load_run
 
-OF = "encoder."  # what an option of the encoder begins with
 WORDS = {"None": None, "True": True, "False": False}  # as `learners --options` says
 
 

@@ -1,4 +1,4 @@
-"""Plug-ins: learners, encoders, tasks and readers that live outside medshot.
+"""Plug-ins: learners, encoders, tasks, readers and file formats that live outside medshot.
 
 Two ways in. A package that is installed names its modules as entry points, and they are found:
 
@@ -30,6 +30,7 @@ GROUPS = {
     "medshot.learners": "medshot.learners",
     "medshot.nn": "medshot.encoders",
     "medshot.tasks": "medshot.tasks",
+    "medshot.data.io.formats": "medshot.formats",
     "medshot.data.readers": "medshot.readers",
     "medshot.presenters": "medshot.tasks",
     "medshot.stages.finetune": "medshot.stages",

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, unknown
+from medshot.core.predictor import SIDE
 from medshot.core.registry import part
 from medshot.data.io.image import WINDOW, decode, read_image, stored, window_of
 from medshot.data.io.read_volume import read_volume
@@ -227,9 +228,6 @@ class VolumePreprocessing:
             return volume.values.shape
         pairs = zip(volume.values.shape, volume.spacing, self.spacing, strict=True)
         return tuple(max(1, round(n * mm / wanted)) for n, mm, wanted in pairs)
-
-
-SIDE = 96  # voxels: what is larger is cut
 
 
 def patches(examples: Examples, side: int = SIDE) -> Examples:

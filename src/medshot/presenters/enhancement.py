@@ -20,7 +20,13 @@ from medshot.data.dataset import Dataset
 from medshot.data.transforms import eight_bits
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
-from medshot.evaluation.report.build import name_of, patient_of, support_showing
+from medshot.evaluation.report.build import (
+    SHOWN_OTHERS,
+    SHOWN_WORST,
+    name_of,
+    patient_of,
+    support_showing,
+)
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
@@ -28,8 +34,6 @@ from medshot.presenters.tables import AnswerFolder, path_cell
 from medshot.select import Categorical, Family, FloatRange
 
 SHOWN_SUPPORT = 6
-SHOWN_WORST = 3
-SHOWN_OTHERS = 3
 
 
 def support_of_images(dataset: Dataset) -> r.Support:

@@ -17,7 +17,7 @@ from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
 from medshot.data.io.read_volume import read_volume
-from medshot.data.io.sniff import volume_suffix
+from medshot.data.io.registry import volume_suffix
 from medshot.data.io.write import write_nifti_mask
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
+from medshot.data.transforms import LUMINANCE
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.augment import check_strength, moved
 from medshot.pretraining.objective import Objective, objective
 from medshot.pretraining.reconstruct import decoder_of
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601, as where images are made grey
 LEAST = 2.0  # mean distance, of 255, between channels: less is a grey image stored in colour
 
 

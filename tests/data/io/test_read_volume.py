@@ -1,6 +1,6 @@
 """Masks on the grid of their image: what fits, and what is refused by name."""
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import nibabel
@@ -83,10 +83,7 @@ def test_a_mask_of_another_grid_or_kind_is_refused(
 def test_a_missing_library_is_named_with_the_line_to_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gone(name: str) -> Callable:
-        raise ModuleNotFoundError("No module named 'SimpleITK'", name="SimpleITK")
-
-    monkeypatch.setattr("importlib.import_module", gone)
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
     (tmp_path / "x.mha").write_bytes(b"")
     with pytest.raises(DataError, match=r'SimpleITK.*pip install "medshot\[volumes\]"'):
         read_volume(tmp_path / "x.mha")

@@ -15,11 +15,8 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 
 from medshot.data.checks.issue import Finding
-from medshot.data.io.image import SUFFIXES, decode
-from medshot.data.io.sniff import DICOM, is_dicom
-
-KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\x00": ".tif", b"MM\x00*": ".tif"}
-SAME = {".jpeg": ".jpg", ".tiff": ".tif"}
+from medshot.data.io.image import decode
+from medshot.data.io.registry import DICOM, IMAGES, format_in, image_format
 
 
 @dataclass(frozen=True)
@@ -30,15 +27,16 @@ class Look:
     width: int
     bits: int  # a value
     colour: bool  # really: three equal channels are grey
-    kind: str  # by its content: .png, .jpg, .tif, .dcm
+    kind: str  # by its content: the first suffix of the format, .png or .jpg
     digest: str  # of its pixels
 
     def named(self, path: Path) -> bool:
         """Whether `path` has the suffix of this kind."""
-        suffix = path.suffix.lower()
-        if self.kind == DICOM and suffix not in SUFFIXES:  # DICOM files are often called 1.2.840.1
+        known = IMAGES.all()
+        named = known.get(path.suffix.lower())
+        if named is None and self.kind == DICOM:  # DICOM files are often called 1.2.840.1
             return True
-        return SAME.get(suffix, suffix) == self.kind
+        return named is known.get(self.kind)
 
 
 def look(path: Path) -> Look:
@@ -47,17 +45,14 @@ def look(path: Path) -> Look:
     height, width, channels = pixels.shape
     colour = channels == 3 and bool((pixels != pixels[:, :, :1]).any())
     seen = pixels if colour else pixels[:, :, :1]
-    with path.open("rb") as file:
-        start = file.read(4)
-    kinds = [kind for mark, kind in KINDS.items() if start.startswith(mark)]
-    kinds = [DICOM] if is_dicom(path) else kinds
+    kind = format_in(path, IMAGES) or image_format(path)
     form = f"{seen.shape} {pixels.dtype}".encode()
     return Look(
         height,
         width,
         1 if pixels.dtype == bool else 8 * pixels.dtype.itemsize,
         colour,
-        kinds[0] if kinds else path.suffix.lower(),
+        kind.suffixes[0] if kind else path.suffix.lower(),
         hashlib.sha256(form + np.ascontiguousarray(seen).tobytes()).hexdigest(),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medshot.data.checks.issue import TABLE, Finding
+from medshot.data.io.registry import IMAGES, VOLUMES, volume_suffix
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import class_folders, files_below, is_image
 
@@ -13,12 +14,7 @@ SLICES = (
     "slices as 16-bit PNG or TIFF from a viewer (3D Slicer, ITK-SNAP), windowed."
 )
 PICTURE = "Convert with Pillow or ImageMagick: magick mogrify -format png *{suffix}"
-UNREAD = {
-    ".nii.gz": SLICES,
-    ".nii": SLICES,
-    ".mha": SLICES,
-    ".mhd": SLICES,
-    ".nrrd": SLICES,
+UNREAD = {  # beside volumes, for which there are readers, but no labels
     ".svs": "Export the fields of interest as PNG (QuPath, OpenSlide).",
     ".ndpi": "Export the fields of interest as PNG (QuPath, OpenSlide).",
     ".npy": "Save each array as 16-bit PNG or TIFF (tifffile.imwrite).",
@@ -39,10 +35,12 @@ def strays(folder: Path, rows: Sequence[Row]) -> list[Finding]:
 
 
 def _unread(files: Sequence[Path]) -> list[Finding]:
+    unread = UNREAD | dict.fromkeys(VOLUMES.all(), SLICES)
+    unread = {suffix: mend for suffix, mend in unread.items() if suffix not in IMAGES.all()}
     kinds: dict[str, list[Path]] = defaultdict(list)
     for file in files:
-        suffix = next((s for s in UNREAD if file.name.lower().endswith(s)), None)
-        if suffix:
+        suffix = volume_suffix(file) or file.suffix.lower()
+        if suffix in unread:
             kinds[suffix].append(file)
     return [
         Finding(
@@ -50,7 +48,7 @@ def _unread(files: Sequence[Path]) -> list[Finding]:
             found[0],
             None,
             f"{len(found)} file(s) of the kind {suffix} are not read, this is the first",
-            UNREAD[suffix].format(suffix=suffix),
+            unread[suffix].format(suffix=suffix),
         )
         for suffix, found in kinds.items()
     ]

@@ -10,7 +10,7 @@ from medshot.data.checks.confounders import Look, look, shortcuts
 from medshot.data.checks.files import strays
 from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
 from medshot.data.io.image import WINDOW
-from medshot.data.io.sniff import is_dicom, reader
+from medshot.data.io.registry import dicom, is_dicom
 from medshot.data.sources import omniglot
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import survey
@@ -167,7 +167,7 @@ def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
 def _identities(rows: Sequence[Row]) -> list[Finding]:
     medical = [row.path for row in rows if is_dicom(row.path)]
     try:
-        return reader("dicom.identifiers").identities(medical) if medical else []
+        return dicom("identifiers").identities(medical) if medical else []
     except DataError:  # no library for it: every file says so
         return []
 

@@ -10,7 +10,7 @@ from PIL import Image
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.image import stored
-from medshot.data.io.sniff import is_dicom
+from medshot.data.io.registry import is_dicom
 
 MOST_CLASSES = 32
 NUMBERS = "A mask is grey or has a palette: 0 is background, 1, 2, ... is what is marked."

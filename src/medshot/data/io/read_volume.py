@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray
 
+from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
-from medshot.data.io.sniff import VOLUMES, is_dicom, reader, volume_suffix
+from medshot.data.io.registry import VOLUMES, dicom, is_dicom, volume_format
 from medshot.data.io.volume import Volume, check_same_grid
 
-READ = f"{', '.join(VOLUMES)}, .dcm, and a folder of one DICOM series are"
 NUMBERS = "A mask holds whole numbers: 0 is background, 1, 2, ... is what is marked."
 HIGHEST = 65_535
 
@@ -62,14 +62,20 @@ def _read(path: Path, like: Volume | None = None) -> Volume:
     if not path.exists():
         raise refusal(path, "it does not exist", "Correct the path.").error()
     if path.is_dir():
-        return reader("dicom.series").read_series(path)
+        return dicom("series").read_series(path)
     if is_dicom(path):
-        if like and reader("dicom.header").is_segmentation(path):
-            return reader("dicom.seg").read_seg(path, like)
-        return reader("dicom.series").read_frames(path)
-    suffix = volume_suffix(path)
-    if suffix is None:
-        what = f"files of this kind are not read as volumes; {READ}"
+        if like and dicom("header").is_segmentation(path):
+            return dicom("seg").read_seg(path, like)
+        return dicom("series").read_frames(path)
+    known = volume_format(path)
+    if known is None:
+        read = f"{', '.join(VOLUMES.all())}, .dcm, and a folder of one DICOM series are"
+        what = f"files of this kind are not read as volumes; {read}"
         raise refusal(path, what, "Convert it first.").error()
-    module = VOLUMES[suffix]
-    return getattr(reader(module), f"read_{module}")(path)
+    try:
+        return known.read(path)
+    except DataError:
+        raise
+    except Exception as error:  # on damaged bytes, libraries raise whatever they fall over
+        what, mend = f"it is damaged or truncated ({error})", "Copy or export it again."
+        raise refusal(path, what, mend).error() from error

@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from medshot.data.checks.issue import refusal
 
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 DIRECTIONS = ("S", "P", "L")  # to which z, y and x grow in memory
 NEAREST, FURTHEST = 1e-3, 100.0  # mm between voxels that can be meant
 SKEW = 0.01  # cosine between two axes that still counts as a right angle

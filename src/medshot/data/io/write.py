@@ -9,8 +9,9 @@ from numpy import ndarray
 
 from medshot.core.atomic import refuse_taken
 from medshot.core.errors import DataError
+from medshot.data.io.formats.nifti import write_nifti
 from medshot.data.io.read_volume import HIGHEST
-from medshot.data.io.sniff import DICOM, reader
+from medshot.data.io.registry import DICOM, dicom
 from medshot.data.io.volume import Volume
 
 
@@ -26,7 +27,7 @@ def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | 
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise DataError(f"{path} is no name for a NIfTI file. End it in .nii or .nii.gz.")
     refuse_taken(path)
-    reader("nifti").write_nifti(stored_mask(mask, like), like, path)
+    write_nifti(stored_mask(mask, like), like, path)
 
 
 def write_dicom_seg(
@@ -54,7 +55,7 @@ def write_dicom_seg(
     path = Path(path)
     stored = stored_mask(mask, like)
     _check(stored, like, path, labels)
-    reader("dicom.seg").write_seg(stored, like, path, labels, patient)
+    dicom("seg").write_seg(stored, like, path, labels, patient)
 
 
 def write_dicom_report(
@@ -71,7 +72,7 @@ def write_dicom_report(
     """
     path = Path(path)
     _check(stored_mask(mask, like), like, path, labels)
-    reader("dicom.report").write_report(mask, like, path, labels, patient)
+    dicom("report").write_report(mask, like, path, labels, patient)
 
 
 def stored_mask(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.enhanced import LABELS, Enhanced, Pair, read_pair, squares
-from medshot.data.io.image import SUFFIXES
+from medshot.data.io.registry import image_format
 from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
@@ -23,7 +23,7 @@ def has_image_targets(folder: Path) -> bool:
     """Whether labels.csv has a column `target` that names image files, and none `label`."""
     if not has_column(folder, COLUMN) or has_numbers(folder):
         return False
-    return any(Path(cell).suffix.lower() in SUFFIXES for cell in cells(folder / TABLE, COLUMN))
+    return any(image_format(Path(cell)) for cell in cells(folder / TABLE, COLUMN))
 
 
 @reads(Enhancement.kind, where=has_image_targets)

@@ -12,13 +12,11 @@ from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Found, Graded, Measured
 from medshot.data.readers.metadata import about, digest, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
+from medshot.data.tables.columns import LARGEST, NUMBER
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import MultiLabel, Ordinal, Regression
-
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-LARGEST = 1e12  # what is larger is an identifier or a mistake, and no measurement
 
 
 def has_column(folder: Path, column: str) -> bool:

@@ -11,7 +11,7 @@ from medshot.data.checks.issue import TABLE, Finding, refusal
 from medshot.data.checks.masks import check_masks
 from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
-from medshot.data.io.sniff import volume_suffix
+from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads

@@ -9,8 +9,14 @@ from pathlib import Path
 
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
-from medshot.data.io.image import SUFFIXES
-from medshot.data.io.sniff import VOLUMES, is_dicom, reader, volume_suffix
+from medshot.data.io.registry import (
+    IMAGES,
+    VOLUMES,
+    dicom,
+    image_format,
+    is_dicom,
+    volume_suffix,
+)
 from medshot.data.tables.columns import rows_of
 from medshot.data.tables.labels import Row, cells, inside, outside, read_table
 
@@ -18,7 +24,6 @@ FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
     "patient, split where known), or one sub-folder a class with the images in it."
 )
-NO_IMAGES = f"it holds no images ({', '.join(SUFFIXES)})"
 SERIES = (
     "Say in a labels.csv what is to be learned: in the folder above with path,mask (the name of "
     "this folder, and of a volume with its mask), or in this one with path,label (a slice, and its "
@@ -52,7 +57,8 @@ def survey(
     wrong = any(finding.severity == "error" for finding in findings)
     if not rows and not wrong:
         loose = sum(is_image(path) for path in files_below(folder)) if not listed else 0
-        what = f"of its images ({loose}) none has a label" if loose else NO_IMAGES
+        none = f"it holds no images ({', '.join(IMAGES.all())})"
+        what = f"of its images ({loose}) none has a label" if loose else none
         findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
@@ -69,7 +75,7 @@ def files_below(folder: Path) -> list[Path]:
 
 def is_image(path: Path) -> bool:
     """Whether it is a file that is read, by its name or because it begins as DICOM does."""
-    return path.suffix.lower() in SUFFIXES or is_dicom(path)
+    return image_format(path) is not None
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -82,7 +88,7 @@ def _bare_series(folder: Path) -> Finding | None:
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
     try:
-        series = reader("dicom.series").described(folder)
+        series = dicom("series").described(folder)
     except DataError as error:  # a damaged file, or no library for DICOM
         return finding_of(error, folder)
     what = f"it is a DICOM series without labels ({series})"
@@ -112,7 +118,8 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
     Raises:
         DataError: a path does not exist, or a folder holds no image.
     """
-    return _found(paths, lambda folder: _below(folder, is_image), f"image ({', '.join(SUFFIXES)})")
+    what = f"image ({', '.join(IMAGES.all())})"
+    return _found(paths, lambda folder: _below(folder, is_image), what)
 
 
 def find_volumes(paths: Iterable[Path]) -> list[Path]:
@@ -121,7 +128,7 @@ def find_volumes(paths: Iterable[Path]) -> list[Path]:
     Raises:
         DataError: a path does not exist, or a folder holds no volume.
     """
-    return _found(paths, _volumes_in, f"volume ({', '.join(VOLUMES)}, or a DICOM series)")
+    return _found(paths, _volumes_in, f"volume ({', '.join(VOLUMES.all())}, or a DICOM series)")
 
 
 def find_rows(paths: Iterable[Path]) -> list[Path]:

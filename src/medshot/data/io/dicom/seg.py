@@ -20,8 +20,8 @@ from medshot.core.atomic import replacing
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
-from medshot.data.io.dicom.series import LPS_TO_RAS, series_slices
-from medshot.data.io.volume import Volume, check_size, volume
+from medshot.data.io.dicom.series import series_slices
+from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
 OURS = "99MEDSHOT"  # a private coding scheme: class names are words of the user
 REFERRED = (

@@ -18,15 +18,14 @@ from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, modality, window_of
 from medshot.data.io.dicom.image import GREY, slice_values
-from medshot.data.io.sniff import DICOM, is_dicom
-from medshot.data.io.volume import Volume, check_size, volume
+from medshot.data.io.registry import DICOM, is_dicom
+from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
 UNEVEN = 0.02  # of the usual step between slices
 OFF = 0.1  # of the smallest spacing, off the line that the slices should lie on
 TURNED = 1e-3  # between direction cosines
 WHOLE = "Export the whole series again, or take another."
 SEVERAL = "Keep one of them: several time points or echoes are several volumes."
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,16 +6,20 @@ and opens any file that it names.
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK
 from jaxtyping import Float64
 from numpy import ndarray
 
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
-from medshot.data.io.volume import AGAIN, Volume, check_size, volume
+from medshot.data.io.registry import volume_reader
+from medshot.data.io.volume import AGAIN, LPS_TO_RAS, Volume, check_size, volume
 from medshot.data.tables.labels import inside
+
+if TYPE_CHECKING:
+    import SimpleITK
 
 LONGEST = 2**16  # bytes of text that are looked at
 FIELD = re.compile(r"^\s*([A-Za-z][\w ]*?)\s*:?[=:]\s*(.*?)\s*$")
@@ -93,9 +97,10 @@ READERS = {
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
 }
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+@volume_reader(".nrrd", ".nhdr", name="NRRD", magic=b"NRRD", extra="volumes")
+@volume_reader(".mha", ".mhd", name="MetaImage", magic=b"ObjectType", extra="volumes")
 def read_itk(path: Path) -> Volume:
     """The volume in `path`. The header is judged before any voxel is read.
 
@@ -103,6 +108,8 @@ def read_itk(path: Path) -> Volume:
         DataError: damaged, of another format, not one grey volume, too large, not known where it
             lies, or with its voxels in a file elsewhere.
     """
+    import SimpleITK  # noqa: PLC0415  (optional)
+
     try:
         check_header(path)
         reader = SimpleITK.ImageFileReader()
@@ -123,7 +130,7 @@ def read_itk(path: Path) -> Volume:
     return volume(values, _affine(image), path)
 
 
-def _affine(image: SimpleITK.Image) -> Float64[ndarray, "4 4"]:
+def _affine(image: "SimpleITK.Image") -> Float64[ndarray, "4 4"]:
     """Index (i, j, k, 1) to mm in RAS; ITK's own is LPS."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()

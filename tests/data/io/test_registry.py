@@ -11,7 +11,7 @@ import SimpleITK
 
 from medshot.core.errors import DataError
 from medshot.data.io.image import read_image
-from medshot.data.io.sniff import volume_in
+from medshot.data.io.registry import VOLUMES, format_in
 
 VALUES = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -45,7 +45,9 @@ def test_a_volume_with_the_name_of_an_image_is_refused_as_what_it_is(
     for suffix in ("png", "jpg", "tif"):
         path = tmp_path / f"x.{suffix}"
         shutil.copy(tmp_path / name, path)
-        assert volume_in(path) == kind
+        found = format_in(path, VOLUMES)
+        assert found is not None
+        assert found.name == kind
         with pytest.raises(DataError, match=f"it is a {kind} volume, no .{suffix} image"):
             read_image(path)
 
@@ -53,5 +55,5 @@ def test_a_volume_with_the_name_of_an_image_is_refused_as_what_it_is(
 def test_what_is_no_volume_is_not_called_one(tmp_path: Path) -> None:
     for content in (b"", b"\x1f\x8b", b"\x1f\x8bbroken", gzip.compress(b"text"), b"x" * 400):
         (tmp_path / "x.png").write_bytes(content)
-        assert volume_in(tmp_path / "x.png") is None
-    assert volume_in(tmp_path / "nowhere.png") is None
+        assert format_in(tmp_path / "x.png", VOLUMES) is None
+    assert format_in(tmp_path / "nowhere.png", VOLUMES) is None

@@ -3,49 +3,52 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Integer
-from nibabel.nifti1 import Nifti1Header, Nifti1Image
-from nibabel.nifti2 import Nifti2Header, Nifti2Image
 from numpy import ndarray
 
 from medshot.core.atomic import replacing
-from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
+from medshot.data.io.registry import volume_reader
 from medshot.data.io.volume import AGAIN, Volume, check_size, volume
 
-FORMS = {348: (Nifti1Header, Nifti1Image), 540: (Nifti2Header, Nifti2Image)}  # by header size
+if TYPE_CHECKING:
+    import nibabel.nifti1
+
 MOST_BEFORE = 2**24  # bytes of header and extensions
 DAMAGED = "Copy or export it again."
 NOT_SAID = "Write the orientation into it (nibabel: image.set_sform(affine, 1)), if you know it."
 
 
+def _begins(start: bytes) -> bool:
+    return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
+
+
+@volume_reader(".nii", ".nii.gz", name="NIfTI", magic=_begins)
 def read_nifti(path: Path) -> Volume:
     """The volume in `path`. The header is judged before any voxel is read.
 
     Raises:
-        DataError: damaged, not NIfTI, not one volume, too large, or not known where it lies.
+        DataError: not NIfTI, not one volume, too large, or not known where it lies.
     """
-    try:
-        header, form = _header(path)
-        shape = _shape(header)
-        check_size(shape, header.get_data_dtype().itemsize, path)
-        _check_place(header, path)
-        image = form.from_filename(path, mmap=False)
-        stored = np.asanyarray(image.dataobj).reshape(shape)
-        if stored.dtype.kind == "f":  # nibabel rescales to doubles
-            stored = stored.astype(np.float32)
-        affine = np.asarray(image.affine, dtype=np.float64)
-        return volume(stored, affine, path, _window(header))
-    except DataError:
-        raise
-    except Exception as error:  # on damaged bytes, nibabel raises whatever it falls over
-        raise refusal(path, f"it is damaged or truncated ({error})", DAMAGED).error() from error
+    header, form = _header(path)
+    shape = _shape(header)
+    check_size(shape, header.get_data_dtype().itemsize, path)
+    _check_place(header, path)
+    image = form.from_filename(path, mmap=False)
+    stored = np.asanyarray(image.dataobj).reshape(shape)
+    if stored.dtype.kind == "f":  # nibabel rescales to doubles
+        stored = stored.astype(np.float32)
+    affine = np.asarray(image.affine, dtype=np.float64)
+    return volume(stored, affine, path, _window(header))
 
 
 def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> None:
     """Whole numbers, in the order of the file of `like`, with its affine."""
+    from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415  (slow to import)
+
     image = Nifti1Image(stored, like.grid.affine)
     image.set_sform(like.grid.affine, code="scanner")
     image.set_qform(like.grid.affine, code="scanner")
@@ -56,7 +59,11 @@ def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> 
         temporary.write_bytes(gzip.compress(raw, mtime=0) if squeezed else raw)
 
 
-def _header(path: Path) -> tuple[Nifti1Header, type[Nifti1Image]]:
+def _header(
+    path: Path,
+) -> tuple["nibabel.nifti1.Nifti1Header", type["nibabel.nifti1.Nifti1Image"]]:
+    from nibabel import nifti1, nifti2  # noqa: PLC0415  (slow to import, and few read volumes)
+
     with path.open("rb") as file:
         squeezed = file.read(2) == b"\x1f\x8b"
     if squeezed != path.name.lower().endswith(".gz"):
@@ -68,13 +75,17 @@ def _header(path: Path) -> tuple[Nifti1Header, type[Nifti1Image]]:
     except (EOFError, gzip.BadGzipFile, zlib.error):
         start = b""
     sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}
-    form = next((FORMS[size] for size in sizes & set(FORMS)), None)
+    forms = {  # by header size
+        348: (nifti1.Nifti1Header, nifti1.Nifti1Image),
+        540: (nifti2.Nifti2Header, nifti2.Nifti2Image),
+    }
+    form = next((forms[size] for size in sizes & set(forms)), None)
     if form is None or len(start) < form[0].sizeof_hdr:
         raise refusal(path, "it is no NIfTI file, whatever its name", DAMAGED).error()
     return form[0](start[: form[0].sizeof_hdr], check=False), form[1]
 
 
-def _shape(header: Nifti1Header) -> tuple[int, ...]:
+def _shape(header: "nibabel.nifti1.Nifti1Header") -> tuple[int, ...]:
     """Without the axes of length 1 that some programs write after the third."""
     shape = tuple(map(int, header.get_data_shape()))
     while len(shape) > 3 and shape[-1] == 1:
@@ -82,7 +93,7 @@ def _shape(header: Nifti1Header) -> tuple[int, ...]:
     return shape
 
 
-def _check_place(header: Nifti1Header, path: Path) -> None:
+def _check_place(header: "nibabel.nifti1.Nifti1Header", path: Path) -> None:
     kind = header.get_data_dtype()
     if kind.kind not in "iuf":
         raise refusal(path, f"its values are of the type {kind}, not grey", AGAIN).error()
@@ -101,6 +112,6 @@ def _check_place(header: Nifti1Header, path: Path) -> None:
         raise refusal(path, what, "Keep the one that is right.").error()
 
 
-def _window(header: Nifti1Header) -> tuple[float, float] | None:
+def _window(header: "nibabel.nifti1.Nifti1Header") -> tuple[float, float] | None:
     low, high = float(header["cal_min"]), float(header["cal_max"])
     return (low, high) if low < high else None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from medshot.core.errors import DataError
-from medshot.data.io.nifti import read_nifti
+from medshot.data.io.formats.nifti import read_nifti
 from medshot.data.io.read_volume import read_volume
 from toys.volumes import SHAPE, affine_of, ramp, write_nii
 

@@ -1,0 +1,200 @@
+"""Registry of file formats: the suffixes and first bytes of each, and the function that reads it.
+
+    @volume_reader(".nrrd", ".nhdr", name="NRRD", magic=b"NRRD", extra="volumes")
+    def read_nrrd(path: Path) -> Volume: ...
+
+A new format is one file in `formats/`, or a plug-in. A library that is large or optional is
+imported where a file is read: all formats are listed to tell what an unread file is.
+"""
+
+import gzip
+import importlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Generic, TypeVar
+
+from numpy import ndarray
+
+from medshot.core.errors import ConfigError, DataError
+from medshot.core.registry import Registry
+from medshot.data.io.volume import Volume
+
+T = TypeVar("T")
+Magic = bytes | tuple[bytes, ...] | Callable[[bytes], bool]
+DICOM = ".dcm"
+PREAMBLE = 128  # bytes that mean nothing, before DICOM's mark
+INDEX = "DICOMDIR"  # lists the files of a disc, and is no image itself
+START = 348  # bytes at the start of a file that `magic` is shown: the header of NIfTI-1
+
+
+@dataclass(frozen=True)
+class Format(Generic[T]):
+    """One file format. `extra` is that of medshot which brings its library.
+
+    `indices` reads an image as a mask: the numbers in its palette, not their colors.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    values: Callable[[Path], T]
+    magic: Magic
+    extra: str | None = None
+    indices: Callable[[Path], T] | None = None
+
+    def read(self, path: Path, *, palette: bool = False) -> T:
+        """What is in `path`; with `palette`, by `indices`.
+
+        Raises:
+            DataError: the library of the format is not installed, or the file cannot be read.
+        """
+        with optional_library(self.extra):
+            return ((palette and self.indices) or self.values)(path)
+
+    def begins(self, start: bytes) -> bool:
+        """Whether a file whose first bytes are `start` is of this format."""
+        return self.magic(start) if callable(self.magic) else start.startswith(self.magic)
+
+
+IMAGES: Registry[Format[ndarray]] = Registry("image format", "medshot.data.io.formats")
+VOLUMES: Registry[Format[Volume]] = Registry("volume format", "medshot.data.io.formats")
+ReadImage = TypeVar("ReadImage", bound=Callable[[Path], ndarray])
+ReadVolume = TypeVar("ReadVolume", bound=Callable[[Path], Volume])
+
+
+def image_reader(
+    *suffixes: str,
+    name: str,
+    magic: Magic = (),
+    extra: str | None = None,
+    indices: Callable[[Path], ndarray] | None = None,
+) -> Callable[[ReadImage], ReadImage]:
+    """Make a function the reader of image files that end with `suffixes`.
+
+    It returns values `h w` or `h w c`, 1 to 4 channels (the second and the fourth are opacity),
+    upright, as the file has them. What it raises is reported as damage to the file, unless it is
+    a `DataError`.
+
+    Args:
+        suffixes: with the point, in lower case.
+        name: of the format, for messages.
+        magic: the first bytes of such a file (or several that can be), or a function that is shown
+            the first 348.
+        extra: the extra of medshot that brings the library.
+        indices: reads a mask, where that differs: the numbers in a palette, not their colors.
+
+    Raises:
+        ConfigError: another format has one of the suffixes.
+    """
+
+    def add(read: ReadImage) -> ReadImage:
+        _add(IMAGES, Format(name, suffixes, read, magic, extra, indices))
+        return read
+
+    return add
+
+
+def volume_reader(
+    *suffixes: str, name: str, magic: Magic = (), extra: str | None = None
+) -> Callable[[ReadVolume], ReadVolume]:
+    """Make a function the reader of volume files that end with `suffixes`.
+
+    It returns what `medshot.data.io.volume.volume` makes of the values and the affine. Arguments,
+    and what becomes of errors, are those of `image_reader`.
+    """
+
+    def add(read: ReadVolume) -> ReadVolume:
+        _add(VOLUMES, Format(name, suffixes, read, magic, extra))
+        return read
+
+    return add
+
+
+def _add(formats: Registry[Format[T]], new: Format[T]) -> None:
+    for suffix in new.suffixes:
+        if not suffix.startswith(".") or suffix != suffix.lower():
+            raise ConfigError(f"{suffix!r} is no suffix: begin it with a point, in lower case.")
+        formats.add(suffix, new, module=new.values.__module__)
+
+
+def image_format(path: Path) -> Format[ndarray] | None:
+    """The image format of `path`: DICOM by its content, others by the suffix."""
+    return IMAGES.find(DICOM) if is_dicom(path) else _by_suffix(path, IMAGES)
+
+
+def volume_format(path: Path) -> Format[Volume] | None:
+    """The volume format of `path` by its suffix. DICOM is none: it may be an image or a volume."""
+    return _by_suffix(path, VOLUMES)
+
+
+def volume_suffix(path: Path) -> str | None:
+    """The suffix of a volume format that `path` ends in."""
+    return _suffix(path, VOLUMES)
+
+
+def _by_suffix(path: Path, formats: Registry[Format[T]]) -> Format[T] | None:
+    suffix = _suffix(path, formats)
+    return formats[suffix] if suffix else None
+
+
+def _suffix(path: Path, formats: Registry[Format[T]]) -> str | None:
+    name = path.name.lower()
+    found = [suffix for suffix in formats.all() if name.endswith(suffix)]
+    return max(found, key=len, default=None)
+
+
+def format_in(path: Path, formats: Registry[Format[T]]) -> Format[T] | None:
+    """The format that a file is of by its first bytes, unpacked by gzip, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            squeezed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if squeezed else path.open("rb") as file:
+            start = file.read(START)
+    except (OSError, EOFError, zlib.error):
+        return None
+    return next((known for known in formats.all().values() if known.begins(start)), None)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether it begins as a DICOM file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(PREAMBLE + 4)
+    except OSError:
+        return False
+    return begins_as_dicom(start) and path.name.upper() != INDEX
+
+
+def begins_as_dicom(start: bytes) -> bool:
+    """Whether these are the first bytes of a DICOM file."""
+    return start[PREAMBLE : PREAMBLE + 4] == b"DICM"
+
+
+def dicom(name: str) -> ModuleType:
+    """The module of `medshot.data.io.dicom` that is called `name`.
+
+    Raises:
+        DataError: a library that it needs is not installed.
+    """
+    with optional_library("dicom"):
+        return importlib.import_module(f"medshot.data.io.dicom.{name}")
+
+
+@contextmanager
+def optional_library(extra: str | None) -> Iterator[None]:
+    """Say what to install where an import fails.
+
+    Raises:
+        DataError: in the place of a `ModuleNotFoundError` about a module that is not ours.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("medshot"):
+            raise
+        what = f"This kind of file needs the package {error.name}, which is not installed."
+        wanted = f'"medshot[{extra}]"' if extra else error.name
+        raise DataError(f"{what} Type: pip install {wanted}") from error
