@@ -25,7 +25,7 @@ ALLOWED = {
     "stages": AROUND,
     "factory": AROUND | {"learners", "pretraining", "stages"},
     "presenters": AROUND | {"learners", "phantoms", "factory"},
-    "api": AROUND | {"learners", "pretraining", "stages", "factory", "presenters"},
+    "api": AROUND | {"phantoms", "learners", "pretraining", "stages", "factory", "presenters"},
     "app": AROUND
     | {"learners", "phantoms", "pretraining", "stages", "factory", "presenters", "api"},
 }

@@ -24,7 +24,7 @@ def test_learners_are_compared_on_the_same_patients(tmp_path):
     assert found.differences["a again"].low == found.differences["a again"].high == 0
     assert found.verdicts()[1].endswith("are the same on these images.")
     assert str(found).splitlines()[2].split()[0] == "balanced"
-    assert "<td>a again</td>" in found._repr_html_()
+    assert "<th>a again</th>" in found._repr_html_()
 
 
 def test_a_predictor_stands_beside_a_learner_unless_it_learned_from_the_images(tmp_path):

@@ -92,7 +92,7 @@ def test_nothing_stays_when_the_report_cannot_be_written(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("medshot.evaluation.report.write_report", full)
+    monkeypatch.setattr("medshot.api.adapt.write_report", full)
     mine = folder(tmp_path / "mine", (3, 3))
     ended = medshot("adapt", mine, "--out", tmp_path / "models" / "one", *QUICK)
     assert ended.refused("No space left on device", "models/one")
