@@ -32,7 +32,7 @@ def test_what_is_clearly_better_is_taken_and_said_to_be():
 def test_nothing_better_keeps_the_baseline():
     choice = _choice(bench(), LDA, GUESS)
     assert choice.chosen is choice.baseline
-    assert choice.verdict == f"Nothing that was tried did better than {LDA}: it is kept."
+    assert choice.verdict == f"No candidate did better than {LDA}: it is kept."
     assert not choice.sure
 
 

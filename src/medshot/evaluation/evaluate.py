@@ -1,4 +1,4 @@
-"""How well saved predictors do on labelled images that they have not learned from."""
+"""Evaluate saved predictors on labeled images that they have not learned from."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ FEW = 30
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Comparison):
-    """What models answered for the same images; the others are compared to the first.
+    """Predictions of several models for the same images; the first is the reference.
 
-    `dataset` is in the form of the first. A learner among the models answered out of fold.
+    `dataset` has the form of the first. Predictions of learners are out-of-fold.
     """
 
     cards: dict[str, Card]
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, and on what they were measured."""
+        """All numbers, with the data they were measured on."""
         found: dict[str, Any] = {}
         for name, of in self.answers.items():
             rows: dict[str, Any] = {m: vars(of.interval(m)) for m in self.metrics}
@@ -55,23 +55,23 @@ def evaluate(
     data: Dataset | str | Path,
     watch: Callable[[str], Watch] = lambda name: quiet,
 ) -> Evaluation:
-    """The scores of predictors, or of folders in which they were saved, on labelled images.
+    """Scores of predictors, or of folders with saved ones, on labeled images.
 
-    `data` is a folder, or a data set. All predictors answer all of its images, so that they are
-    compared patient by patient. A class of theirs may be missing from it. A learner answers them
-    out of fold, by cross-validation. `watch` shows the images of the predictor whose name it is
-    called with (of a learner, the folds).
+    `data` is a folder or a data set. All models predict all images and are compared patient by
+    patient. Classes of a predictor may be missing from the data. Learners are cross-validated.
+    `watch` returns a progress bar for the model name it is called with, over images or, for a
+    learner, folds.
 
     Raises:
         ConfigError: no predictor, or the same folder twice.
-        DataError: the images are of another kind or have labels that a predictor does not know;
-            or the predictors answer different questions.
-        LeakError: a predictor learned from some of the images, as far as its card says.
+        DataError: the images are of another task or have labels that a predictor does not know;
+            or the predictors solve different tasks.
+        LeakError: a predictor learned from some of the images, according to its card.
         SaveError: a folder holds no predictor, or one of the predictors has no card.
     """
     named = dict(_named(models))
     if not models or len(named) < len(models):
-        raise ConfigError("Name one predictor at least to evaluate, and each of them once.")
+        raise ConfigError("Name at least one predictor to evaluate, and each of them once.")
     return evaluated(named, data, watch)
 
 
@@ -81,7 +81,7 @@ def evaluated(
     watch: Callable[[str], Watch] = lambda name: quiet,
     task: str | None = None,
 ) -> Evaluation:
-    """As `evaluate`, for models under names of their own; `task` is that of a folder."""
+    """As `evaluate`, for named models; `task` is that of a folder."""
     cards = {n: m.known_card() for n, m in named.items() if isinstance(m, Predictor)}
     whole = _loaded(data, next(iter(cards.values()), None), task)
     for name, model in named.items():
@@ -116,7 +116,7 @@ def _answers(model: Predictor | Learner, whole: Dataset, watch: Watch) -> OutOfF
 def _named(
     models: tuple[Predictor | Learner | str | Path, ...],
 ) -> Iterator[tuple[str, Predictor | Learner]]:
-    """Predictors by the names of their folders, by their paths where two have one name."""
+    """Predictors by the names of their folders, or by their paths where names collide."""
     folders = [Path(model).resolve().name for model in models if isinstance(model, str | Path)]
     for i, model in enumerate(models, 1):
         if not isinstance(model, str | Path):
@@ -128,23 +128,25 @@ def _named(
 
 def _refuse_other(first: Card, card: Card, name: str, other: str) -> None:
     if card.kind != first.kind:
-        raise DataError(f"{name} does {first.kind}, and {other} {card.kind}: evaluate them apart.")
+        raise DataError(
+            f"{name} does {first.kind}, but {other} does {card.kind}: evaluate them separately."
+        )
     if card.labels != first.labels:
         raise DataError(
-            f"{name} knows {', '.join(first.labels)}, and {other} {', '.join(card.labels)}: scores "
-            "over other classes cannot be compared. Evaluate them apart."
+            f"{name} knows {', '.join(first.labels)}, but {other} knows {', '.join(card.labels)}: "
+            "scores over different classes cannot be compared. Evaluate them separately."
         )
 
 
 def _notes(dataset: Dataset) -> Iterator[str]:
-    """Doubts about such images, and what is not on them."""
+    """Caveats of the scores: missing classes, few images, problems of the data."""
     if missing := [label for label, count in dataset.counts().items() if not count]:
         yield (
-            f"No image of {dataset.name} shows {', '.join(missing)}: nothing is known of how well "
-            "that is told, and metrics that need every class are undefined."
+            f"No image of {dataset.name} shows {', '.join(missing)}: performance on it is unknown, "
+            "and metrics that need every class are undefined."
         )
     if len(dataset) < FEW:
-        yield f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
+        yield f"Only {len(dataset)} images: the intervals are wide."
     yield from dataset.notes
 
 
