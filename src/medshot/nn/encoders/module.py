@@ -81,5 +81,6 @@ def _tried(module: nn.Module) -> Iterator[tuple[int, int, Tensor]]:
                     z = first_of(module(torch.zeros(1, channels, size, size).to(like)))
             except FAILS:
                 continue
-            if isinstance(z, Tensor) and z.ndim in (2, TOKENS, 4):
+            # a network of volumes may take n c h w for one volume: it returns no row per image
+            if isinstance(z, Tensor) and z.ndim in (2, TOKENS, 4) and len(z) == 1:
                 yield channels, size, z
