@@ -30,14 +30,16 @@ def rates_of(found: OutOfFold) -> list[dict[str, Interval]]:
     A rate without images (of a class that is absent or never predicted) is NaN. The list is empty
     for tasks without class decisions per image.
     """
-    told = found.task.told(found.decoded, found.y)
-    if told is None:
+    decisions = found.task.told(found.decoded, found.y)
+    if decisions is None:
         return []
-    whole = _rates(np.ones((1, len(found.y)), np.int64), *told)
-    drawn = _rates(np.stack([np.bincount(i, minlength=len(found.y)) for i in found.draws()]), *told)
+    whole = _rates(np.ones((1, len(found.y)), np.int64), *decisions)
+    drawn = _rates(
+        np.stack([np.bincount(i, minlength=len(found.y)) for i in found.draws()]), *decisions
+    )
     return [
         {name: found.around(float(whole[name][0, c]), drawn[name][:, c]) for name in RATES}
-        for c in range(told[0].shape[1])
+        for c in range(decisions[0].shape[1])
     ]
 
 
@@ -58,12 +60,12 @@ def _error(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
 
 
 def _rates(
-    times: Int[ndarray, "d n"], has: Bool[ndarray, "n k"], said: Bool[ndarray, "n k"]
+    times: Int[ndarray, "d n"], has: Bool[ndarray, "n k"], predicted: Bool[ndarray, "n k"]
 ) -> dict[str, Float[ndarray, "d k"]]:
     """Rates with each image counted `times` often, one row per draw."""
     hit, missed, alarm, clear = (
         times @ both.astype(np.int64)
-        for both in (has & said, has & ~said, ~has & said, ~has & ~said)
+        for both in (has & predicted, has & ~predicted, ~has & predicted, ~has & ~predicted)
     )
     shares = (hit, missed), (clear, alarm), (hit, alarm), (clear, missed)
     return {name: _share(*pair) for name, pair in zip(RATES, shares, strict=True)}

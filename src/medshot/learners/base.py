@@ -37,9 +37,9 @@ class OnFeatures(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Encode the support and fit the head."""
-        encoder = self._seeing(task)
+        encoder = self._encoder_for(task)
         z = features(encoder, support.x, unit=self.unit)
-        return self._taught(encoder, z, support.y, task)
+        return self._fit_labeled(encoder, z, support.y, task)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
         """Query loss, with support and query encoded in one pass.
@@ -48,18 +48,18 @@ class OnFeatures(Learner):
         Snell et al. 2017. Otherwise the value equals that of adapting and then predicting.
         """
         support, query = episode.support, episode.query
-        encoder = self._seeing(episode.task)
+        encoder = self._encoder_for(episode.task)
         z = features(encoder, torch.cat([support.x, query.x]), unit=self.unit)
-        shown, asked = z.split([len(support), len(query)])
-        predictor = self._taught(nn.Identity(), shown, support.y, episode.task)
-        return episode.task.loss(predictor(asked), query.y)
+        shown, queries = z.split([len(support), len(query)])
+        predictor = self._fit_labeled(nn.Identity(), shown, support.y, episode.task)
+        return episode.task.loss(predictor(queries), query.y)
 
-    def _seeing(self, task: Task) -> nn.Module:
+    def _encoder_for(self, task: Task) -> nn.Module:
         """Return the encoder, pooled over sites if `task` needs one feature vector per image."""
         keeps = getattr(self.encoder, "keeps_grid", False)
         return Pooled(encoder=self.encoder) if keeps and not task.on_grid else self.encoder
 
-    def _taught(
+    def _fit_labeled(
         self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task
     ) -> Predictor:
         if task.at_centers:

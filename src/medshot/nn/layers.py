@@ -86,8 +86,8 @@ class SelfAttention(nn.Module):
         self, x: Float[Tensor, "n m w"], seen: Bool[Tensor, "n m"] | None = None
     ) -> Float[Tensor, "n m w"]:
         """Update the tokens by attending to those that are `seen` (default: all)."""
-        asked = self.asked(self.before(x)).unflatten(-1, (3, self.heads, -1))
-        queries, keys, values = asked.permute(2, 0, 3, 1, 4)  # three of n heads m v
+        projected = self.asked(self.before(x)).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # three of n heads m v
         mask = None if seen is None else seen[:, None, None].expand(*queries.shape[:-1], -1)
         found = attend(queries, keys, values, mask)
         x = x + self.mix(found.transpose(1, 2).flatten(2))

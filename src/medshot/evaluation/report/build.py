@@ -83,17 +83,17 @@ def examples_of(
 
     The prediction is the class of the highest score, by default the most probable one.
     """
-    y, answer = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
+    y, predicted = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
     return tuple(
         r.Prediction(
             dataset.x[i].numpy(),
             dataset.labels[y[i]],
-            dataset.labels[answer[i]],
-            float(probabilities[i, answer[i]]),
+            dataset.labels[predicted[i]],
+            float(probabilities[i, predicted[i]]),
             patient_of(dataset, i),
             name_of(dataset, i),
         )
-        for i in half_wrong(answer == y, seed)
+        for i in half_wrong(predicted == y, seed)
     )
 
 

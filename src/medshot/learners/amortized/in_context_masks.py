@@ -175,8 +175,8 @@ class DenseReader(nn.Module):
         """Logits per pixel."""
         alone = on_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
         alike = self._alike(z, memory)
-        beside = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
-        of_class = torch.cat([torch.stack(beside, 2), alike], 2)  # n k c h w
+        inputs = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
+        of_class = torch.cat([torch.stack(inputs, 2), alike], 2)  # n k c h w
         seen = self.of_class(of_class.flatten(0, 1)).unflatten(0, of_class.shape[:2])
         seen = seen + self.of_image(z)[:, None]
         return self.scale * alone + self.then(seen.flatten(0, 1)).view_as(alone)
@@ -303,7 +303,7 @@ class InContextMasks(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Encode the support and fit the texture classifier; fine-tune first if `steps` > 0."""
-        learner = self._practised(support, task) if self.steps else self
+        learner = self._finetuned(support, task) if self.steps else self
         return learner._read(support, task, self.more)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
@@ -318,14 +318,14 @@ class InContextMasks(Learner):
         texture = random_ridge(*rows, task.n_outputs, more) if more else None
         return DenseReading(self.encoder, self.reader, *memory, texture)
 
-    def _practised(self, support: Examples, task: Task) -> "InContextMasks":
+    def _finetuned(self, support: Examples, task: Task) -> "InContextMasks":
         """Copy of this learner, fine-tuned on the support."""
         other = copy.deepcopy(self).requires_grad_(True)
         with torch.enable_grad():
             optimizer = torch.optim.Adam(other.parameters(), lr=self.lr)
-            for shown, asked in _halves(support, task.n_outputs, self.steps):
+            for shown, query in _halves(support, task.n_outputs, self.steps):
                 optimizer.zero_grad()
-                task.loss(other._read(shown, task)(asked.x), asked.y).backward()
+                task.loss(other._read(shown, task)(query.x), query.y).backward()
                 optimizer.step()
         return other.requires_grad_(False)
 
@@ -340,9 +340,9 @@ def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, E
     half = min(BATCH, len(support) // 2)
     for _ in range(steps):
         order = torch.randperm(len(support), generator=rng).to(support.y.device)
-        shown, asked = (order[:half], order[half : half + BATCH]) if half else (order, order)
+        shown, query = (order[:half], order[half : half + BATCH]) if half else (order, order)
         if all((support.y[shown] == c).any() for c in range(k)):
-            yield _turned(support[shown], rng), _turned(support[asked], rng)
+            yield _turned(support[shown], rng), _turned(support[query], rng)
 
 
 def _turned(examples: Examples, rng: torch.Generator) -> Examples:

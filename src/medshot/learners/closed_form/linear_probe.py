@@ -47,7 +47,7 @@ class LinearProbe(OnFeatures):
         together = getattr(self.encoder, "transductive", False)  # features depend on the batch
         if together or task.at_centers or not task.on_grid:
             return super().learn(support, task)
-        encoder, y = self._seeing(task), _sparse(support.y, task.n_outputs)
+        encoder, y = self._encoder_for(task), _sparse(support.y, task.n_outputs)
         few = max(1, SITES // y[0].numel())
         parts = [
             labeled_sites(features(encoder, some, unit=self.unit), labels)

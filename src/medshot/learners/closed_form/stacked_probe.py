@@ -116,7 +116,7 @@ class StackedProbe(OnFeatures):
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Whiten the features, fit the members, stack them."""
-        encoder = self._seeing(task)
+        encoder = self._encoder_for(task)
         return self._fitted(encoder, self._read(encoder, support.x), support, task)
 
     @torch.no_grad()
@@ -233,14 +233,14 @@ def weighted(
     k = labels.shape[-1]
     center = prior["way"] * math.log(k / 3) + prior["apart"] * apart
     temperatures = (prior["log_temperature"][:, None] + center).exp()
-    told = labels * alike(labels)[..., None]
+    weighted_labels = labels * alike(labels)[..., None]
     scores = (temperatures[..., None, None] * left_out).log_softmax(-1)
-    likelihood = evident * (scores * told).sum((-1, -2))
+    likelihood = evident * (scores * weighted_labels).sum((-1, -2))
     logits = prior["log_weight"][:, None] + prior["log_evidence"].exp() * likelihood
     weights = logits.softmax(0) * temperatures
     blended = (weights[..., None, None] * left_out).sum(0)
     scales = torch.tensor(SCALES).to(labels)
-    fits = [((s * blended).log_softmax(-1) * told).sum((-1, -2)) for s in scales]
+    fits = [((s * blended).log_softmax(-1) * weighted_labels).sum((-1, -2)) for s in scales]
     likely = evident * torch.stack(fits)  # s e
     far = scales.log().square()[:, None] / (2 * prior["scale_spread"] ** 2)
     posterior = (likely - far).softmax(0)

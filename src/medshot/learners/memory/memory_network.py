@@ -51,11 +51,11 @@ class Hops(nn.Module):
     ) -> Float[Tensor, "q k"]:
         """Logits for each query in `z`."""
         with torch.autocast(z.device.type, enabled=False):
-            asked, belief = self.to_input(z), z.new_zeros(len(z), labels.shape[1])
+            query, belief = self.to_input(z), z.new_zeros(len(z), labels.shape[1])
             for _ in range(self.hops):
-                likeness = self.strength * asked @ inputs.T + self.agreement * belief @ labels.T
-                weights = likeness.softmax(1)
-                asked = self.carry(asked) + weights @ outputs
+                similarity = self.strength * query @ inputs.T + self.agreement * belief @ labels.T
+                weights = similarity.softmax(1)
+                query = self.carry(query) + weights @ outputs
                 belief = belief + weights @ labels
             return label_logits(belief / self.hops)
 

@@ -50,11 +50,11 @@ class Gates(nn.Module):
         """
         held = torch.zeros(0, dtype=torch.long, device=news.device)
         strength = news.new_zeros(0)
-        for i, told in enumerate(news):
+        for i, example in enumerate(news):
             near, same = likeness[i, held], agreement[i, held]
             attention = attend(sharpness * near, strength)
-            written = self.write_gate(near, same, attention, told)
-            strength = strength * (1 - self.forget_gate(near, same, strength, told))
+            written = self.write_gate(near, same, attention, example)
+            strength = strength * (1 - self.forget_gate(near, same, strength, example))
             if len(held) == self.slots:
                 left = torch.arange(self.slots, device=held.device) != strength.argmin()
                 held, strength = held[left], strength[left]
@@ -67,22 +67,24 @@ class Gates(nn.Module):
         near: Float[Tensor, "s"],
         same: Float[Tensor, "s"],
         attention: Float[Tensor, "s"],
-        told: Float[Tensor, "2"],
+        example: Float[Tensor, "2"],
     ) -> Float[Tensor, "1"]:
         """Write strength of an example, given the memory's prediction for it."""
         known, alike = attention @ same, attention @ near
-        return self.write(torch.cat([torch.stack([known, alike]), told])).sigmoid()
+        return self.write(torch.cat([torch.stack([known, alike]), example])).sigmoid()
 
     def forget_gate(
         self,
         near: Float[Tensor, "s"],
         same: Float[Tensor, "s"],
         strength: Float[Tensor, "s"],
-        told: Float[Tensor, "2"],
+        example: Float[Tensor, "2"],
     ) -> Float[Tensor, "s"]:
         """Fraction of each slot that the example erases."""
         slots = torch.stack([near, same, strength], dim=1)
-        return self.forget(torch.cat([slots, told.expand(len(slots), -1)], dim=1)).sigmoid()[:, 0]
+        return self.forget(torch.cat([slots, example.expand(len(slots), -1)], dim=1)).sigmoid()[
+            :, 0
+        ]
 
 
 def attend(likeness: Float[Tensor, "*n s"], strength: Float[Tensor, "s"]) -> Float[Tensor, "*n s"]:
