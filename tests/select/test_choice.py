@@ -46,7 +46,7 @@ def test_what_may_be_luck_is_said():
     choice = chosen_of(on, [(Configuration(GUESS), answers), (Configuration(LDA), luckier)])
     assert choice.chosen.configuration.name == LDA
     assert not choice.sure
-    assert "cannot be told from toy-guess" in choice.verdict
+    assert "not distinguishable from toy-guess" in choice.verdict
 
 
 def test_what_was_not_tried_to_the_end_has_a_row_and_no_score():

@@ -111,7 +111,8 @@ class Choice:
     """All candidates and the `chosen` one; the first is the baseline.
 
     `corrected` estimates the chosen candidate's score on new patients: its own score is
-    optimistically biased, as the best of many. None if no bootstrap draw leaves every class out.
+    optimistically biased, as the best of many. None if no bootstrap draw leaves out patients of
+    every class.
     """
 
     rows: tuple[Row, ...]
