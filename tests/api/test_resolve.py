@@ -47,7 +47,7 @@ def test_an_option_is_name_and_value(pair: str) -> None:
         ("maml", "conv4", ["steps=1.5"], "steps, is int, not 1.5"),
         ("maml", "conv4", ["steps=true"], "steps, is int, not True"),
         ("maml", "conv4", ["encoder.width=wide"], "width, is int, not 'wide'"),
-        ("maml", "conv4", ["encoder.width=-1"], "Change what --set says"),
+        ("maml", "conv4", ["encoder.width=-1"], "Change the --set options"),
         ("maml", "conv4", ["encoder.size=2"], "16 or more"),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error
 def test_a_full_disk_is_said_with_the_file_and_what_became_of_it(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(SaveError, match=r"a\.txt: No space left.*untouched"), replacing(path):
+    with pytest.raises(SaveError, match=r"a\.txt: No space left.*unchanged"), replacing(path):
         raise OSError(28, "No space left on device")
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "old"}
 

@@ -251,7 +251,7 @@ def test_models_runs_and_encoders_note_what_was_used(tmp_path: Path, used: str) 
     ("there", "said"),
     [
         ((), r"type `medshot --use 'their stage'` before .* medshot\.use\('their stage'\)"),
-        (("their stage",), "If this is of code of your own, give that too: --use"),
+        (("their stage",), "If this is from your own code, name that too: --use"),
     ],
 )
 def test_a_model_with_an_unknown_part_says_what_to_type(

@@ -40,7 +40,7 @@ def test_a_damaged_file_is_named(saved, name, how):
     ("keys", "value", "said"),
     [
         (["predictor", "part"], "predictor/protoypes", "Did you mean 'predictor/prototypes'"),
-        (["predictor"], {"part": "encoder/pixels", "options": {}}, "another kind"),
+        (["predictor"], {"part": "encoder/pixels", "options": {}}, "wrong type"),
         (["predictor", "part"], 7, "AttributeError"),
         (["predictor", "options"], {}, "TypeError"),
         (["predictor", "options"], [], "AttributeError"),

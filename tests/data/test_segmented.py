@@ -151,7 +151,7 @@ def test_what_is_for_labels_refuses_masks_in_words(folder):
         medshot.EpisodeSampler(data, way=2, shot=1, query=1)
     with pytest.raises(TaskError, match="masks would stay"):
         Shifted(episodes, 2).episode(0)
-    with pytest.raises(TaskError, match="take encoder='unet'"):
+    with pytest.raises(TaskError, match="use encoder='unet'"):
         medshot.build("ridge", encoder=medshot.encoder("conv4", size=16)).adapt(data)
 
 

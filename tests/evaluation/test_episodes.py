@@ -108,7 +108,7 @@ def test_the_learner_is_left_as_it_was(name: str, training: bool) -> None:
 
 def test_also_when_it_is_broken_off() -> None:
     learner = medshot.build("maml", encoder=conv4(), way=3).train()
-    with pytest.raises(TaskError, match="head of 3 classes, and the task has 4"):
+    with pytest.raises(TaskError, match="head for 3 classes, but the task has 4"):
         evaluate(learner, _sampler(), episodes=2)
     assert all(part.training for part in learner.modules())
 

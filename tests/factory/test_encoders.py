@@ -39,7 +39,7 @@ def test_a_name_is_an_untrained_encoder_in_the_form_of_the_protocol() -> None:
 def test_a_folder_has_its_options(folder: Path) -> None:
     found = chosen_encoder(str(folder), {}, {"size": 28})
     assert (found.channels, found.size) == (1, 16)
-    with pytest.raises(ConfigError, match=r"leave --set encoder\.size out"):
+    with pytest.raises(ConfigError, match=r"leave out --set encoder\.size"):
         chosen_encoder(str(folder), {"size": 28}, {})
 
 

@@ -66,7 +66,7 @@ def test_auto_moves_a_mobilenet_and_says_first_what_it_costs(tmp_path: Path) -> 
     dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=3, size=32)
     told = cost(tuned, dataset)
     assert told.startswith("fine-tuning takes about ")
-    assert "on 6 images; with the judging on patients left out about " in told
+    assert "on 6 images; with cross-validation about " in told
     assert cost(build("lda", encoder=conv4()), dataset) == ""
     alone = load_one(folder(tmp_path / "b", (1, 1)), channels=3, size=32)
     assert cost(tuned, alone) == "", "nothing can be left out, so nothing is done"

@@ -52,5 +52,5 @@ def test_sizes_are_a_ridge_regression_on_the_features_near_centres():
 def test_what_is_no_head_is_refused():
     ep = toys.episode(Detection.of(1))
     fit = lambda encoder, z, y, task: Predictor()  # noqa: E731
-    with pytest.raises(TaskError, match="no head on features"):
+    with pytest.raises(TaskError, match="not a head on features"):
         at_centers(fit, torch.nn.Identity(), ep.support.x, ep.support.y, Detection.of(1))

@@ -174,7 +174,7 @@ def test_settings_alone_can_be_learned():
     [
         ("imaml", {"pull": 0.0}, "above 0"),
         ("meta-gradient", {"lr": 0.0}, "above 0"),
-        ("reptile", {"batches": 0}, "at least one"),
+        ("reptile", {"batches": 0}, "at least 1"),
         ("reptile", {"optimizer": "none"}, "Known: adam, sgd"),
     ],
 )

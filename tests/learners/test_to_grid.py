@@ -52,7 +52,7 @@ def test_a_predictor_on_columns_is_saved_and_read(tmp_path):
 
 
 def test_what_cannot_be_laid_on_the_grid_is_refused():
-    with pytest.raises(TaskError, match="cannot be turned to masks"):
+    with pytest.raises(TaskError, match="cannot be converted to masks"):
         on_grid(build("matching", encoder=toys.conv4()))
     with pytest.raises(ConfigError, match="no blocks"):
         on_grid(build("prototypical", encoder=toys.Projection()))

@@ -51,7 +51,7 @@ def test_whoever_needs_a_gradient_is_told_so():
     predictor = Graph.of(graph())
     with pytest.raises(TaskError, match="No gradient goes through"):
         predictor(torch.rand(1, 1, 8, 8).requires_grad_())
-    with pytest.raises(TaskError, match=r"This model cannot be trained.*quantise last"):
+    with pytest.raises(TaskError, match=r"This model cannot be trained.*quantize last"):
         trainable(predictor)
 
 

@@ -23,7 +23,7 @@ def test_damaged_bytes_are_refused(damage):
 def test_a_tensor_in_another_file_is_refused_and_the_file_not_opened():
     model = graph()
     _reach_out(model.graph.initializer[0])
-    with pytest.raises(SaveError, match="'weight' from the disk, which a model of ours never"):
+    with pytest.raises(SaveError, match="'weight' from another file"):
         checked(model.SerializeToString())
 
 
@@ -36,7 +36,7 @@ def test_a_tensor_in_another_file_is_found_in_a_branch_too():
     model.graph.node.append(
         helper.make_node("If", ["y"], ["z"], then_branch=branch, else_branch=branch)
     )
-    with pytest.raises(SaveError, match="'secret' from the disk"):
+    with pytest.raises(SaveError, match="'secret' from another file"):
         checked(model.SerializeToString())
 
 
@@ -49,7 +49,7 @@ def test_two_inputs_are_refused():
 
 def test_a_huge_one_is_refused_before_it_is_read(monkeypatch):
     monkeypatch.setattr(onnx, "MOST_BYTES", 10)
-    with pytest.raises(SaveError, match="bytes is more than 10"):
+    with pytest.raises(SaveError, match="bytes, more than the limit of 10"):
         checked(graph().SerializeToString())
 
 

@@ -44,7 +44,7 @@ def test_somebodys_own_module_cannot_be_saved(tmp_path) -> None:
             super().__init__(1, 16, "unit")
             self.layer = nn.Linear(1, 1)
 
-    with pytest.raises(SaveError, match="no registered part"):
+    with pytest.raises(SaveError, match="not a registered part"):
         save_encoder(Own(), tmp_path / "own")
 
 

@@ -32,7 +32,7 @@ def test_what_is_clearly_better_is_taken_and_said_to_be():
 def test_nothing_better_keeps_the_baseline():
     choice = _choice(bench(), LDA, GUESS)
     assert choice.chosen is choice.baseline
-    assert choice.verdict == f"Nothing that was tried did better than {LDA}: it is kept."
+    assert choice.verdict == f"No candidate did better than {LDA}: it is kept."
     assert not choice.sure
 
 
@@ -46,7 +46,7 @@ def test_what_may_be_luck_is_said():
     choice = chosen_of(on, [(Configuration(GUESS), answers), (Configuration(LDA), luckier)])
     assert choice.chosen.configuration.name == LDA
     assert not choice.sure
-    assert "cannot be told from toy-guess" in choice.verdict
+    assert "not distinguishable from toy-guess" in choice.verdict
 
 
 def test_what_was_not_tried_to_the_end_has_a_row_and_no_score():

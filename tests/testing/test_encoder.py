@@ -50,7 +50,7 @@ def test_a_broken_promise_is_named(made, promise):
 
 
 def test_what_cannot_be_saved_is_refused_with_what_to_write():
-    with pytest.raises(SaveError, match="no registered part"):
+    with pytest.raises(SaveError, match="not a registered part"):
         check_encoder(Blind(**SMALL))
 
 
@@ -59,5 +59,5 @@ def test_a_module_that_does_not_say_its_form_needs_images():
     with pytest.raises(ConfigError, match="give x="):
         check_encoder(module)
     module.n_features = 4
-    with pytest.raises(SaveError, match="no registered part"):
+    with pytest.raises(SaveError, match="not a registered part"):
         check_encoder(module, x=torch.rand(3, 1, 4, 4))

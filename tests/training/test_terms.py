@@ -151,7 +151,7 @@ def test_a_teacher_of_another_number_of_classes_says_so():
     torch.manual_seed(0)
     encoder = medshot.encoder("conv4", channels=1, size=16, width=8)
     teacher = medshot.build("maml", encoder=encoder, way=5)
-    with pytest.raises(TaskError, match="head of 5 classes"):
+    with pytest.raises(TaskError, match="head for 5 classes"):
         SelfDistillation(teacher).value(_learner(), _episodes(1))
 
 

@@ -172,21 +172,23 @@ def _predict(model: Predictor | Learner, whole: Dataset, watch: Watch) -> OutOfF
 
 def _refuse_other(first: Card, card: Card, name: str, other: str) -> None:
     if card.kind != first.kind:
-        raise DataError(f"{name} does {first.kind}, and {other} {card.kind}: evaluate them apart.")
+        raise DataError(
+            f"{name} does {first.kind}, but {other} does {card.kind}: evaluate them separately."
+        )
     if card.labels != first.labels:
         raise DataError(
-            f"{name} knows {', '.join(first.labels)}, and {other} {', '.join(card.labels)}: scores "
-            "over other classes cannot be compared. Evaluate them apart."
+            f"{name} knows {', '.join(first.labels)}, but {other} knows {', '.join(card.labels)}: "
+            "scores over different classes cannot be compared. Evaluate them separately."
         )
 
 
 def _notes(dataset: Dataset) -> Iterator[str]:
-    """Warnings about the images: classes that are missing, few images."""
+    """Caveats of the scores: missing classes, few images, problems of the data."""
     if missing := [label for label, count in dataset.counts().items() if not count]:
         yield (
-            f"No image of {dataset.name} shows {', '.join(missing)}: nothing is known of how well "
-            "that is told, and metrics that need every class are undefined."
+            f"No image of {dataset.name} shows {', '.join(missing)}: performance on it is unknown, "
+            "and metrics that need every class are undefined."
         )
     if len(dataset) < FEW:
-        yield f"Only {len(dataset)} images: the intervals are wide, and so is the truth."
+        yield f"Only {len(dataset)} images: the intervals are wide."
     yield from dataset.notes

@@ -1,1 +1,1 @@
-"""The nouns: examples, episode, task, learner, predictor. Imports nothing of ours."""
+"""Core abstractions: examples, episode, task, learner, predictor. Imports no other package."""

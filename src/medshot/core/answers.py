@@ -1,4 +1,4 @@
-"""Answers for many files, and where each kind of task writes them."""
+"""Predictions for many files, and the registry of writers per task."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,34 +11,34 @@ from medshot.core.registry import import_files
 from medshot.core.table import Table, Tabular
 from medshot.core.task import Card
 
-WRITERS: dict[str, "Writer"] = {}  # by kind of task, filled by medshot.presenters
+WRITERS: dict[str, "Writer"] = {}  # by task, filled by medshot.presenters
 
 
 @runtime_checkable
 class Answers(Protocol):
-    """Takes the answers for image after image, and counts those that could not be given."""
+    """Sink for predictions of one image after another; counts unreadable files."""
 
     unread: int
 
     def add(self, found: Any) -> None:
-        """The answer for one image."""
+        """Add the prediction for one image."""
         ...
 
     def add_unread(self, path: Path) -> None:
-        """For a file that could not be read."""
+        """Record a file that could not be read."""
         ...
 
 
 @runtime_checkable
 class Writer(Protocol):
-    """What one kind of task reads of folders, and what it writes of answers."""
+    """Finds the input files of a task and writes its predictions."""
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
-        """Where answers go: `out` is there, whole, once the block has ended well."""
+        """Open a sink; `out` appears atomically when the block succeeds."""
         ...
 
     def files(self, images: Sequence[Path], card: Card) -> Sequence[Path]:
-        """The files that `images`, which may be folders, hold."""
+        """Input files among `images`, which may be folders."""
         ...
 
 
@@ -47,7 +47,7 @@ class Asked(Protocol):
     """A predictor with a card."""
 
     def predict(self, images: str | Path) -> Any:
-        """The answer for one file."""
+        """Prediction for one file."""
         ...
 
     def known_card(self) -> Card:
@@ -57,14 +57,14 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Saved(Tabular):
-    """What `save` wrote: the file or folder, how many answers, and which files are not in it."""
+    """Result of `save`: the file or folder, the number of images, and unreadable files."""
 
     path: Path
     n: int
-    unread: dict[Path, str]  # why, by file
+    unread: dict[Path, str]  # error message by file
 
     def table(self) -> Table:
-        """A line, and the files that could not be read."""
+        """One line, and the files that could not be read."""
         caption = f"{self.path}: {self.n} of {self.n + len(self.unread)} images predicted"
         rows = tuple((str(path), why) for path, why in self.unread.items())
         return Table(caption, ("not read", "why") if rows else (), rows)
@@ -72,10 +72,10 @@ class Saved(Tabular):
 
 @dataclass(frozen=True, eq=False)
 class FolderPredictions(Tabular):
-    """The predictions of a predictor for many files, made as they are asked for.
+    """Lazy predictions of a predictor for many files.
 
-    To iterate over it gives a prediction a file; `save` writes them all, one at a time, so that
-    masks of any number of images fit in memory.
+    Iteration yields one prediction per file. `save` writes them one at a time, so that masks of
+    any number of images fit in memory.
     """
 
     predictor: Asked
@@ -94,10 +94,10 @@ class FolderPredictions(Tabular):
         show: Callable[[Sequence[Path]], Iterable[Path]] = iter,
         tell: Callable[[DataError], None] = lambda error: None,
     ) -> Saved:
-        """Write what `medshot predict` writes: a CSV table or, for masks and images, a folder.
+        """Write the output of `medshot predict`: a CSV table or, for masks and images, a folder.
 
-        A file that cannot be read gets an empty row; `tell` is given its error at once. `show`
-        may draw a bar as it goes through the files.
+        A file that cannot be read gets an empty row; `tell` is called with its error. `show` may
+        wrap the files in a progress bar.
 
         Raises:
             SaveError: `out` exists, or cannot be written.
@@ -114,13 +114,17 @@ class FolderPredictions(Tabular):
         return Saved(Path(out), len(self.files) - len(unread), unread)
 
     def table(self) -> Table:
-        """A line on the files and on what they are asked."""
+        """One line with the number of files and the task."""
         card = self.predictor.known_card()
         return Table(f"{len(self)} images for {card.kind} of {', '.join(card.labels)}")
 
 
 def writer(kind: str) -> Writer:
-    """What writes the answers of a kind of task."""
+    """Writer of a task, by its name.
+
+    Raises:
+        ConfigError: an unknown task.
+    """
     if kind not in WRITERS:
         import_files("medshot.presenters")
     if kind not in WRITERS:
@@ -131,7 +135,7 @@ def writer(kind: str) -> Writer:
 def predictions_for(
     predictor: Asked, images: str | Path | Iterable[str | Path]
 ) -> FolderPredictions:
-    """The predictions for files and folders of files.
+    """Predictions for files and folders of files.
 
     Raises:
         DataError: a path that does not exist, or a folder without images.

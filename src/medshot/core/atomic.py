@@ -1,4 +1,4 @@
-"""Atomic replacement of files and creation of folders: whole, or not at all."""
+"""Atomic replacement of files and atomic creation of folders."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from medshot.core.errors import SaveError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; when the block ends well, it takes its place.
+    """Yield a temporary path next to `path` that replaces it when the block succeeds.
 
     Raises:
-        SaveError: the disk is full, the folder is read-only, ...; the old file stays.
+        SaveError: the disk is full, the folder is read-only, ...; the old file is kept.
     """
     temporary = None
     try:
@@ -28,10 +28,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        kept = " What was there before is untouched." if path.exists() else ""
+        kept = " The old file is unchanged." if path.exists() else ""
         raise SaveError(
             f"Could not write {path}: {error.strerror or error}.{kept} Free some space, or "
-            "choose a folder where you may write."
+            "choose a writable folder."
         ) from error
     finally:
         if temporary is not None:
@@ -40,17 +40,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8) to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def refuse_taken(path: Path) -> None:
-    """Raise `SaveError` if something is at `path` already; an empty folder is nothing."""
+    """Raise `SaveError` if `path` exists; an empty folder is allowed."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise SaveError(
             f"{path} exists already, and nothing is ever overwritten. Choose another name, or move "
-            "it away first."
+            "it first."
         )
 
 
@@ -61,9 +61,9 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A place to make a folder that becomes `out` when the block ends well; else nothing stays.
+    """Yield a temporary path for a folder that becomes `out` when the block succeeds.
 
-    It is taken at once, so that a place where one may not write is found before any work.
+    The temporary folder is created at once, so that missing permissions are found before any work.
 
     Raises:
         SaveError: `out` is taken, or cannot be written.
@@ -84,7 +84,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
-        with suppress(OSError):  # those that hold something stay
+        with suppress(OSError):  # nonempty folders stay
             for folder in absent:
                 folder.rmdir()
 

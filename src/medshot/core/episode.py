@@ -1,7 +1,7 @@
-"""What a learner is shown (the support) and what it is judged on (the query).
+"""Examples and episodes: the support to adapt on and the query to evaluate on.
 
 Shape letters, the same in every file:
-    n  examples in a set       k  outputs of a predictor (one a class, ...)
+    n  examples in a set       k  outputs of a predictor (one per class, ...)
     c  image channels          f  features of an encoder
     *s spatial axes: none, (h w) for a slice, (z h w) for a volume
 """
@@ -18,10 +18,10 @@ from medshot.core.task import Task
 
 @dataclass(frozen=True)
 class Examples:
-    """Images with their targets. What a target means is the task's business.
+    """Images with their targets, whose meaning the task defines.
 
-    `groups` holds a number a patient (or any unit that must not be on both sides of a
-    split), -1 where it is not known, or is None where nobody knows any.
+    `groups` holds one number per patient (or other unit that must not be split), -1 where unknown;
+    None if no patient is known.
     """
 
     x: Float[Tensor, "n c *s"]
@@ -31,30 +31,31 @@ class Examples:
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
             raise ShapeError(
-                f"Got {len(self.x)} images but {len(self.y)} targets: one target an image, please."
+                f"Got {len(self.x)} images but {len(self.y)} targets: x and y must have the same "
+                "length."
             )
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: Tensor | slice) -> "Examples":
-        """The examples at `index` (a slice, or a tensor of positions or of truth values)."""
+        """Examples at `index`: a slice, or a tensor of positions or booleans."""
         groups = None if self.groups is None else self.groups[index]
         return Examples(self.x[index], self.y[index], groups)
 
     def __add__(self, other: "Examples") -> "Examples":
-        """These examples and then `other`'s. Patients are left out."""
+        """Concatenate two sets of examples, without patients."""
         return Examples(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]))
 
     def to(self, like: Tensor) -> "Examples":
-        """On the device of `like`, images in its floating type."""
+        """Move to the device of `like`, with images in its dtype."""
         y = self.y.to(like.device)
         return replace(self, x=self.x.to(like), y=y)
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One few-shot problem: adapt on `support`, be judged on `query`.
+    """One few-shot problem: adapt on `support`, evaluate on `query`.
 
     Raises:
         LeakError: a patient is in both.

@@ -1,16 +1,16 @@
-"""Every error that the package raises on purpose.
+"""All exceptions that the package raises on purpose.
 
 MedshotError
-├── ConfigError      an unknown name or an option that cannot be
-│   └── UnknownNameError  a name that is in no table
-├── ShapeError       tensors that do not fit together
-├── TaskError        a learner or stage that does not do this kind of task
+├── ConfigError      an unknown name or an invalid option
+│   └── UnknownNameError  a name that is not registered
+├── ShapeError       tensors of incompatible shapes
+├── TaskError        a learner or stage that does not support the task
 ├── DataError        a file, folder or table that cannot be used as it is
 │   └── LeakError    one patient on both sides of a split
-├── TrainingError    meta-training cannot go on
-└── SaveError        something could not be written or is not what we wrote
+├── TrainingError    meta-training cannot continue
+└── SaveError        a file that could not be written, or is damaged
 
-A message says what is wrong with the values, then what to do, with the file's name.
+A message says what is wrong, with values and file name, then what to do.
 """
 
 import difflib
@@ -18,27 +18,27 @@ from collections.abc import Iterable
 
 
 class MedshotError(ValueError):
-    """Base class: `except MedshotError` catches whatever the package refuses."""
+    """Base class of all errors raised on purpose."""
 
 
 class ConfigError(MedshotError):
-    """A name or an option that does not exist, or a value that it cannot take."""
+    """An unknown name, an unknown option, or an invalid value of one."""
 
 
 class UnknownNameError(ConfigError):
-    """A name that is in no table: of a learner, an encoder, an option."""
+    """A name of a learner, encoder, option, ... that is not registered."""
 
 
 class ShapeError(MedshotError):
-    """Two tensors disagree about a dimension."""
+    """Tensors of incompatible shapes."""
 
 
 class TaskError(MedshotError):
-    """This learner or stage does not do this kind of task."""
+    """The learner or stage does not support the task."""
 
 
 class DataError(MedshotError):
-    """A file, a folder or a table that cannot be used as it is."""
+    """A file, folder or table that cannot be used as it is."""
 
 
 class LeakError(DataError):
@@ -46,15 +46,15 @@ class LeakError(DataError):
 
 
 class TrainingError(MedshotError):
-    """Meta-training cannot go on. What was saved before stays."""
+    """Meta-training cannot continue. Saved checkpoints are kept."""
 
 
 class SaveError(MedshotError):
-    """A file could not be written, or one that we read is not what we wrote."""
+    """A file could not be written, or a file that medshot wrote is damaged."""
 
 
 def unknown(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:
-    """The error for a name that is in no table, with the nearest one that is."""
+    """Error for a name that is not in `known`, with the closest one that is."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""

@@ -1,10 +1,10 @@
-"""A learner maps a support set to a predictor. That is the whole idea.
+"""A learner maps a support set to a predictor.
 
     learner.adapt(support, task) -> predictor          predictor(x) -> output
 
-A learner's parameters are the meta-parameters: what meta-training changes. A predictor's
-tensors are functions of them, so a query loss back-propagates into the learner through
-`adapt`, whatever `adapt` does (a mean, a solver, ten steps of gradient descent).
+A learner's parameters are the meta-parameters, which meta-training updates. A predictor's
+tensors are functions of them, so the query loss back-propagates into the learner through
+`adapt`, whatever it does (a mean, a solver, ten steps of gradient descent).
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +24,7 @@ from medshot.core.task import Card, Task
 
 @runtime_checkable
 class SupportSet(Protocol):
-    """A loaded folder: examples that know their task, labels and preprocessing."""
+    """A loaded folder: examples with their task, labels and preprocessing."""
 
     def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
         """All examples, in the form (channels, size) that `encoder` takes, and their card."""
@@ -34,34 +34,34 @@ class SupportSet(Protocol):
 class Learner(nn.Module, ABC):
     """Maps a support set to a predictor.
 
-    A new learner is one file in `medshot/learners` with a subclass that writes `learn`.
-    Neither `adapt` nor `learn` changes the learner: the same support gives the same
-    predictor twice. State that survives an episode belongs in `meta_loss`.
+    A new learner is one file in `medshot/learners` with a subclass that implements `learn`.
+    `adapt` and `learn` do not change the learner: the same support gives the same predictor.
+    State that survives an episode belongs in `meta_loss`.
     """
 
     encoder: nn.Module
     supports: ClassVar[tuple[type[Task], ...]]
     source: ClassVar[str]  # author, year, identifier
-    trainable: ClassVar[bool] = True  # False: a baseline, nothing of it is meta-trained
-    exact: ClassVar[bool] = True  # the meta-gradient is that of the query loss, all of it
+    trainable: ClassVar[bool] = True  # False: a baseline without meta-training
+    exact: ClassVar[bool] = True  # the meta-gradient is the exact gradient of the query loss
     adapts_encoder: ClassVar[bool] = False  # True: `learn` changes the encoder's weights too
-    chooses: ClassVar[bool] = False  # True: `learn` is that of another learner, whose encoder stays
+    chooses: ClassVar[bool] = False  # True: delegates to a learner with a fixed encoder
     order_matters: ClassVar[bool] = False  # True: reads the support as a sequence
     vectorizes: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
-    transductive: ClassVar[bool] = False  # True: an answer depends on the other queries
-    pools: ClassVar[bool] = False  # True: does whole images on an encoder that keeps the grid
-    origin: str = "untrained"  # where the weights are from, for the record
+    transductive: ClassVar[bool] = False  # True: a prediction depends on the other queries
+    pools: ClassVar[bool] = False  # True: pools an encoder that keeps the grid, for image labels
+    origin: str = "untrained"  # provenance of the weights
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
         """Learn from `support`: a loaded folder, or `Examples` with their `task`.
 
         Raises:
-            TaskError: this learner does not do that kind of task.
-            DataError: the support cannot teach it (a class absent, values that are not finite).
+            TaskError: the learner does not support the task.
+            DataError: the support is unusable (a class absent, values that are not finite).
         """
         if isinstance(support, Examples):
             if task is None:
-                raise TaskError("Examples do not know what their targets mean: give a task too.")
+                raise TaskError("Examples do not define what their targets mean: give a task too.")
             return self._checked(support, task)
         if not isinstance(support, SupportSet):
             raise TaskError(f"A learner adapts to loaded images: medshot.load({str(support)!r}).")
@@ -72,48 +72,47 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """The predictor that `support` teaches. `adapt`, without its checks."""
+        """Predictor learned from `support`: `adapt` without its checks."""
 
     def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
-        """What this learner reads of support images, where it reads features of its encoder only.
+        """Support features, for learners that use nothing else of the support images.
 
-        By default what the encoder gives, as for any image. Another one may average over mirror
-        images: then those who encode images once for many supports must do so too.
+        The default is the encoder's output, as for queries. A learner may override it, for example
+        to average over mirror images; caches of encoded images then use it for the support.
         """
         return self.encoder(x)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """What meta-training minimises. By default, the query loss after adapting."""
+        """Loss that meta-training minimizes: by default, the query loss after adapting."""
         predictor = self.learn(episode.support, episode.task)
         return episode.task.loss(predictor(episode.query.x), episode.query.y)
 
     def begin_step(self, step: int) -> None:
-        """Told before each step of meta-training, `step` steps being done. By default, no matter.
+        """Hook before each meta-training step; `step` counts completed steps. No-op by default.
 
-        For what changes in the course of meta-training: a weight that is annealed, say.
+        For quantities that change during meta-training, such as an annealed weight.
         """
 
     def check(self, task: Task) -> None:
-        """Raise `TaskError` if this learner cannot do `task`."""
+        """Raise `TaskError` if the learner does not support `task`."""
         if not isinstance(task, self.supports):
             able = " or ".join(kind.kind for kind in self.supports)
             raise TaskError(
-                f"{called(self)} does {able}, not {task.kind}. `medshot learners` lists what does."
+                f"{called(self)} does {able}, not {task.kind}. `medshot learners` lists all tasks."
             )
         keeps = getattr(self.encoder, "keeps_grid", task.on_grid)
         if keeps != task.on_grid and not (keeps and self.pools):
             given = "every pixel" if keeps else "the image as a whole"
             other = "unet" if task.on_grid else "conv4"
             raise TaskError(
-                f"{called(self.encoder)} gives features of {given}, which is not what "
-                f"{task.kind} asks for: take encoder={other!r}."
+                f"{called(self.encoder)} gives features of {given}, which does not suit "
+                f"{task.kind}: use encoder={other!r}."
             )
 
         if task.from_image and not getattr(self.encoder, "begins_with_image", True):
             raise TaskError(
-                f"The features of {called(self.encoder)} do not begin with the image, from "
-                f"which {task.kind} starts: take encoder='dncnn', or 'filters' with "
-                "scaling='unit'."
+                f"The features of {called(self.encoder)} do not begin with the image, which "
+                f"{task.kind} needs: use encoder='dncnn', or 'filters' with scaling='unit'."
             )
 
     def _checked(self, support: Examples, task: Task) -> Predictor:
@@ -124,5 +123,5 @@ class Learner(nn.Module, ABC):
                 "The support holds values that are not finite (NaN or infinity). "
                 "`medshot data check DIR` names the files."
             )
-        with eval_mode(self):  # batch norm would note the support's statistics while training
+        with eval_mode(self):  # keep the support out of batch norm's statistics
             return self.learn(support, task)

@@ -1,4 +1,4 @@
-"""The README of a saved predictor: what it is, what it learned from, and what it is not."""
+"""Model card: the README of a saved predictor."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ RESEARCH_ONLY = "Research use only. Not a medical device; not validated for any 
 
 
 def model_card(about: dict[str, Any]) -> str:
-    """The README of a saved predictor, in Markdown."""
+    """README of a saved predictor, in Markdown."""
     data = about["data"]
     counts = "\n".join(f"| {label} | {n} |" for label, n in data.get("images", {}).items())
     notes = data.get("licence", "not stated")
@@ -25,8 +25,8 @@ def model_card(about: dict[str, Any]) -> str:
 Patients: {data.get("patients", "not known")}. Hash of the data: `{data.get("hash", "")}`.
 Licence of the data: {notes}
 
-{task_of(**about["task"]).caution} How well it does on images like yours is in the report made
-beside it, if any.
+{task_of(**about["task"]).caution} For its scores on images like yours, see its report, if there is
+one.
 
     medshot predict THIS_FOLDER IMAGES --out ANSWERS
 
@@ -44,9 +44,9 @@ def _provenance(learner: dict[str, Any], data: str, stages: list[dict[str, Any]]
 
 
 def _afterwards(stages: list[dict[str, Any]]) -> str:
-    """What was done since, a line a stage."""
-    said = (
+    """One line per later stage."""
+    lines = (
         ", ".join([str(stage["stage"]), *(f"{k} {v}" for k, v in stage.items() if k != "stage")])
         for stage in stages
     )
-    return "".join(f"\n{i}. Then: {line}.\n" for i, line in enumerate(said, 1))
+    return "".join(f"\n{i}. Then: {line}.\n" for i, line in enumerate(lines, 1))

@@ -1,13 +1,13 @@
-"""Plug-ins: learners, encoders, tasks, readers and file formats that live outside medshot.
+"""Plug-ins: learners, encoders, tasks, readers and file formats from outside medshot.
 
-Two ways in. A package that is installed names its modules as entry points, and they are found:
+An installed package declares its modules as entry points, which are found automatically:
 
     [project.entry-points."medshot.learners"]
     cosine = "my_package.cosine"
 
-A module or a file of one's own is named: `medshot --use my_learner.py adapt ...` on the command
-line, `medshot.use("my_learner.py")` in Python. Runs and models remember what was used and say it
-when it is missing; code that a file only names is never run.
+Your own module or file is named explicitly: `medshot --use my_learner.py adapt ...` on the
+command line, `medshot.use("my_learner.py")` in Python. Runs and models record what was used and
+name it if it is missing; code that a file merely names is never run.
 """
 
 import functools
@@ -25,7 +25,7 @@ from typing import Any
 
 from medshot.core.errors import ConfigError, MedshotError, SaveError, UnknownNameError
 
-# The package of ours in whose place modules of each group register what they define.
+# medshot's package -> entry-point group for modules that register the same kind of part
 GROUPS = {
     "medshot.learners": "medshot.learners",
     "medshot.nn": "medshot.encoders",
@@ -35,16 +35,16 @@ GROUPS = {
     "medshot.presenters": "medshot.tasks",
     "medshot.stages.finetune": "medshot.stages",
 }
-USED: list[str] = []  # what `use` was told
+USED: list[str] = []  # arguments of `use`
 PACKAGES: dict[str, str] = {}  # installed packages with entry points, and their versions
 NEVER = "Code is never run because a file names it."
 
 
 @functools.cache
 def load_entry_points(package: str) -> None:
-    """Import the modules that installed packages name for `package`, once.
+    """Import the modules that installed packages declare for `package`, once.
 
-    One that fails is named in a warning, and leaves the others alone.
+    A module that fails gives a warning and does not affect the others.
     """
     for point in entry_points(group=GROUPS[package]) if package in GROUPS else ():
         try:
@@ -62,10 +62,10 @@ def load_entry_points(package: str) -> None:
 
 
 def use(what: str | Path) -> None:
-    """Import a module by its name, or a file that ends with `.py`, so that it registers.
+    """Import a module by name, or a file that ends with `.py`, so that it registers its parts.
 
     Raises:
-        ConfigError: there is no such module or file, or it fails.
+        ConfigError: there is no such module or file, or importing it fails.
     """
     name = str(what)
     try:
@@ -76,27 +76,27 @@ def use(what: str | Path) -> None:
             importlib.import_module(name)
     except MedshotError:
         raise
-    except Exception as error:  # somebody else's code may raise anything
+    except Exception as error:  # foreign code may raise anything
         raise ConfigError(
             f"--use {what}: it cannot be imported ({type(error).__name__}: {error}). Name a file "
-            "that ends with .py, or a module that Python finds."
+            "that ends with .py, or an importable module."
         ) from error
     if name not in USED:
         USED.append(name)
 
 
 def remembered() -> dict[str, Any]:
-    """What a run or a model notes of the code from elsewhere that was there: nothing where none."""
+    """Record of the plug-ins in use, for runs and models; empty if there are none."""
     found = {"used": list(USED), "packages": dict(PACKAGES)}
     return {name: value for name, value in found.items() if value}
 
 
 @contextmanager
 def remembering(about: Mapping[str, Any], path: Path) -> Iterator[None]:
-    """Say of unknown parts in `path` what the run or model, which `about` describes, was made with.
+    """Explain unknown parts in `path` by the plug-ins that `about` records.
 
     Raises:
-        SaveError: in the place of an error about an unknown name.
+        SaveError: in place of an error about an unknown name.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def _advice(used: list[str], packages: list[str]) -> str:
     if packages:
         return f"{made} If you trust it, install the package: {' or '.join(packages)}. {NEVER}"
     return (
-        "If this is of code of your own, give that too: --use MODULE|FILE.py (in Python: "
+        "If this is from your own code, name that too: --use MODULE|FILE.py (in Python: "
         f"medshot.use). If not, the file is damaged: copy the folder again. {NEVER}"
     )
 
@@ -130,13 +130,13 @@ def _advice(used: list[str], packages: list[str]) -> str:
 def _import_file(path: Path) -> None:
     if not path.is_file():
         raise ConfigError(f"--use {path}: there is no such file. Correct the path.")
-    # Two files of one name in two folders are two modules.
+    # files of the same name in two folders are different modules
     name = f"medshot_used_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ConfigError(f"--use {path}: this is no Python file.")
+        raise ConfigError(f"--use {path}: this is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

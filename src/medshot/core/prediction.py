@@ -1,4 +1,4 @@
-"""The answer for one image, as a user gets it."""
+"""Predictions for one image, as returned to the user."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ class Prediction:
 
     @property
     def confidence(self) -> float:
-        """The probability of the label given."""
+        """Probability of the predicted label."""
         return self.probabilities[self.label]
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePrediction:
-    """The image in its file made better: upright, of its channels, type and range."""
+    """The enhanced image: upright, with the channels, dtype and range of the input."""
 
     path: str
     pixels: Shaped[ndarray, "h w c"]
@@ -31,21 +31,21 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """A class number for every site of an image (upright) or a volume; `labels` names them."""
+    """A class index for every site of an image (upright) or a volume; `labels` names them."""
 
     path: str
     mask: UInt8[ndarray, "*s"]
     labels: tuple[str, ...]
 
     def shares(self) -> dict[str, float]:
-        """The part of all sites that each class has."""
+        """Fraction of all sites that each class has."""
         counts = np.bincount(self.mask.ravel(), minlength=len(self.labels))
         return dict(zip(self.labels, (counts / self.mask.size).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
 class NumberPrediction:
-    """A number in the unit of the targets, or several, each under its name."""
+    """Named numbers, in the units of the targets."""
 
     path: str
     values: dict[str, float]
@@ -53,7 +53,7 @@ class NumberPrediction:
 
 @dataclass(frozen=True)
 class FindingsPrediction:
-    """The labels that are more likely there than not, and a probability in [0, 1] for each."""
+    """Labels with a probability above one half, and the probabilities of all labels."""
 
     path: str
     labels: tuple[str, ...]
@@ -62,10 +62,10 @@ class FindingsPrediction:
 
 @dataclass(frozen=True, eq=False)
 class BoxPrediction:
-    """Boxes `xmin ymin xmax ymax` in pixels of the image in its file, upright, the surest first."""
+    """Boxes `xmin ymin xmax ymax` in pixels of the upright image, by decreasing score."""
 
     path: str
     boxes: Float[ndarray, "m 4"]
-    labels: tuple[str, ...]  # a class a box
-    scores: Float[ndarray, "m"]  # in [0, 1], a box
+    labels: tuple[str, ...]  # class of each box
+    scores: Float[ndarray, "m"]  # in [0, 1]
     size: tuple[int, int]  # width and height of the image

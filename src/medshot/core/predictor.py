@@ -1,15 +1,15 @@
-"""Predictor: images to outputs. Everything after `adapt` takes one, most give one.
+"""Predictor: maps images to outputs. All stages after `adapt` take one, most return one.
 
-It is a plain `nn.Module`: nothing in it knows how it was learned. What was adapted is
-registered as buffers, so `.to(device)` and `state_dict()` work. Large volumes are answered by
-sliding windows. Saved, it is a folder that needs nothing but medshot to be used again:
+It is a plain `nn.Module` that does not depend on how it was learned. Adapted tensors are
+registered as buffers, so `.to(device)` and `state_dict()` work. Large volumes are predicted by
+sliding windows. Saved, it is a folder that needs only medshot to be used again:
 
     MODEL/weights.safetensors    tensors
     MODEL/predictor.json         parts, labels, preprocessing, learner, data hash, versions
     MODEL/README.md              a short model card
 
-There is no pickle: loading runs no code but ours. A loaded predictor gives the numbers of the
-saved one.
+There is no pickle: loading runs only medshot's code. A loaded predictor reproduces the outputs
+of the saved one.
 """
 
 import copy
@@ -41,17 +41,17 @@ from medshot.core.plugins import remembered, remembering
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 
-SIDE = 96  # voxels a side of a window
-OVERLAP = 0.25  # of a window, with the next
+SIDE = 96  # side of a window in voxels
+OVERLAP = 0.25  # fraction of a window shared with the next
 
 
 def sliding_window(
     answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
 ) -> Float[Tensor, "n k z h w"]:
-    """`answer(x)`, in windows of at most `side` voxels a side if `x` is larger.
+    """Apply `answer` to `x`, in overlapping windows of `side` voxels if `x` is larger.
 
-    Where windows overlap, answers are averaged, those near the middle of their window weighing
-    more: they have seen more around them.
+    Overlapping outputs are averaged, with larger weights near the center of a window, where there
+    is more context.
     """
     sides = tuple(x.shape[2:])
     if max(sides) <= side:
@@ -75,32 +75,32 @@ def _places(sides: tuple[int, ...], side: int) -> Iterator[tuple[slice, ...]]:
 
 
 def _middle(sides: torch.Size) -> Tensor:
-    """Weights that fall towards the border, nowhere to 0."""
+    """Weights that decrease toward the border, without reaching 0."""
     falls = [torch.minimum(torch.arange(n) + 1, n - torch.arange(n)) / n for n in sides]
     z, h, w = falls
     return z[:, None, None] * h[:, None] * w
 
 
-VOLUMES = 5  # axes of a tensor of volumes: n c z h w
-SITES = 2**16  # pixels answered together: four images of 128 x 128 took half the time of 25
+VOLUMES = 5  # dimensions of a batch of volumes: n c z h w
+SITES = 2**16  # pixels per batch: four images of 128 x 128 took half the time of 25
 
 
 class Predictor(nn.Module):
     """Maps images `n c *s` in [0, 1] to outputs `n k ...`.
 
-    Fresh from `adapt` it may share weights with its learner and hold a graph; `freeze` makes
-    it stand alone. `predict` and `save` need a card, which adapting to a loaded folder gives.
+    Returned by `adapt`, it may share weights with its learner and hold a graph; `freeze` makes it
+    independent. `predict` and `save` need a card, which adapting to a loaded folder provides.
     """
 
     card: Card | None = None
-    transductive = False  # True: an answer depends on which other images are in the batch
-    exportable = True  # False: it runs code that no graph of tensor operations holds
-    differentiable: ClassVar[bool] = True  # False: no gradient goes through it, nothing is trained
+    transductive = False  # True: a prediction depends on the other images in the batch
+    exportable = True  # False: it cannot be expressed as a graph of tensor operations
+    differentiable: ClassVar[bool] = True  # False: no gradients, no trainable parameters
 
     def freeze(self) -> "Predictor":
-        """A copy that stands alone: no graph, nothing shared with the learner, eval mode.
+        """An independent copy: no graph, no tensors shared with the learner, eval mode.
 
-        Its tensors are laid out as files hold them: once loaded again, sums run in the same order.
+        Tensors have the memory layout of saved files, so that a loaded copy sums in the same order.
         """
         plain = torch.contiguous_format
         detached: dict[int, Any] = {
@@ -111,13 +111,13 @@ class Predictor(nn.Module):
         return frozen.eval().requires_grad_(False)
 
     def with_card(self, card: Card) -> "Predictor":
-        """This predictor, carrying `card`."""
+        """Attach `card` and return self."""
         self.card = card
         return self
 
     @torch.no_grad()
     def predict(self, images: str | Path | Iterable[str | Path]) -> Any:
-        """A `Prediction` (of its kind of task) for one path, a list of them for several.
+        """A prediction of the task's type for one path, or a list of them for several.
 
         Raises:
             DataError: a file cannot be read as an image.
@@ -131,10 +131,10 @@ class Predictor(nn.Module):
             return card.task.answer(card.task.ask(self.answer_all, x), Path(images), card)
 
     def predict_folder(self, images: str | Path | Iterable[str | Path]) -> FolderPredictions:
-        """The predictions for a folder of images, or several folders and files.
+        """Predictions for a folder of images, or several folders and files.
 
-        `predict_folder(images).save(out)` writes what `medshot predict` does; to iterate over it
-        gives the predictions one by one.
+        `predict_folder(images).save(out)` writes the output of `medshot predict`; iteration yields
+        the predictions one by one.
 
         Raises:
             DataError: a path that does not exist, or a folder without images.
@@ -143,9 +143,9 @@ class Predictor(nn.Module):
         return predictions_for(self, images)
 
     def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
-        """`self(x)`, a few images at a time: what fits in a processor's cache is done sooner.
+        """`self(x)` in small batches, which fit the CPU cache and are faster.
 
-        Volumes go one by one, and large ones in windows, as memory is not endless.
+        Volumes are processed one by one, and large ones in sliding windows, to bound memory.
         """
         if self.transductive or len(x) == 0:
             return self(x)
@@ -160,7 +160,7 @@ class Predictor(nn.Module):
         return save_predictor(self, Path(folder))
 
     def known_card(self) -> Card:
-        """The card, or an error that says how to get one."""
+        """Return the card, or raise `SaveError` with how to get one."""
         if self.card is None:
             raise SaveError(
                 "This predictor knows neither its labels nor its preprocessing. Adapt to a "
@@ -171,7 +171,7 @@ class Predictor(nn.Module):
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Within the block `module` is in eval mode; after it, each part is as it was."""
+    """Put `module` in eval mode; restores every submodule's training flag on exit."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -182,7 +182,7 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def any_tensor(module: nn.Module) -> Tensor:
-    """A tensor of `module`, for its device and floating type; without any, the default ones."""
+    """A floating-point tensor of `module`, for its device and dtype."""
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.is_floating_point():
             return tensor
@@ -190,19 +190,19 @@ def any_tensor(module: nn.Module) -> Tensor:
 
 
 def trainable(predictor: Predictor) -> Predictor:
-    """A copy that stands alone and whose weights are all parameters: the encoder's and the head's.
+    """An independent copy in which all weights, of encoder and head, are parameters.
 
-    What a head was fitted to lies in buffers, which no optimizer moves; here they are parameters
-    of the same names. The encoder's own buffers (running statistics, fixed filters) stay as they
-    are. To be given to `settled` once changed.
+    Fitted tensors of a head are buffers, which optimizers ignore; here they become parameters of
+    the same names. The encoder's own buffers (running statistics, fixed filters) are unchanged.
+    `settled` reverses this.
 
     Raises:
-        TaskError: no gradient goes through the predictor, or one inside it.
+        TaskError: the predictor, or one inside it, is not differentiable.
     """
     if not all(part.differentiable for part in _predictors(predictor)):
         raise TaskError(
-            "This model cannot be trained: no gradient goes through what is quantised. Do this "
-            "stage with the model that it was made of, and quantise last."
+            "This model cannot be trained: a quantized model has no gradient. Apply this stage "
+            "to the model before quantization, and quantize last."
         )
     copied = predictor.freeze().requires_grad_(True)
     for part in _predictors(copied):
@@ -215,7 +215,7 @@ def trainable(predictor: Predictor) -> Predictor:
 
 
 def settled(changed: Predictor) -> Predictor:
-    """A frozen copy of what `trainable` gave and something then changed, fit to be saved."""
+    """Frozen copy of a predictor made by `trainable`, ready to be saved."""
     copied = changed.freeze()
     for part in _predictors(copied):
         for name, tensor in list(part.named_parameters(recurse=False)):
@@ -226,7 +226,7 @@ def settled(changed: Predictor) -> Predictor:
 
 
 def _predictors(module: Predictor) -> list[Predictor]:
-    """It, and those inside it: an ensemble has members."""
+    """The predictor and those inside it, such as an ensemble's members."""
     return [part for part in module.modules() if isinstance(part, Predictor)]
 
 
@@ -234,7 +234,7 @@ FORMAT = 1
 
 
 def save_predictor(predictor: Predictor, folder: Path) -> Path:
-    """Write `predictor` to `folder`, which must not exist or be empty; whole or not at all.
+    """Write `predictor` atomically to `folder`, which must be absent or empty.
 
     Raises:
         SaveError: the folder is taken or cannot be written, or the predictor is transductive,
@@ -243,9 +243,9 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
     card = predictor.known_card()
     if predictor.transductive:
         raise SaveError(
-            "This predictor is transductive: it reads the images of a batch together, so one image "
-            "alone gets another answer. Use norm='group' or norm='batch' in the encoder, and a "
-            "learner that `medshot learners` does not call transductive."
+            "This predictor is transductive: its output for an image depends on the other images "
+            "of the batch. Use norm='group' or norm='batch' in the encoder, and a learner that "
+            "`medshot learners` does not call transductive."
         )
     frozen = predictor.freeze()
     tensors = save({n: t.contiguous() for n, t in frozen.state_dict().items()})
@@ -254,7 +254,7 @@ def save_predictor(predictor: Predictor, folder: Path) -> Path:
 
 
 def write_folder(folder: Path, tensors: bytes, tables: dict[str, Any], readme: str) -> Path:
-    """Make `folder` of weights.safetensors, JSON files and README.md, whole or not at all.
+    """Write weights.safetensors, JSON files and README.md to `folder` atomically.
 
     Raises:
         SaveError: the folder is taken or cannot be written.
@@ -277,7 +277,7 @@ def write_folder(folder: Path, tensors: bytes, tables: dict[str, Any], readme: s
 
 
 def load_predictor(folder: str | Path) -> Predictor:
-    """The predictor that was saved in `folder`.
+    """Load the predictor that was saved in `folder`.
 
     Raises:
         SaveError: there is none, a file is damaged, or a part is unknown.
@@ -290,9 +290,9 @@ def load_predictor(folder: str | Path) -> Predictor:
         if hashlib.sha256(tensors).hexdigest() != about.get("sha256"):
             raise SaveError(
                 f"{folder / 'weights.safetensors'} is not the file that was saved (its SHA-256 "
-                "differs): truncated or changed. Copy the folder again."
+                "differs): truncated or modified. Copy the folder again."
             )
-        predictor.load_state_dict(load(tensors), assign=True)  # in the type that was saved
+        predictor.load_state_dict(load(tensors), assign=True)  # in the saved dtype
     except (RuntimeError, OSError, SafetensorError) as error:
         raise SaveError(
             f"{folder / 'weights.safetensors'} cannot be used ({error}). Copy the folder again, or "
@@ -302,7 +302,7 @@ def load_predictor(folder: str | Path) -> Predictor:
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on: medshot, PyTorch, Python."""
+    """Versions that a result depends on: medshot, PyTorch, Python."""
     return {
         "medshot": version("medshot"),
         "torch": torch.__version__,
@@ -315,11 +315,11 @@ def _made(about: dict[str, Any], path: Path) -> tuple[Predictor, Card]:
         with remembering(about, path):
             predictor, preprocessing = make(about["predictor"]), make(about["preprocessing"])
             task = task_of(**about["task"])
-        stages = tuple(about.get("stages", ()))  # files of before there were stages have none
+        stages = tuple(about.get("stages", ()))  # older files have no stages
         known = (about["data"], about["learner"], stages)
         card = Card(task, tuple(about["labels"]), preprocessing, *known)
         if not isinstance(predictor, Predictor) or not isinstance(preprocessing, Preprocessing):
-            raise TypeError("a part of another kind stands where it should not")
+            raise TypeError("a part has the wrong type")
     except SaveError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -353,7 +353,7 @@ def _staging(folder: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise SaveError(
-            f"Could not write beside {folder}: {error.strerror}. Choose a place where you may "
+            f"Could not write next to {folder}: {error.strerror}. Choose a place where you may "
             "write."
         ) from error
 
@@ -364,7 +364,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise SaveError(
             f"{path.parent} is a folder without {path.name}, so no predictor: name one that "
-            "`medshot adapt` wrote, and the images after it."
+            "`medshot adapt` wrote, followed by the images."
         )
     try:
         about = json.loads(path.read_text(encoding="utf-8"))

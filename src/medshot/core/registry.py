@@ -1,21 +1,20 @@
-"""Registry of parts: objects that can say in JSON how they were made, and be made again from it.
+"""Registry of parts: objects that can be rebuilt from a JSON description of their arguments.
 
-A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle: what is read
-from a disk can only name a part that the program already knows.
+A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle:
 
     @part("encoder", "conv4")
     class Conv4(nn.Module):
         def __init__(self, *, width: int = 64) -> None: ...
 
     recipe(Conv4(width=32))    {"part": "encoder/conv4", "options": {"width": 32}}
-    make(that)                 a Conv4 again, weights to be loaded
+    make(that)                 a new Conv4, weights to be loaded
 
-Nested parts become nested recipes, tensors their shape and type (a state dict fills them).
+Nested parts become nested recipes, tensors their shape and dtype (a state dict fills them).
 Loading needs no import before it: for an unknown name, the modules of its package are imported.
 
 `Registry` is the table of names behind learners, tasks, readers, methods and objectives: it
-imports every module of a package, and plug-ins, so that each can register what it defines.
-Optional dependencies are imported when they are first needed.
+imports every module of a package, and plug-ins, so that each can register its parts. Optional
+dependencies are imported on first use.
 """
 
 import functools
@@ -38,10 +37,10 @@ T = TypeVar("T")
 
 @functools.cache
 def import_files(package: str) -> dict[str, ModuleNotFoundError]:
-    """Import every module of `package`, in its sub-packages too, and plug-ins for it.
+    """Import every module of `package` and its subpackages, and plug-ins for it.
 
     Returns:
-        modules whose optional dependency is missing, by name, and the error of each.
+        Modules whose optional dependency is missing, by name, with the import errors.
     """
     missing = {}
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
@@ -58,13 +57,13 @@ def import_files(package: str) -> dict[str, ModuleNotFoundError]:
 
 
 class Registry(dict[str, T], Generic[T]):
-    """Names and what they stand for, filled by files as they are imported.
+    """Table of registered names, filled by modules as they are imported.
 
         TASKS: Registry[type[Task]] = Registry("task", "medshot.tasks")
         TASKS["classification"] = Classification
         TASKS.find("clasification")    There is no task called 'clasification'. Did you mean ...
 
-    `find` and `all` import the files of its packages first, and plug-ins for these. As a dict it
+    `find` and `all` first import the modules of its packages, and plug-ins for these. As a dict it
     holds what has been imported so far.
     """
 
@@ -77,9 +76,12 @@ class Registry(dict[str, T], Generic[T]):
         self.add(name, thing, module=thing.__module__)
 
     def add(self, name: str, thing: T, *, module: str) -> None:
-        """Make `thing`, which `module` defines, known by name. Raises `ConfigError` for a second.
+        """Register `thing`, defined in `module`, under `name`.
 
-        The same module may define it again: in a notebook, say.
+        The same module may register it again, for example in a notebook.
+
+        Raises:
+            ConfigError: another module has registered this name.
         """
         before = self._modules.get(name, module)
         if name in self and before != module:
@@ -90,13 +92,17 @@ class Registry(dict[str, T], Generic[T]):
         super().__setitem__(name, thing)
 
     def all(self) -> MappingProxyType[str, T]:
-        """Everything there is, by name, in alphabetical order."""
+        """All registered objects by name, in alphabetical order."""
         for package in self.packages:
             import_files(package)
         return MappingProxyType(dict(sorted(self.items())))
 
     def find(self, name: str) -> T:
-        """What is called `name`. Raises `ConfigError` with the nearest name if nothing is."""
+        """Return the object registered as `name`.
+
+        Raises:
+            ConfigError: an unknown name; the message has the closest known one.
+        """
         known = self.all()
         if name not in known:
             raise unknown(name, known, kind=self.kind)
@@ -105,7 +111,7 @@ class Registry(dict[str, T], Generic[T]):
 
 PARTS: Registry[type] = Registry("part")
 
-# Packages to import, in turn, while a part of a kind is unknown.
+# packages to import, in turn, until a part is found
 _WRITTEN_IN = {
     "encoder": ("medshot.nn",),
     "learner": ("medshot.learners",),
@@ -117,7 +123,7 @@ _WRITTEN_IN = {
 
 
 def part(kind: str, name: str) -> Callable[[Class], Class]:
-    """Make a class known as `kind/name`, and its objects remember how they were made."""
+    """Class decorator: register as `kind/name`, and record constructor arguments."""
 
     def add(cls: Class) -> Class:
         key = f"{kind}/{name}"
@@ -129,16 +135,16 @@ def part(kind: str, name: str) -> Callable[[Class], Class]:
 
 
 def recipe(made: object) -> dict[str, Any]:
-    """How `made` was made.
+    """JSON description from which `make` rebuilds `made`.
 
     Raises:
-        SaveError: it, or something inside it, is no part.
+        SaveError: it, or something inside it, is not a registered part.
     """
     found = getattr(made, "_recipe", None)
     if found is None or found["class"] != type(made).__qualname__:
         raise SaveError(
-            f"{type(made).__name__} cannot be saved, because it is no registered part: nothing "
-            "tells how to make it again. Write a class of your own around it, with "
+            f"{type(made).__name__} cannot be saved, because it is not a registered part and "
+            "cannot be rebuilt. Write a class of your own around it, with "
             '`@medshot.part("encoder", "my-name")` above it, whose arguments are plain values '
             "(and import that file before loading)."
         )
@@ -146,7 +152,7 @@ def recipe(made: object) -> dict[str, Any]:
 
 
 def described(made: object) -> dict[str, Any]:
-    """As `recipe`; what is no registered part stands under the name of its class."""
+    """As `recipe`, with class names for unregistered parts."""
     if found := getattr(made, "_recipe", None):
         options = {k: _described(v) for k, v in found["options"].items()}
         return {"part": found["part"], "options": options}
@@ -161,7 +167,7 @@ def _described(value: Any) -> Any:
 
 
 def make(wanted: dict[str, Any]) -> Any:
-    """The object that `wanted`, a recipe, describes. Tensors are zeros, to be loaded."""
+    """Build the object described by the recipe `wanted`. Tensors are zeros, to be loaded."""
     key = wanted["part"]
     for package in _WRITTEN_IN.get(key.partition("/")[0], ()):
         if key not in PARTS:
@@ -175,18 +181,18 @@ def make(wanted: dict[str, Any]) -> Any:
 
 
 def names(kind: str) -> list[str]:
-    """The names of all parts of one kind."""
+    """Names of all parts of one kind."""
     return sorted(key.partition("/")[2] for key in PARTS if key.startswith(kind + "/"))
 
 
 def called(made: object) -> str:
-    """The name that a user gives for such an object; its class's, if that is not registered."""
+    """Registered name of an object's class, or its class name."""
     known = (key.partition("/")[2] for key, cls in PARTS.items() if cls is type(made))
     return next(known, type(made).__name__)
 
 
 def options_of(cls: type) -> dict[str, inspect.Parameter]:
-    """The keyword arguments of a part: its configuration."""
+    """Keyword arguments of a part: its configuration."""
     return dict(inspect.signature(cls).parameters)
 
 
@@ -208,7 +214,7 @@ def _remember(cls: type, key: str) -> None:
 
 
 def _without_values(option: Any) -> Any:
-    # A tensor kept here would outlive `.to(device)` and hold its graph.
+    # a stored tensor would ignore `.to(device)` and keep its autograd graph alive
     return option.detach().to("meta") if isinstance(option, Tensor) else option
 
 
@@ -231,7 +237,7 @@ def _from_json(value: Any) -> Any:
 
 
 def needed(name: str, *, extra: str) -> ModuleType:
-    """The module `name`, which `pip install "medshot[extra]"` brings.
+    """Import `name`, which `pip install "medshot[extra]"` installs.
 
     Raises:
         ConfigError: it is not installed.

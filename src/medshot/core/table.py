@@ -1,4 +1,4 @@
-"""Small tables that print as text and draw themselves in a notebook, and results that have one."""
+"""Small tables that print as text and render as HTML in notebooks, and results that have one."""
 
 import json
 import math
@@ -11,15 +11,15 @@ from typing import Any
 
 from medshot.core.atomic import write_text
 
-LONGEST = 160  # characters of a cell on a terminal
+LONGEST = 160  # maximal number of characters of a cell in a terminal
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under the names of their columns, the first of which says what a row is of.
+    """Rows of text with column names; the first column names the row.
 
-    As a string it is aligned with spaces; in a notebook it is an HTML table. Whatever stands in a
-    cell is shown as text, never as HTML.
+    `str` aligns it with spaces; notebooks show an HTML table. Cells are escaped, never
+    interpreted as HTML.
     """
 
     caption: str
@@ -42,13 +42,13 @@ class Table:
 
 
 class Tabular:
-    """An object that shows itself as a table: a subclass writes `table`."""
+    """An object displayed as a table; a subclass implements `table`."""
 
     __slots__ = ()
 
     @abstractmethod
     def table(self) -> Table:
-        """What is shown of it."""
+        """The table to display."""
 
     def __str__(self) -> str:
         return str(self.table())

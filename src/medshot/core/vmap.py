@@ -1,4 +1,4 @@
-"""Whether several tasks are being learned in one pass (`torch.func.vmap`)."""
+"""Flag: whether several tasks are processed at once by `torch.func.vmap`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ _ON: ContextVar[bool] = ContextVar("vectorised", default=False)
 
 
 def vectorised() -> bool:
-    """Whether tensors stand for several tasks at once: gradients then go by `torch.func.grad`."""
+    """Whether tensors are batched over tasks: use `torch.func.grad` for gradients."""
     return _ON.get()
 
 
 @contextmanager
 def vectorising() -> Iterator[None]:
-    """Within the block, `vectorised()` is true."""
+    """Context in which `vectorised()` is true."""
     before = _ON.set(True)
     try:
         yield

@@ -1,1 +1,1 @@
-"""Named protocols, metrics with intervals, paired comparison, the report."""
+"""Evaluation protocols, metrics with intervals, paired comparison, and the report."""

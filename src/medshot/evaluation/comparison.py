@@ -1,6 +1,6 @@
-"""Answers of several models for the same images, each compared with the first, patient by patient.
+"""Paired comparison of several models on the same images, each with the first.
 
-The scores of one alone are a comparison of one.
+A single model gives scores without differences.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,30 +16,30 @@ from medshot.evaluation.statistics import Interval, counted, with_unit
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Tabular):
-    """What models answered for the same images; the others are compared with the first."""
+    """Predictions of several models for the same images; the first is the reference."""
 
     dataset: Dataset
-    answers: dict[str, OutOfFold]  # by the model's name, in the order given
+    answers: dict[str, OutOfFold]  # predictions by model name, in the given order
 
     @property
     def first(self) -> str:
-        """The name of the first model."""
+        """Name of the first model."""
         return next(iter(self.answers))
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The metrics of the task, the one to compare by first."""
+        """Metrics of the task, the leading one first."""
         return tuple(self.answers[self.first].task.metrics)
 
     def interval(self, metric: str = "", name: str = "") -> Interval:
-        """A metric (the leading one) of a model (the first), with its 95 % interval.
+        """A metric (default: the leading one) of a model (the first), with its 95% interval.
 
         The interval is a bootstrap over patients, or over images where no patient is known.
         """
         return self.answers[name or self.first].interval(metric or self.metrics[0])
 
     def minus(self, name: str, metric: str = "") -> Interval:
-        """The paired difference of model `name` to the first: above 0, `name` scores higher."""
+        """Paired difference of model `name` minus the first: above 0, `name` scores higher."""
         other, first = self.answers[name], self.answers[self.first]
         return other.minus(first, metric or self.metrics[0])
 
@@ -50,16 +50,16 @@ class Comparison(Tabular):
 
     @property
     def differences(self) -> dict[str, Interval]:
-        """The leading metric of each model but the first, minus that of the first, paired."""
+        """Paired difference in the leading metric of each other model minus the first."""
         _, *others = self.answers
         return {name: self.minus(name) for name in others}
 
     def verdicts(self) -> list[str]:
-        """Whether each other model is better or worse than the first, where images can tell."""
+        """One sentence per other model: better, worse or not distinguishable."""
         return [self._verdict(name, minus) for name, minus in self.differences.items()]
 
     def gains(self) -> dict[str, dict[str, Any]]:
-        """In the terms of JSON: every metric with its interval, and the difference to the first."""
+        """JSON-serializable metrics with intervals, and differences to the first model."""
         rows: dict[str, dict[str, Any]] = {
             name: {metric: vars(interval) for metric, interval in row.items()}
             for name, row in self.scores.items()
@@ -69,7 +69,7 @@ class Comparison(Tabular):
         return rows
 
     def table(self) -> Table:
-        """A metric a row, a model a column, and the paired differences to the first."""
+        """One row per metric, one column per model, and paired differences to the first."""
         rows = [
             (with_unit(metric), *(self.interval(metric, n).text(metric) for n in self.answers))
             for metric in self.metrics
@@ -90,7 +90,7 @@ class Comparison(Tabular):
 
     @property
     def unit(self) -> str:
-        """What is drawn again for an interval: patient, or image where none is known."""
+        """Unit that the bootstrap resamples: patient, or image where none is known."""
         return "patient" if self.dataset.has_patients else "image"
 
     def _verdict(self, name: str, minus: Interval) -> str:
@@ -100,18 +100,18 @@ class Comparison(Tabular):
             return f"{name} is better than {self.first}."
         if minus.high < 0:
             return f"{name} is WORSE than {self.first}: by {self.metrics[0]}, keep {self.first}."
-        return f"These images do not tell {name} from {self.first}: the difference may be chance."
+        return f"{name} and {self.first} are not distinguishable: the difference may be chance."
 
 
 def compared(predictors: Mapping[str, Predictor], dataset: Dataset) -> Comparison:
-    """The answers of each for the same images, whether it learned from them or not."""
+    """Compare predictors on all images of `dataset`, without a check for leakage."""
     return Comparison(
         dataset, dict(paired((n, answered(p, dataset)) for n, p in predictors.items()))
     )
 
 
 def paired(found: Iterator[tuple[str, OutOfFold]]) -> Iterator[tuple[str, OutOfFold]]:
-    """Answers in which the same patients are drawn, whatever the form of a mask."""
+    """Give all predictions the same patients and strata, so that bootstraps are paired."""
     first: OutOfFold | None = None
     for name, of in found:
         first = first or of

@@ -28,20 +28,20 @@ from medshot.training.progress import Watch, quiet
 
 FOLDS = 5
 DRAWS = 1000
-AT_ONCE = 32  # images answered together
-AGAIN = 10  # other shuffles, where one leaves a class out of a rest
+AT_ONCE = 32  # batch size
+AGAIN = 10  # reshuffles to try if a training part lacks a class
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """The answer for every image by a predictor that did not learn from its patient."""
+    """Out-of-fold predictions: each image is predicted without its patient in training."""
 
     decoded: Float[ndarray, "n ..."]
     y: Shaped[ndarray, "n ..."]
     groups: Int[ndarray, "n"]
     folds: int
     task: Task
-    strata: Int[ndarray, "n"]  # the class of each image, the rarest where it shows several
+    strata: Int[ndarray, "n"]  # class of each image; with several, the rarest
 
     def interval(self, metric: str) -> Interval:
         """A metric over all images, with a bootstrap interval over patients."""
@@ -49,17 +49,17 @@ class OutOfFold:
         return self.around(value, self._drawn[metric])
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
-        """The paired difference to another learner on the same folds: the same patients drawn."""
+        """Paired difference to another model's metric, on the same bootstrap draws."""
         value = self.interval(metric).mean - other.interval(metric).mean
         return self.around(value, self._drawn[metric] - other._drawn[metric])
 
     @cached_property
     def evidence(self) -> tuple[ndarray, ...]:
-        """What the metrics read, a row an image."""
+        """Inputs of the metrics, one row per image."""
         return self.task.evidence(self.decoded, self.y)
 
     def around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
-        """The central 95 % of `drawn`, widened where needed to hold the value itself."""
+        """Central 95% of the bootstrap values `drawn`, extended to include `value`."""
         n = len(np.unique(self.groups))
         if not np.isfinite(drawn).any():
             return Interval(value, float("nan"), float("nan"), n)
@@ -67,12 +67,12 @@ class OutOfFold:
         return Interval(value, min(float(low), value), max(float(high), value), n)
 
     def draws(self) -> Iterator[Int[ndarray, "m"]]:
-        """Which images each bootstrap draw of patients has: the same ones at every call."""
+        """Image indices of each bootstrap draw of patients: the same at every call."""
         return drawn_again(self.groups, self.strata, DRAWS)
 
     @cached_property
     def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
-        """Every metric over draws of patients, with replacement."""
+        """Every metric over the bootstrap draws."""
         drawn = [[rows[index] for rows in self.evidence] for index in self.draws()]
         return {
             metric: np.array([score(*rows) for rows in drawn])
@@ -83,7 +83,10 @@ class OutOfFold:
 def drawn_again(
     groups: Int[ndarray, "n"], strata: Int[ndarray, "n"], draws: int
 ) -> Iterator[Int[ndarray, "m"]]:
-    """Images of patients drawn again, within the rarest class that they have: none is lost."""
+    """Stratified bootstrap of patients: image indices of each draw.
+
+    A patient's stratum is its rarest class, so that no class is lost.
+    """
     everyone = np.arange(len(groups))
     members = [everyone[groups == g] for g in np.unique(groups)]
     images = np.bincount(strata)
@@ -98,7 +101,9 @@ def drawn_again(
 def cross_validate(
     learner: Learner, dataset: Dataset, seed: int = 0, *, watch: Watch = quiet
 ) -> OutOfFold:
-    """Predict each fold of `dataset` from the others; 5 folds, or as many as the rarest class has.
+    """Cross-validate `learner` on `dataset`, by patient.
+
+    The number of folds is 5, or the number of patients of the rarest class if smaller.
 
     Raises:
         DataError: a class has images of one patient only, so nothing can be left out.
@@ -130,7 +135,10 @@ def cross_validate(
 def folds_of(
     shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"], seed: int = 0, most: int = FOLDS
 ) -> list[tuple[Tensor, Tensor]]:
-    """(rest, fold) by patient, every class in every rest: at most `most`, or none that are such."""
+    """(train, held-out) indices by patient, every class in every training part.
+
+    At most `most` folds; empty if no such split exists.
+    """
     for folds in range(min(most, fewest_groups(shows, groups)), 1, -1):
         for again in range(AGAIN):
             pairs = grouped_folds(rarest(shows), groups, folds, seed + again)
@@ -145,7 +153,7 @@ def _too_few(dataset: Dataset) -> DataError:
     unit = "patient" if dataset.has_patients else "image"
     return DataError(
         f"{dataset.name}: {', '.join(single) or 'a class'} has too few {unit}s to leave one out "
-        f"and still learn from another. Add a second {unit} to every class at least."
+        f"and train on another. Every class needs at least a second {unit}."
     )
 
 
@@ -157,11 +165,10 @@ def answered(
     *,
     watch: Watch = quiet,
 ) -> OutOfFold:
-    """What `predictor` says of every image of `dataset`, which has the form that it takes.
+    """Predict every image of `dataset`, which has the form that `predictor` takes.
 
-    It is shown what `change` makes of some images: attacked ones, say.
-
-    Two of them on the same images can be compared, patient by patient: `after.minus(before, name)`.
+    `change` replaces the images before prediction, for example by attacked ones. Two results on
+    the same images can be compared, patient by patient: `after.minus(before, name)`.
     """
     task, like = predictor.known_card().task, any_tensor(predictor)
     found = []

@@ -1,6 +1,6 @@
-"""What a reader of a diagnostic study asks of each class: who of the ill is found, who is alarmed.
+"""Diagnostic rates per class, one against the rest: sensitivity, specificity, PPV, NPV.
 
-Each class is asked against the others: an image has it or not, and is said to have it or not.
+Each image has a class or not, and is predicted to have it or not.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from medshot.evaluation.statistics import Interval
 
 RATES: Mapping[str, str] = MappingProxyType(
     {
-        "sensitivity": "of images that have it, the share that is said to",
-        "specificity": "of images that do not have it, the share that is said not to",
-        "positive predictive value": "of images that are said to have it, the share that does",
-        "negative predictive value": "of images that are said not to, the share that does not",
+        "sensitivity": "fraction of the images with the class that are predicted to have it",
+        "specificity": "fraction of the images without it that are predicted not to have it",
+        "positive predictive value": "fraction of the images predicted to have it that do",
+        "negative predictive value": "fraction of the images predicted not to have it that do not",
     }
 )
 
@@ -27,22 +27,24 @@ RATES: Mapping[str, str] = MappingProxyType(
 def rates_of(found: OutOfFold) -> list[dict[str, Interval]]:
     """The `RATES` of each class, with bootstrap intervals over patients.
 
-    A rate of no image at all (of a class that is not there, or is never said) is NaN. The list is
-    empty for tasks that do not say of an image that it has something.
+    A rate without images (of a class that is absent or never predicted) is NaN. The list is empty
+    for tasks without class decisions per image.
     """
-    told = found.task.told(found.decoded, found.y)
-    if told is None:
+    decisions = found.task.told(found.decoded, found.y)
+    if decisions is None:
         return []
-    whole = _rates(np.ones((1, len(found.y)), np.int64), *told)
-    drawn = _rates(np.stack([np.bincount(i, minlength=len(found.y)) for i in found.draws()]), *told)
+    whole = _rates(np.ones((1, len(found.y)), np.int64), *decisions)
+    drawn = _rates(
+        np.stack([np.bincount(i, minlength=len(found.y)) for i in found.draws()]), *decisions
+    )
     return [
         {name: found.around(float(whole[name][0, c]), drawn[name][:, c]) for name in RATES}
-        for c in range(told[0].shape[1])
+        for c in range(decisions[0].shape[1])
     ]
 
 
 def calibration_error(found: OutOfFold) -> Interval | None:
-    """The expected calibration error, a share; None where an answer is not one of several classes.
+    """Expected calibration error, a fraction; None unless one class per image is predicted.
 
     Source: as `medshot.evaluation.report.build.reliability_of` computes it.
     """
@@ -58,12 +60,12 @@ def _error(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
 
 
 def _rates(
-    times: Int[ndarray, "d n"], has: Bool[ndarray, "n k"], said: Bool[ndarray, "n k"]
+    times: Int[ndarray, "d n"], has: Bool[ndarray, "n k"], predicted: Bool[ndarray, "n k"]
 ) -> dict[str, Float[ndarray, "d k"]]:
-    """The rates where each image counts so many times, a row a draw."""
+    """Rates with each image counted `times` often, one row per draw."""
     hit, missed, alarm, clear = (
         times @ both.astype(np.int64)
-        for both in (has & said, has & ~said, ~has & said, ~has & ~said)
+        for both in (has & predicted, has & ~predicted, ~has & predicted, ~has & ~predicted)
     )
     shares = (hit, missed), (clear, alarm), (hit, alarm), (clear, missed)
     return {name: _share(*pair) for name, pair in zip(RATES, shares, strict=True)}

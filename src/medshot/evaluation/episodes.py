@@ -1,6 +1,6 @@
 """Evaluation over numbered episodes: adapt on each support, predict each query.
 
-Where the encoder does not change with the support, each image is encoded once.
+If the encoder does not change with the support, each image is encoded once.
 """
 
 import copy
@@ -26,18 +26,18 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.tasks import Classification
 
-AT_ONCE = 256  # images encoded together
-FEW = 16  # where each is looked up afterwards: what fits in a processor's cache is done sooner
+AT_ONCE = 256  # batch size of the encoder
+FEW = 16  # smaller batches for cached features: activations that fit the CPU cache are faster
 FLAT = 2  # spatial axes of images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EncodedEpisodes:
-    """The episodes of `sampler`, with features in place of images."""
+    """Episodes of `sampler` with features in place of images."""
 
     sampler: EpisodeSampler
     features: Float[Tensor, "n f"]
-    shown: Float[Tensor, "n f"] | None = None  # what a learner reads of support images, if other
+    shown: Float[Tensor, "n f"] | None = None  # support features, if they differ
 
     def episode(self, i: int) -> Episode:
         """Episode `i`."""
@@ -48,11 +48,11 @@ class EncodedEpisodes:
         return Episode(Classification(self.sampler.way), support, query)
 
     def describe(self) -> dict[str, Any]:
-        """As the sampler."""
+        """As the sampler's."""
         return self.sampler.describe()
 
     def fingerprint(self, episodes: int) -> str:
-        """As the sampler."""
+        """As the sampler's."""
         return self.sampler.fingerprint(episodes)
 
     def _gather(
@@ -63,26 +63,26 @@ class EncodedEpisodes:
 
 
 def can_be_encoded(learner: Learner, sampler: object) -> bool:
-    """Whether features do not change from episode to episode: then encoding once is the same."""
+    """Whether features are the same in every episode, so that encoding once is equivalent."""
     labels = isinstance(sampler, EpisodeSampler) and not sampler.rotate
-    pooled = getattr(learner.encoder, "keeps_grid", False)  # which the learner does by itself
+    pooled = getattr(learner.encoder, "keeps_grid", False)  # the learner pools by itself
     return encodes_alone(learner) and labels and not pooled
 
 
 def encodes_alone(learner: Learner) -> bool:
-    """Whether an image's features depend neither on the support nor on its neighbours."""
+    """Whether an image's features depend neither on the support nor on the batch."""
     return not learner.adapts_encoder and not getattr(learner.encoder, "transductive", False)
 
 
 def encoded(learner: Learner, sampler: EpisodeSampler) -> tuple[Learner, EncodedEpisodes]:
-    """`learner` without its encoder, and the sampler's episodes as that encoder's features."""
+    """`learner` without its encoder, and the sampler's episodes as features."""
     features = encode(learner.encoder, sampler.dataset)
     shown = encode(learner.encoder, sampler.dataset, learner) if reads_otherwise(learner) else None
     return without_encoder(learner), EncodedEpisodes(sampler, features, shown)
 
 
 def reads_otherwise(learner: Learner) -> bool:
-    """Whether the learner reads other features of support images than its encoder gives."""
+    """Whether the learner uses other features for support images than its encoder's."""
     return type(learner).support_features is not Learner.support_features
 
 
@@ -90,9 +90,9 @@ def reads_otherwise(learner: Learner) -> bool:
 def encode(
     encoder: nn.Module, dataset: Dataset, learner: Learner | None = None
 ) -> Float[Tensor, "n f"]:
-    """The features of all images of `dataset`, which is in the encoder's form.
+    """Features of all images of `dataset`, which has the encoder's form.
 
-    With `learner`, what it reads of them as a support.
+    With `learner`, its support features.
     """
     like, give = any_tensor(encoder), encoder if learner is None else learner.support_features
     parts = torch.arange(len(dataset)).split(AT_ONCE)
@@ -101,16 +101,16 @@ def encode(
 
 
 def without_encoder(learner: Learner) -> Learner:
-    """A copy of `learner` that takes features where it took images."""
+    """Copy of `learner` that takes features in place of images."""
     nothing = nn.Identity()
     if isinstance(known := getattr(learner.encoder, "n_features", None), int):
-        nothing.n_features = known  # type: ignore[assignment]  (some ask how many there are)
+        nothing.n_features = known  # type: ignore[assignment]  (some learners need it)
     replaced: dict[int, Any] = {id(learner.encoder): nothing}
     return copy.deepcopy(learner, replaced)
 
 
 class Remembering(nn.Module):
-    """`encoder`, which sees each image once: features of known images are looked up."""
+    """`encoder` with a cache: each image is encoded once, keyed by its hash."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Remembering(nn.Module):
         self._known: dict[bytes, Tensor] = {}
 
     def __getattr__(self, name: str) -> Any:
-        """What is asked of it is asked of the encoder."""
+        """Delegate other attributes to the encoder."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -126,7 +126,7 @@ class Remembering(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
-        """The features of images; only those that are new are encoded."""
+        """Features of images; only new ones are encoded."""
         keys = [hashlib.blake2b(image.cpu().numpy().tobytes()).digest() for image in x]
         new = {key: i for i, key in enumerate(keys) if key not in self._known}
         unseen = list(new.values())
@@ -137,10 +137,10 @@ class Remembering(nn.Module):
 
 
 def remembering(learner: Learner) -> Learner:
-    """A copy whose encoders see each image once, where it leaves them as they are; else itself.
+    """Copy of `learner` with cached encoders, or `learner` itself if they change.
 
-    For a cross-validation: it meets each image once a fold, and with it a learner that chooses
-    among others once more inside each.
+    For cross-validation, which meets each image once per fold, and more often with a learner that
+    cross-validates again inside each fold.
     """
     parts = [m for m in learner.modules() if isinstance(m, Learner) and not m.chooses]
     encoders = [m.encoder for m in parts if isinstance(m._modules.get("encoder"), nn.Module)]
@@ -152,47 +152,47 @@ def remembering(learner: Learner) -> Learner:
 
 
 def _floats(encoder: nn.Module) -> bool:
-    """Whether it reads images: squares of numbers, of a form that it names."""
+    """Whether the encoder takes 2D images of a declared form."""
     return bool(getattr(encoder, "channels", None)) and getattr(encoder, "dims", 2) == FLAT
 
 
 @runtime_checkable
 class NumberedEpisodes(Protocol):
-    """Endless numbered episodes whose list can be told from another by its hash."""
+    """Indexable episode source with a reproducibility fingerprint."""
 
     def episode(self, i: int) -> Episode:
         """Episode number `i`."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What the episodes are, for the record."""
+        """How the episodes are drawn, for the record."""
         ...
 
     def fingerprint(self, episodes: int) -> str:
-        """A hash of the first `episodes` of them."""
+        """Hash of the first `episodes` episodes."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class EpisodeScores:
-    """Every metric for every episode, and what the episodes were."""
+    """Every metric for every episode, with the description of the episodes."""
 
     learner: str
     scores: dict[str, Float[ndarray, "n"]]
-    episodes: dict[str, Any]  # how they were drawn, how many, their hash
+    episodes: dict[str, Any]  # how they were drawn, number, hash
     transductive: bool
 
     @property
     def leading(self) -> str:
-        """The metric by which methods are compared: the first."""
+        """The leading metric, by which methods are compared."""
         return next(iter(self.scores))
 
     def interval(self, metric: str) -> Interval:
-        """The mean over episodes with its 95 % interval."""
+        """Mean over episodes with its 95% interval."""
         return mean_interval(self.scores[metric])
 
     def to_json(self) -> dict[str, Any]:
-        """Means and intervals, and everything needed to get them again."""
+        """Means and intervals, with everything needed to reproduce them."""
         summary = {m: _finite(vars(self.interval(m))) for m in self.scores}
         about = {"learner": self.learner, "transductive": self.transductive}
         return {**about, "metrics": summary, "episodes": self.episodes, "versions": versions()}
@@ -207,13 +207,13 @@ def evaluate(
     name: str = "",
     tick: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> EpisodeScores:
-    """Adapt `learner` to each of the first `episodes` episodes and score its answers.
+    """Adapt `learner` to each of the first `episodes` episodes and score its predictions.
 
-    Where adapting leaves the encoder as it is, each image is encoded once for all episodes: the
-    numbers are the same, because no image's features depend on its neighbours.
+    If adaptation leaves the encoder unchanged, each image is encoded once for all episodes, with
+    the same result, because features do not depend on the batch.
 
     Raises:
-        TaskError: the learner does not do tasks of that kind, or of that many classes.
+        TaskError: the learner does not support the task or its number of classes.
     """
     found: dict[str, list[float]] = {}
     with eval_mode(learner):
@@ -235,31 +235,32 @@ def evaluate(
 
 
 def refuse_seen(dataset: Dataset, seen: Iterable[Mapping[str, Any]]) -> None:
-    """Raise `LeakError` if meta-training, or the encoder's pretraining, saw some of `dataset`.
+    """Raise `LeakError` if meta-training or pretraining saw some of `dataset`.
 
-    `seen` is what `run.json` or `encoder.json` says of the data: hashes, each with its classes, and
-    the hashes of files. An image that was saved anew is another file, and is not known again.
+    `seen` is the record of `run.json` or `encoder.json`: hashes of data sets, each with its
+    classes, and hashes of files. An image that was saved again is a different file and is not
+    recognized.
     """
     known: set[str] = set()
     for part in seen:
-        known.update(part.get("images", ()))  # runs of before do not say it
+        known.update(part.get("images", ()))  # missing in older runs
         shared = set(part["classes"]) & set(dataset.labels)
         if part["hash"] == dataset.hash and shared:
             how = part.get("what", "run was meta-trained")
             raise LeakError(
                 f"This {how} on {len(shared)} class(es) of {dataset.name} (first: {min(shared)}): "
-                "what it scores there says nothing. Evaluate on data that it has not seen."
+                "a score on them is meaningless. Evaluate on data that it has not seen."
             )
     if shared := [i for i, file in enumerate(dataset.contents) if file in known]:
         first = f" (first: {dataset.rows[shared[0]].path.name})" if dataset.rows else ""
         raise LeakError(
             f"{len(shared)} of the {len(dataset)} images of {dataset.name}{first} have been "
-            f"learned from before: what it scores there is too good. Leave them out."
+            f"learned from before: scores on them are too good. Leave them out."
         )
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: what is not defined (the interval of one episode) is null."""
+    """Replace undefined values by null: JSON has no NaN."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 

@@ -1,7 +1,7 @@
 """Named evaluation protocols and their train, validation and test sets.
 
-A protocol fixes the classes, the images' form, the episodes (all of them, by seed) and what is
-reported. Two numbers under one name can be compared; two numbers under two names cannot.
+A protocol fixes the classes, the image form, the episodes (all of them, by seed) and the
+reported metrics. Numbers are comparable if and only if they have the same protocol name.
 """
 
 import os
@@ -28,12 +28,12 @@ FINN17_SIZES = {
 
 
 def snell17_classes(root: Path, part: str) -> Dataset:
-    """The characters of `part` with their rotations as classes, from the published list.
+    """Characters of `part` with their rotations as classes, from the published list.
 
-    The list is that of Vinyals et al. 2016 as it lies beside the code of Snell et al. 2017
+    The list is that of Vinyals et al. 2016 as distributed with the code of Snell et al. 2017
     (jakesnell/prototypical-networks): 4112 + 688 + 1692 classes. It is read from
-    omniglot/splits/vinyals in the data folder. Four characters of Gurmukhi are in its test
-    part and the others in its training part, as published.
+    omniglot/splits/vinyals in the data folder. As published, four characters of Gurmukhi are in
+    the test part and the others in the training part.
     """
     folder = root / "omniglot"
     classes = omniglot.read_class_list(folder / "splits" / "vinyals" / f"{part}.txt")
@@ -41,10 +41,10 @@ def snell17_classes(root: Path, part: str) -> Dataset:
 
 
 def finn17_classes(root: Path, part: str) -> Dataset:
-    """1100, 100 or 423 of the 1623 characters, unrotated (episodes turn them).
+    """1100, 100 or 423 of the 1623 characters, unrotated (episodes rotate them).
 
-    The authors' code shuffles the names in the order in which the file system lists them, which
-    nobody can repeat. We shuffle the sorted names with a seed of our own.
+    The authors' code shuffles the names in file-system order, which is not reproducible. We
+    shuffle the sorted names with our own seed.
     """
     everything = omniglot.load(root / "omniglot")
     order = np.random.default_rng(FINN17_SEED).permutation(len(everything.labels))
@@ -53,13 +53,13 @@ def finn17_classes(root: Path, part: str) -> Dataset:
 
 
 def medical_set(name: str) -> Callable[[Path, str], Dataset]:
-    """All of `cls_<name>`: a set is held out whole, so it has a test part only."""
+    """Reader of `cls_<name>`: a set is held out whole, so it has only a test part."""
 
     def read(root: Path, part: str) -> Dataset:
         if part != "test":
             raise DataError(
-                f"cls_{name} is held out whole: meta-train on the other sets, "
-                "`medshot train ... --data` each of them."
+                f"cls_{name} is held out whole. Meta-train on the other sets, with "
+                "`medshot train ... --data` for each of them."
             )
         return load_one(root / f"cls_{name}")
 
@@ -72,36 +72,40 @@ VARIABLE = "MEDSHOT_DATA"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a number is got. Form: `channels` x `size` x `size`, intensities scaled as `scaling`."""
+    """Definition of an evaluation; images are `channels` x `size` x `size`."""
 
     name: str
     source: str  # the paper, and where the list of classes comes from
     read: Callable[[Path, str], Dataset]  # the folder of all data, one of PARTS
-    way: int | None  # None: all classes that there are
+    way: int | None  # None: all classes
     shot: int
-    query: int  # images a class
+    query: int  # images per class
     episodes: int
     channels: int
     size: int
     scaling: str
-    rotate: bool = False  # each class of an episode turned at random
+    rotate: bool = False  # rotate each class of an episode at random
     seed: int = 1234
 
     def dataset(self, part: str = "test", root: str | Path | None = None) -> Dataset:
-        """The images of one part; `root` is the folder of all data, else $MEDSHOT_DATA."""
+        """Images of one part; `root` is the data folder, by default $MEDSHOT_DATA."""
         if part not in PARTS:
             raise unknown(part, PARTS, kind="part of a protocol")
         return self.read(data_root(root), part)
 
     def sampler(self, dataset: Dataset) -> EpisodeSampler:
-        """The protocol's episodes on `dataset`."""
+        """Episode sampler of the protocol on `dataset`."""
         way = self.way or len(dataset.labels)
         options = {"seed": self.seed, "rotate": self.rotate}
         return EpisodeSampler(dataset, way=way, shot=self.shot, query=self.query, **options)
 
 
 def protocol(name: str) -> Protocol:
-    """The protocol called `name`."""
+    """Return the protocol called `name`.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
     known = protocols()
     if name not in known:
         raise unknown(name, known, kind="protocol")
@@ -115,7 +119,7 @@ def protocols() -> MappingProxyType[str, Protocol]:
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """The folder that holds the public data sets, one sub-folder each.
+    """Folder that holds the public data sets, one subfolder each.
 
     Raises:
         DataError: it is not given and $MEDSHOT_DATA is not set.
@@ -123,7 +127,7 @@ def data_root(root: str | Path | None = None) -> Path:
     found = root or os.environ.get(VARIABLE)
     if not found:
         raise DataError(
-            f"Where the public data lie is not known. Set {VARIABLE} to the folder that holds "
+            f"The folder of the public data is not known. Set {VARIABLE} to the folder that holds "
             "omniglot, cls_skin_ham10000, ... (see docs/protocols.md)."
         )
     return Path(found)

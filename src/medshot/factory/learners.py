@@ -1,4 +1,4 @@
-"""Learners from configurations (learner, encoder, settings), fine-tuned where it is asked for."""
+"""Learners from configurations (learner, encoder, settings), optionally fine-tuned."""
 
 import json
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ from medshot.stages.finetune.methods import methods
 from medshot.stages.finetune.trainable import moves_below
 
 NONE, AUTO = "none", "auto"
-MINUTE, LONG = 60, 120  # seconds; from LONG on, minutes are said
-# The first is tried first: those that gained most with few images (docs/stages/finetune.md).
+MINUTE, LONG = 60, 120  # seconds; from LONG on, times are shown in minutes
+# in order of trial: first those that gained most with few images (docs/stages/finetune.md)
 WAYS = {FINETUNE: Categorical(("adapter", "lora", "all", "film", "bias", "head"))}
 
 
 def finetuned(learner: Learner, what: str) -> Learner:
-    """`learner`, and then the way `what`; as it is for "none", and for "auto" what helps.
+    """`learner` followed by the fine-tuning method `what`; "none" and "auto" are allowed.
 
     Raises:
-        ConfigError: there is no such way, or an encoder has nothing that it could move: said before
-            the work, not after.
+        ConfigError: an unknown method, or an encoder without parameters that it could train;
+            raised before any work.
     """
     if what == NONE:
         return learner
@@ -44,18 +44,18 @@ def finetuned(learner: Learner, what: str) -> Learner:
             if not isinstance(learner, Auto):
                 raise
             raise ConfigError(
-                f"{error} `auto` may choose an encoder without weights: name a learner, as "
-                "--learner prototypical, or a run."
+                f"{error} `auto` may choose an encoder without weights: name a learner, for "
+                "example --learner prototypical, or a run."
             ) from error
     return FineTuned(learner, what).eval()
 
 
 def cost(learner: Learner, dataset: Dataset) -> str:
-    """What is said of the time that fine-tuning takes, before it begins; nothing if it is none."""
+    """Estimated time of fine-tuning, as text; empty if negligible."""
     if not isinstance(learner, AutoTuned):
         return ""
     inner = learner.learner
-    if isinstance(inner, Auto):  # what it will choose is not known yet: most often the first
+    if isinstance(inner, Auto):  # its choice is not known yet; assume the first
         first = next(iter(inner.candidates))
         if not isinstance(first, Learner):
             return ""
@@ -64,7 +64,7 @@ def cost(learner: Learner, dataset: Dataset) -> str:
     seconds = learner.seconds(support, card.task)
     if not seconds:
         return ""
-    whole = f"; with the judging on patients left out about {_rounded(seconds * (1 + FOLDS))}"
+    whole = f"; with cross-validation about {_rounded(seconds * (1 + FOLDS))}"
     return f"fine-tuning takes about {_rounded(seconds)} on {len(support)} images{whole}"
 
 
@@ -73,7 +73,11 @@ def _rounded(seconds: float) -> str:
 
 
 def _automatic(learner: Learner) -> Learner:
-    """`learner` fine-tuned where that helps, if its encoder, or a candidate's, can be."""
+    """`learner` fine-tuned where that helps.
+
+    Raises:
+        ConfigError: neither its encoder nor any candidate's can be fine-tuned.
+    """
     tuned = AutoTuned(learner)
     candidates = list(learner.candidates) if isinstance(learner, Auto) else [learner]
     refusals: list[ConfigError] = []
@@ -87,14 +91,14 @@ def _automatic(learner: Learner) -> Learner:
     return tuned.eval()
 
 
-OF = "encoder."  # what an option of the encoder begins with
+OF = "encoder."  # prefix of encoder options
 
 
 class Builder:
-    """Makes the learner of a configuration; those of the same encoder share it.
+    """Builds the learner of a configuration; equal encoders are shared.
 
-    An untrained encoder is drawn from a seed of its own, so that it is the same in whatever order
-    things are tried, and in every worker. `given` are learners that are there already, by name.
+    An untrained encoder is initialized from a fixed seed, so that it is the same in any order of
+    trials and in every worker. `given` are existing learners, by name.
     """
 
     def __init__(self, given: Mapping[str, Learner] | None = None) -> None:
@@ -102,10 +106,10 @@ class Builder:
         self._encoders: dict[str, Encoder] = {}
 
     def __call__(self, wanted: Configuration) -> Learner:
-        """The learner, fine-tuned where a setting says so.
+        """The learner, fine-tuned if a setting says so.
 
         Raises:
-            ConfigError: there is no such learner, encoder or option, or way to fine-tune.
+            ConfigError: an unknown learner, encoder, option or fine-tuning method.
         """
         settings = dict(wanted.settings)
         way = settings.pop(FINETUNE, NONE)

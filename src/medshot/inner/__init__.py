@@ -1,1 +1,1 @@
-"""How weights move inside an episode: rules, unrolling, closed-form solutions."""
+"""Inner-loop adaptation: update rules, unrolling, implicit gradients, closed-form solvers."""

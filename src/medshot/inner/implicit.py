@@ -1,4 +1,4 @@
-"""Differentiate where descent ends, not the way there."""
+"""Implicit differentiation: gradient of the inner solution without its path."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ Product = Callable[[Tensor], Tensor]
 
 
 def pulled(loss: Loss, start: Params, pull: float) -> Loss:
-    """`loss` plus `pull` / 2 times the squared distance from `start`, which is held still."""
+    """Proximal loss: `loss` plus `pull` / 2 times the squared distance from `start`, detached."""
     held = {name: p.detach() for name, p in start.items()}
 
     def total(params: Params) -> Tensor:
-        ways = [(params[name] - p).square().sum() for name, p in held.items()]
-        return loss(params) + pull / 2 * torch.stack(ways).sum()
+        squared = [(params[name] - p).square().sum() for name, p in held.items()]
+        return loss(params) + pull / 2 * torch.stack(squared).sum()
 
     return total
 
@@ -27,13 +27,14 @@ def pulled(loss: Loss, start: Params, pull: float) -> Loss:
 def implicit(
     start: Params, end: Params, loss: Loss, *, pull: float, solver_steps: int, damping: float = 0.0
 ) -> Params:
-    """`end`, a minimum of the pulled loss, with its derivative by `start`.
+    """`end`, a minimum of the proximal loss, with its derivative with respect to `start`.
 
-    Source: Rajeswaran et al. 2019, arXiv:1909.04630, lemma 1: at the minimum the derivative is
-    (I + H / pull)^-1, with H the Hessian of `loss`. Backwards, `solver_steps` of conjugate
-    gradients solve (I + H / (pull + damping)) v = g. No step of the descent is stored. Where the
-    loss curves down by more than `pull`, the undamped system is not positive and its solution says
-    nothing; more damping comes nearer to the first-order gradient.
+    Source: Rajeswaran et al. 2019, arXiv:1909.04630, lemma 1: at the minimum the Jacobian is
+    (I + H / pull)^-1, with H the Hessian of `loss`. The backward pass solves
+    (I + H / (pull + damping)) v = g by `solver_steps` of conjugate gradients. The optimization
+    path is not stored. Where the curvature of the loss is below -`pull`, the undamped system is
+    not positive definite and its solution is meaningless; more damping approaches the first-order
+    gradient.
     """
     context = loss, list(start), [p.detach() for p in end.values()], pull, solver_steps, damping
     values: Sequence[Tensor] = _Implicit.apply(context, *start.values())  # pyright: ignore
@@ -66,7 +67,7 @@ class _Implicit(torch.autograd.Function):
 def conjugate_gradients(
     product: Product, b: Float[Tensor, "n"], steps: int, tolerance: float = 1e-20
 ) -> Float[Tensor, "n"]:
-    """x with A x = b, for the symmetric positive A that `product` multiplies by.
+    """Solve A x = b for the symmetric positive definite A applied by `product`.
 
     Source: Hestenes & Stiefel 1952, J. Res. Natl. Bur. Stand. 49, 409-436.
     """

@@ -1,4 +1,4 @@
-"""Learned update rules: coordinatewise networks, meta-learned rates, the cell of an LSTM."""
+"""Learned update rules: coordinatewise networks, meta-learned rates, an LSTM cell."""
 
 import math
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 
 from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 
-P = 10.0  # the paper's p: gradients below exp(-p) count as small
+P = 10.0  # the p of Andrychowicz et al. 2016: below exp(-p) gradients enter linearly
 
 
 class LSTMRule(UpdateRule):
-    """A two-layer LSTM from a scalar's gradient to its update, with a memory for each scalar.
+    """LSTM from the gradient of each parameter to its update, with a state per parameter.
 
     Source: Andrychowicz et al. 2016, arXiv:1606.04474, sec. 2.1 (coordinatewise LSTM; no
     gradient through the gradients) and appendix A (preprocessing).
 
-    Where we differ: `layers` and `hidden` are smaller (the paper: 2 and 20), and the update is
+    Where we differ: `layers` and `hidden` are smaller (the paper: 2 and 20), and the output is
     added to minus `lr` times the gradient, so that the untrained rule is gradient descent.
     """
 
@@ -31,7 +31,7 @@ class LSTMRule(UpdateRule):
         self.lr, self.output_scale = lr, output_scale
 
     def init(self, params: Params) -> State:
-        """Empty memories."""
+        """Zero states."""
         hidden = self.out.in_features
         return {
             n: [(p.new_zeros(p.numel(), hidden),) * 2 for _ in self.cells]
@@ -39,7 +39,7 @@ class LSTMRule(UpdateRule):
         }
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus `lr` times the gradient, and what the LSTM adds to it."""
+        """Minus `lr` times the gradient, plus the LSTM's output."""
         del here
         updates, after = {}, {}
         for name, grad in grads.items():
@@ -54,13 +54,13 @@ class LSTMRule(UpdateRule):
 
 
 class MLPRule(UpdateRule):
-    """A small perceptron from a scalar's gradient and its running means to its update.
+    """MLP from the gradient of each parameter and its moving averages to its update.
 
-    Source: Metz et al. 2019, arXiv:1810.10180 (a small perceptron for each parameter, on the
-    gradient and its momenta, whose output is a direction times the exponential of a magnitude).
+    Source: Metz et al. 2019, arXiv:1810.10180 (a small MLP per parameter, on gradient and
+    momenta, whose output is a direction times the exponential of a magnitude).
 
-    Where we differ: fewer inputs, each divided by the root mean square over its tensor, as
-    theirs are; added to minus `lr` times the gradient, as in `LSTMRule`.
+    Where we differ: fewer inputs, each divided by its root mean square over the tensor, as
+    theirs; added to minus `lr` times the gradient, as in `LSTMRule`.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class MLPRule(UpdateRule):
         self.lr, self.decays, self.output_scale = lr, decays, output_scale
 
     def init(self, params: Params) -> State:
-        """No momentum."""
+        """Zero momenta."""
         return {n: [p.new_zeros(p.shape) for _ in self.decays] for n, p in params.items()}
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus `lr` times the gradient, and what the perceptron adds to it."""
+        """Minus `lr` times the gradient, plus the MLP's output."""
         updates, after = {}, {}
         for name, grad in grads.items():
             slope = grad.detach()
@@ -97,7 +97,7 @@ class MLPRule(UpdateRule):
 
 
 def log_and_sign(grad: Tensor) -> Float[Tensor, "n 2"]:
-    """A gradient spans decades: its logarithm and its sign, or, where small, its value.
+    """Log magnitude and sign of a gradient, or its scaled value if it is small.
 
     Source: Andrychowicz et al. 2016, arXiv:1606.04474, appendix A.
     """
@@ -114,10 +114,10 @@ def _unit(x: Tensor) -> Tensor:
 
 
 class PerParameterSGD(UpdateRule):
-    """A learned rate, direction included, for every scalar.
+    """SGD with a learned, signed learning rate per parameter.
 
     Source: Li et al. 2017, Meta-SGD, arXiv:1707.09835: theta' = theta - alpha o gradient, with
-    alpha of the size of theta. A template of size 1 along an axis has one rate for all of it.
+    alpha of the size of theta. Along an axis where the template has size 1, the rate is shared.
     """
 
     def __init__(self, template: Params, lr: float) -> None:
@@ -126,17 +126,17 @@ class PerParameterSGD(UpdateRule):
         self.rates = nn.ParameterDict(rates)
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus each rate times its gradient."""
+        """Minus rate times gradient."""
         del here
         return {name: -self.rates[key(name)] * g for name, g in grads.items()}, state
 
 
 class PerTensorSGD(UpdateRule):
-    """One learned rate for each parameter tensor at each of `steps` steps.
+    """SGD with a learned rate for each parameter tensor at each of `steps` steps.
 
     Source: Antoniou et al. 2019, MAML++, arXiv:1810.09502, sec. 4 ("per-layer per-step learning
-    rates"). Steps beyond those that were learned take the last rates. With `steps=1`, every step
-    has the same. `positive` learns logarithms, so that a rate cannot change its sign.
+    rates"). Steps beyond `steps` use the last rates; with `steps=1` all steps share them.
+    `positive` parameterizes rates by their logarithm, so that they cannot change sign.
     """
 
     rates: Tensor
@@ -148,12 +148,12 @@ class PerTensorSGD(UpdateRule):
         self.rates = nn.Parameter(start.log() if positive else start)
 
     def init(self, params: Params) -> State:
-        """No step taken."""
+        """The step counter, 0."""
         del params
         return 0
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus the rate of this tensor at this step times the gradient."""
+        """Minus the tensor's rate at this step times the gradient."""
         del here
         row = self.rates[min(state, len(self.rates) - 1)]
         rates = dict(zip(self.names, row.exp() if self.positive else row, strict=True))
@@ -161,7 +161,7 @@ class PerTensorSGD(UpdateRule):
 
 
 def key(name: str) -> str:
-    """`name` as a ParameterDict takes it: without dots."""
+    """`name` without dots, which ParameterDict does not allow in keys."""
     return name.replace(".", "/")
 
 
@@ -169,12 +169,12 @@ class MetaLSTMRule(UpdateRule):
     """theta_t = f_t o theta_{t-1} - i_t o gradient, with learned gates f_t and i_t.
 
     Source: Ravi & Larochelle 2017, "Optimization as a model for few-shot learning", ICLR, sec.
-    3.1: the gates are logistic in the gradient, the loss, the parameter and the gate before; the
-    first two preprocessed as in Andrychowicz et al. 2016, and passed through an LSTM layer that
-    all scalars share. No gradient through the gradients and losses, as there.
+    3.1: gates are logistic in the gradient, the loss, the parameter and the previous gate; the
+    first two are preprocessed as in Andrychowicz et al. 2016 and passed through an LSTM layer
+    shared by all parameters. As there, no gradient flows through gradients and losses.
 
-    Where we differ: the gates' biases start so that the rule is descent at rate `lr` that
-    forgets next to nothing.
+    Where we differ: gate biases are initialized such that the rule is gradient descent at rate
+    `lr` with almost no decay.
     """
 
     def __init__(self, *, lr: float, hidden: int = 8, keep: float = 8.0) -> None:
@@ -188,7 +188,7 @@ class MetaLSTMRule(UpdateRule):
             self.write.bias.fill_(torch.logit(torch.tensor(lr)).item())
 
     def init(self, params: Params) -> State:
-        """Empty memories, gates as their biases have them."""
+        """Zero LSTM states, and gates at their bias values."""
         return {n: self._empty(p.reshape(-1)) for n, p in params.items()}
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:

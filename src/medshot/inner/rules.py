@@ -1,10 +1,10 @@
-"""How parameters move inside an episode: gradient in, update out.
+"""Inner-loop update rules: gradient in, update out.
 
-A rule is a pair of pure functions, `init` and `update`, as in optax, on an `nn.Module` so
-that whatever is learned about moving (rates, an LSTM) has a home.
+A rule is a pair of pure functions, `init` and `update`, as in optax, on an `nn.Module` that
+holds its learned parameters (learning rates, an LSTM).
 
     state = rule.init(params)
-    updates, state = rule.update(grads, state, Here(params, loss))
+    updates, state = rule.update(grads, state, GradientContext(params, loss))
     params = {name: p + updates[name] for name, p in params.items()}
 """
 
@@ -20,17 +20,17 @@ State = Any
 
 
 class GradientContext(NamedTuple):
-    """Where a gradient was taken. Most rules do not look."""
+    """Parameters and loss at which a gradient was computed; most rules ignore it."""
 
     params: Params
     loss: Float[Tensor, ""]
 
 
 class UpdateRule(nn.Module, ABC):
-    """Turns gradients into updates. Its parameters, if any, are meta-learned."""
+    """Maps gradients to updates. Its parameters, if any, are meta-learned."""
 
     def init(self, params: Params) -> State:
-        """State before the first step: tensors, or numbers, or containers of them."""
+        """State before the first step: a pytree of tensors and numbers."""
         del params
         return None
 
@@ -40,20 +40,20 @@ class UpdateRule(nn.Module, ABC):
 
 
 class SGD(UpdateRule):
-    """A fixed rate for every parameter."""
+    """Gradient descent with a fixed learning rate."""
 
     def __init__(self, lr: float) -> None:
         super().__init__()
         self.lr = lr
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus the rate times the gradient."""
+        """Minus learning rate times gradient."""
         del here
         return {name: -self.lr * g for name, g in grads.items()}, state
 
 
 class Adam(UpdateRule):
-    """Adam, differentiable: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1."""
+    """Differentiable Adam: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1."""
 
     def __init__(
         self, lr: float, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
@@ -62,18 +62,18 @@ class Adam(UpdateRule):
         self.lr, self.beta1, self.beta2, self.epsilon = lr, beta1, beta2, epsilon
 
     def init(self, params: Params) -> State:
-        """No step taken, both moments zero."""
+        """Step counter 0 and zero moments."""
         zero = {name: p.new_zeros(p.shape) for name, p in params.items()}
         return 0, zero, zero
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus the rate times the mean over the root of the mean square, both unbiased."""
+        """Minus learning rate times the bias-corrected first moment over the root of the second."""
         del here
         taken, mean, square = state
         taken += 1
         mean = {n: self.beta1 * mean[n] + (1 - self.beta1) * g for n, g in grads.items()}
         square = {n: self.beta2 * square[n] + (1 - self.beta2) * g**2 for n, g in grads.items()}
         unbiased, wide = 1 - self.beta1**taken, 1 - self.beta2**taken
-        # the root has no slope at 0: a parameter without gradient stays, and so does its graph
+        # epsilon inside the root: sqrt has no gradient at 0, where a parameter got no gradient
         size = {n: (s / wide + self.epsilon**2).sqrt() for n, s in square.items()}
         return {n: -self.lr * mean[n] / unbiased / size[n] for n in grads}, (taken, mean, square)

@@ -1,7 +1,7 @@
-"""Inner-loop steps on parameters without touching the module that owns them.
+"""Inner-loop steps on parameters without modifying the module that owns them.
 
-Steps are unrolled, or recomputed in the backward pass (rematerialization), so that memory does not
-grow with their number.
+Steps are unrolled, or recomputed in the backward pass (rematerialization), so that memory does
+not grow with their number.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ Loss = Callable[[Params], Tensor]
 def take_step(
     params: Params, state: State, loss: Loss, rule: UpdateRule, graph: bool, exact: bool
 ) -> tuple[Params, State]:
-    """One update; with `graph` it is recorded, with `exact` the inner gradient too."""
+    """One update; `graph` records it for autograd, `exact` also the inner gradient."""
     grads, value = (_mapped_gradient if vectorised() else _gradient)(params, loss, exact)
     with torch.set_grad_enabled(graph):
         updates, state = rule.update(grads, state, GradientContext(params, value))
@@ -30,8 +30,8 @@ def take_step(
 
 
 def begun(params: Params, graph: bool) -> Params:
-    """`params` so that a gradient by each can be taken, and with `graph` goes on through it."""
-    if vectorised():  # there, gradients are taken of functions, not by tensors that ask for them
+    """Prepare `params` for differentiation; `graph` keeps their autograd graph."""
+    if vectorised():  # torch.func needs no requires_grad
         return {name: p if graph else p.detach() for name, p in params.items()}
     return {
         name: p if graph and p.requires_grad else p.detach().requires_grad_()
@@ -40,7 +40,7 @@ def begun(params: Params, graph: bool) -> Params:
 
 
 def _gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, Tensor]:
-    with torch.enable_grad():  # adapting is learning: it needs gradients even under no_grad
+    with torch.enable_grad():  # the inner loop needs gradients even under no_grad
         value = loss(params)
         grads = torch.autograd.grad(
             value, list(params.values()), create_graph=exact, materialize_grads=True
@@ -49,7 +49,7 @@ def _gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, Tensor]:
 
 
 def _mapped_gradient(params: Params, loss: Loss, exact: bool) -> tuple[Params, Tensor]:
-    """The same for all tasks in one pass, where `torch.autograd.grad` cannot be used."""
+    """The same under vmap, where `torch.autograd.grad` is not available."""
     with torch.set_grad_enabled(exact):
         return torch.func.grad_and_value(loss)(dict(params))
 
@@ -60,13 +60,13 @@ Again = Callable[[Sequence[Tensor], bool], tuple[Tensor, ...]]
 def checkpointed_step(
     params: Params, state: State, loss: Loss, rule: UpdateRule, exact: bool, captured: list[Tensor]
 ) -> tuple[Params, State]:
-    """`take_step`, of which only the end is kept; backwards, it is taken again.
+    """`take_step` with only its result stored; the backward pass recomputes it.
 
-    Source: Chen et al. 2016, arXiv:1604.06174 (trading computation for memory), here a segment is
-    an inner step with its gradient. Forwards, nothing is recorded; backwards, one step at a time.
+    Source: Chen et al. 2016, arXiv:1604.06174 (gradient checkpointing), where a segment is an
+    inner step with its gradient.
 
-    `captured` are all tensors besides `params` and `state` through which a gradient has to flow: a
-    rule's rates, whatever else `loss` reads that is learned. One that is left out gets no gradient.
+    `captured` must list all tensors other than `params` and `state` that need a gradient: a rule's
+    learning rates, and learned tensors that `loss` reads. A tensor left out gets no gradient.
     """
     found, shape = tree.tree_flatten((dict(params), state))
     moving = [i for i, leaf in enumerate(found) if isinstance(leaf, Tensor)]
@@ -79,7 +79,7 @@ def checkpointed_step(
         here, before = tree.tree_unflatten(leaves, shape)
         end = take_step(here, before, loss, rule, graph, graph and exact)
         after = tree.tree_flatten((dict(end[0]), end[1]))
-        if not graph:  # backwards, what is kept here would keep the whole step
+        if not graph:  # in the backward pass this would keep the whole step alive
             ends[:] = after
         return tuple(leaf for leaf in after[0] if isinstance(leaf, Tensor))
 
@@ -117,12 +117,11 @@ class _Forgetful(torch.autograd.Function):
 def unroll(
     params: Params, loss: Loss, rule: UpdateRule, *, steps: int, first_order: bool = False
 ) -> Params:
-    """The parameters after `steps` updates on `loss`.
+    """Parameters after `steps` updates on `loss`.
 
-    Gradients reach the starting `params` and the rule through the result; with `first_order`
-    they do not pass through the inner gradients. Where no gradient is wanted (`no_grad`),
-    none is recorded from step to step, and the result holds no graph. All `params` move, also
-    those that ask for no gradient themselves and those that the loss does not depend on.
+    Gradients flow through the result to the initial `params` and the rule; with `first_order`
+    not through the inner gradients. Under `no_grad` nothing is recorded. All `params` are updated,
+    including those that do not require gradients and those that the loss does not depend on.
     """
     *_, end = path(params, loss, rule, steps=steps, first_order=first_order)
     return end
@@ -137,9 +136,9 @@ def path(
     first_order: bool = False,
     captured: list[Tensor] | None = None,
 ) -> Iterator[Params]:
-    """The parameters after 0, 1, ..., `steps` updates, as `unroll` takes them.
+    """Parameters after 0, 1, ..., `steps` updates, as in `unroll`.
 
-    With `captured`, steps are not recorded but taken again backwards: see `medshot.inner.unroll`.
+    With `captured`, steps are recomputed in the backward pass: see `checkpointed_step`.
     """
     graph = torch.is_grad_enabled()
     state = rule.init(params)

@@ -1,4 +1,4 @@
-"""Every learner, one file an idea. A new file here is a new learner; nothing else to edit."""
+"""All learners, one file each. A new file registers itself; no other file changes."""
 
 from medshot.learners.registry import build as build
 from medshot.learners.registry import learners as learners

@@ -1,4 +1,4 @@
-"""What learners have in common that learn from features which stay as they are."""
+"""Base class of learners that fit a head on features of a frozen or meta-trained encoder."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -17,49 +17,49 @@ from medshot.nn.heads import features, labeled_sites
 
 
 class OnFeatures(Learner):
-    """Encodes each image once, and learns from the features alone: a subclass writes `fit`.
+    """Encode each image once and fit a head on the features; a subclass implements `fit`.
 
-    With an encoder that keeps the grid, a labelled site is what an image is elsewhere: learners
-    that do segmentation do it without a line of their own. For boxes, the labelled sites are
-    centres and what is none (`at_centers`). On such an encoder, whole images are the mean over
-    their sites, so that tasks of several kinds can teach one learner.
+    With an encoder that keeps the spatial grid, each labeled site is one training example, so a
+    classifier also does segmentation without extra code. For detection, the examples are object
+    centers, the sites around them and background (`at_centers`). Whole-image tasks on such an
+    encoder use the mean over sites, so that one learner can be trained on several tasks.
     """
 
     pools = True
 
-    unit: ClassVar[bool] = False  # features divided by their L2 norm
+    unit: ClassVar[bool] = False  # whether features are L2-normalized
 
     @abstractmethod
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Shaped[Tensor, "n ..."], task: Task
     ) -> Predictor:
-        """The predictor, around `encoder`, that the support's features and labels teach."""
+        """Fit a predictor on top of `encoder` from support features `z` and labels `y`."""
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Encode, then fit."""
-        encoder = self._seeing(task)
+        """Encode the support and fit the head."""
+        encoder = self._encoder_for(task)
         z = features(encoder, support.x, unit=self.unit)
-        return self._taught(encoder, z, support.y, task)
+        return self._fit_labeled(encoder, z, support.y, task)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass.
+        """Query loss, with support and query encoded in one pass.
 
-        It is faster, and with norm="batch" the two share their statistics, as in the code of Snell
-        et al. 2017; the value is otherwise that of adapting and then predicting.
+        One pass is faster, and with norm="batch" both share batch statistics, as in the code of
+        Snell et al. 2017. Otherwise the value equals that of adapting and then predicting.
         """
         support, query = episode.support, episode.query
-        encoder = self._seeing(episode.task)
+        encoder = self._encoder_for(episode.task)
         z = features(encoder, torch.cat([support.x, query.x]), unit=self.unit)
-        shown, asked = z.split([len(support), len(query)])
-        predictor = self._taught(nn.Identity(), shown, support.y, episode.task)
-        return episode.task.loss(predictor(asked), query.y)
+        shown, queries = z.split([len(support), len(query)])
+        predictor = self._fit_labeled(nn.Identity(), shown, support.y, episode.task)
+        return episode.task.loss(predictor(queries), query.y)
 
-    def _seeing(self, task: Task) -> nn.Module:
-        """The encoder, in the form in which `task` needs it."""
+    def _encoder_for(self, task: Task) -> nn.Module:
+        """Return the encoder, pooled over sites if `task` needs one feature vector per image."""
         keeps = getattr(self.encoder, "keeps_grid", False)
         return Pooled(encoder=self.encoder) if keeps and not task.on_grid else self.encoder
 
-    def _taught(
+    def _fit_labeled(
         self, encoder: nn.Module, z: Float[Tensor, "n f *s"], y: Tensor, task: Task
     ) -> Predictor:
         if task.at_centers:

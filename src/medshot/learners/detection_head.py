@@ -1,4 +1,4 @@
-"""How learners from features learn boxes: centres of objects are sites to tell from all others."""
+"""Detection with any learner on features: classify sites as object center or background."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from medshot.tasks import Segmentation
 from medshot.tasks.boxes import labelled, mean_sizes, paint
 from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
-PENALTY = 0.1  # of the map from features to sizes, in parts of their mean square
+PENALTY = 0.1  # of the size regression, relative to the mean square of the features
 
 Fit = Callable[[nn.Module, Float[Tensor, "n f"], Int[Tensor, "n"], Task], Predictor]
 
@@ -29,20 +29,22 @@ def at_centers(
     boxes: Float[Tensor, "n m 5"],
     task: Task,
 ) -> Centers:
-    """A detector around the head that `fit` fits, as to masks of centres, rims, and the rest.
+    """Build a detector around the head that `fit` learns on centers, their rims and background.
 
-    The threshold of each class is that of the best F1 on the support. The logarithm of a size is
-    the mean of its class, and a ridge regression of what is left of it on the features near
-    centres.
+    The score threshold of each class maximizes F1 on the support. The log size of a box is the
+    class mean plus a ridge regression of the residual on the features near the center.
+
+    Raises:
+        TaskError: `fit` returned a predictor that is not a head on features.
     """
     boxes_task = detection(task)
     k, grid = boxes_task.n_classes, (z.shape[2], z.shape[3])
     where, label = labelled(boxes, k, grid)
-    kinds, number = label.unique(return_inverse=True)  # there may be no rims: small boxes
+    kinds, number = label.unique(return_inverse=True)  # small boxes have no rim
     rows = sites(z)
     head = fit(encoder, rows[where], number, Segmentation(len(kinds)))
     if not isinstance(head, Head):
-        raise TaskError(f"{called(head)} is no head on features: boxes need one.")
+        raise TaskError(f"{called(head)} is not a head on features; detection needs one.")
     means = mean_sizes(boxes, k).to(z)
     near = label < k
     sides = sites(paint(boxes, k, grid, like=z)[1])[where[near]]
@@ -55,7 +57,7 @@ def at_centers(
 def _regression(
     z: Float[Tensor, "n f"], targets: Float[Tensor, "n 2"]
 ) -> tuple[Float[Tensor, "f 2"], Float[Tensor, "2"]]:
-    """Weights by ridge regression, and the bias, which is not penalised."""
+    """Ridge regression; returns the weights and the unpenalized intercept."""
     middle, mean = z.mean(0), targets.mean(0)
     centred = z - middle
     penalty = PENALTY * centred.square().sum() / z.shape[1] + torch.finfo(z.dtype).eps

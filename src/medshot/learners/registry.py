@@ -1,4 +1,4 @@
-"""The table of learners, filled by the files beside this one. Apart, so that they can import it."""
+"""Registry of learners. A module of its own, so that the learners' files can import it."""
 
 import inspect
 from collections.abc import Callable
@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def register(name: str) -> Callable[[Class], Class]:
-    """Make a learner known by name: `@register("prototypical")` above its class."""
+    """Register a learner class under `name`: `@register("prototypical")` above the class."""
 
     def add(cls: Class) -> Class:
         _LEARNERS[name] = part("learner", name)(cls)
@@ -31,20 +31,21 @@ def register(name: str) -> Callable[[Class], Class]:
 
 
 def learners() -> MappingProxyType[str, type[Learner]]:
-    """Every learner by name. A file whose optional dependency is missing is left out."""
+    """All registered learners by name, without those whose optional dependency is missing."""
     return _LEARNERS.all()
 
 
 def missing() -> MappingProxyType[str, ModuleNotFoundError]:
-    """The files that could not be imported, and why."""
+    """Files of learners that could not be imported, with the import error."""
     return MappingProxyType(import_files("medshot.learners"))
 
 
 def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) -> Learner:
-    """The learner called `name`, in eval mode; its options are its class's keyword arguments.
+    """Build the learner registered as `name`, in eval mode.
 
-    `encoder` is any module from images `n c h w` in [0, 1] to features, or the name of one of ours:
-    `mobilenet` has ImageNet weights, `conv4` is the untrained network of few-shot papers.
+    `encoder` is any module from images `n c h w` in [0, 1] to features, or the name of a built-in
+    one: `mobilenet` has ImageNet weights, `conv4` is the untrained network of the few-shot
+    papers. `options` are the keyword arguments of the learner's class.
 
     Raises:
         ConfigError: an unknown learner, encoder or option.
@@ -61,7 +62,11 @@ def build(name: str, *, encoder: str | nn.Module = "mobilenet", **options: Any) 
 
 
 def lookup(name: str) -> type[Learner]:
-    """The class of the learner called `name`."""
+    """Return the learner class registered as `name`.
+
+    Raises:
+        ConfigError: an unknown name, or a missing optional package.
+    """
     error = missing().get(name.replace("-", "_"))
     if error is not None and name not in _LEARNERS:
         raise ConfigError(
@@ -72,6 +77,6 @@ def lookup(name: str) -> type[Learner]:
 
 
 def file_of(cls: type[Learner]) -> str:
-    """The file of a learner: relative to the package, or where somebody else's is."""
+    """Path of a learner's source file, relative to the package for built-in learners."""
     file = Path(inspect.getfile(cls))
     return file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else str(file)

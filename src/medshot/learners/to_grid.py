@@ -1,4 +1,4 @@
-"""A learner of labels as a learner of masks: the same weights, its encoder laid on the grid."""
+"""Convert a learner for image labels to one for masks, with the same weights."""
 
 import copy
 
@@ -10,18 +10,18 @@ from medshot.tasks import Segmentation
 
 
 def on_grid(learner: Learner, size: int = 128) -> Learner:
-    """`learner`, which was trained for labels of whole images, for masks of `size` pixels.
+    """Return a copy of an image-level `learner` that segments images of `size` pixels.
 
-    Its own parameters are kept where they do not depend on how many features there are.
+    Its parameters are kept except those whose shape depends on the number of features.
 
     Raises:
-        TaskError: it does not do masks, on whatever encoder.
-        ConfigError: its encoder has no maps to lay on the grid.
+        TaskError: the learner does not support segmentation with any encoder.
+        ConfigError: the encoder has no feature maps.
     """
     if Segmentation not in learner.supports:
         raise TaskError(
-            f"{called(learner)} cannot be turned to masks. prototypical, ridge, "
-            "linear-probe, finetune and those of the MAML family can."
+            f"{called(learner)} cannot be converted to masks. prototypical, ridge, "
+            "linear-probe, finetune and the MAML family can."
         )
     encoder = Hypercolumns(encoder=copy.deepcopy(learner.encoder), size=size)
     made = recipe(learner)

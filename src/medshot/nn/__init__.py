@@ -1,4 +1,4 @@
-"""Backbones and heads: no support, no query."""
+"""Encoders and heads; independent of support and query."""
 
 from medshot.nn.encoder import Encoder as Encoder
 from medshot.nn.encoder import encoder as encoder

@@ -1,4 +1,4 @@
-"""Detection heads: score maps of sites to heat at object centers and sizes."""
+"""Detection heads: heatmaps of object centers, and box sizes."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,12 +14,11 @@ from medshot.nn.heads import Head, features, on_grid, sites
 
 @part("predictor", "centres")
 class Centers(Predictor):
-    """A head that tells centres of k classes from all else, and a size for each site.
+    """Center heatmaps from a classification head on sites, plus a size regression.
 
-    The head's first k scores are the classes'; its others are kinds of what is no centre. Of a
-    class, the output is the logit against all else, plus its `offset` and `rare`. Then come the
-    logarithms of width and height over `typical`: the mean of the class, corrected by a linear map
-    of the features.
+    The head's first k scores are the classes'; the others are kinds of background. The output for
+    a class is its logit against all other scores, plus `offset` and `rare`. Then follow log width
+    and log height relative to `typical`: the class mean plus a linear function of the features.
     """
 
     sizes: Tensor
@@ -45,7 +44,7 @@ class Centers(Predictor):
             self.register_buffer(name, tensor)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h w"]:
-        """A logit a class and two log sizes, for every site."""
+        """Class logits and two log sizes, per site."""
         return self.maps(features(self.head.encoder, x, unit=self.head.unit))
 
     def maps(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n o h w"]:
@@ -60,10 +59,10 @@ class Centers(Predictor):
 
 
 class Responses(Predictor, ABC):
-    """A detector's maps from a response a class: a subclass writes `respond`.
+    """Detection maps from one response per class; a subclass implements `respond`.
 
-    The logit of a class is its response times `gain` plus its `offset` (and `rare`); the size is
-    the mean of the classes that answer there, in logarithms over `typical`.
+    The logit of a class is its response times `gain` plus `offset` and `rare`; the log size,
+    relative to `typical`, is the class mean, weighted by the class probabilities at the site.
     """
 
     gain: Tensor
@@ -87,10 +86,10 @@ class Responses(Predictor, ABC):
 
     @abstractmethod
     def respond(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n k h w"]:
-        """How much each site of the features looks like the middle of each class."""
+        """Similarity of each site to the center of an object of each class."""
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o h w"]:
-        """A logit a class and two log sizes, for every site."""
+        """Class logits and two log sizes, per site."""
         logits = self.respond(self.encoder(x)) * self.gain[:, None, None]
         logits = logits + self.offset[:, None, None]
         sizes = torch.einsum("nkhw,kd->ndhw", logits.softmax(1), self.sizes)

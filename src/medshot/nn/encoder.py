@@ -1,4 +1,4 @@
-"""What every encoder is: images in [0, 1] of a known form to features."""
+"""Base class of encoders: images in [0, 1] of a fixed format to features."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from medshot.core.errors import ShapeError, unknown
 from medshot.core.registry import PARTS, import_files, make, names, options_of
 
 SCALINGS = ("centre", "imagenet", "invert", "quantised", "signed", "standard", "unit")
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation, red to blue
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, RGB (torchvision's)
 LINEAR = {
     "centre": (4.0, -2.0),
     "invert": (-1.0, 1.0),
@@ -28,23 +28,23 @@ class Encoder(nn.Module):
     Images are squares of `size` pixels; an encoder without a size takes any, and one whose `dims`
     is 3 takes volumes.
 
-    The scaling of intensities is the encoder's first step, so that it travels with the
-    weights: `unit` leaves [0, 1], `invert` is 1 - x (ink bright on dark, for Omniglot),
-    `centre` maps to [-2, 2], `standard` gives every image mean 0 and deviation 1. Three are what
-    networks from elsewhere learned with: `signed` maps to [-1, 1], `quantised` is (p - 128) / 128
-    of 8-bit values p, `imagenet` takes the mean of ImageNet's pixels away and divides by their
-    deviation, for one channel by the average of the three.
+    The scaling of intensities is the encoder's first step, so that it is saved with the weights:
+    `unit` leaves [0, 1], `invert` is 1 - x (bright ink on dark, for Omniglot), `centre` maps to
+    [-2, 2], `standard` gives every image mean 0 and standard deviation 1. Three match pretrained
+    networks: `signed` maps to [-1, 1], `quantised` is (p - 128) / 128 of 8-bit values p,
+    `imagenet` subtracts the mean of ImageNet's pixels and divides by their standard deviation,
+    averaged over the three channels if the image has one.
     """
 
     channels: int
     size: int | None
     n_features: int
-    block_sizes: tuple[int, ...] = ()  # features of parts of different scale; none: one part
+    block_sizes: tuple[int, ...] = ()  # features per block of different scale; (): one block
     transductive: bool = False
-    keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, a row for every pixel
+    keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, one vector per pixel
     dims: ClassVar[int] = 2  # spatial axes
-    any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of learning
-    about: Mapping[str, Any] = MappingProxyType({})  # how it was pretrained, if it was
+    any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of training
+    about: Mapping[str, Any] = MappingProxyType({})  # provenance of pretrained weights
     begins_with_image: bool = False  # True: the first features of a pixel are its own channels
     source: ClassVar[str] = ""
 
@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         self.channels, self.size, self.scaling = channels, size, scaling
 
     def scaled(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
-        """Intensities as the layers want them."""
+        """Intensities in the range that the layers expect."""
         self.check_form(x)
         if self.scaling == "standard":
             dims = tuple(range(1, x.ndim))
@@ -69,24 +69,24 @@ class Encoder(nn.Module):
 
     @property
     def origin(self) -> str:
-        """Where the weights are from, for the record."""
+        """Where the weights come from."""
         return self.about.get("origin", "untrained")
 
     @property
     def seen(self) -> Sequence[Mapping[str, Any]]:
-        """The data sets that the weights were learned from: hashes, each with its classes."""
+        """Data sets that the weights were trained on: hashes, each with its classes."""
         return self.about.get("seen", ())
 
     def pretrained(self) -> "Encoder":
-        """Itself, with the weights that come with the package, if there are any for it."""
+        """Self, with the packaged pretrained weights loaded, if there are any."""
         return self
 
     def inner(self) -> nn.Module:
-        """The part whose tensors have the names that a file from elsewhere gives them."""
+        """The submodule whose state dict has the tensor names of weight files."""
         return self
 
     def check_form(self, x: Tensor) -> None:
-        """Raise `ShapeError` if these are not images, or volumes, of the form that it takes."""
+        """Raise `ShapeError` if these are not images, or volumes, of the expected shape."""
         free = self.size is None or self.any_size
         sides = x.shape[2:] if free else (self.size,) * self.dims
         if x.ndim == 2 + self.dims and x.shape[1:] == (self.channels, *sides):
@@ -95,7 +95,7 @@ class Encoder(nn.Module):
         if self.size is None:
             what = "volumes (depth, height, width)" if self.dims == 3 else "images (height, width)"
             raise ShapeError(
-                f"This encoder takes {self.channels} channel(s) of {what}, not {shape}."
+                f"This encoder takes {what} with {self.channels} channel(s), not {shape}."
             )
         raise ShapeError(
             f"This encoder takes images of {self.channels} x {self.size} x {self.size} "
@@ -105,13 +105,13 @@ class Encoder(nn.Module):
 
 
 def encoder(name: str, **options: object) -> Encoder:
-    """The encoder called `name`, in eval mode; options as in its class.
+    """Build the encoder called `name`, in eval mode; options as in its class.
 
-    It is untrained, but for `mobilenet`, whose ImageNet weights come with the package.
+    All are untrained except `mobilenet`, whose ImageNet weights come with the package.
 
     Raises:
         ConfigError: an unknown encoder or option.
-        SaveError: the package's file of weights is missing or damaged.
+        SaveError: the packaged weights are missing or damaged.
     """
     import_files("medshot.nn")
     if f"encoder/{name}" not in PARTS:
@@ -124,23 +124,27 @@ def encoder(name: str, **options: object) -> Encoder:
 
 
 def n_features(module: nn.Module) -> int:
-    """How many features an encoder gives: its attribute `n_features`."""
+    """Number of features of an encoder: its attribute `n_features`.
+
+    Raises:
+        ShapeError: the module has no such attribute.
+    """
     found = getattr(module, "n_features", None)
     if not isinstance(found, int):
         raise ShapeError(
-            f"{type(module).__name__} does not say how many features it gives. Set "
+            f"{type(module).__name__} does not declare its number of features. Set "
             "`self.n_features` in its constructor."
         )
     return found
 
 
 def flat(x: Tensor) -> Tensor:
-    """`n ...` to `n f`."""
+    """Flatten `n ...` to `n f`."""
     return torch.flatten(x, 1)
 
 
 def _a_channel(values: tuple[float, ...], x: Float[Tensor, "n c *s"]) -> Tensor:
-    """A value for each channel of `x`; their average where there are not three channels."""
+    """One value per channel of `x`; their average unless there are three channels."""
     each = x.new_tensor(values)
     wanted = each if x.shape[1] == len(values) else each.mean(0, keepdim=True)
     return wanted.reshape(-1, *[1] * (x.ndim - 2))

@@ -1,7 +1,7 @@
-"""Ensembles: the weighted mean of several predictors, or a linear map of their outputs (stacking).
+"""Ensembles: weighted mean of several predictors, or a linear map of their outputs (stacking).
 
-`link` says what outputs are, as `Task.link` does: `softmax` (logits of k classes), `sigmoid` (k
-logits), `identity` (numbers). The first two are averaged as probabilities.
+`link` is that of `Task.link`: `softmax` (logits of k classes), `sigmoid` (k logits) or
+`identity` (numbers). The first two are averaged as probabilities.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
-Form = Sequence[int]  # channels and size; empty: images as they come
+Form = Sequence[int]  # channels and size; empty: images are passed unchanged
 
 
 class EnsembleMembers(Predictor):
-    """What ensembles have in common: a subclass makes one answer of `said`."""
+    """Base class of ensembles: a subclass combines the members' outputs."""
 
     def __init__(self, members: Sequence[Predictor], forms: Sequence[Form]) -> None:
         super().__init__()
@@ -34,13 +34,13 @@ class EnsembleMembers(Predictor):
         return [member for member in self.members if isinstance(member, Predictor)]
 
     def said(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "m n k *t"]:
-        """The outputs of all members, those for every site on the grid of `x`."""
+        """Outputs of all members; dense ones on the grid of `x`."""
         pairs = zip(self.members, self.forms, strict=True)
         return torch.stack([_on_grid(member(in_form(x, form)), x, form) for member, form in pairs])
 
 
 def in_form(x: Float[Tensor, "n ..."], form: Form) -> Float[Tensor, "n ..."]:
-    """Images with other channels and of another size: as files are read, but from these pixels."""
+    """Convert images to other channels and another size, as the readers do for files."""
     if not form:
         return x
     channels, size = form
@@ -63,7 +63,7 @@ LINKS = ("identity", "sigmoid", "softmax")
 
 
 def refuse_unknown_link(link: str) -> None:
-    """Raise `ConfigError` unless `link` is one of these."""
+    """Raise `ConfigError` unless `link` is one of `LINKS`."""
     if link not in LINKS:
         raise unknown(link, LINKS, kind="link")
 
@@ -71,9 +71,9 @@ def refuse_unknown_link(link: str) -> None:
 def mixed(
     outputs: Float[Tensor, "m n k *s"], scores: Float[Tensor, "m"], link: str
 ) -> Float[Tensor, "n k *s"]:
-    """The output whose probabilities are the members' weighted mean; of numbers, the mean.
+    """Output whose probabilities are the members' weighted mean; for `identity`, the mean.
 
-    Weights are the softmax of `scores`. All in logarithms, so that nothing small is lost.
+    Weights are the softmax of `scores`. Computed in log space for numerical stability.
     """
     shape = (-1, *[1] * (outputs.ndim - 1))
     if link == "identity":
@@ -86,15 +86,15 @@ def mixed(
 
 
 def comparable(outputs: Float[Tensor, "m n k *s"], link: str) -> Float[Tensor, "m n k *s"]:
-    """Outputs without what does not count: log odds over classes become log probabilities."""
+    """Outputs on a common scale: logits over classes become log probabilities."""
     return outputs.log_softmax(2) if link == "softmax" else outputs
 
 
 @part("predictor", "ensemble")
 class Ensemble(EnsembleMembers):
-    """The weighted mean of the members' probabilities; of numbers, their mean.
+    """Weighted mean of the members' probabilities, or of numbers.
 
-    The weights are the softmax of `scores`: equal scores are equal weights.
+    The weights are the softmax of `scores`: equal scores give equal weights.
     """
 
     scores: Tensor
@@ -118,7 +118,7 @@ class Ensemble(EnsembleMembers):
 
 @part("predictor", "stacked")
 class Stacked(EnsembleMembers):
-    """A linear map of what all members say: log probabilities of classes, log odds, or numbers."""
+    """Linear map of all members' outputs: log probabilities, logits or numbers."""
 
     weight: Tensor
     bias: Tensor
@@ -138,7 +138,7 @@ class Stacked(EnsembleMembers):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
-        """The map's answer, as an output of the task."""
+        """The combined output, as an output of the task."""
         return stacked(self.said(x), self.weight, self.bias, self.link)
 
 
@@ -148,6 +148,6 @@ def stacked(
     bias: Float[Tensor, "k"],
     link: str,
 ) -> Float[Tensor, "n k *s"]:
-    """The sum over members of their comparable outputs times a matrix each, and a bias."""
+    """Sum over members of their comparable outputs times a matrix each, plus a bias."""
     found = torch.einsum("mnj...,mjk->nk...", comparable(outputs, link), weight)
     return found + bias.view(-1, *[1] * (found.ndim - 2))

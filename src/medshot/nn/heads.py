@@ -1,8 +1,8 @@
-"""Predictors on features: linear heads, prototypes, heads with a memory or a context.
+"""Predictors on features: linear heads, prototypes, heads with memory or context.
 
-Each is a predictor whose adapted tensors are buffers; nothing here knows support or query. Most
-encoders give an image one row of features, `n f`. One that keeps the grid gives a row to each site
-(a pixel, a voxel), `n f *s`: then a site is what an image is elsewhere.
+Adapted tensors are buffers; nothing here depends on support or query. Most encoders return
+one feature vector per image, `n f`. One that keeps the grid returns one per site (a pixel, a
+voxel), `n f *s`: then each site is treated like an image.
 """
 
 from abc import ABC, abstractmethod
@@ -18,9 +18,9 @@ from medshot.core.registry import part
 
 
 class Head(Predictor, ABC):
-    """Answers from the features of images or sites: a subclass writes `answer`.
+    """Predicts from features of images or sites; a subclass implements `answer`.
 
-    What was `fitted` is kept as buffers. With `unit`, features are divided by their L2 norm.
+    `fitted` tensors are stored as buffers. With `unit`, features are L2-normalized.
     """
 
     def __init__(self, encoder: nn.Module, *, unit: bool = False, **fitted: Tensor) -> None:
@@ -32,44 +32,43 @@ class Head(Predictor, ABC):
 
     @abstractmethod
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A score a class, from features."""
+        """Scores from features."""
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
-        """A score a class for every image, or for each of its sites."""
+        """Scores for every image, or for each of its sites."""
         z = features(self.encoder, x, unit=self.unit)
         return on_grid(self.answer(sites(z)), z)
 
 
 def features(encoder: nn.Module, x: Tensor, unit: bool) -> Float[Tensor, "n f *t"]:
-    """Features of `x`, never in half precision; with `unit`, each divided by its L2 norm."""
+    """Features of `x` in at least single precision; with `unit`, L2-normalized."""
     z = encoder(x)
     z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
     return F.normalize(z, dim=1) if unit else z
 
 
 def sites(z: Shaped[Tensor, "n f *t"]) -> Shaped[Tensor, "m f"]:
-    """The rows of all sites of all images, one below the other; images alone stay as they are."""
+    """Flatten the sites of all images into rows; `n f` is returned unchanged."""
     return z.movedim(1, -1).flatten(0, -2)
 
 
 def on_grid(
     rows: Shaped[Tensor, "m k"], like: Shaped[Tensor, "n f *t"]
 ) -> Shaped[Tensor, "n k *t"]:
-    """The inverse of `sites`: rows laid out on the grid of `like`."""
+    """Inverse of `sites`: arrange rows on the grid of `like`."""
     return rows.unflatten(0, (len(like), *like.shape[2:])).movedim(-1, 1)
 
 
 def labeled_sites(
     z: Float[Tensor, "n f *t"], y: Shaped[Tensor, "n ..."]
 ) -> tuple[Float[Tensor, "m f"], Shaped[Tensor, "m ..."]]:
-    """Rows of features with a target each; sites that nobody has labelled (-1) are left out.
+    """Feature rows with one target each; unlabeled sites (-1) are dropped.
 
-    The target of a whole image may be a row itself.
-
-    Where targets are images, `n k *t`, a row of k numbers each.
+    The target of a whole image may be a row itself. Where targets are images, `n k *t`, each site
+    has a row of k numbers.
 
     Raises:
-        ShapeError: the features are on another grid than the labels.
+        ShapeError: features and labels are on different grids.
     """
     if z.ndim == 2 and y.ndim <= 2:
         return z, y
@@ -77,9 +76,9 @@ def labeled_sites(
     grid = y.shape[2:] if images else y.shape[1:]
     if z.shape[2:] != grid:
         raise ShapeError(
-            f"The encoder gives features on a grid of {_sides(z.shape[2:])}, and the labels are on "
-            f"one of {_sides(grid)}. For masks, take an encoder that keeps the grid "
-            '(encoder="unet"); for labels of whole images, one that does not ("conv4").'
+            f"The encoder returns features on a grid of {_sides(z.shape[2:])}, but the labels are "
+            f"on one of {_sides(grid)}. For masks, use an encoder that keeps the grid "
+            '(encoder="unet"); for image labels, one that does not ("conv4").'
         )
     if images:
         return sites(z), sites(y)
@@ -109,13 +108,13 @@ class Linear(Head):
         super().__init__(encoder, unit=unit, weight=weight, bias=bias)
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+        """Logits."""
         return z @ self.weight + self.bias
 
 
 @part("predictor", "prototypes")
 class Prototypes(Head):
-    """Minus the squared Euclidean distance (its `root`) to one prototype a class, times `scale`."""
+    """Negative squared Euclidean distance (or its `root`) to prototypes, times `scale`."""
 
     prototypes: Tensor
     scale: Tensor
@@ -132,46 +131,46 @@ class Prototypes(Head):
         self.root = root
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """Minus the scaled distance to each class."""
+        """Negative scaled distance to each class."""
         return -self.scale * distances(z, self.prototypes, self.root)
 
 
 def distances(
     z: Float[Tensor, "n f"], centres: Float[Tensor, "k f"], root: bool = False
 ) -> Float[Tensor, "n k"]:
-    """Squared Euclidean distances, or with `root` the plain ones."""
+    """Squared Euclidean distances, or with `root` Euclidean ones."""
     found = squared_distances(z, centres)
-    # at distance 0 the root has no slope
+    # sqrt has no gradient at 0
     return found.clamp(min=1e-6).sqrt() if root else found
 
 
 def squared_distances(
     z: Float[Tensor, "n f"], centres: Float[Tensor, "k f"]
 ) -> Float[Tensor, "n k"]:
-    """|z - c|^2 as |z|^2 - 2 z.c + |c|^2: no tensor of n x k x f is ever made."""
-    with torch.autocast(z.device.type, enabled=False):  # a difference of large numbers
+    """|z - c|^2 as |z|^2 - 2 z.c + |c|^2, without an n x k x f tensor."""
+    with torch.autocast(z.device.type, enabled=False):  # cancellation needs full precision
         cross = z @ centres.T
         return z.square().sum(1, keepdim=True) - 2 * cross + centres.square().sum(1)
 
 
 def class_means(z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Float[Tensor, "k f"]:
-    """The mean feature of each class; `labels` are rows of 0 and 1."""
+    """Mean feature of each class; `labels` are one-hot rows."""
     with torch.autocast(z.device.type, enabled=False):
         return labels.T @ z / labels.sum(0)[:, None]
 
 
 def zero_head(n_features: int, k: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """A linear head that prefers no class: weight `f k` and bias `k`, all zero."""
+    """Zero-initialized linear head: weight `f k` and bias `k`."""
     return torch.zeros(n_features, k).to(like), torch.zeros(k).to(like)
 
 
 def prototype_head(
     z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"], scale: Tensor | float
 ) -> tuple[Float[Tensor, "f k"], Float[Tensor, "k"]]:
-    """Weight and bias that decide as minus `scale` times the squared distance to the class means.
+    """Linear head equivalent to minus `scale` times the squared distance to class means.
 
-    Source: Snell et al. 2017, arXiv:1703.05175 (as a linear model): of -s |z - c|^2 the part
-    -s |z|^2 is the same for all classes, and 2 s z.c - s |c|^2 is left.
+    Source: Snell et al. 2017, arXiv:1703.05175 (as a linear model): in -s |z - c|^2 the term
+    -s |z|^2 is the same for all classes, and 2 s z.c - s |c|^2 remains.
     """
     centres = class_means(z, labels)
     with torch.autocast(z.device.type, enabled=False):
@@ -179,23 +178,23 @@ def prototype_head(
 
 
 class Reader(nn.Module, ABC):
-    """Reads labelled features once, and then answers about any number of others.
+    """Encodes a labeled support once, then predicts for any number of queries.
 
-    `way` is how many classes its label codes can name.
+    `way` is the number of label codes.
     """
 
     @abstractmethod
     def remember(self, z: Float[Tensor, "m f"], labels: Float[Tensor, "m k"]) -> Tensor:
-        """All that an answer needs of the support; k is at most `way`."""
+        """The encoded support; k is at most `way`."""
 
     @abstractmethod
     def answer(self, z: Float[Tensor, "n f"], memory: Tensor) -> Float[Tensor, "n way"]:
-        """Scores of each of `z`, whatever the others are."""
+        """Scores for each row of `z`, independent of the other rows."""
 
 
 @part("predictor", "reading")
 class InContextPredictor(Head):
-    """What `reader` answers from `memory`, plus a linear head: `features @ weight + bias`."""
+    """Output of `reader` given `memory`, plus a linear head."""
 
     reader: Reader
     memory: Tensor
@@ -214,22 +213,21 @@ class InContextPredictor(Head):
         self.reader = reader
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+        """Logits."""
         with torch.autocast(z.device.type, enabled=False):
             read = self.reader.answer(z, self.memory)[:, : len(self.bias)]
             return read + z @ self.weight + self.bias
 
 
 def widened(z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-    """Features scaled to a mean square of 1, the size at which layers start well."""
+    """Features scaled to a mean square of 1, as weight initialization assumes."""
     return nn.functional.normalize(z, dim=1) * z.shape[1] ** 0.5
 
 
 class MemoryPredictor(Head):
-    """Whatever `memory.recall` answers to an image's features from what was `written`.
+    """Prediction of `memory.recall` from the `written` tensors.
 
-    Nothing is written by an image that is asked about: one alone gets the answer that it gets
-    among others.
+    Queries are not written, so a prediction does not depend on other queries.
     """
 
     def __init__(self, encoder: nn.Module, memory: nn.Module, **written: Tensor) -> None:
@@ -237,13 +235,13 @@ class MemoryPredictor(Head):
         self.memory, self._written = memory, list(written)
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+        """Logits."""
         return self.memory.recall(z, *(getattr(self, name) for name in self._written))  # type: ignore[operator]
 
 
 @part("predictor", "machine-recall")
 class MachineRecall(MemoryPredictor):
-    """Reads what a `NeuralTuringMachine` wrote: each image is the next one of its sequence."""
+    """Reads what a `NeuralTuringMachine` wrote, each image as the next of its sequence."""
 
     def __init__(
         self,
@@ -262,13 +260,13 @@ class MachineRecall(MemoryPredictor):
         self.k = k
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class: the codes that no class of the task has are left out."""
+        """Logits, without the codes of unused classes."""
         return super().answer(z)[:, : self.k]
 
 
 @part("predictor", "hops-recall")
 class HopsRecall(MemoryPredictor):
-    """Reads memories, embedded twice by `Hops`, and their labels."""
+    """Reads memories, embedded by `Hops`, and their labels."""
 
     def __init__(
         self,
@@ -283,7 +281,7 @@ class HopsRecall(MemoryPredictor):
 
 @part("predictor", "fast-recall")
 class FastRecall(MemoryPredictor):
-    """Reads fast weights out of a `FastMemory`, for each image its own."""
+    """Reads fast weights from a `FastMemory`, separately for each image."""
 
     def __init__(
         self,

@@ -1,14 +1,14 @@
-"""Normalization layers by policy, attention, and the contrastive loss.
+"""Normalization layers by policy, attention, and the supervised contrastive loss.
 
-In few-shot learning the normalization policy is a result:
+In few-shot learning results depend on the normalization policy:
 
-| policy | statistics of | one image alone = in a batch |
+| policy | statistics of | batch-independent |
 |---|---|---|
 | group | the image itself (Wu & He 2018, arXiv:1803.08494) | yes |
-| batch | meta-training, kept (Ioffe & Szegedy 2015, arXiv:1502.03167) | yes, in eval mode |
-| transductive | the batch at hand, also at test time (as in Finn et al. 2017) | no |
+| batch | meta-training, running (Ioffe & Szegedy 2015, arXiv:1502.03167) | yes, in eval mode |
+| transductive | the current batch, also at test time (as in Finn et al. 2017) | no |
 
-Attention is written out, because the fused kernels cannot be differentiated twice on a CPU.
+Attention is implemented here because fused kernels have no second derivative on CPUs.
 """
 
 import math
@@ -26,17 +26,17 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def norm(policy: str, channels: int, dims: int = 2) -> nn.Module:
-    """A normalisation layer for `n channels *s`, of `dims` spatial axes.
+    """Normalization layer for `n channels *s`, with `dims` spatial axes.
 
     Raises:
-        ConfigError: an unknown policy, or channels that cannot be grouped.
+        ConfigError: an unknown policy, or a number of channels that is not divisible.
     """
     if policy == "group":
         groups = min(GROUPS, channels)
         if channels % groups:
             raise ConfigError(
-                f"Normalisation by group divides channels into {GROUPS}, and a width of {channels} "
-                f"cannot be. Take a multiple of {GROUPS}, or another norm."
+                f"Group normalization divides channels into {GROUPS} groups, but the width is "
+                f"{channels}. Use a multiple of {GROUPS}, or another norm."
             )
         return nn.GroupNorm(groups, channels)
     batch_norm = nn.BatchNorm3d if dims == 3 else nn.BatchNorm2d
@@ -46,7 +46,7 @@ def norm(policy: str, channels: int, dims: int = 2) -> nn.Module:
         return batch_norm(channels, track_running_stats=False)
     if policy == "none":
         return nn.Identity()
-    raise unknown(policy, POLICIES, kind="normalisation policy")
+    raise unknown(policy, POLICIES, kind="normalization policy")
 
 
 def attend(
@@ -55,10 +55,10 @@ def attend(
     values: Float[Tensor, "*b m e"],
     seen: Bool[Tensor, "n m"] | Bool[Tensor, "*b n m"] | None = None,
 ) -> Float[Tensor, "*b n e"]:
-    """For each query the mean of the values, weighted by how well their keys match it.
+    """Scaled dot-product attention.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762 (scaled dot products, softmax). Where `seen`
-    is given, of all examples or of each, a query looks only at what is true in its row.
+    Source: Vaswani et al. 2017, arXiv:1706.03762. `seen` masks keys, for all examples or per
+    example: a query attends only where its row is True.
     """
     scores = (queries / queries.shape[-1] ** 0.5) @ keys.transpose(-2, -1)
     if seen is not None:
@@ -67,10 +67,10 @@ def attend(
 
 
 class SelfAttention(nn.Module):
-    """Tokens look at each other, then two linear maps; both added to what was there.
+    """Pre-norm transformer layer: self-attention and an MLP, with residual connections.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, normalised before instead of after (Xiong et
-    al. 2020, arXiv:2002.04745).
+    Source: Vaswani et al. 2017, arXiv:1706.03762, with normalization before instead of after each
+    block (Xiong et al. 2020, arXiv:2002.04745).
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -85,9 +85,9 @@ class SelfAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "n m w"], seen: Bool[Tensor, "n m"] | None = None
     ) -> Float[Tensor, "n m w"]:
-        """The tokens after they have looked at those that are `seen`; all, if that is not said."""
-        asked = self.asked(self.before(x)).unflatten(-1, (3, self.heads, -1))
-        queries, keys, values = asked.permute(2, 0, 3, 1, 4)  # three of n heads m v
+        """Update the tokens by attending to those that are `seen` (default: all)."""
+        projected = self.asked(self.before(x)).unflatten(-1, (3, self.heads, -1))
+        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # three of n heads m v
         mask = None if seen is None else seen[:, None, None].expand(*queries.shape[:-1], -1)
         found = attend(queries, keys, values, mask)
         x = x + self.mix(found.transpose(1, 2).flatten(2))
@@ -95,12 +95,12 @@ class SelfAttention(nn.Module):
 
 
 def supervised_contrast(similarity: Float[Tensor, "n n"], y: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-    """The mean over anchors i and positives p of -log softmax_{a != i}(s_ia) at p.
+    """Supervised contrastive loss: mean -log softmax_{a != i}(s_ia) at positives p.
 
-    Anchors are the rows with at least one other of their class; there must be one.
+    Averaged over the anchors i, the rows with another row of their class; there must be one.
 
-    Source: Khosla et al. 2020, arXiv:2004.11362, L_out^sup. With two rows a class, two views of
-    one image, it is the loss of Chen et al. 2020, arXiv:2002.05709.
+    Source: Khosla et al. 2020, arXiv:2004.11362, L_out^sup. With two rows per class, two views of
+    one image, it is the loss of Chen et al. 2020, arXiv:2002.05709 (SimCLR).
     """
     itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
     positive = (y[:, None] == y) & ~itself

@@ -1,8 +1,8 @@
-"""Networks as ONNX graphs, and predictors that run them on ONNX Runtime (inference only).
+"""ONNX export of networks, and inference-only predictors on ONNX Runtime.
 
-A graph that came from a file is checked before it is run. Means over several axes are exported one
-axis after the other: ONNX Runtime sums the elements of a mean in sequence, which over a whole image
-costs more digits than PyTorch's pairwise sum.
+A graph loaded from a file is validated before it is run. Means over several axes are exported
+one axis at a time: ONNX Runtime sums sequentially, which over a whole image is less accurate
+than PyTorch's pairwise sum.
 """
 
 import logging
@@ -22,44 +22,48 @@ from medshot.core.registry import called, needed, part
 from medshot.nn.encoder import Encoder
 
 MOST_BYTES = 2**30
-EXTERNAL = 1  # as ONNX numbers places: the numbers of a tensor lie in another file
-REPAIR = "Copy the model again from where it was made, or make it again."
+EXTERNAL = 1  # TensorProto.EXTERNAL: the tensor's data is in another file
+REPAIR = "Copy the model again from its source, or export it again."
 
 
 def checked(data: bytes) -> bytes:
-    """`data`, a graph in ONNX's format with one input and one output, that reads no other file.
+    """Validate `data`, an ONNX graph with one input, one output and no external data.
+
+    Returns `data`.
 
     Raises:
         ConfigError: onnx is not installed.
-        SaveError: it is none, or reads files, or is too large.
+        SaveError: not such a graph, or too large.
     """
     onnx = needed("onnx", extra="onnx")
     needed("onnx.checker", extra="onnx")
     if len(data) > MOST_BYTES:
-        raise SaveError(f"A graph of {len(data)} bytes is more than {MOST_BYTES} can be. {REPAIR}")
+        raise SaveError(
+            f"The ONNX graph has {len(data)} bytes, more than the limit of {MOST_BYTES}. {REPAIR}"
+        )
     try:
         model = onnx.load_model_from_string(data)
         outside = next((t for t in _tensors(model.graph) if t.data_location == EXTERNAL), None)
         if outside is None and not model.functions:
             onnx.checker.check_model(model)
     except Exception as error:  # protobuf and ONNX raise classes of their own
-        said = str(error).strip().partition("\n")[0]
-        raise SaveError(f"The ONNX graph is damaged ({said}). {REPAIR}") from error
+        cause = str(error).strip().partition("\n")[0]
+        raise SaveError(f"The ONNX graph is damaged ({cause}). {REPAIR}") from error
     if outside is not None:
         raise SaveError(
-            f"The ONNX graph reads the file of its tensor {outside.name!r} from the disk, which a "
-            f"model of ours never does: it is not opened. {REPAIR}"
+            f"The ONNX graph reads its tensor {outside.name!r} from another file, which medshot's "
+            f"models never do; it was not opened. {REPAIR}"
         )
     if len(model.graph.input) != 1 or len(model.graph.output) != 1 or model.functions:
         raise SaveError(
             f"The ONNX graph has {len(model.graph.input)} inputs, {len(model.graph.output)} outputs"
-            f" and {len(model.functions)} functions; one, one and none are needed. {REPAIR}"
+            f" and {len(model.functions)} functions; it must have one, one and none. {REPAIR}"
         )
     return data
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
-    """All tensors whose numbers the graph holds, or says where to find, also in its branches."""
+    """All tensors that the graph contains or references, including subgraphs."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
@@ -72,18 +76,18 @@ def _tensors(graph: Any) -> Iterator[Any]:
                 yield from _tensors(inner)
 
 
-THREADS = 1  # of a small machine
+THREADS = 1  # as on a small machine
 
 
 @part("predictor", "onnx")
 class Graph(Predictor):
-    """Answers as the graph does whose bytes it holds, on one thread of the processor.
+    """Inference-only predictor that runs its ONNX graph on one CPU thread.
 
-    No gradient goes through it, and nothing in it can be trained. The graph is checked when it
-    first answers: it reads no file, has one input `n c *s` and one output.
+    It has no gradients and no trainable parameters. The graph is validated before its first run:
+    no external data, one input `n c *s` and one output.
     """
 
-    exportable = False  # it is exported already: medshot.stages.export takes the graph itself
+    exportable = False  # already exported: medshot.stages.export uses the graph itself
     differentiable: ClassVar[bool] = False
     graph: Tensor
 
@@ -94,21 +98,21 @@ class Graph(Predictor):
 
     @classmethod
     def of(cls, model: Any) -> "Graph":
-        """Of a `ModelProto`."""
+        """From a `ModelProto`."""
         data = np.frombuffer(bytearray(model.SerializeToString()), np.uint8)
         return cls(torch.from_numpy(data))
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k ..."]:
-        """What the graph says of the images, in their type.
+        """Output of the graph, in the dtype of `x`.
 
         Raises:
-            ShapeError: they are of another form than the graph takes.
-            TaskError: a gradient is asked for.
+            ShapeError: images of another shape than the graph takes.
+            TaskError: a gradient is required.
         """
         if x.requires_grad and torch.is_grad_enabled():
             raise TaskError(
-                "No gradient goes through a quantised predictor. Do this stage with the model that "
-                "it was made of, and quantise last."
+                "No gradient goes through a quantized predictor. Apply this stage to the model "
+                "before quantization, and quantize last."
             )
         session = self._session()
         given = session.get_inputs()[0]
@@ -118,7 +122,7 @@ class Graph(Predictor):
         return torch.from_numpy(found).to(x)
 
     def bytes(self) -> bytes:
-        """The graph, in ONNX's own format."""
+        """The serialized ONNX graph."""
         return self.graph.cpu().numpy().tobytes()
 
     def _session(self) -> Any:
@@ -127,11 +131,11 @@ class Graph(Predictor):
         return self._running[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_running": None}  # what runs cannot be copied
+        return {**self.__dict__, "_running": None}  # sessions cannot be copied
 
 
 def session_of(data: bytes) -> Any:
-    """ONNX Runtime, ready to run `data` on one thread.
+    """ONNX Runtime session for `data`, on one thread.
 
     Raises:
         ConfigError: onnxruntime is not installed.
@@ -140,12 +144,12 @@ def session_of(data: bytes) -> Any:
     runtime = needed("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = THREADS
-    options.log_severity_level = 3  # errors; warnings are for its developers
+    options.log_severity_level = 3  # errors only
     try:
         return runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the classes of its errors have no common one of their own
-        said = str(error).strip().partition("\n")[0]
-        raise SaveError(f"ONNX Runtime cannot run the graph ({said}). {REPAIR}") from error
+    except Exception as error:  # its errors have no common base class
+        cause = str(error).strip().partition("\n")[0]
+        raise SaveError(f"ONNX Runtime cannot run the graph ({cause}). {REPAIR}") from error
 
 
 def _refuse_other_form(x: Tensor, form: list[int | str]) -> None:
@@ -157,11 +161,11 @@ def _refuse_other_form(x: Tensor, form: list[int | str]) -> None:
         raise ShapeError(f"This graph takes images of {wanted} (channels first), not {given}.")
 
 
-INT64 = 7  # as ONNX numbers its types
+INT64 = 7  # TensorProto.INT64
 
 
 def means_by_axis(model: Any) -> None:
-    """Replace, in a `ModelProto`, each mean over several known axes by means over one axis."""
+    """Replace, in a `ModelProto`, each mean over several known axes by single-axis means."""
     numpy_helper = needed("onnx.numpy_helper", extra="onnx")
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
@@ -177,7 +181,7 @@ def means_by_axis(model: Any) -> None:
 
 
 def _keeps(node: Any) -> bool:
-    """Whether the axes stay, of one site each: 1 is what ONNX takes where nothing is said."""
+    """Whether reduced axes are kept with size 1, ONNX's default."""
     return all(a.i == 1 for a in node.attribute if a.name == "keepdims")
 
 
@@ -192,19 +196,19 @@ def _one_by_one(model: Any, node: Any, axes: list[int]) -> Iterator[Any]:
         source = found
 
 
-OPSET = 20  # of ONNX's operators; ONNX Runtime knows it since 1.17 (2024)
-INPUT, OUTPUT = "in/images", "out/output"  # with a slash: no attribute of a module is called so
+OPSET = 20  # supported by ONNX Runtime since 1.17 (2024)
+INPUT, OUTPUT = "in/images", "out/output"  # a slash cannot occur in a module's attribute names
 
 
 def graph_of(module: nn.Module, x: Float[Tensor, "n c *s"], *, any_sides: bool = False) -> Any:
-    """An ONNX `ModelProto` that does what `module` does to images like `x`, any number at once.
+    """Export `module` as an ONNX `ModelProto`, for any number of images like `x`.
 
-    With `any_sides`, their height and width (and depth) are free too. Nothing in it says where it
-    was made: no paths, no lines of source.
+    With `any_sides`, height and width (and depth) are dynamic too. The graph has no trace of the
+    exporting machine: no paths, no source lines.
 
     Raises:
-        ConfigError: the packages that this needs are not installed.
-        TaskError: the module does what no graph of ONNX holds.
+        ConfigError: the required packages are not installed.
+        TaskError: the module cannot be expressed as an ONNX graph.
     """
     needed("onnxscript", extra="onnx")
     free = {0: torch.export.Dim.DYNAMIC}
@@ -225,7 +229,7 @@ def graph_of(module: nn.Module, x: Float[Tensor, "n c *s"], *, any_sides: bool =
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         cause = str(error.__cause__ or error).strip().partition("\n")[0]
         raise TaskError(
-            f"{called(module)} cannot be written as a graph of ONNX ({cause[:200]}). Keep "
+            f"{called(module)} cannot be written as an ONNX graph ({cause[:200]}). Keep "
             "the model's folder, and use it with `medshot predict`."
         ) from error
     model = program.model_proto  # type: ignore[union-attr]
@@ -241,7 +245,7 @@ def takes_any_sides(module: nn.Module) -> bool:
 
 
 def _anonymous(model: Any) -> None:
-    """Without the lines of source that the exporter notes beside each node."""
+    """Remove the source lines that the exporter attaches to each node."""
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         noted.doc_string = ""
@@ -250,7 +254,7 @@ def _anonymous(model: Any) -> None:
 
 @contextmanager
 def quietly(logger: str) -> Iterator[None]:
-    """Without warnings, and without what `logger` says to its own developers."""
+    """Suppress warnings and the messages of `logger`."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(logging.ERROR)
@@ -264,7 +268,7 @@ def quietly(logger: str) -> Iterator[None]:
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Without checks of annotations: an exporter follows them, and takes the sizes for fixed."""
+    """Disable shape checks: an exporter traces them and treats the sizes as fixed."""
     before = config.jaxtyping_disable
     config.update("jaxtyping_disable", True)
     try:

@@ -1,4 +1,4 @@
-"""Phantoms: endless few-shot tasks of medical-looking pictures, drawn from a seed."""
+"""Phantoms: endless synthetic few-shot tasks of medical-looking images, drawn from a seed."""
 
 from medshot.phantoms.labels.episodes import PhantomEpisodes as PhantomEpisodes
 from medshot.phantoms.labels.episodes import phantom_dataset as phantom_dataset

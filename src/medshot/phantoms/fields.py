@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Map = NDArray[np.floating]
-"""One value a pixel, (size, size), float32 by custom."""
+"""One value per pixel, (size, size), normally float32."""
 
 
 @lru_cache(maxsize=8)
 def grid(size: int) -> tuple[Map, Map]:
-    """Return the x and y coordinates of the pixel centres (read-only, shared)."""
+    """x and y coordinates of the pixel centers (read-only, shared)."""
     line = ((np.arange(size, dtype=np.float32) + 0.5) * (2.0 / size) - 1.0).astype(np.float32)
     x, y = np.meshgrid(line, line)
     x.setflags(write=False)
@@ -26,31 +26,31 @@ def grid(size: int) -> tuple[Map, Map]:
 
 
 def rotate(x: Map, y: Map, angle: float) -> tuple[Map, Map]:
-    """Return the coordinates seen from axes turned by `angle` radians."""
+    """Coordinates in axes rotated by `angle` radians."""
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
     return cos * x + sin * y, cos * y - sin * x
 
 
 def soft_step(depth: Map, width: float) -> Map:
-    """Return 1 where `depth` is well above zero, 0 well below, a ramp of `width` between."""
+    """1 where `depth` is well above zero, 0 well below, with a ramp of `width` between."""
     return np.clip(depth * (1.0 / width) + 0.5, 0.0, 1.0)
 
 
 def ellipse(
     x: Map, y: Map, centre: tuple[float, float], radii: tuple[float, float], edge: float = 0.06
 ) -> Map:
-    """Return the soft mask of an upright ellipse."""
+    """Soft mask of an axis-aligned ellipse."""
     rho = np.sqrt(((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2)
     return soft_step((1.0 - rho) * min(radii), edge)
 
 
 @lru_cache(maxsize=128)
 def spread(size: int, cells: int) -> Map:
-    """Return the (size, cells + 2) matrix that spreads coarse values into bell-shaped bumps."""
+    """The (size, cells + 2) matrix that interpolates coarse values with Gaussian bumps."""
     pixels = (np.arange(size) + 0.5) / size * cells
     knots = np.arange(cells + 2) - 0.5
     bumps = np.exp(-0.5 * ((pixels[:, None] - knots[None, :]) / 0.55) ** 2)
-    # Unit sum of squares, so that independent unit normals keep unit variance at every pixel.
+    # unit sum of squares, so that independent standard normals keep unit variance at every pixel
     bumps /= np.sqrt((bumps**2).sum(axis=1, keepdims=True))
     return bumps.astype(np.float32)
 
@@ -58,7 +58,7 @@ def spread(size: int, cells: int) -> Map:
 def smooth_noise(
     rng: np.random.Generator, size: int, cells: int, cells_across: int | None = None
 ) -> Map:
-    """Return zero-mean, unit-variance noise with `cells` bumps a side.
+    """Zero-mean, unit-variance smooth noise with `cells` bumps per side.
 
     `cells_across` sets another number of bumps along x; fewer of them give horizontal streaks.
     """
@@ -68,15 +68,15 @@ def smooth_noise(
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], bumps: int) -> NDArray[np.float32]:
-    """Return such noise on a grid of any number of axes, with `bumps` bumps along each."""
+    """Smooth noise as above on a grid of any dimension, with `bumps` bumps along each axis."""
     values = rng.standard_normal((bumps + 2,) * len(shape), dtype=np.float32)
-    for size in shape:  # each turn takes the first axis and puts it last
+    for size in shape:  # each iteration moves the first axis to the end
         values = np.tensordot(values, spread(size, bumps), axes=(0, 1))
     return values
 
 
 class Purpose(IntEnum):
-    """What a stream is for; the numbers are part of every image, so they never change."""
+    """Purpose of a random stream; the numbers determine every image, so they never change."""
 
     TASK = 1
     CLASSES = 2
@@ -93,5 +93,5 @@ class Purpose(IntEnum):
 
 
 def stream(purpose: Purpose, *address: int) -> np.random.Generator:
-    """Return the generator that belongs to this purpose and address, the same on every machine."""
+    """The generator for this purpose and address, the same on every machine."""
     return np.random.default_rng([int(purpose), *address])

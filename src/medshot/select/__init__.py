@@ -1,4 +1,4 @@
-"""Which learner, with which settings, for this support set."""
+"""Selection of a learner and its settings for a support set."""
 
 from medshot.select.auto import Auto as Auto
 from medshot.select.space import Categorical as Categorical

@@ -1,4 +1,4 @@
-"""Choose among learners by cross-validation inside the support."""
+"""Auto: choose among learners by cross-validation on the support."""
 
 from collections.abc import Sequence
 
@@ -17,13 +17,13 @@ from medshot.select.choice import TrialResult, best_of, through
 from medshot.select.cross_validator import CrossValidator
 from medshot.tasks import EVERY
 
-DRAWS = 200  # of patients, for the uncertainty of a difference
-IMAGES = 4  # axes of a batch of images
+DRAWS = 200  # bootstrap draws for the standard error of a difference
+IMAGES = 4  # dimensions of a batch of 2D images
 
 
 @part("predictor", "resized")
 class Resized(Predictor):
-    """`predictor`, of squares of `size` pixels, for squares of other sizes."""
+    """`predictor` for squares of `size` pixels, with inputs of other sizes resized."""
 
     def __init__(self, predictor: Predictor, size: int) -> None:
         super().__init__()
@@ -31,19 +31,19 @@ class Resized(Predictor):
         self.exportable = predictor.exportable
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Tensor:
-        """Resize, then answer."""
+        """Resize and predict."""
         return self.predictor(at_size(x, self.size))
 
 
 def at_size(x: Float[Tensor, "n c *s"], size: int | None) -> Float[Tensor, "n c *t"]:
-    """Squares of `size` pixels, smoothed where they become smaller; other data as they are."""
+    """Resize squares to `size` pixels, with antialiasing; other data are unchanged."""
     if size is None or x.ndim != IMAGES or x.shape[-1] == size:
         return x
     return F.interpolate(x, (size, size), mode="bilinear", antialias=True).clamp(0, 1)
 
 
 def learn_at_size(learner: Learner, support: Examples, task: Task) -> Predictor:
-    """What `learner` learns from `support`, whose images may be of another size than it takes."""
+    """Learn from `support`, resizing its images to the learner's size if needed."""
     size = getattr(learner.encoder, "size", None)
     x = at_size(support.x, size)
     if size is None or x is support.x:
@@ -53,34 +53,33 @@ def learn_at_size(learner: Learner, support: Examples, task: Task) -> Predictor:
 
 @part("learner", "auto")
 class Auto(Learner):
-    """Of several learners, the one that predicts the support's own folds best.
+    """Choose the learner with the best cross-validation score on the support.
 
-    Source: model selection by cross-validation (Stone 1974, J. R. Stat. Soc. B 36, 111-147),
-    by the first metric of the task, then the next, then the order given. It is a learner like any
-    other: evaluating it by an outer cross-validation repeats the choice in every fold, so that the
-    choice does not flatter the score. Where a class has one patient only nothing can be left
-    out, and the first candidate is taken; so it is where none could be tried to the end. Of a large
-    support a part is enough to choose by. Fewer `folds` choose faster.
+    Source: model selection by cross-validation (Stone 1974, J. R. Stat. Soc. B 36, 111-147), by
+    the task's leading metric, then the next, then the given order. It is a learner like any
+    other: evaluating it by an outer cross-validation repeats the choice in every fold, so that
+    the score is not optimistically biased by it. If a class has only one patient, nothing can be
+    left out and the first candidate is taken; likewise if every candidate fails. A large support
+    is subsampled for the choice. Fewer `folds` are faster.
 
     With `prior`, a mean and a standard deviation for each candidate, the score of candidate c minus
-    that of the first is taken to be normal across data sets, N(mean, deviation^2), before anything
-    is tried. The difference d that the folds show, of standard error s (bootstrap over patients),
-    then gives the posterior mean
+    that of the first is assumed normal across data sets, N(mean, deviation^2). A cross-validated
+    difference d with standard error s (bootstrap over patients) then gives the posterior mean
 
         mean + deviation^2 / (deviation^2 + s^2) (d - mean),
 
-    and the candidate of the highest is taken (Gelman et al. 2013, Bayesian Data Analysis, eq.
-    2.10). With few images the choice is nearly that of other data sets; with many, the images' own.
+    and the candidate with the highest one is taken (Gelman et al. 2013, Bayesian Data Analysis,
+    eq. 2.10). With few images the choice follows the prior, with many the data.
 
-    Candidates may take images of different sizes: those of the support, of the largest size that
-    one of them takes, are made smaller for the others.
+    Candidates may take images of different sizes: the support has the largest of them, and is
+    downsampled for the others.
     """
 
     supports = EVERY
     source = "selection by cross-validation, Stone 1974"
     trainable = False
     exact = False
-    adapts_encoder = True  # which encoder is used is chosen anew for each support
+    adapts_encoder = True  # the choice of the encoder depends on the support
     chooses = True
 
     def __init__(
@@ -97,18 +96,18 @@ class Auto(Learner):
         self.origin = candidates[0].origin
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
-        """As any learner; from a folder the chosen candidate reads images in its own size."""
+        """Adapt as any learner; from a folder, the chosen candidate reads images at its size."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
         examples, card = support.support(self.encoder)
         return self.choose(examples, card.task).adapt(support)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Learn with the chosen candidate."""
+        """Adapt the chosen candidate."""
         return learn_at_size(self.choose(support, task), support, task)
 
     def choose(self, support: Examples, task: Task) -> Learner:
-        """The candidate that does best."""
+        """Return the best candidate."""
         candidates = [c for c in self.candidates if isinstance(c, Learner)]
 
         def images(encoder: nn.Module) -> Tensor:
@@ -122,7 +121,7 @@ class Auto(Learner):
         return candidates[0 if best is None else best]
 
     def _by_prior(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> int:
-        """Which has the highest posterior mean of its score minus that of the first."""
+        """Index of the highest posterior mean of the score minus that of the first."""
         score = bench.task.metrics[bench.task.leading]
         first = tried[0].evidence or ()
         draws = list(drawn_again(bench.groups, bench.strata, DRAWS))
@@ -138,7 +137,7 @@ class Auto(Learner):
                 ]
             )
             found = score(*each.evidence) - score(*first)
-            noise = np.nanvar(minus) + 1 / len(bench.groups) ** 2  # never quite certain
+            noise = np.nanvar(minus) + 1 / len(bench.groups) ** 2  # floor of the variance
             share = deviation**2 / (deviation**2 + noise)
             expected.append(float(mean + share * (np.nan_to_num(found) - mean)))
         return int(np.argmax(expected))

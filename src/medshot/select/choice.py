@@ -1,8 +1,8 @@
-"""Choice among candidates that were tried, with its bootstrap bias correction (BBC-CV).
+"""Choice among evaluated candidates, with bootstrap bias correction (BBC-CV).
 
-Source: Tsamardinos, Greasidou & Borboudakis 2018. One set of draws serves all: patients are drawn
-again, with replacement, within the rarest class that they have, and the same patients for every
-candidate, so that differences are paired.
+Source: Tsamardinos, Greasidou & Borboudakis 2018. All candidates share the bootstrap draws,
+which resample patients with replacement, stratified by their rarest class; differences are
+therefore paired.
 """
 
 import math
@@ -21,16 +21,16 @@ from medshot.evaluation.statistics import Interval
 from medshot.select.cross_validator import CrossValidator, Evidence, joined
 from medshot.select.space import Configuration
 
-Stop = Callable[[int, float, float], str]  # folds done, score so far, seconds: why to stop, or ""
+Stop = Callable[[int, float, float], str]  # (folds done, score, seconds) to a reason, or ""
 
 FAILURES = (ValueError, RuntimeError, ArithmeticError)  # MedshotError and what solvers raise
 
 
 @dataclass(frozen=True, eq=False)
 class TrialResult:
-    """The scores of a candidate over all folds; or over some, and why it was not tried to the end.
+    """Scores of a candidate over all folds, or over some with the reason for stopping.
 
-    `evidence` is there if it was.
+    `evidence` is None for a candidate that was stopped.
     """
 
     scores: dict[str, float]
@@ -40,12 +40,12 @@ class TrialResult:
 
     @property
     def whole(self) -> bool:
-        """Whether it went through all folds, so that it can be chosen."""
+        """Whether all folds were run, so that the candidate can be chosen."""
         return self.evidence is not None
 
 
 def on_and_on(folds: int, score: float, seconds: float) -> str:
-    """Never stop."""
+    """Stopping rule that never stops."""
     del folds, score, seconds
     return ""
 
@@ -53,9 +53,9 @@ def on_and_on(folds: int, score: float, seconds: float) -> str:
 def through(
     bench: CrossValidator, build: Callable[[], Learner], stop: Stop = on_and_on
 ) -> TrialResult:
-    """Try what `build` makes on all folds of `bench`; `stop` is asked after each but the last.
+    """Cross-validate the learner that `build` returns; `stop` is called between folds.
 
-    A candidate that cannot be made, or that fails, is one that was not tried to the end.
+    A candidate that cannot be built, or that fails, counts as stopped.
     """
     started, found, scores = time.monotonic(), [], {}
     try:
@@ -68,31 +68,31 @@ def through(
             if why:
                 return TrialResult(scores, seconds, why)
     except FAILURES as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        return TrialResult(scores, time.monotonic() - started, f"failed: {said}")
+        cause = " ".join(str(error).split()) or type(error).__name__
+        return TrialResult(scores, time.monotonic() - started, f"failed: {cause}")
     return TrialResult(scores, time.monotonic() - started, evidence=joined(found))
 
 
 def best_of(tried: Sequence[TrialResult]) -> int | None:
-    """Which did best by the first metric, then the next, then the order; None if none ended."""
+    """Index of the best by the leading metric, the next, then order; None if none finished."""
     whole = [i for i, each in enumerate(tried) if each.whole]
     return max(whole, key=lambda i: (*_ranks(tried[i]), -i), default=None)
 
 
 def _ranks(tried: TrialResult) -> tuple[float, ...]:
-    """Scores, those that are not defined below all others."""
+    """Scores, with undefined ones below all others."""
     return tuple(-math.inf if math.isnan(score) else score for score in tried.scores.values())
 
 
 RULE = (
-    "The best by the leading metric on patients left out is taken, of equals the best by the next "
-    "metric, then the one tried first. The baseline is kept where nothing is better than it."
+    "The candidate with the best leading metric in cross-validation by patient is taken; ties go "
+    "to the next metric, then to the first tried. The baseline is kept if nothing beats it."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A candidate; its score and the difference to the baseline, if it was tried to the end."""
+    """A candidate; its score and the difference to the baseline, if all folds were run."""
 
     configuration: Configuration
     tried: TrialResult
@@ -108,10 +108,11 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """All rows, of which `chosen` is taken; the first is the simple baseline.
+    """All candidates and the `chosen` one; the first is the baseline.
 
-    `corrected` is what to expect of a choice among so many on new patients: the score of the winner
-    flatters, as it is the best of many that were also lucky. None where nobody can be spared.
+    `corrected` estimates the chosen candidate's score on new patients: its own score is
+    optimistically biased, as the best of many. None if no bootstrap draw leaves out patients of
+    every class.
     """
 
     rows: tuple[Row, ...]
@@ -120,39 +121,36 @@ class Choice:
 
     @property
     def baseline(self) -> Row:
-        """What the others are compared with."""
+        """The reference of the differences."""
         return self.rows[0]
 
     @property
     def sure(self) -> bool:
-        """Whether the 95 % interval of its difference to the baseline is above 0."""
+        """Whether the 95% interval of the difference to the baseline is above 0."""
         return self.chosen.minus is not None and self.chosen.minus.low > 0
 
     @property
     def verdict(self) -> str:
-        """The choice against the baseline, in words."""
+        """One sentence that compares the choice with the baseline."""
         name = self.baseline.configuration.name
         if self.chosen is self.baseline:
-            return f"Nothing that was tried did better than {name}: it is kept."
+            return f"No candidate did better than {name}: it is kept."
         if self.sure:
             return f"It is better than {name}."
-        return (
-            f"It cannot be told from {name}: the difference may be luck, and the interval of it "
-            "holds 0."
-        )
+        return f"It is not distinguishable from {name}: the interval of the difference includes 0."
 
 
 @dataclass(frozen=True, eq=False)
 class Selection(Tabular):
-    """The learner that was chosen, and how: `choice` is None where nothing could be left out."""
+    """The chosen learner; `choice` is None if cross-validation was not possible."""
 
     learner: Learner
     choice: Choice | None
 
     def table(self) -> Table:
-        """What was tried, the best first, and the verdict."""
+        """Candidates, the best first, and the verdict."""
         if self.choice is None:
-            return Table("The simple baseline: nothing could be left out to choose by.")
+            return Table("The simple baseline: no cross-validation was possible.")
         order = sorted(self.choice.rows, key=lambda row: -(row.score.mean if row.score else -1e9))
         best = [self.choice.chosen, *(row for row in order if row is not self.choice.chosen)]
         columns = ("learner", "settings", "score", "minus the baseline")
@@ -160,7 +158,7 @@ class Selection(Tabular):
 
 
 def chosen_of(bench: CrossValidator, tried: Sequence[tuple[Configuration, TrialResult]]) -> Choice:
-    """Take the best of `tried`, of which the first is the baseline and was tried to the end."""
+    """Choose the best of `tried`, of which the first is the baseline and was run on all folds."""
     whole = [i for i, (_, each) in enumerate(tried) if each.whole]
     redrawn = BiasCorrectedBootstrap(bench, [tried[i][1] for i in whole])
     rows = tuple(
@@ -179,7 +177,7 @@ DRAWS = 500
 
 
 class BiasCorrectedBootstrap:
-    """The leading metric of candidates that were tried to the end, over patients drawn again."""
+    """Bootstrap over patients of the leading metric of finished candidates."""
 
     def __init__(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> None:
         self.metric = bench.task.metrics[bench.task.leading]
@@ -191,27 +189,26 @@ class BiasCorrectedBootstrap:
         missed = [np.setdiff1d(everyone, draw) for draw in draws]
         self._inside = self._scores(draws)
         kept = [np.isin(classes, bench.strata[rows]).all() for rows in missed]
-        self._kept = np.array(kept, dtype=bool)  # a class that is not there cannot be scored
+        self._kept = np.array(kept, dtype=bool)  # draws that can be scored: no class missing
         self._outside = self._scores(
             [rows for rows, keep in zip(missed, kept, strict=True) if keep]
         )
 
     def interval(self, i: int) -> Interval:
-        """The score of candidate `i`, with a 95 % interval."""
+        """Score of candidate `i`, with a 95% interval."""
         return self._around(self.mean[i], self._inside[i])
 
     def minus(self, i: int, j: int) -> Interval:
-        """By how much `i` is better than `j`."""
+        """Paired difference of candidates `i` and `j`."""
         return self._around(self.mean[i] - self.mean[j], self._inside[i] - self._inside[j])
 
     def corrected(self) -> Interval | None:
-        """What to expect of the best on new patients; None where nobody can be left out of a draw.
+        """Bias-corrected score of the best; None if no draw can be scored.
 
-        Source: the bootstrap bias correction of cross-validation, Tsamardinos et al. 2018, Mach.
-        Learn. 107, 1895-1922. In each draw the best of those drawn is chosen anew, and scored on
-        those that were not drawn: nothing is trained again. Where we differ: patients are drawn,
-        within their class, and candidates that were stopped early are left out, as if they
-        could not have won.
+        Source: bootstrap bias-corrected cross-validation, Tsamardinos et al. 2018, Mach. Learn.
+        107, 1895-1922. In each draw the best candidate in the sample is scored on the patients
+        outside of it, without retraining. Where we differ: patients are resampled, stratified by
+        class, and stopped candidates are ignored, as if they could not have won.
         """
         if not self._kept.any():
             return None

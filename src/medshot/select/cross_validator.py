@@ -1,4 +1,4 @@
-"""Where candidates are tried: the folds of a support, and what each candidate says of them."""
+"""Cross-validation of candidates on the folds of a support, with cached features."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,18 +18,18 @@ from medshot.data.split import rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.episodes import AT_ONCE, encodes_alone, reads_otherwise, without_encoder
 
-MOST = 400  # images to choose by: more choose the same, more slowly
-KEPT = 2**28  # numbers in the features that are kept: 1 GiB
+MOST = 400  # subsample of images: more give the same choice, more slowly
+KEPT = 2**28  # maximal number of cached floats: 1 GiB
 
-Evidence = tuple[ndarray, ...]  # what the metrics of a task read, a row an image
-Images = Callable[[nn.Module], Tensor]  # in the form that an encoder takes
+Evidence = tuple[ndarray, ...]  # inputs of the task's metrics, one row per image
+Images = Callable[[nn.Module], Tensor]  # images in the form that an encoder takes
 
 
 class CrossValidator:
-    """A support that candidates are tried on: every image is answered by one who has not seen it.
+    """Cross-validation of candidates on a support, by patient.
 
-    Nor another image of its patient. `folds` is at most so many; there are none where a class has
-    one patient only. Of a large support it takes a part, whole patients.
+    There are at most `folds` folds, and none if a class has only one patient. A large support is
+    subsampled by patient.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class CrossValidator:
         self.patients = known[kept].to(y.device)
         self.features = _Features(lambda encoder: images(encoder)[kept.to(y.device)])
         order = torch.cat([held for _, held in self.folds]) if self.folds else torch.arange(0)
-        self.groups = own_groups(known[kept])[order].numpy()  # in the order of the evidence
+        self.groups = own_groups(known[kept])[order].numpy()  # order of the evidence
         self.strata = rarest(shows)[order].numpy()
 
     def fold_by_fold(self, learner: Learner) -> Iterator[Evidence]:
-        """The evidence of one fold after the other.
+        """Evidence of each fold in turn.
 
         Raises:
-            MedshotError: the learner cannot do this, or its answers are not finite.
+            MedshotError: the learner does not support the task, or its predictions are not finite.
         """
         learner.check(self.task)
         ready, x, shown = self.features.under(learner)
@@ -64,13 +64,13 @@ class CrossValidator:
 
     @torch.no_grad()
     def _answered(
-        self, ready: Learner, support: Tensor, asked: Tensor, rest: Tensor, held: Tensor
+        self, ready: Learner, support: Tensor, query: Tensor, rest: Tensor, held: Tensor
     ) -> Evidence:
         fitted = self.task.fitted(self.y[rest])
         predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
-        decoded = fitted.decode(predictor.answer_all(asked).double()).cpu().numpy()
+        decoded = fitted.decode(predictor.answer_all(query).double()).cpu().numpy()
         if np.isnan(decoded).any():
-            raise TrainingError("Its answers are not numbers. Take a smaller lr.")
+            raise TrainingError("Predictions contain NaN; lower the learning rate.")
         return self.task.evidence(decoded, self.y[held].cpu().numpy())
 
     def scores(self, found: list[Evidence]) -> dict[str, float]:
@@ -80,7 +80,7 @@ class CrossValidator:
 
 
 def bench_of(dataset: Dataset, folds: int = FOLDS) -> CrossValidator:
-    """A bench on `dataset`; each form of its images is made once."""
+    """A `CrossValidator` on `dataset`, which is read once per image form."""
     forms: dict[tuple[int, int], Tensor] = {}
 
     def images(encoder: nn.Module) -> Tensor:
@@ -96,12 +96,12 @@ def bench_of(dataset: Dataset, folds: int = FOLDS) -> CrossValidator:
 
 
 def joined(found: list[Evidence]) -> Evidence:
-    """The rows of several folds as one."""
+    """Concatenate the evidence of several folds."""
     return tuple(np.concatenate(rows) for rows in zip(*found, strict=True))
 
 
 class _Features:
-    """What candidates learn from: images, or their features, which one encoder gives once."""
+    """Inputs of candidates: images, or cached features of shared encoders."""
 
     def __init__(self, images: Images) -> None:
         self.images = images
@@ -109,9 +109,9 @@ class _Features:
 
     @torch.no_grad()
     def under(self, learner: Learner) -> tuple[Learner, Tensor, Tensor]:
-        """`learner` without its encoder, the features, and those that it reads of a support.
+        """`learner` without its encoder, query features and support features.
 
-        It as it is, and the images twice, if it reads more than features.
+        A learner that adapts its encoder is returned unchanged, with the images twice.
         """
         encoder = learner.encoder
         if not encodes_alone(learner):
@@ -130,18 +130,18 @@ class _Features:
             features = torch.cat([give(batch) for batch in self.images(encoder).split(AT_ONCE)])
             if features.numel() + sum(z.numel() for _, z in self._known.values()) > KEPT:
                 self._known.clear()
-            self._known[key] = encoder, features  # held, so that its id stays its own
+            self._known[key] = encoder, features  # a live encoder's id is unique
         return self._known[key][1]
 
 
 def _settings(learner: Learner) -> str:
-    """All that is not a module: what a learner reads of an image may depend on it."""
+    """Attributes other than modules, on which support features may depend."""
     own = {name: value for name, value in vars(learner).items() if not name.startswith("_")}
     return f"{type(learner).__qualname__} {sorted(own.items())}"
 
 
 def _some(shows: Tensor, groups: Int[Tensor, "n"]) -> Int[Tensor, "m"]:
-    """Where all images are, or about `MOST`: whole patients, as many a class where possible."""
+    """All indices, or a stratified subsample of about `MOST` by whole patients."""
     if len(groups) <= MOST:
         return torch.arange(len(groups))
     y, own = rarest(shows), own_groups(groups)

@@ -1,4 +1,4 @@
-"""What won on other data sets: a stored table, and the few configurations that serve all best."""
+"""Portfolio: scores on other data sets, and the few configurations that cover them best."""
 
 import json
 import math
@@ -18,23 +18,22 @@ STORED = Path(__file__).with_name("portfolio.json")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """How well each configuration did on other data sets, with so many images a class."""
+    """Scores of each configuration on other data sets, by number of images per class."""
 
     configurations: tuple[Configuration, ...]
-    sets: tuple[str, ...]  # of each row
-    shots: tuple[int, ...]  # of each row: images a class
+    sets: tuple[str, ...]  # data set of each row
+    shots: tuple[int, ...]  # images per class of each row
     scores: Float[ndarray, "rows configurations"]
 
     def portfolio(
         self, most: int, shot: int | float, without: Sequence[str] = ()
     ) -> list[Configuration]:
-        """`most` configurations, each the one that adds most to those before it.
+        """`most` configurations, greedily the one that adds most to those before it.
 
-        Source: a default portfolio built greedily, Pfisterer et al. 2021, arXiv:1811.09409; a warm
-        start from what won elsewhere as Feurer et al. 2015, NeurIPS 28. A row's loss is how far the
-        best of the portfolio stays below the best of all there. Of each set only the row is
-        looked at whose number of images a class is nearest to `shot`, by their ratio. The sets
-        `without` are left out.
+        Source: greedy default portfolio, Pfisterer et al. 2021, arXiv:1811.09409; warm start from
+        other data sets, Feurer et al. 2015, NeurIPS 28. The loss of a row is the regret of the
+        best in the portfolio against the best of all. Each data set contributes the row whose
+        shot is closest to `shot`, by ratio. Data sets in `without` are excluded.
         """
         rows = [row for name in dict.fromkeys(self.sets) for row in self._nearest(name, shot)]
         rows = [row for row in rows if self.sets[row] not in without]
@@ -45,7 +44,7 @@ class Table:
         so_far = np.full((len(rows), 1), np.inf)
         while len(chosen) < min(most, len(self.configurations)):
             total = np.minimum(so_far, lost).mean(0)
-            order = [*np.lexsort((lost.mean(0), total))]  # of equals, the one good by itself
+            order = [*np.lexsort((lost.mean(0), total))]  # ties: the best by itself
             chosen.append(int(next(c for c in order if c not in chosen)))
             so_far = lost[:, chosen].min(1, keepdims=True)
         return [self.configurations[c] for c in chosen]
@@ -57,7 +56,7 @@ class Table:
 
 @cache
 def stored() -> dict[str, Table]:
-    """The table of the package for each kind of task that there is one of."""
+    """The packaged table of each task that has one."""
     found = json.loads(STORED.read_text(encoding="utf-8"))
     return {kind: table_of(one) for kind, one in found["kinds"].items()}
 

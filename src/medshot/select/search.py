@@ -1,8 +1,8 @@
-"""Search of configurations: those that won on other sets first, then Optuna's, within a budget.
+"""Search over configurations within a budget: the portfolio first, then Optuna's samples.
 
-A trial leaves its scores, seconds, reason for ending and evidence in the storage; a search that was
-killed goes on from there. Optuna is imported when a study is opened: choosing among fixed
-candidates needs none.
+A trial stores scores, seconds, reason for stopping and evidence, so that a killed search
+resumes. Optuna is imported when a study is opened: a choice among fixed candidates does not
+need it.
 """
 
 import base64
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 
-STARTUP = 10  # trials, the queue among them, before any is drawn by what the others found
-KEEP, BEFORE = 75.0, 4  # percent that go on past half the folds, once so many went to the end
+STARTUP = 10  # trials, queue included, before TPE sampling starts
+KEEP, BEFORE = 75.0, 4  # percentile pruner: percent kept, and trials before it starts
 WORKER = "worker"
 
 
 @contextmanager
 def opened(storage: str | None, name: str, folds: int) -> Iterator["Study"]:
-    """The study called `name`, new or as it was left; `storage` None keeps it in memory.
+    """Open or create the study called `name`; `storage` None keeps it in memory.
 
     `storage` is a database (`sqlite:///FILE`, `mysql://...`, `postgresql://...`) or the path of a
-    journal file. Of `folds` folds, half are gone through before a trial is given up.
+    journal file. Trials are pruned only after half of `folds`.
 
     Raises:
         ConfigError: Optuna is not installed, or the storage cannot be opened.
@@ -61,16 +61,16 @@ def opened(storage: str | None, name: str, folds: int) -> Iterator["Study"]:
 
 
 def studies_in(storage: str) -> list[str]:
-    """The names of all studies in a storage."""
+    """Names of all studies in a storage."""
     optuna = optuna_itself()
     with place_at(storage) as place:
         return optuna.get_all_study_names(place)
 
 
 def take_up(study: "Study", worker: str, queue: Sequence[dict[str, Any]]) -> float:
-    """Put `queue` first, and again what `worker` was at when it was killed.
+    """Enqueue `queue`, and again the trials that `worker` was running when it was killed.
 
-    Returns: the seconds that `worker` has spent so far.
+    Returns: seconds that `worker` has spent so far.
     """
     from optuna.trial import TrialState  # noqa: PLC0415  (an extra)
 
@@ -85,12 +85,11 @@ def take_up(study: "Study", worker: str, queue: Sequence[dict[str, Any]]) -> flo
 
 
 def sampler(seed: int, done: int, others: int, in_vain: int) -> "BaseSampler":
-    """What draws a trial after `done` ones, while `others` are at work: always the same.
+    """Deterministic sampler for the trial after `done` ones, with `others` running.
 
-    Where it drew what was tried before, `in_vain` times in a row, the next is drawn blindly.
+    After `in_vain` duplicates in a row, the next trial is sampled at random.
 
-    Source: the tree-structured Parzen estimator, Bergstra et al. 2011, NeurIPS 24, as Optuna has
-    it.
+    Source: the tree-structured Parzen estimator, Bergstra et al. 2011, NeurIPS 24, in Optuna.
     """
     from optuna.samplers import RandomSampler, TPESampler  # noqa: PLC0415  (an extra)
 
@@ -104,20 +103,20 @@ TRIED = "tried"
 
 
 def written(tried: TrialResult) -> dict[str, Any]:
-    """`tried` in the terms of JSON."""
+    """JSON-serializable form of `tried`."""
     evidence = None if tried.evidence is None else _text(tried.evidence)
     return {"scores": tried.scores, "why": tried.why, "evidence": evidence}
 
 
 def read(trial: "FrozenTrial") -> TrialResult:
-    """What `written` wrote."""
+    """Inverse of `written`."""
     found = trial.user_attrs[TRIED]
     evidence = None if found["evidence"] is None else _rows(found["evidence"])
     return TrialResult(found["scores"], trial.user_attrs["seconds"], found["why"], evidence)
 
 
 def rows_of(study: "Study") -> list["FrozenTrial"]:
-    """The trials that were run, whoever ran them."""
+    """Finished trials of all workers."""
     return [trial for trial in study.get_trials(deepcopy=False) if TRIED in trial.user_attrs]
 
 
@@ -132,19 +131,19 @@ def _rows(text: str) -> Evidence:
         return tuple(found[name] for name in found.files)
 
 
-AGAIN = 30  # times in a row that something is drawn which was tried: then there is nothing else
+AGAIN = 30  # consecutive duplicates after which the space counts as exhausted
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a search ends: after so many seconds of one worker, or so many trials of all."""
+    """Budget: seconds per worker, and number of trials of all workers."""
 
     seconds: int | float = math.inf
     trials: int | None = None
 
 
 class Clock:
-    """How much of the limits is spent."""
+    """Consumption of the budget."""
 
     def __init__(self, limits: Limits, before: float) -> None:
         self.limits, self.before, self.started = limits, before, time.monotonic()
@@ -152,26 +151,26 @@ class Clock:
 
     @property
     def spent(self) -> float:
-        """Seconds, those of killed processes of this worker among them."""
+        """Seconds, including those of killed processes of this worker."""
         return self.before + time.monotonic() - self.started
 
     @property
     def total(self) -> int:
-        """What a bar counts to: trials, if they are limited, or seconds."""
+        """Total of the progress bar: trials, if they are limited, or seconds."""
         return self.limits.trials or math.ceil(self.limits.seconds)
 
     def done(self, study: "Study") -> int:
-        """How far that is."""
+        """Progress so far."""
         count = len(rows_of(study)) if self.limits.trials else int(self.spent)
         return min(count, self.total)
 
     def draw(self, study: "Study") -> tuple[int, int, int]:
-        """Which draw is next: the same after a kill, another where a second worker is at work."""
+        """Sampler state: the same after a kill, another if other workers are running."""
         others = sum(trial.state.name == "RUNNING" for trial in study.get_trials(deepcopy=False))
         return len(rows_of(study)), others, self.in_vain
 
     def ended(self, study: "Study") -> bool:
-        """Whether no further trial is begun; one is always."""
+        """True when the budget is spent (at least one trial always runs)."""
         rows = len(rows_of(study))
         out = self.spent >= self.limits.seconds or self.in_vain >= AGAIN
         return (rows > 0 and out) or rows >= (self.limits.trials or math.inf)
@@ -184,7 +183,7 @@ Build = Callable[[Configuration], Learner]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a search is kept: `storage` as `opened` takes it, and who writes there."""
+    """Storage of a search, as for `opened`, and the name of the worker."""
 
     storage: str | None = None
     study: str = "medshot"
@@ -203,14 +202,13 @@ def search(
     seed: int = 0,
     watch: Watch = quiet,
 ) -> list[tuple[Configuration, TrialResult]]:
-    """Try `queue` in its order, then what Optuna draws from `space`; all that was tried.
+    """Run the configurations of `queue` in order, then Optuna's samples from `space`.
 
-    The first of the queue is tried to the end whatever the time: it is what the others are compared
-    with. Each other trial ends between two folds where it is among the worst quarter by then, or
-    where its other folds would take longer than there is time. What is in the storage already
-    counts, whoever tried it.
+    The first of the queue is run on all folds whatever the time: it is the baseline. Other trials
+    stop between two folds if they are among the worst quarter by then, or if their remaining folds
+    would exceed the budget. Trials already in the storage count, whichever worker ran them.
 
-    Returns: each configuration and what came of it, the first of the queue first.
+    Returns: each configuration and its result, the first of the queue first.
     """
     place = place or Place()
     first = space.parameters(queue[0])
@@ -243,7 +241,7 @@ def _first_first(
     bench: CrossValidator,
     build: Build,
 ) -> list[tuple[Configuration, TrialResult]]:
-    """`found` with `first` in front; it is tried now if only another worker has begun it."""
+    """Move `first` to the front; run it if no worker has finished it."""
     own = [row for row in found if row[0].key == first.key]
     others = [row for row in found if row[0].key != first.key]
     return [*(own[:1] or [(first, through(bench, lambda: build(first)))]), *others]
@@ -257,7 +255,7 @@ def _try(
     clock: Clock,
     to_the_end: bool,
 ) -> None:
-    """Run a trial, and tell the study what came of it."""
+    """Run a trial and report its result to the study."""
     from optuna.trial import TrialState  # noqa: PLC0415  (an extra)
 
     def stop(folds: int, score: float, seconds: float) -> str:
@@ -284,14 +282,14 @@ def _try(
 
 
 def _row(study: "Study", clock: Clock) -> Row:
-    """What is watched: how many were tried and the best so far, at so many seconds."""
+    """Progress row: seconds, number of trials and the best score so far."""
     scores = [trial.value for trial in rows_of(study) if trial.state.name == "COMPLETE"]
     row: Row = {"step": int(clock.spent), "tried": len(rows_of(study))}
     return {**row, "best": max(s for s in scores if s is not None)} if scores else row
 
 
 def _known(study: "Study", trial: "Trial") -> bool:
-    """Whether the same was tried before: then it is told so, and nothing is run."""
+    """Whether the same parameters were tried before; then the trial is marked as failed."""
     from optuna.trial import TrialState  # noqa: PLC0415  (an extra)
 
     for other in rows_of(study):

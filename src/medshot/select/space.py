@@ -14,45 +14,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FloatRange:
-    """A number from `low` to `high`, drawn on a logarithmic scale; first tried at `starts`."""
+    """Log-uniform range from `low` to `high`; `starts` are tried first."""
 
     low: int | float
     high: int | float
     starts: tuple[int | float, ...]
 
     def drawn(self, trial: "BaseTrial", name: str) -> int | float:
-        """As a trial suggests it: a whole number where the limits are such."""
+        """Suggested value; an integer if both limits are integers."""
         if isinstance(self.low, int) and isinstance(self.high, int):
             return trial.suggest_int(name, self.low, self.high, log=True)
         return trial.suggest_float(name, self.low, self.high, log=True)
 
     def holds(self, value: object) -> bool:
-        """Whether it may be `value`."""
+        """Whether `value` is in the range."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """One of `values`, first tried at the first."""
+    """One of `values`; the first is tried first."""
 
     values: tuple[Any, ...]
 
     @property
     def starts(self) -> tuple[Any, ...]:
-        """What is tried first."""
+        """Values to try first."""
         return self.values[:1]
 
     def drawn(self, trial: "BaseTrial", name: str) -> Any:
-        """As a trial suggests it."""
+        """Suggested value."""
         return trial.suggest_categorical(name, self.values)
 
     def holds(self, value: object) -> bool:
-        """Whether it may be `value`."""
+        """Whether `value` is one of the values."""
         return value in self.values
 
 
-METHOD = "method"  # the first thing that is drawn: of which family
-FINETUNE = "finetune"  # a setting of any learner: the way in which it is fine-tuned afterwards
+METHOD = "method"  # parameter for the family, drawn first
+FINETUNE = "finetune"  # setting of any learner: its fine-tuning method
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Configuration:
     """A learner on an encoder, with settings as `--set` takes them."""
 
     learner: str
-    encoder: str = ""  # none for a learner that brings its own
+    encoder: str = ""  # "" for a learner with its own
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """As it is called in tables."""
+        """Name in tables."""
         name = f"{self.learner} on {self.encoder}" if self.encoder else self.learner
         return f"{name}, fine-tuned" if FINETUNE in self.settings else name
 
     @property
     def words(self) -> str:
-        """The settings, as one would type them."""
+        """The settings as command-line text."""
         return " ".join(
             f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
             for name, value in self.settings.items()
@@ -79,7 +79,7 @@ class Configuration:
 
     @property
     def key(self) -> str:
-        """The same for the same, whatever the order of the settings."""
+        """Canonical key, independent of the order of the settings."""
         return json.dumps([self.name, sorted(self.settings.items())])
 
 
@@ -87,7 +87,7 @@ class Configuration:
 class Family:
     """A learner on an encoder; a setting is a `FloatRange`, a `Categorical`, or fixed.
 
-    Those that are `simple` are tried first, and are what `auto` chooses from.
+    `simple` families are tried first, and are the candidates of `auto`.
     """
 
     learner: str
@@ -97,20 +97,20 @@ class Family:
 
     @property
     def name(self) -> str:
-        """As its configurations are called."""
+        """Name of its configurations."""
         return Configuration(self.learner, self.encoder, self.settings).name
 
     @property
     def free(self) -> dict[str, FloatRange | Categorical]:
-        """The settings that are not fixed."""
+        """Settings that are not fixed."""
         return {n: s for n, s in self.settings.items() if isinstance(s, FloatRange | Categorical)}
 
     def at(self, values: Mapping[str, Any]) -> Configuration:
-        """The configuration with these free settings."""
+        """Configuration with these free settings."""
         return Configuration(self.learner, self.encoder, {**self.settings, **values})
 
     def starts(self) -> Iterator[Configuration]:
-        """The configurations that are tried first."""
+        """Configurations to try first."""
         for values in product(*(setting.starts for setting in self.free.values())):
             yield self.at(dict(zip(self.free, values, strict=True)))
 
@@ -124,7 +124,7 @@ class Family:
 
 
 class Space:
-    """Families by name, and the way between configurations and the parameters of a trial.
+    """Families by name; converts between configurations and trial parameters.
 
     Raises:
         ConfigError: two families have one name.
@@ -135,15 +135,15 @@ class Space:
         if len(self.families) < len(families):
             names = [family.name for family in families]
             twice = sorted({name for name in names if names.count(name) > 1})
-            raise ConfigError(f"{', '.join(twice)} would be tried twice. Name each learner once.")
+            raise ConfigError(f"{', '.join(twice)} would be tried twice; name each learner once.")
 
     def suggested(self, trial: "BaseTrial") -> Configuration:
-        """The configuration that a trial is of."""
+        """Configuration of a trial."""
         family = self.families[trial.suggest_categorical(METHOD, list(self.families))]
         return family.at({n: s.drawn(trial, f"{family.name}: {n}") for n, s in family.free.items()})
 
     def parameters(self, wanted: Configuration) -> dict[str, Any] | None:
-        """What a trial has to suggest to be of `wanted`; None where it lies outside."""
+        """Trial parameters of `wanted`; None if it is outside the space."""
         family = self.families.get(wanted.name)
         if family is None or not family.holds(wanted):
             return None

@@ -1,4 +1,4 @@
-"""Where a study is kept: in memory, in a file, or on a server that many workers share."""
+"""Storage of a study: in memory, in a file, or in a database shared by many workers."""
 
 import time
 import warnings
@@ -11,12 +11,12 @@ from medshot.core.errors import ConfigError
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage, RDBStorage
 
-BUSY = 60  # seconds to wait for another worker who writes
-AGAIN_AFTER = (0.2, 1.0)  # seconds
+BUSY = 60  # SQLite lock timeout in seconds
+AGAIN_AFTER = (0.2, 1.0)  # retry delays in seconds
 
 
 def optuna_itself() -> Any:
-    """The package, or an error that says how to have it."""
+    """Import Optuna, or raise `ConfigError` with the install command."""
     try:
         import optuna  # noqa: PLC0415  (an extra)
     except ModuleNotFoundError as error:
@@ -29,10 +29,10 @@ def optuna_itself() -> Any:
 
 @contextmanager
 def place_at(storage: str | None) -> Iterator["BaseStorage | None"]:
-    """What `storage` names, closed after the block; None is memory.
+    """Open the storage for the duration of the block; None is memory.
 
     Raises:
-        ConfigError: Optuna is not installed, or it cannot be opened.
+        ConfigError: Optuna is not installed, or the storage cannot be opened.
     """
     optuna = optuna_itself()
     if storage is None:
@@ -54,7 +54,7 @@ def place_at(storage: str | None) -> Iterator["BaseStorage | None"]:
 
 
 def _database(optuna: Any, storage: str) -> "RDBStorage":
-    """A database, with its tables; where two workers make them at once, one has to try again."""
+    """Open a database and create its tables, retrying if another worker does so too."""
     from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  (comes with the extra)
 
     waits = {"connect_args": {"timeout": BUSY}} if storage.startswith("sqlite") else {}
@@ -68,14 +68,14 @@ def _database(optuna: Any, storage: str) -> "RDBStorage":
 
 @contextmanager
 def _explained(storage: str) -> Iterator[None]:
-    """Whatever a database's library says when it cannot open one, as a sentence."""
+    """Convert a database driver's error into a `ConfigError`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except Exception as error:  # of any driver, each with a tree of its own
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # drivers share no base class of errors
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
-            f"The storage {storage} cannot be opened ({said}). Give a path for a journal file, "
-            "sqlite:///FILE, or the address of a server whose driver is installed."
+            f"The storage {storage} cannot be opened ({cause}). Give a path for a journal file, "
+            "sqlite:///FILE, or the URL of a server whose driver is installed."
         ) from error

@@ -123,7 +123,7 @@ def test_a_place_that_is_closed_or_taken_is_said_before_the_images_are_read(
         (("--learner", "linear-prob"), "Did you mean 'linear-probe'"),
         (("--learner", "lda", "--encoder", "conv5"), "Did you mean 'conv4'"),
         (("--learner", "lda", "--set", "shrinkag=1"), "Did you mean 'shrinkage'"),
-        (("--learner", "lda", "--set", "shrinkage=2"), "shrinkage is above 0"),
+        (("--learner", "lda", "--set", "shrinkage=2"), "must be above 0"),
         (("--set", "c=1"), "auto chooses"),
     ],
 )

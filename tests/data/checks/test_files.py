@@ -21,7 +21,7 @@ def test_kinds_not_read_are_counted(table: Write, tmp_path: Path, name: str) -> 
     (found,) = found_in(tmp_path)
     suffix = name[1:].lower()
     assert found.severity == "warning"
-    assert f"2 file(s) of the kind {suffix} are not read" in found.what
+    assert f"2 file(s) of the format {suffix} are not read" in found.what
     assert found.mend
 
 
@@ -30,7 +30,7 @@ def test_what_the_table_leaves_out(table: Write, write: Write, tmp_path: Path) -
     table("in/1.png,x", "in/2.png,y")
     notes = {note.file: note.what for note in found_in(tmp_path)}
     assert list(notes) == [tmp_path / "in" / "3.png", tmp_path / "masks"]
-    assert "2 image(s) have no good line" in notes[tmp_path / "in" / "3.png"]
+    assert "2 image(s) have no valid line" in notes[tmp_path / "in" / "3.png"]
     assert "none of its 1 image(s)" in notes[tmp_path / "masks"]
 
 

@@ -64,14 +64,14 @@ def test_everything_is_found_at_once(messy: Path) -> None:
         ("error", "x0.png stands in lines 2, 10, with the same label"),
         ("error", "a leak: 1 patient(s) are in several published splits, first 'y1' in test"),
         ("warning", "again.tif", "is the same image as", "x1.png"),
-        ("warning", "1 file(s) of the kind .nii are not read"),
+        ("warning", "1 file(s) of the format .nii are not read"),
         ("warning", "class 'z' has one image"),
         ("warning", "very unequal classes: 'x' has 13 images, 'z' 1"),
         ("warning", "named.png", "by its content it is a .jpg image, not .png"),
         ("note", "deep.tif", "have over 8 bits"),
         ("note", "images have no patient"),
         ("note", "1 patient(s) are in several classes"),
-        ("note", "unlisted.png", "have no good line"),
+        ("note", "unlisted.png", "have no valid line"),
         ("note", "spare: this sub-folder is ignored"),
     ):
         first, *rest = told(found, severity=severity, said=all_said[0])
@@ -124,7 +124,7 @@ def test_classes() -> None:
 
     assert of(a=4, b=16) == []
     assert of(a=4, b=20) == ["very unequal classes: 'b' has 20 images, 'a' 4"]
-    said = "differ in capital letters, spaces or signs only"
+    said = "differ in case, spaces or punctuation only"
     assert of(Flu=3, flu=4) == [f"the classes 'Flu', 'flu' {said}"]
     assert of(**{"covid 19": 3, "covid-19": 4, "flu": 3}) == [
         f"the classes 'covid 19', 'covid-19' {said}"

@@ -34,10 +34,10 @@ def test_boxes_by_image_whatever_the_order_of_columns(tmp_path):
     ("line", "words"),
     [
         ("x.png,1,2,1,4,a", "the box has no size: xmin is 1, xmax 1"),
-        ("x.png,1,5,3,4,a", "the box is turned round: ymin is 5, ymax 4"),
+        ("x.png,1,5,3,4,a", "the box is reversed: ymin is 5, ymax 4"),
         ("x.png,nan,2,3,4,a", "not finite"),
         ("x.png,1,2,inf,4,a", "not finite"),
-        ("x.png,one,2,3,4,a", "a corner is no number .*'one'"),
+        ("x.png,one,2,3,4,a", "a corner is not a number .*'one'"),
         ("x.png,1,2,3,4,", "label is empty"),
         ("x.png,1,,3,4,a", "ymin is empty"),
         (",1,2,3,4,a", "path is empty"),
@@ -78,4 +78,4 @@ def test_other_columns_are_refused(tmp_path, head, words):
 def test_what_is_no_text_in_utf_8_is_refused(tmp_path):
     table = tmp_path / "boxes.csv"
     table.write_bytes(f"{HEAD}\nx.png,1,2,3,4,caf\xe9".encode("latin-1"))
-    assert "no text in UTF-8" in str(read_boxes(table)[1][0])
+    assert "not UTF-8 text" in str(read_boxes(table)[1][0])

@@ -45,8 +45,8 @@ def test_kinds_are_told_by_columns(tmp_path):
         ("label,text\na\n", "more or fewer cells than columns"),
         ("label,path\na,../b.png\n", "outside of the folder"),
         ("label,signal\na,/etc/passwd\n", "outside of the folder"),
-        ('label,text\na,"b\n', "no CSV file"),
-        ("label,text\na,\udcff\n", "no CSV file"),
+        ('label,text\na,"b\n', "not a CSV file"),
+        ("label,text\na,\udcff\n", "not a CSV file"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_table(tmp_path, text, said):

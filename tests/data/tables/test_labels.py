@@ -51,9 +51,9 @@ def test_all_errors_are_found_and_name_their_line(table: Write, tmp_path: Path) 
         (b"path,class\na.png,x\n", "no column label (it has: path, class)"),
         (b"", "no column label or path (it has: none)"),
         (b"path,mask\na.png,b.png\n", "masks, not labels"),
-        ("path,label\nü.png,x\n".encode("latin-1"), "no text in UTF-8"),
-        ("path,label\n".encode("utf-16"), "no text in UTF-8"),
-        (b"path,label\n" + b"x" * 200_000 + b",y\n", "no CSV file"),
+        ("path,label\nü.png,x\n".encode("latin-1"), "not UTF-8 text"),
+        ("path,label\n".encode("utf-16"), "not UTF-8 text"),
+        (b"path,label\n" + b"x" * 200_000 + b",y\n", "not a CSV file"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path: Path, raw: bytes, said: str) -> None:

@@ -43,7 +43,7 @@ def test_a_link_out_of_a_class_folder_is_refused(write: Write, tmp_path: Path) -
 
 def test_folders_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no images .* one sub-folder a class"):
+    with pytest.raises(DataError, match=r"holds no images .* one sub-folder per class"):
         read_manifest(tmp_path / "empty")
     with pytest.raises(DataError, match="no such folder"):
         read_manifest(tmp_path / "nowhere")

@@ -34,7 +34,7 @@ def test_a_row_without_one_estimate_for_each_method_is_refused() -> None:
 
 
 def test_an_empty_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="give None"):
+    with pytest.raises(ValueError, match="use None"):
         MetricsTable(("learner",), ())
 
 

@@ -55,7 +55,7 @@ def test_as_many_classes_as_codes_and_not_one_more():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"width": 10}, "width=10 has to be a multiple of heads=4"),
+        ({"width": 10}, "width=10 must be a multiple of heads=4"),
         ({"heads": 0}, "heads=0"),
         ({"layers": 0}, "layers=0"),
         ({"way": 1}, "way is 1"),

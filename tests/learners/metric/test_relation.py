@@ -79,8 +79,8 @@ def test_with_batch_norm_one_image_still_gets_the_answer_it_gets_among_others():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"combine": "median"}, "no way to combine .* 'median'"),
-        ({"norm": "transductive"}, "no normalisation policy of a relation"),
+        ({"combine": "median"}, "no reduction over .* 'median'"),
+        ({"norm": "transductive"}, "no normalization policy of a relation"),
     ],
 )
 def test_what_it_cannot_do_is_refused(options, told):

@@ -37,5 +37,5 @@ def test_a_pixel_depends_on_so_many_around_it_as_the_network_is_deep():
 def test_other_channels_are_refused_and_so_is_a_single_layer():
     with pytest.raises(ShapeError, match="takes images of 1"):
         noisy()(torch.rand(1, 3, 16, 16))
-    with pytest.raises(ConfigError, match="depth=1"):
+    with pytest.raises(ConfigError, match="depth is 1"):
         DnCNN(depth=1)

@@ -37,9 +37,9 @@ def test_a_resnet_has_the_features_below_its_head():
     ("options", "told"),
     [
         ({"network": "resnet51"}, "Did you mean 'resnet"),
-        ({"network": "UNet"}, "cannot be made with arguments .*'channels'"),
+        ({"network": "UNet"}, "cannot be built with arguments .*'channels'"),
         ({"network": "UNet", "arguments": [["chanels", [4]]]}, "chanels"),
-        ({"network": "UNet", "arguments": [["channels"]]}, "pairs of a name and a value"),
+        ({"network": "UNet", "arguments": [["channels"]]}, "pairs of name and value"),
     ],
 )
 def test_what_cannot_be_made_is_said(options, told):

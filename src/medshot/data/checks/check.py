@@ -1,6 +1,6 @@
-"""Everything that is wrong or doubtful in a folder: `medshot data check`.
+"""All problems of a folder: `medshot data check`.
 
-`load` stops at the first error; this goes on, and says too what makes scores better than true.
+`load` stops at the first error; this continues, and also reports what inflates scores.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from medshot.data.readers.registry import folder_kind, kind_of
 
 
 def check(folder: str | Path, task: str | None = None) -> list[Finding]:
-    """What to know of `folder`, errors first. Near-duplicates are not looked for.
+    """Problems of `folder`, errors first. Near-duplicates are not searched for.
 
-    Of labels and masks every row is looked at; of other kinds, it is what `load` finds.
+    For labels and masks every row is checked; for other tasks, it reports what `load` finds.
     """
     folder = Path(folder)
     return by_weight(folder_kind(kind_of(folder, task)).findings(folder))

@@ -1,7 +1,7 @@
 """Confounders: file format, size or bit depth that predicts the class.
 
-A learner takes the easiest way: if all images of one class are larger, or of another depth, it
-need not look at what is on them, and its score says nothing about the next hospital.
+If all images of one class are larger, or have another bit depth, a learner can use that instead
+of the content, and its score does not carry over to the next hospital.
 """
 
 import hashlib
@@ -21,26 +21,30 @@ from medshot.data.io.registry import DICOM, IMAGES, format_in, image_format
 
 @dataclass(frozen=True)
 class Look:
-    """Form of an image: what a learner could go by instead of what is on it."""
+    """Properties of an image other than its content, which a learner could exploit."""
 
     height: int
     width: int
-    bits: int  # a value
-    colour: bool  # really: three equal channels are grey
-    kind: str  # by its content: the first suffix of the format, .png or .jpg
-    digest: str  # of its pixels
+    bits: int  # per value
+    colour: bool  # False also for three equal channels
+    kind: str  # file format by content, its first suffix: .png, .jpg
+    digest: str  # hash of the pixels
 
     def named(self, path: Path) -> bool:
-        """Whether `path` has the suffix of this kind."""
+        """Whether the suffix of `path` matches the format."""
         known = IMAGES.all()
         named = known.get(path.suffix.lower())
-        if named is None and self.kind == DICOM:  # DICOM files are often called 1.2.840.1
+        if named is None and self.kind == DICOM:  # a UID such as 1.2.840.1
             return True
         return named is known.get(self.kind)
 
 
 def look(path: Path) -> Look:
-    """Open `path`. Raises `DataError` where it cannot be used."""
+    """Inspect the image at `path`.
+
+    Raises:
+        DataError: it cannot be used.
+    """
     pixels = decode(path)
     height, width, channels = pixels.shape
     colour = channels == 3 and bool((pixels != pixels[:, :, :1]).any())
@@ -57,13 +61,13 @@ def look(path: Path) -> Look:
     )
 
 
-CHANCE = 0.01  # by which a difference may be one of chance and is still told
-MEND = "Make all classes in one way (one source, one export), or scores will be too good."
+CHANCE = 0.01  # significance level
+MEND = "Make all classes alike (one source, one export), or scores will be too good."
 
 
 @dataclass(frozen=True)
 class Form:
-    """A property of an image file, and from which AUROC on it betrays a class."""
+    """A property of an image file, and the AUROC above which it reveals a class."""
 
     name: str
     value: Callable[[Look], float]
@@ -81,18 +85,18 @@ FORMS = (
 
 
 def shortcuts(labels: Sequence[str], looks: Sequence[Look]) -> list[Finding]:
-    """A warning for each property by which a class can be told from the others."""
+    """A warning for each property that separates a class from the others."""
     known = np.array(labels)
     return [finding for form in FORMS if (finding := _worst(form, known, looks))]
 
 
 def auroc(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> float:
-    """How often a value of the first is above one of the second; ties count half."""
+    """Probability that a value of `inside` exceeds one of `outside`; ties count half."""
     return rank_test(inside, outside).statistic / len(inside) / len(outside)
 
 
 def rank_test(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> Any:
-    """The statistic U of Mann and Whitney, and how often chance alone gives one as far off."""
+    """Mann-Whitney U test (statistic and p-value)."""
     from scipy.stats import mannwhitneyu  # noqa: PLC0415  (slow to import)
 
     return mannwhitneyu(inside, outside, method="asymptotic")
@@ -102,15 +106,15 @@ def _worst(form: Form, labels: ndarray, looks: Sequence[Look]) -> Finding | None
     values = np.array([float(form.value(look)) for look in looks])
     if len(set(labels)) < 2 or len(set(values)) < 2:
         return None
-    telling = []
+    separated = []
     for label in sorted(set(labels.tolist())):
         inside, outside = values[labels == label], values[labels != label]
         area = auroc(inside, outside)
-        if max(area, 1 - area) >= form.enough and _no_chance(inside, outside):
-            telling.append((max(area, 1 - area), label))
-    if not telling:
+        if max(area, 1 - area) >= form.enough and _significant(inside, outside):
+            separated.append((max(area, 1 - area), label))
+    if not separated:
         return None
-    area, label = max(telling, key=lambda pair: pair[0])
+    area, label = max(separated, key=lambda pair: pair[0])
     ours, others = (form.say(_typical(values[chosen])) for chosen in _sides(labels, label))
     what = (
         f"the {form.name} of the images tells class {label!r} from the others ({ours} against "
@@ -124,11 +128,11 @@ def _sides(labels: ndarray, label: str) -> tuple[Bool[ndarray, "n"], Bool[ndarra
 
 
 def _typical(values: Float[ndarray, "n"]) -> float:
-    """The median; the mean of a property that is there or not."""
+    """Median; for a binary property, the mean."""
     return float(values.mean() if set(values) <= {0.0, 1.0} else np.median(values))
 
 
-def _no_chance(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> bool:
+def _significant(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> bool:
     if min(len(inside), len(outside)) < 2:
         return False
     constant = np.ptp(inside) == np.ptp(outside) == 0

@@ -1,4 +1,4 @@
-"""Files in a folder that no class gets: unlisted, in the wrong place, or of a kind not read."""
+"""Files of a folder without a class: unlisted, misplaced, or of an unsupported format."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def strays(folder: Path, rows: Sequence[Row]) -> list[Finding]:
-    """What lies in `folder` beside the images of `rows`."""
+    """Files in `folder` other than the images of `rows`."""
     files = files_below(folder)
     found = _unread(files)
     if not rows:
@@ -47,7 +47,7 @@ def _unread(files: Sequence[Path]) -> list[Finding]:
             "warning",
             found[0],
             None,
-            f"{len(found)} file(s) of the kind {suffix} are not read, this is the first",
+            f"{len(found)} file(s) of the format {suffix} are not read, this is the first",
             unread[suffix].format(suffix=suffix),
         )
         for suffix, found in kinds.items()
@@ -64,7 +64,7 @@ def _unlisted(folder: Path, images: Sequence[Path], rows: Sequence[Row]) -> list
     found = []
     for home, left in by_home.items():
         if home.resolve() in homes:
-            what = f"{len(left)} image(s) have no good line in {TABLE}, first this one"
+            what = f"{len(left)} image(s) have no valid line in {TABLE}, first this one"
             found.append(Finding("note", left[0], None, what, "List them, or leave them unused."))
         else:
             what = f"this sub-folder is ignored: none of its {len(left)} image(s) is in {TABLE}"
@@ -76,7 +76,7 @@ def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> 
     found = []
     loose = [file for file in files if file.parent == folder and is_image(file)]
     if loose:
-        what = f"{len(loose)} image(s) lie beside the class folders and are ignored, first this one"
+        what = f"{len(loose)} image(s) are outside the class folders and ignored, first this one"
         found.append(Finding("note", loose[0], None, what, "Move them into the folder of a class."))
     labels = {row.label for row in rows}
     for home in class_folders(folder):
@@ -85,8 +85,8 @@ def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> 
             found.append(Finding("note", home, None, what, "Remove it, or put images into it."))
     nested = sorted({row.path.parent for row in rows if row.path.parent.parent != folder})
     if nested:
-        what = f"images in {len(nested)} folder(s) inside of class folders count for the class"
-        mend = f"If these are patients, say so in the column patient of a {TABLE}."
+        what = f"images in {len(nested)} folder(s) inside class folders count for the class"
+        mend = f"If these are patients, list them in the column patient of a {TABLE}."
         found.append(Finding("note", nested[0], None, what, mend))
     if {label.lower() for label in labels} <= PARTS:
         what = f"the classes are called {' and '.join(sorted(labels))}: parts, not classes"

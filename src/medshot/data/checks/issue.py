@@ -1,4 +1,4 @@
-"""What is wrong, or doubtful, with a folder: one sentence, and one that says what to do.
+"""A problem of a folder: one clause that states it, and a sentence that says how to fix it.
 
 `medshot.load` raises the first error as a `DataError`; `medshot data check` lists them all.
 """
@@ -16,17 +16,17 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about a folder. As a string, it is the message of its error.
+    """A problem of a folder. `str` gives the message of its error.
 
-    An error must be mended before any score means something; a warning may be lived with, if
-    one knows of it; a note is for information.
+    An error must be fixed before any score is meaningful; a warning may be acceptable if known; a
+    note is informational.
     """
 
     severity: Severity
     file: Path | None  # None: the folder as a whole
-    line: int | None  # in labels.csv, or in `file` where that is a table
-    what: str  # a clause without its full stop
-    mend: str  # one sentence or more
+    line: int | None  # in labels.csv, or in `file` if that is a table
+    what: str  # the problem: a clause without a period
+    mend: str  # the fix: one sentence or more
 
     def __str__(self) -> str:
         return f"{self._where()}{self.what}. {self.mend}"
@@ -41,25 +41,25 @@ class Finding:
         return f"{self.file} ({TABLE}, line {self.line}): "
 
     def error(self) -> DataError:
-        """This finding as an exception, from which `finding_of` gets it back."""
+        """This finding as an exception, from which `finding_of` recovers it."""
         return DataError(self)
 
 
 def refusal(file: Path | None, what: str, mend: str, line: int | None = None) -> Finding:
-    """A finding that `load` cannot do with."""
+    """A finding of severity "error"."""
     return Finding("error", file, line, what, mend)
 
 
 def finding_of(error: DataError, file: Path, line: int | None = None) -> Finding:
-    """What `error` says, with the line of labels.csv that led to it."""
+    """The finding in `error`, with the line of labels.csv that caused it."""
     given = error.args[0] if error.args else ""
     if isinstance(given, Finding):
         return replace(given, line=line or given.line)
-    return refusal(file, str(given).rstrip("."), "Mend it or leave it out.", line)
+    return refusal(file, str(given).rstrip("."), "Fix it or leave it out.", line)
 
 
 def by_weight(findings: list[Finding]) -> list[Finding]:
-    """Errors first, then warnings, then notes; each by file and line."""
+    """Sort by severity, then by file and line."""
 
     def key(finding: Finding) -> tuple[int, str, int, str]:
         weight = SEVERITIES.index(finding.severity)

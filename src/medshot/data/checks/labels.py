@@ -1,4 +1,4 @@
-"""Checks of a folder of labeled images: labels, duplicates, patients, identities in DICOM."""
+"""Checks of labeled images: labels, duplicates, patients, identifying data in DICOM."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from medshot.data.tables.manifest import survey
 
 
 def duplicates(rows: Sequence[Row], digests: Sequence[str]) -> list[Finding]:
-    """Errors for one content under two labels, warnings for one that is twice under one."""
+    """Errors for identical images with two labels, warnings for duplicates with one label."""
     first: dict[str, Row] = {}
     found = []
     for row, digest in zip(rows, digests, strict=True):
@@ -41,12 +41,12 @@ LEAK = "A patient belongs to one part only: move all of a patient's images into 
 
 
 def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
-    """Leaks and doubts: nobody known, some unknown, one in several classes or parts."""
+    """Patient leaks and doubts: none known, some unknown, one in several classes or splits."""
     table = folder / TABLE
     where = table if table.is_file() else None
     unknown = sum(not row.patient for row in rows)
     if unknown == len(rows):
-        what = "no patient is known: support and query may share one, and scores be too good"
+        what = "no patient is known: support and query may share one, and scores may be too good"
         mend = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
         return [Finding("warning", where, None, what, mend)]
     found = []
@@ -69,14 +69,14 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
     return found
 
 
-def _several(said: dict[str, list[tuple[str, int]]]) -> list[tuple[str, list[str], int | None]]:
-    """The patients of whom more than one thing is said, what, and in which line it changes."""
+def _several(given: dict[str, list[tuple[str, int]]]) -> list[tuple[str, list[str], int | None]]:
+    """Patients with more than one value, the values, and the line where it changes."""
     found = []
-    for patient, told in said.items():
-        values = sorted({value for value, _ in told if value})
+    for patient, cells in given.items():
+        values = sorted({value for value, _ in cells if value})
         if len(values) > 1:
-            first = next(value for value, _ in told if value)
-            line = next(line for value, line in told if value not in ("", first))
+            first = next(value for value, _ in cells if value)
+            line = next(line for value, line in cells if value not in ("", first))
             found.append((patient, values, line or None))
     return found
 
@@ -86,11 +86,11 @@ def _first(found: list[tuple[str, list[str], int | None]]) -> str:
     return f"first {patient!r} in {' and '.join(values)}"
 
 
-UNEQUAL = 5  # times as many images in the largest class as in the smallest
+UNEQUAL = 5  # ratio of the largest to the smallest class that gives a warning
 
 
 def check_labels(folder: Path) -> list[Finding]:
-    """What is wrong or doubtful in `folder`. Near-duplicates are not looked for."""
+    """Problems of a folder of labeled images. Near-duplicates are not searched for."""
     if omniglot.recognizes(folder):
         return _official(folder)
     rows, found = survey(folder)
@@ -102,29 +102,29 @@ def check_labels(folder: Path) -> list[Finding]:
 
 
 def classes(rows: Sequence[Row]) -> list[Finding]:
-    """Doubts about the classes: their sizes and their names."""
+    """Warnings about the sizes and names of classes."""
     counts = Counter(row.label for row in rows)
     found = []
     for label, count in sorted(counts.items()):
         if count == 1:
-            what = f"class {label!r} has one image: how well it does cannot be estimated"
-            found.append(Finding("warning", None, None, what, "Add a second one at least."))
+            what = f"class {label!r} has one image: its score cannot be estimated"
+            found.append(Finding("warning", None, None, what, "Add at least a second one."))
     (most, n), (least, m) = counts.most_common()[0], counts.most_common()[-1]
     if n >= UNEQUAL * m:
         what = f"very unequal classes: {most!r} has {n} images, {least!r} {m}"
         share = n / counts.total()
-        mend = f"Go by balanced accuracy: the answer {most!r} for all is right in {share:.0%}."
+        mend = f"Use balanced accuracy: predicting {most!r} always is right in {share:.0%}."
         found.append(Finding("warning", None, None, what, mend))
     alike = Counter(_bare(label) for label in counts)
     for name in sorted(name for name, times in alike.items() if times > 1):
         same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
-        what = f"the classes {same} differ in capital letters, spaces or signs only"
-        found.append(Finding("warning", None, None, what, "Write them alike if they are one."))
+        what = f"the classes {same} differ in case, spaces or punctuation only"
+        found.append(Finding("warning", None, None, what, "Use one spelling if they are one."))
     return found
 
 
 def _bare(label: str) -> str:
-    """Its letters and digits; without any, what it is."""
+    """Letters and digits of a label; if it has none, the label."""
     return "".join(c for c in label.casefold() if c.isalnum()) or label
 
 
@@ -142,10 +142,10 @@ def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
     deep = [row for row, at in pairs if at.bits > 8]
     if not deep:
         return []
-    what = f"{len(deep)} image(s) have over 8 bits a value, first this one: each is windowed"
+    what = f"{len(deep)} image(s) have over 8 bits per value, first this one: each is windowed"
     mend = (
-        f"The {WINDOW[0]} % darkest of its values become black, those above {WINDOW[1]} % white. "
-        "Export with a window of your own if absolute values (HU) matter."
+        f"Values below the {WINDOW[0]} % percentile become black, those above {WINDOW[1]} % white. "
+        "Export with a fixed window if absolute values (HU) matter."
     )
     return [Finding("note", deep[0].path, deep[0].line or None, what, mend)]
 
@@ -157,7 +157,7 @@ def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
             row.path,
             row.line or None,
             f"by its content it is a {at.kind} image, not {row.path.suffix}",
-            "It is read all the same; rename it.",
+            "It is read anyway; rename it.",
         )
         for row, at in pairs
         if not at.named(row.path)
@@ -168,7 +168,7 @@ def _identities(rows: Sequence[Row]) -> list[Finding]:
     medical = [row.path for row in rows if is_dicom(row.path)]
     try:
         return dicom("identifiers").identities(medical) if medical else []
-    except DataError:  # no library for it: every file says so
+    except DataError:  # library missing: reported for every file
         return []
 
 

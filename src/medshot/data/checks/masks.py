@@ -1,4 +1,4 @@
-"""What is wrong or doubtful in a folder of images, or volumes, with masks."""
+"""Checks of a folder of images, or volumes, with masks."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,10 @@ Read = Callable[[Row], ndarray]
 
 
 def check_masks(folder: Path, read: Read) -> list[Finding]:
-    """Every row that cannot be read or paired, empty masks, classes that are on one image only.
+    """Unreadable or unpaired rows, empty masks, classes that are on one image only.
 
-    `read` gives the class numbers of a row. Raises `DataError` where they do not fit the image.
+    `read` returns the class numbers of a row's mask and raises `DataError` if it does not fit the
+    image.
     """
     rows, found = survey(folder, "mask")
     if not rows:
@@ -37,7 +38,7 @@ def check_masks(folder: Path, read: Read) -> list[Finding]:
 
 
 def _numbers(row: Row, read: Read) -> set[int] | Finding:
-    """The class numbers in a mask, or what is wrong with it."""
+    """Class numbers in a mask, or the problem with it."""
     try:
         return set(np.unique(read(row)).tolist())
     except DataError as error:
@@ -46,19 +47,19 @@ def _numbers(row: Row, read: Read) -> set[int] | Finding:
 
 def _empty(row: Row) -> Finding:
     what = "nothing is marked on it"
-    return Finding("note", row.mask, row.line or None, what, "Correct if there is nothing to mark.")
+    return Finding("note", row.mask, row.line or None, what, "Fine if there is nothing to mark.")
 
 
 def _twice(folder: Path, rows: Sequence[Row]) -> list[Finding]:
-    said = [note.removesuffix(": left out.") for note in once(rows)[2]]
-    return [Finding("warning", folder / TABLE, None, what, "It is taken once.") for what in said]
+    notes = [note.removesuffix(": left out.") for note in once(rows)[2]]
+    return [Finding("warning", folder / TABLE, None, what, "It is used once.") for what in notes]
 
 
 def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Finding]:
-    """Classes that cannot be both learned from and judged."""
+    """Classes on fewer than two images, which cannot be both in support and query."""
     highest = max((number for numbers in masks for number in numbers), default=0)
     counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
-    mend = "Mark it on a second one at least; numbers are 1, 2, ... without gaps."
+    mend = "Mark it on at least a second one; numbers are 1, 2, ... without gaps."
     return [
         Finding("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", mend)
         for c, n in enumerate(counts, 1)

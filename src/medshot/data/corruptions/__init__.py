@@ -1,8 +1,7 @@
-"""What goes wrong with images, simulated: noise, resolution, artefacts. One file a family.
+"""Simulated image degradations: noise, resolution, artifacts. One file per family.
 
-A degradation is a function of an image `d h w` in [0, 1], a strength in (0, 1] and a source of
-randomness, and gives an image in [0, 1]. These are simulations: a scanner does more than one at a
-time, and none exactly so.
+A degradation maps an image `d h w` in [0, 1], a strength in (0, 1] and a random generator to an
+image in [0, 1]. These are simulations: real images have several at once, and none exactly so.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ DEGRADATIONS = {name: kind for family in FAMILIES.values() for name, kind in fam
 def degraded(
     image: Float[ndarray, "d h w"], kind: str, strength: float, rng: np.random.Generator
 ) -> Float[ndarray, "d h w"]:
-    """`image` with one thing wrong with it, in [0, 1].
+    """Apply the degradation `kind` to `image`; the result is clipped to [0, 1].
 
     Raises:
         ConfigError: an unknown kind.

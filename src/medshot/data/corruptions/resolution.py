@@ -10,9 +10,9 @@ Image = Float[ndarray, "d h w"]
 
 
 def coarse(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """2, 3 (above a strength of 0.5) or 4 (above 0.75) times fewer pixels a side, each a mean.
+    """Downsample by averaging 2, 3 (above strength 0.5) or 4 (above 0.75) pixels per side.
 
-    They are enlarged again by bicubic interpolation, so that the grid stays.
+    Bicubic interpolation restores the grid.
     """
     del rng
     height, width = image.shape[1:]
@@ -22,7 +22,7 @@ def coarse(image: Image, strength: float, rng: np.random.Generator) -> Image:
 
 
 def blur(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """A Gaussian of up to 2 pixels."""
+    """Gaussian blur of up to 2 pixels."""
     del rng
     return gaussian_filter(image, (0, 2 * strength, 2 * strength))
 
@@ -37,12 +37,12 @@ def _resized(
 KINDS = {"coarse": coarse, "blur": blur}
 
 
-PLACES = 9  # along the line
-FARTHEST = 0.15  # of the shorter side, at strength 1
+PLACES = 9  # samples along the path
+FARTHEST = 0.15  # path length at strength 1, relative to the shorter side
 
 
 def motion(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """The mean of the image at several places along a line in a random direction."""
+    """Motion blur: mean of the image along a line in a random direction."""
     angle = rng.uniform(0, np.pi)
     length = FARTHEST * strength * min(image.shape[1:])
     line = np.linspace(-length / 2, length / 2, PLACES)
@@ -51,5 +51,5 @@ def motion(image: Image, strength: float, rng: np.random.Generator) -> Image:
 
 
 def _moved(image: Image, down: float, right: float) -> Image:
-    """Moved by parts of a pixel; what comes in at the border is its nearest value."""
+    """Subpixel shift with replicated borders."""
     return shift(image, (0.0, down, right), order=1, mode="nearest")

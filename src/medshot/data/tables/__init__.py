@@ -1,1 +1,1 @@
-"""CSV tables of a dataset folder: labels, boxes, columns of features; and lists of its files."""
+"""CSV tables of a dataset folder (labels, boxes, feature columns) and lists of its files."""

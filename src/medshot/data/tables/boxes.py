@@ -1,4 +1,4 @@
-"""boxes.csv: boxes in pixels, checked, as fractions of the image's width and height."""
+"""boxes.csv: bounding boxes in pixels, validated and converted to fractions of the image."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ IN_PIXELS = "Corners are pixels of the image from its top left, xmin < xmax and 
 
 @dataclass(frozen=True)
 class Box:
-    """One line: a corner, the opposite one, in pixels of the image in the file, and the class."""
+    """One line: opposite corners in pixels of the image file, and the class."""
 
     path: Path
     corners: tuple[float, float, float, float]  # xmin, ymin, xmax, ymax
@@ -32,14 +32,14 @@ class Box:
 
 
 def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Finding]]:
-    """The boxes of each image that is named, and what is wrong with other lines.
+    """Boxes by image, and the problems of invalid lines.
 
-    A line with a path and nothing else names an image without boxes.
+    A line with a path and nothing else declares an image without boxes.
     """
     try:
         text = table.read_bytes().decode("utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        return {}, [refusal(table, f"it is no text in UTF-8 ({error})", AS_CSV)]
+        return {}, [refusal(table, f"it is not UTF-8 text ({error})", AS_CSV)]
     reader = csv.DictReader(io.StringIO(text, newline=""))
     found: dict[Path, list[Box]] = defaultdict(list)
     findings: list[Finding] = []
@@ -56,7 +56,7 @@ def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Finding]]:
             else:
                 found[box.path].append(box)
     except csv.Error as error:
-        findings.append(refusal(table, f"it is no CSV file ({error})", AS_CSV, reader.line_num))
+        findings.append(refusal(table, f"it is not a CSV file ({error})", AS_CSV, reader.line_num))
     return dict(found), findings + _twice(found, table)
 
 
@@ -82,19 +82,19 @@ def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding
     if len(empty) == len(rest):
         return path
     if empty:
-        mend = "Fill it in, or leave all but the path empty for an image that shows nothing."
+        mend = "Fill it in, or leave all but the path empty for an image without objects."
         return refusal(table, f"{' and '.join(empty)} is empty", mend, line)
     try:
         xmin, ymin, xmax, ymax = corners = tuple(float(cells[side]) for side in SIDES)
     except ValueError as error:
-        return refusal(table, f"a corner is no number ({error})", IN_PIXELS, line)
+        return refusal(table, f"a corner is not a number ({error})", IN_PIXELS, line)
     wrong = _wrong(corners)
     box = Box(path, (xmin, ymin, xmax, ymax), cells["label"], line)
     return refusal(table, wrong, IN_PIXELS, line) if wrong else box
 
 
 def _unusable(values: dict[str, str], table: Path, line: int) -> Finding | None:
-    """The refusal of a line that names no image of the folder, or has a cell too many."""
+    """Problem of a line that names no image of the folder, or has extra cells."""
     if any(values.get(None) or []):  # type: ignore[call-overload]
         mend = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
         return refusal(table, "it has more cells than columns", mend, line)
@@ -107,13 +107,13 @@ def _unusable(values: dict[str, str], table: Path, line: int) -> Finding | None:
 
 
 def _wrong(corners: tuple[float, ...]) -> str:
-    """What is wrong with these corners as such, or nothing."""
+    """Problem of the corners, or ""."""
     xmin, ymin, xmax, ymax = corners
     if not all(math.isfinite(corner) for corner in corners):
         return "a corner is not finite (NaN or infinity)"
     for low, high, axis in ((xmin, xmax, "x"), (ymin, ymax, "y")):
         if low >= high:
-            size = "has no size" if low == high else "is turned round"
+            size = "has no size" if low == high else "is reversed"
             return f"the box {size}: {axis}min is {low:g}, {axis}max {high:g}"
     return ""
 
@@ -130,24 +130,24 @@ def _twice(found: dict[Path, list[Box]], table: Path) -> list[Finding]:
     return findings
 
 
-BEYOND = 1.0  # pixels that a corner may lie outside: some programs count from 1, or round
+BEYOND = 1.0  # tolerance in pixels: some programs count from 1, or round
 
 
 def shares(boxes: Sequence[Box], width: int, height: int, table: Path) -> Float[Tensor, "m 4"]:
-    """The corners of `boxes`, lines of `table`, over the sides of the image that they are on.
+    """Corners of `boxes`, lines of `table`, as fractions of the image's width and height.
 
     Raises:
-        DataError: a box reaches out of the image, or lies beside it.
+        DataError: a box extends beyond the image or lies outside it.
     """
     for box in boxes:
         xmin, ymin, xmax, ymax = box.corners
         reaches = min(xmin, ymin) < -BEYOND or xmax > width + BEYOND or ymax > height + BEYOND
         if reaches or min(xmax, ymax) <= 0 or xmin >= width or ymin >= height:
-            said = ", ".join(f"{corner:g}" for corner in box.corners)
+            corners = ", ".join(f"{corner:g}" for corner in box.corners)
             what = (
-                f"the box {said} reaches out of {box.path.name}, which is {width} wide and "
+                f"the box {corners} reaches out of {box.path.name}, which is {width} wide and "
                 f"{height} high"
             )
             raise refusal(table, what, IN_PIXELS, box.line).error()
-    corners = torch.tensor([box.corners for box in boxes], dtype=torch.float64).view(-1, 4)
-    return (corners / torch.tensor([width, height, width, height])).clamp(0, 1).float()
+    pixels = torch.tensor([box.corners for box in boxes], dtype=torch.float64).view(-1, 4)
+    return (pixels / torch.tensor([width, height, width, height])).clamp(0, 1).float()

@@ -1,12 +1,11 @@
-"""Tables of multimodal examples, and their columns as numbers.
+"""Tables of multimodal examples, with columns encoded as numbers.
 
     label,patient,path,text,signal,table.age,table.sex
     sick,p1,a.png,coughs at night,a.wav,63,F
     well,p2,,no complaints,,41,
 
-Only `label` must be there, to learn; a cell may be empty where something is missing. Columns are
-standardized, or one of several words; unknown cells are kept as such. labels.csv/2 is what stands
-in line 2.
+Training requires only `label`; other cells may be empty. Numeric columns are standardized,
+categorical ones one-hot encoded; unknown cells are marked in a mask. labels.csv/2 is line 2.
 """
 
 import csv
@@ -28,15 +27,15 @@ from medshot.nn.encoders.multimodal import COLUMNS
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 UNKNOWN = {"", "nan", "na", "n/a", "?"}
-LARGEST = 1e12  # what is larger is an identifier or a mistake, and no measurement
-FARTHEST = 10.0  # deviations from the mean: farther than that is taken for that
+LARGEST = 1e12  # larger numbers are identifiers or mistakes
+FARTHEST = 10.0  # standardized values are clipped to this
 MOST_WORDS = 10
 
 
 @part("module", "column")
 @dataclass(frozen=True)
 class Column:
-    """A column: of numbers, with their `mean` and `deviation`; or of one of `words`."""
+    """A numeric column with `mean` and `deviation`, or a categorical one with its `words`."""
 
     name: str
     words: Sequence[str] = ()
@@ -44,15 +43,15 @@ class Column:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "words", tuple(self.words))  # a list, where it is from a file
+        object.__setattr__(self, "words", tuple(self.words))  # a list if loaded from a file
 
     @property
     def size(self) -> int:
-        """How many numbers it becomes."""
+        """Number of encoded values."""
         return len(self.words) or 1
 
     def values(self, cell: str) -> list[float] | None:
-        """The cell as numbers; None where it is empty, or a word that nobody knows."""
+        """Encode a cell; None if it is empty or an unknown word."""
         if unknown(cell):
             return None
         if self.words:
@@ -64,7 +63,7 @@ class Column:
 
 
 def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
-    """What a column is, from its cells.
+    """Infer a column from its cells.
 
     Raises:
         DataError: it is empty, or holds too many different words to be a category.
@@ -75,7 +74,7 @@ def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
     if all(NUMBER.fullmatch(cell) for cell in known):
         numbers = torch.tensor([float(cell) for cell in known], dtype=torch.float64)
         if bool((numbers.abs() > LARGEST).any()):
-            mend = "An identifier is nothing to learn: leave it out."
+            mend = "An identifier is no feature: leave it out."
             raise refusal(table, f"table.{name} holds a number above 1e12", mend).error()
         deviation = float(numbers.std(correction=0))
         return Column(name, (), float(numbers.mean()), deviation or 1.0)
@@ -87,15 +86,15 @@ def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
 
 
 def check_columns(columns: Sequence[Column], table: Path) -> None:
-    """Raise `DataError` if they become more numbers than there is place for."""
+    """Raise `DataError` if the encoded columns exceed `COLUMNS` values."""
     wanted = sum(column.size for column in columns)
     if wanted > COLUMNS:
-        what = f"its table columns become {wanted} numbers, and there is place for {COLUMNS}"
+        what = f"its table columns become {wanted} numbers, but there is room for {COLUMNS}"
         raise refusal(table, what, "Leave out those that matter least.").error()
 
 
 def row_of(columns: Sequence[Column], cells: dict[str, str]) -> Float[Tensor, "2 c"] | None:
-    """The numbers of one row, and which are known; None if none is."""
+    """Encoded values of one row, and their mask; None if all are unknown."""
     found, first = torch.zeros(2, COLUMNS), 0
     for column in columns:
         values = column.values(cells.get(f"table.{column.name}", ""))
@@ -107,7 +106,7 @@ def row_of(columns: Sequence[Column], cells: dict[str, str]) -> Float[Tensor, "2
 
 
 def unknown(cell: str) -> bool:
-    """Whether a cell says nothing."""
+    """Whether a cell is empty or marked as unknown."""
     return cell.strip().lower() in UNKNOWN
 
 
@@ -117,20 +116,20 @@ Cells = dict[str, str]
 
 
 def kinds_of(columns: Sequence[str]) -> list[str]:
-    """Which kinds of data a table with these columns can hold."""
+    """Modalities that a table with these columns can hold."""
     names = {"image": "path", "text": "text", "signal": "signal"}
     found = [kind for kind, column in names.items() if column in columns]
     return [*found, "table"] if any(c.startswith(PREFIX) for c in columns) else found
 
 
 def is_multimodal(folder: Path) -> bool:
-    """Whether its labels.csv has a label and more than images."""
+    """Whether the folder's labels.csv has a label and a modality other than images."""
     columns = columns_of(folder / TABLE)
     return "label" in columns and bool(set(kinds_of(columns)) - {"image"})
 
 
 def cells_at(row: Path) -> Cells:
-    """What stands in the line of a table that `row` names, `labels.csv/2`.
+    """Cells of the table line that `row` names, for example `labels.csv/2`.
 
     Raises:
         DataError: there is no such table or line.
@@ -144,10 +143,10 @@ def cells_at(row: Path) -> Cells:
 
 
 def rows_of(table: Path) -> dict[int, Cells]:
-    """The rows of a table by their line.
+    """Rows of a table by line number.
 
     Raises:
-        DataError: it is no table, has none of the columns, or a file lies outside of its folder.
+        DataError: not a table, none of the columns present, or a file outside its folder.
     """
     try:
         return _rows(table, table.stat().st_mtime_ns)
@@ -157,7 +156,7 @@ def rows_of(table: Path) -> dict[int, Cells]:
 
 @functools.lru_cache(maxsize=4)
 def _rows(table: Path, changed: int) -> dict[int, Cells]:
-    del changed  # a table that was written again is read again
+    del changed  # part of the cache key: a modified table is read again
     try:
         text = table.read_bytes().decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
@@ -167,12 +166,12 @@ def _rows(table: Path, changed: int) -> dict[int, Cells]:
         for row in reader:
             found[reader.line_num] = _cells(row, table, reader.line_num)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise refusal(table, f"it is no CSV file ({error})", AS_CSV).error() from error
+        raise refusal(table, f"it is not a CSV file ({error})", AS_CSV).error() from error
     if not kinds_of(columns):
         what = f"it has no column path, text, signal or table.NAME (it has: {', '.join(columns)})"
-        raise refusal(table, what, "Call the columns so.").error()
+        raise refusal(table, what, "Rename the columns.").error()
     if not found:
-        raise refusal(table, "it has no row", "Add a line an example.").error()
+        raise refusal(table, "it has no row", "Add one line per example.").error()
     return found
 
 

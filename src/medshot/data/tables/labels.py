@@ -1,4 +1,4 @@
-"""labels.csv: which images there are and what is said of each, with all that is wrong in it."""
+"""labels.csv: images with their labels, and the problems of invalid lines."""
 
 import csv
 import io
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from medshot.data.checks.issue import Finding, refusal
 
-MASKS = "For masks say `--task segmentation`; or add a column label."
+MASKS = "For masks use `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
 AS_CSV = (
-    "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; where commas "
-    "are for decimals, LibreOffice asks for the separator)."
+    "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; if your "
+    "decimals have commas, use LibreOffice, which asks for the separator)."
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One image: its file, its label, and what else is known of it."""
+    """One image: its file, its label, and other metadata."""
 
     path: Path
     label: str
@@ -27,11 +27,11 @@ class Row:
     split: str = ""
     line: int = 0  # in labels.csv; 0 for class folders
     mask: Path | None = None
-    clean: Path | None = None  # the image that is wanted in place of this one
+    clean: Path | None = None  # target image, for enhancement
 
 
 def columns_of(table: Path) -> list[str]:
-    """The names in the first line; none where it cannot be read."""
+    """Column names; empty if the table cannot be read."""
     try:
         first = table.read_bytes().decode("utf-8-sig").partition("\n")[0]
         return [name.strip() for name in next(csv.reader([first]), [])]
@@ -40,7 +40,7 @@ def columns_of(table: Path) -> list[str]:
 
 
 def cells(table: Path, column: str) -> list[str]:
-    """What stands in one column; nothing where the table cannot be read or has no such column."""
+    """Nonempty cells of one column; empty if it cannot be read."""
     try:
         rows = csv.DictReader(io.StringIO(table.read_bytes().decode("utf-8-sig")))
         return [value for row in rows if (value := (row.get(column) or "").strip())]
@@ -51,16 +51,16 @@ def cells(table: Path, column: str) -> list[str]:
 def read_table(
     table: Path, target: str = "label", *, optional: bool = False
 ) -> tuple[list[Row], list[Finding]]:
-    """The rows that can be used, and what is wrong with the others.
+    """Valid rows, and the problems of the others.
 
-    `target` is the column that must be there beside `path`: label, mask, or what a kind of task
-    has for a column; or `path` itself. If its cells are `optional` they may be empty.
+    `target` is the column required in addition to `path`: label, mask, or the task's own; or `path`
+    itself. If `optional`, its cells may be empty.
     """
     try:
         raw = table.read_bytes()
         text = raw.decode("utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
-        return [], [refusal(table, f"it is no text in UTF-8 ({error})", AS_CSV)]
+        return [], [refusal(table, f"it is not UTF-8 text ({error})", AS_CSV)]
     reader = csv.DictReader(io.StringIO(text, newline=""))
     rows: list[Row] = []
     findings = _form(raw, table)
@@ -76,15 +76,15 @@ def read_table(
             findings += found
             rows += [row] if row else []
     except csv.Error as error:
-        findings.append(refusal(table, f"it is no CSV file ({error})", AS_CSV, reader.line_num))
+        findings.append(refusal(table, f"it is not a CSV file ({error})", AS_CSV, reader.line_num))
     return rows, findings + _twice(rows, table)
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether `path`, its links followed, lies in `folder`."""
+    """Whether `path`, with links resolved, lies in `folder`."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # names that no file can have, links in a ring
+    except (OSError, RuntimeError, ValueError):  # invalid names, cyclic links
         return False
 
 
@@ -93,11 +93,11 @@ def _form(raw: bytes, table: Path) -> list[Finding]:
     marks = [name for name, there in signs.items() if there]
     if not marks:
         return []
-    return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read all the same.")]
+    return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read anyway.")]
 
 
 def separated(columns: list[str], table: Path) -> Finding | None:
-    """The refusal of a table whose columns are not separated by commas."""
+    """Problem of a table that is not separated by commas."""
     if len(columns) == 1:
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
             if sign in columns[0]:
@@ -145,11 +145,11 @@ def _row(
 
 
 def outside(file: Path, name: str, line: int | None = None) -> Finding:
-    """The refusal of an image that is not in its folder."""
+    """Problem of an image that is not in its folder."""
     return refusal(
         file,
         f"{name} lies outside of the folder" if line else "it is a link to outside of the folder",
-        "Paths are relative to the folder, and the images are in it: copy the file into it.",
+        "Paths are relative to the folder and must lie in it: copy the file into it.",
         line,
     )
 
@@ -162,8 +162,8 @@ def _twice(rows: list[Row], table: Path) -> list[Finding]:
 
 
 def _same(path: Path, rows: list[Row], table: Path) -> Finding:
-    said = sorted({row.label for row in rows})
-    labels = f"under the labels {' and '.join(said)}" if len(said) > 1 else "with the same label"
+    given = sorted({row.label for row in rows})
+    labels = f"under the labels {' and '.join(given)}" if len(given) > 1 else "with the same label"
     labels = "with a mask each" if rows[0].mask else labels if rows[0].label else "twice"
     lines = ", ".join(str(row.line) for row in rows)
     return refusal(

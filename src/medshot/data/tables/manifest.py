@@ -1,7 +1,7 @@
-"""Images and labels of a folder, listed without decoding files; files meant by paths as typed.
+"""Images and labels of a folder, listed without decoding; and files given by paths.
 
-Two forms:  DIR/labels.csv with the columns path,label[,patient,split]
-            DIR/CLASS/*.png ...  one folder a class
+Two layouts:  DIR/labels.csv with the columns path,label[,patient,split]
+              DIR/CLASS/*.png ...  one folder per class
 """
 
 from collections.abc import Callable, Iterable
@@ -22,20 +22,20 @@ from medshot.data.tables.labels import Row, cells, inside, outside, read_table
 
 FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
-    "patient, split where known), or one sub-folder a class with the images in it."
+    "patient, split where known), or one sub-folder per class with the images in it."
 )
 SERIES = (
-    "Say in a labels.csv what is to be learned: in the folder above with path,mask (the name of "
+    "Add a labels.csv with the targets: in the parent folder with path,mask (the name of "
     "this folder, and of a volume with its mask), or in this one with path,label (a slice, and its "
     "class). See docs/formats.md."
 )
 
 
 def read_manifest(folder: Path, target: str = "label", *, optional: bool = False) -> list[Row]:
-    """The images of `folder`, in the order of the table or of their names.
+    """Images of `folder`, in the order of the table or of their names.
 
     Raises:
-        DataError: neither form, a column missing, no image, a row twice, one class only.
+        DataError: neither layout, a column missing, no image, a duplicate row, one class only.
     """
     rows, findings = survey(folder, target, optional=optional)
     for finding in findings:
@@ -47,7 +47,7 @@ def read_manifest(folder: Path, target: str = "label", *, optional: bool = False
 def survey(
     folder: Path, target: str = "label", *, optional: bool = False
 ) -> tuple[list[Row], list[Finding]]:
-    """The images of `folder` that can be used, and all that is wrong with how they are listed."""
+    """Usable images of `folder`, and all problems of how they are listed."""
     if not folder.is_dir():
         what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
         return [], [refusal(folder, what, FORMS)]
@@ -68,23 +68,23 @@ def survey(
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in `folder` and below it, by name, without hidden files and folders."""
+    """All files in `folder` and below it, sorted, without hidden files and folders."""
     found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return [path for path in found if not _hidden(path.relative_to(folder))]
 
 
 def is_image(path: Path) -> bool:
-    """Whether it is a file that is read, by its name or because it begins as DICOM does."""
+    """Whether a file is a readable image, by suffix or DICOM header."""
     return image_format(path) is not None
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The sub-folders that stand for classes if there is no table."""
+    """Subfolders that define the classes if there is no table."""
     return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
 
 
 def _bare_series(folder: Path) -> Finding | None:
-    """The refusal of a folder of DICOM files that says nothing of what they show."""
+    """Problem of a folder with an unlabeled DICOM series."""
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
     try:
@@ -111,9 +111,9 @@ def _scan(folder: Path) -> tuple[list[Row], list[Finding]]:
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
-    """The files named, and all images in the folders named, in order of name; each one once.
+    """Given files, and all images in given folders, sorted and without duplicates.
 
-    What labels.csv in such a folder calls a mask is none.
+    Masks listed in a folder's labels.csv are left out.
 
     Raises:
         DataError: a path does not exist, or a folder holds no image.
@@ -123,7 +123,7 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def find_volumes(paths: Iterable[Path]) -> list[Path]:
-    """As `find_images` for volumes; a folder of DICOM files and no others is one volume.
+    """As `find_images` for volumes; a folder with only DICOM files is one volume.
 
     Raises:
         DataError: a path does not exist, or a folder holds no volume.
@@ -132,7 +132,7 @@ def find_volumes(paths: Iterable[Path]) -> list[Path]:
 
 
 def find_rows(paths: Iterable[Path]) -> list[Path]:
-    """The rows of the tables named, or of labels.csv in the folders named: labels.csv/2, ...
+    """Rows of the given tables, or of labels.csv in given folders: labels.csv/2, ...
 
     Raises:
         DataError: there is no such table, or it cannot be read.

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that says what was learned and how well it does."""
+"""The report: one self-contained HTML page with the support, scores and examples."""
 
 from medshot.core.table import Table
 from medshot.evaluation.report.html import Report, render_report, write_report

@@ -1,4 +1,4 @@
-"""From scores and predictions to what a report says."""
+"""Build a report's content from scores and predictions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ BINS = 5
 
 
 def support_of(dataset: Dataset, goal: str = "") -> r.Support:
-    """The first images of each class, and how many there are."""
+    """Support section with the first images of each class and the counts."""
     shown = [
         int(i)
         for c in range(len(dataset.labels))
@@ -38,7 +38,7 @@ def support_of(dataset: Dataset, goal: str = "") -> r.Support:
 def support_showing(
     dataset: Dataset, pictures: Iterable[tuple[int, r.Pixels, str]], goal: str = ""
 ) -> r.Support:
-    """How much there is of `dataset`, and these pictures: of which image, under what heading."""
+    """Support section with the given pictures: image index, pixels and heading."""
     known = dataset.groups[dataset.groups >= 0].unique()
     images = tuple(
         r.SupportImage(pixels, heading, patient_of(dataset, i), name_of(dataset, i))
@@ -51,13 +51,13 @@ def support_showing(
 def from_folds(
     found: Mapping[str, OutOfFold], unit: str = "patient"
 ) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
-    """The table and the paired differences of cross-validated methods, the learner first.
+    """Metrics table and paired differences of cross-validated methods, the learner first.
 
     `unit` is what was left out whole: "patient", or "image" where no patient is known.
     """
     first, *others = found.values()
-    how = f"bootstrap over {unit}s, {DRAWS} draws"
-    table = replace(_table(first.task, found, unit, how), in_turn=True)
+    method = f"bootstrap over {unit}s, {DRAWS} draws"
+    table = replace(_table(first.task, found, unit, method), in_turn=True)
     leading = first.task.leading
     minus = [_estimate(first.minus(other, leading)) for other in others]
     return table, _differences(leading, found, minus)
@@ -66,7 +66,7 @@ def from_folds(
 def from_episodes(
     results: Mapping[str, EpisodeScores], task: Task
 ) -> tuple[r.MetricsTable, tuple[r.Difference, ...]]:
-    """The table and the paired differences of methods on the same episodes, the learner first."""
+    """Metrics table and paired differences of methods on the same episodes, learner first."""
     table = _table(task, results, "episode", "1.96 standard errors")
     first, *others = (result.scores[task.leading] for result in results.values())
     minus = [_estimate(paired(first, other)) for other in others]
@@ -79,26 +79,26 @@ def examples_of(
     scores: Float[ndarray, "n k"] | None = None,
     seed: int = 0,
 ) -> tuple[r.Prediction, ...]:
-    """Up to twelve predictions, half of them wrong if there are as many, drawn at random.
+    """Up to twelve random predictions, half of them wrong where possible.
 
-    The answer is the class of the highest score, by default the most probable one.
+    The prediction is the class of the highest score, by default the most probable one.
     """
-    y, answer = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
+    y, predicted = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
     return tuple(
         r.Prediction(
             dataset.x[i].numpy(),
             dataset.labels[y[i]],
-            dataset.labels[answer[i]],
-            float(probabilities[i, answer[i]]),
+            dataset.labels[predicted[i]],
+            float(probabilities[i, predicted[i]]),
             patient_of(dataset, i),
             name_of(dataset, i),
         )
-        for i in half_wrong(answer == y, seed)
+        for i in half_wrong(predicted == y, seed)
     )
 
 
 def half_wrong(right: Bool[ndarray, "n"], seed: int = 0) -> list[int]:
-    """Up to twelve images, first wrong ones, then right ones: as many where possible."""
+    """Up to twelve random images, wrong ones first: half and half where possible."""
     order = np.random.default_rng(seed).permutation(len(right))
     wrong, others = order[~right[order]], order[right[order]]
     n_wrong = min(len(wrong), max(SHOWN_EXAMPLES // 2, SHOWN_EXAMPLES - len(others)))
@@ -108,29 +108,29 @@ def half_wrong(right: Bool[ndarray, "n"], seed: int = 0) -> list[int]:
 def confusion_of(
     labels: Sequence[str], probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]
 ) -> r.Confusion:
-    """How often each class was called what."""
+    """Confusion matrix."""
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(counts, (y, probabilities.argmax(1)), 1)
     return r.Confusion(tuple(labels), counts)
 
 
 def reliability_of(probabilities: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> r.Reliability:
-    """How often an answer of a given confidence was right, in five equal bins.
+    """Reliability diagram: accuracy against confidence in five equal bins.
 
     The calibration error is the mean gap weighted by images (Naeini et al. 2015, AAAI).
     """
     confidence, right = probabilities.max(1), probabilities.argmax(1) == y
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     used = np.unique(bins)
-    said = np.array([confidence[bins == b].mean() for b in used])
-    was = np.array([right[bins == b].mean() for b in used])
+    stated = np.array([confidence[bins == b].mean() for b in used])
+    accuracy = np.array([right[bins == b].mean() for b in used])
     count = np.array([(bins == b).sum() for b in used])
-    error = float((np.abs(said - was) * count).sum() / count.sum())
-    return r.Reliability(said, was, count, error)
+    error = float((np.abs(stated - accuracy) * count).sum() / count.sum())
+    return r.Reliability(stated, accuracy, count, error)
 
 
 def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Provenance:
-    """Where the predictor is from."""
+    """Provenance of the predictor."""
     made = card.learner
     return r.Provenance(
         learner=f"{made['learner']['part']} ({made['source']}), encoder {made['origin']}",
@@ -144,14 +144,14 @@ def provenance_of(card: Card, options: Mapping[str, Any], command: str) -> r.Pro
 
 
 def _table(
-    task: Task, found: Mapping[str, OutOfFold | EpisodeScores], unit: str, how: str
+    task: Task, found: Mapping[str, OutOfFold | EpisodeScores], unit: str, method: str
 ) -> r.MetricsTable:
-    """A method a column, a metric a row, the one that counts most first."""
+    """One column per method and one row per metric, the leading one first."""
     rows = [
         r.MetricRow(m, tuple(_estimate(f.interval(m)) for f in found.values()), task.chance(m))
         for m in task.metrics
     ]
-    return r.MetricsTable(tuple(found), tuple(rows), unit, how)
+    return r.MetricsTable(tuple(found), tuple(rows), unit, method)
 
 
 def _differences(
@@ -166,19 +166,19 @@ def _estimate(interval: Interval) -> r.Estimate:
 
 
 def patient_of(dataset: Dataset, i: int) -> str | None:
-    """Whom image `i` is from, where that is known."""
+    """Patient of image `i`, where known."""
     if dataset.rows and dataset.rows[i].patient:
         return dataset.rows[i].patient
     return str(int(dataset.groups[i])) if dataset.groups[i] >= 0 else None
 
 
 def name_of(dataset: Dataset, i: int) -> str:
-    """What image `i` is called."""
+    """Display name of image `i`."""
     return dataset.rows[i].path.name if dataset.rows else f"image {i}"
 
 
 def worst_and_others(scores: Float[ndarray, "n"], seed: int = 0) -> list[int]:
-    """The images of the lowest scores, then some of the others, drawn at random."""
+    """Images with the lowest scores, then a random sample of the others."""
     order = np.argsort(scores, kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
     return [int(i) for i in (*order[:SHOWN_WORST], *rest)]

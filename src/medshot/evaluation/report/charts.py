@@ -22,7 +22,7 @@ from medshot.evaluation.report.model import (
 )
 from medshot.evaluation.report.text import interval, number
 
-TICKS = 10  # at most, along an axis
+TICKS = 10  # maximal number along an axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +33,23 @@ class Axis:
     high: float | int
 
     def percent(self, value: float) -> str:
-        """Return where a score lies along the axis, as an SVG length."""
+        """Position of a score along the axis, as an SVG length."""
         return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
 
     def ticks(self) -> list[float]:
-        """Return a tick for each tenth; where the axis is long, for every 2, 5, 10, ... tenths."""
+        """Ticks at each tenth or, on a long axis, every 2, 5, 10, ... tenths."""
         tenths = range(round(self.low * 10), round(self.high * 10) + 1)
         step = 1 if len(tenths) <= 6 else round(10 * step_of(self.high - self.low, TICKS))
         return [tenth / 10 for tenth in tenths if tenth % step == 0]
 
 
 def drawn(metrics: MetricsTable) -> list[MetricRow]:
-    """Return the rows that share an axis: those with a unit of their own are in the table alone."""
+    """Rows that share an axis; metrics with a unit of their own appear in the table only."""
     return [row for row in metrics.rows if is_share(row.name)]
 
 
 def axis_for(rows: Sequence[MetricRow]) -> Axis:
-    """Return the shortest axis in tenths that shows every estimate, interval and chance level."""
+    """The shortest axis in tenths that shows every estimate, interval and chance level."""
     values = [row.chance for row in rows if row.chance is not None]
     for row in rows:
         for estimate in row.estimates:
@@ -61,7 +61,7 @@ def axis_for(rows: Sequence[MetricRow]) -> Axis:
 
 
 def step_of(length: float | int, most: int) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that divides `length` into at most so many."""
+    """The smallest of 1, 2, 5 times a power of ten with at most `most` steps in `length`."""
     power = 10.0 ** math.floor(math.log10(length / most))
     return next(power * n for n in (1, 2, 5, 10) if length / (power * n) <= most + 1e-9)
 
@@ -94,21 +94,21 @@ def interval_strip(
 
 
 def axis_strip(axis: Axis) -> Markup:
-    """Draw the numbers under the strips."""
+    """Draw the tick labels under the strips."""
     text = Markup('<text x="{}" y="12" text-anchor="middle">{:.1f}</text>')
     ticks = _join(text.format(axis.percent(tick), tick) for tick in axis.ticks())
     return Markup('<svg class="strip" aria-hidden="true">{}</svg>').format(ticks)
 
 
 def row_shares(confusion: Confusion) -> NDArray[np.float64]:
-    """Return each count as a fraction of its row ``k k``; NaN where a truth never occurred."""
+    """Each count as a fraction of its row ``k k``; NaN for an empty row."""
     counts = confusion.counts.astype(np.float64)
     totals = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
 
 
 def reliability_diagram(reliability: Reliability) -> Markup:
-    """Draw accuracy against confidence, each bin a dot whose area follows its count."""
+    """Plot accuracy against confidence, each bin a dot with area proportional to its count."""
     largest = max(1, int(reliability.count.max(initial=0)))
     dots: list[Markup] = []
     for confidence, accuracy, n in filled_bins(reliability):
@@ -127,7 +127,7 @@ def reliability_diagram(reliability: Reliability) -> Markup:
 
 
 def filled_bins(reliability: Reliability) -> list[tuple[float, float, int]]:
-    """Return (confidence, accuracy, count) of each bin that holds a prediction."""
+    """(confidence, accuracy, count) of each nonempty bin."""
     rows = zip(reliability.confidence, reliability.accuracy, reliability.count, strict=True)
     return [(float(confidence), float(accuracy), int(n)) for confidence, accuracy, n in rows if n]
 
@@ -149,7 +149,7 @@ def _join(parts: Iterable[Markup]) -> Markup:
 
 
 SCATTER_SIDE = 240
-SCATTER_TICKS = 5  # at most, along an axis
+SCATTER_TICKS = 5  # maximal number along an axis
 PAGE = (
     '<svg class="square" role="img" viewBox="-64 -12 320 300"'
     ' aria-label="Answers against the truth.">'
@@ -167,7 +167,7 @@ DOT = '<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="{}"/>'
 
 
 def scatter(given: Scatter) -> Markup:
-    """Draw one dot an image: on the diagonal the answer is right."""
+    """Scatter plot with one dot per image; correct predictions lie on the diagonal."""
     values = [float(v) for v in (*given.truth, *given.answer) if math.isfinite(v)]
     low, high = min(values, default=0.0), max(values, default=1.0)
     wide = (high - low) or 1.0

@@ -34,10 +34,11 @@ LONGEST_SIDE = 192
 
 
 def thumbnail(pixels: Pixels, longest_side: int = LONGEST_SIDE) -> str:
-    """Return an image ``c h w`` as a PNG data URI, shrunk to the longest side, never enlarged.
+    """Encode an image ``c h w`` as a PNG data URI, downscaled to the longest side.
 
-    Raises TypeError where the pixels are not uint8 and ValueError where c is not 1 or 3 or a side
-    is empty.
+    Raises:
+        TypeError: the pixels are not uint8.
+        ValueError: c is not 1 or 3, or a side is empty.
     """
     image = _to_pillow(pixels)
     image.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
@@ -61,17 +62,17 @@ STANDING_LINE = "Research use only. Not a medical device; not validated for any 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report(Tabular):
-    """Everything on the page; an absent part (None or empty) leaves no heading."""
+    """Content of the page; an absent part (None or empty) has no heading."""
 
     title: str
     support: Support
     summary: str = ""
-    """One sentence in plain words; where empty it is written from the other fields."""
+    """One sentence; if empty, it is generated from the other fields."""
     warnings: tuple[str, ...] = ()
     metrics: MetricsTable | None = None
     differences: tuple[Difference, ...] = ()
     compared: tuple[str, str] = ("learner", "baseline")
-    """What is compared, and with what, as the page calls them."""
+    """Names on the page of the method and of what it is compared with."""
     tried: Table | None = None
     confusion: Confusion | None = None
     reliability: Reliability | None = None
@@ -87,7 +88,7 @@ class Report(Tabular):
     provenance: Provenance | None = None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one self-contained HTML file, whole or not at all; an older one is replaced."""
+        """Write one self-contained HTML file atomically, replacing an older one."""
         return write_report(self, path)
 
     def table(self) -> Table:
@@ -97,14 +98,16 @@ class Report(Tabular):
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
-    """Write a report as one self-contained HTML file and return its path.
+    """Write a report atomically as one self-contained HTML file and return its path.
 
-    The folder is made where it is missing. An older file stays as it was until the new page is
-    complete on disk. Raises OSError where the file cannot be written, and TypeError or ValueError
-    where an image is not uint8 ``c h w``.
+    The folder is created if it is missing.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError, ValueError: an image is not uint8 ``c h w``.
     """
     target = Path(path)
-    # A file name that is not valid UTF-8 reaches here with lone surrogates: show them, do not fail.
+    # A file name that is not valid UTF-8 arrives here with lone surrogates: escape them.
     page = render_report(report).encode("utf-8", errors="backslashreplace")
     target.parent.mkdir(parents=True, exist_ok=True)
     _replace(target, page)
@@ -112,7 +115,7 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> Path:
 
 
 def render_report(report: Report) -> str:
-    """Return the page as text; the same report always gives the same text."""
+    """Render the page as text; deterministic."""
     template = _environment().get_template("page.html.jinja")
     return template.render(
         report=report,
@@ -139,10 +142,10 @@ def _environment() -> Environment:
 
 
 def _replace(target: Path, page: bytes) -> None:
-    """Put the page in place in one step, so that no reader ever sees half of it."""
+    """Write the page to a temporary file and move it into place atomically."""
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        # "x" and not a private temporary file: the page gets the usual access rights.
+        # open with "x" instead of tempfile, for the usual file permissions
         with temporary.open("xb") as file:
             file.write(page)
             file.flush()

@@ -1,8 +1,7 @@
-"""What a report holds, as frozen data: images, scores, tables, provenance. It computes nothing.
+"""Data model of a report, frozen and without computation.
 
-Images are uint8 arrays ``c h w`` with c 1 (gray) or 3 (RGB). Every text may come from a user and is
-shown as text, never as HTML. Higher is better, except for a metric whose name ends with a unit: an
-error.
+Images are uint8 arrays ``c h w`` with c 1 (gray) or 3 (RGB). Text may come from a user and is
+always escaped. Higher is better, except for metrics whose name ends with a unit: errors.
 """
 
 import math
@@ -18,42 +17,43 @@ Verdict = Literal["better", "not distinguishable", "worse", "undefined"]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean with its 95% interval over n measurements; NaN where it has no value."""
+    """A mean with its 95% interval over n measurements; NaN where undefined."""
 
     mean: float
     low: float
     high: float
     n: int
     reason: str = ""
-    """Why the mean or the interval is NaN, in plain words; shown only then."""
+    """Why the mean or the interval is NaN; shown only then."""
 
     @property
     def has_mean(self) -> bool:
-        """Whether the mean is a number."""
+        """Whether the mean is finite."""
         return math.isfinite(self.mean)
 
     @property
     def has_interval(self) -> bool:
-        """Whether the mean and both ends of its interval are numbers."""
+        """Whether the mean and both ends of its interval are finite."""
         return all(math.isfinite(value) for value in (self.mean, self.low, self.high))
 
 
 @dataclass(frozen=True, slots=True)
 class MetricRow:
-    """One metric: an estimate for each method, in the order of the table's methods."""
+    """One metric, with an estimate per method in the order of the table."""
 
     name: str
-    """As it reads inside a sentence: "balanced accuracy", "macro AUROC"."""
+    """Name as used in a sentence: "balanced accuracy", "macro AUROC"."""
     estimates: tuple[Estimate, ...]
     chance: float | None = None
-    """The score of guessing, drawn as a dashed line where it is known."""
+    """Chance level, drawn as a dashed line; None where unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsTable:
-    """Metrics by methods; the first method is the learner, the first row leads the summary.
+    """Metrics by methods; the first method is the learner, the first row the leading metric.
 
-    Raises ValueError where a row does not hold one estimate for each method.
+    Raises:
+        ValueError: a row does not have one estimate per method.
     """
 
     methods: tuple[str, ...]
@@ -61,15 +61,15 @@ class MetricsTable:
     unit: str = "episode"
     """What n counts, in the singular: "episode", "patient", "image"."""
     interval_method: str = ""
-    """How the intervals were made, for example "bootstrap over patients, 10000 draws"."""
+    """Method of the intervals, for example "bootstrap over patients, 10000 draws"."""
     in_turn: bool = False
-    """Whether all that is scored was learned from too: cross-validation, each left out in turn."""
+    """Whether the scores are from cross-validation."""
     baseline: bool = False
-    """Whether the learner is itself the simple one that others are compared with."""
+    """Whether the learner is itself the baseline."""
 
     def __post_init__(self) -> None:
         if not self.methods or not self.rows:
-            raise ValueError("a metrics table needs a method and a row; give None for no table")
+            raise ValueError("a metrics table needs a method and a row; use None for no table")
         for row in self.rows:
             if len(row.estimates) != len(self.methods):
                 raise ValueError(
@@ -80,7 +80,7 @@ class MetricsTable:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The paired difference, learner minus baseline, on one metric."""
+    """Paired difference, learner minus baseline, in one metric."""
 
     metric: str
     baseline: str
@@ -88,7 +88,7 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse only where the 95% interval excludes 0."""
+        """ "better" or "worse" only if the 95% interval excludes 0."""
         if not self.estimate.has_interval:
             return "undefined"
         if self.estimate.low > 0:
@@ -98,9 +98,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confusion:
-    """How often each truth (row) was given each label (column): counts ``k k``.
+    """Confusion matrix: counts ``k k`` with the truth in rows, predictions in columns.
 
-    Raises ValueError where the counts are not one row and one column for each label.
+    Raises:
+        ValueError: the counts are not one row and one column per label.
     """
 
     labels: tuple[str, ...]
@@ -115,9 +116,10 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """Stated confidence against observed accuracy in bins: three arrays ``bins``.
+    """Confidence against observed accuracy in bins: three arrays ``bins``.
 
-    Raises ValueError where the three arrays are not of one length.
+    Raises:
+        ValueError: the arrays differ in length.
     """
 
     confidence: NDArray[np.floating]
@@ -135,9 +137,10 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scatter:
-    """Numbers that were answered against the true ones: two arrays ``n``, in one unit.
+    """Predicted against true numbers: two arrays ``n`` in the same unit.
 
-    Raises ValueError where the two are not of one length.
+    Raises:
+        ValueError: the arrays differ in length.
     """
 
     name: str
@@ -154,7 +157,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SupportImage:
-    """One labelled image that the predictor learned from, ``c h w`` uint8."""
+    """One labeled image of the support, ``c h w`` uint8."""
 
     pixels: Pixels
     label: str
@@ -164,19 +167,19 @@ class SupportImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Support:
-    """What the predictor learned from: the counts, and the images to show (all, some or none)."""
+    """The support: counts, and the images to show (all, some or none)."""
 
     labels: tuple[str, ...]
     n_images: int
     n_patients: int | None
-    """None where the data carry no patient ids."""
+    """None if the data have no patient IDs."""
     images: tuple[SupportImage, ...] = ()
     goal: str = ""
-    """What was learned, after "The predictor learned"; where empty, to tell the labels apart."""
+    """What was learned, after "The predictor learned"; by default, to tell the labels apart."""
     heading: str = "What it learned from"
 
     def by_label(self) -> dict[str, list[SupportImage]]:
-        """Return the images to show under their labels, in the order of ``labels``."""
+        """Images to show by label, in the order of ``labels``."""
         groups: dict[str, list[SupportImage]] = {label: [] for label in self.labels}
         for image in self.images:
             groups.setdefault(image.label, []).append(image)
@@ -185,7 +188,7 @@ class Support:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """One test image ``c h w`` uint8, the truth, the answer and how sure it is, if it says so."""
+    """One test image ``c h w`` uint8 with truth, prediction and confidence, if there is one."""
 
     pixels: Pixels
     truth: str
@@ -194,7 +197,7 @@ class Prediction:
     patient: str | None = None
     name: str = ""
     exact: bool = True
-    """False for numbers: they are near or far, not right or wrong."""
+    """False for numbers, which are not simply right or wrong."""
 
     @property
     def correct(self) -> bool:
@@ -204,7 +207,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskExample:
-    """One test image ``c h w`` uint8, with the true mask (or boxes) and the answer drawn on it."""
+    """One test image ``c h w`` uint8, with the true and the predicted mask (or boxes) drawn."""
 
     pixels: Pixels
     truth: Pixels
@@ -213,25 +216,25 @@ class MaskExample:
     patient: str | None = None
     name: str = ""
     metric: str = "Dice"
-    """What the score is."""
+    """Name of the score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageExample:
-    """One test image ``c h w`` uint8, the answer, and what was wanted."""
+    """One test image ``c h w`` uint8, with the prediction and the target."""
 
     pixels: Pixels
     answer: Pixels
     wanted: Pixels
     scores: Mapping[str, tuple[float, float]]
-    """Of the answer and, after it, of the image as it was, by metric."""
+    """By metric: score of the prediction, then of the input image."""
     patient: str | None = None
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """How the scores were measured; query is the number of test images of each class."""
+    """How the scores were measured; `query` is the number of test images per class."""
 
     name: str
     episodes: int
@@ -246,7 +249,7 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where the predictor came from and the command that makes it again."""
+    """Origin of the predictor and the command that reproduces it."""
 
     learner: str
     data_hash: str

@@ -1,4 +1,4 @@
-"""Scores in plain words: numbers, counts, and the one sentence at the top of a report."""
+"""Wording of scores: numbers, counts, and the summary sentence of a report."""
 
 import math
 import re
@@ -18,26 +18,26 @@ MINUS = "\N{MINUS SIGN}"
 
 @runtime_checkable
 class Measured(Protocol):
-    """What a summary is written from: a report."""
+    """Fields of a report that the summary needs."""
 
     @property
     def support(self) -> Support:
-        """What was learned from."""
+        """The support."""
         ...
 
     @property
     def metrics(self) -> MetricsTable | None:
-        """The scores, where there are any."""
+        """The scores, if any."""
         ...
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """To each baseline."""
+        """Differences to each baseline."""
         ...
 
 
 def scores_table(scores: MetricsTable, caption: str = "") -> Table:
-    """A metric a row, a method a column, each score with its 95% interval."""
+    """One row per metric, one column per method, each score with its 95% interval."""
     rows = ((row.name, *map(_scored, row.estimates)) for row in scores.rows)
     return Table(caption, ("", *scores.methods), tuple(rows))
 
@@ -47,7 +47,7 @@ def _scored(estimate: Estimate) -> str:
 
 
 def number(value: float, signed: bool = False) -> str:
-    """Return a score to three decimals with a true minus sign, or "undefined" where it is NaN."""
+    """Format a score with three decimals and a true minus sign; NaN is "undefined"."""
     if not math.isfinite(value):
         return UNDEFINED
     text = f"{value:+.3f}" if signed else f"{value:.3f}"
@@ -55,19 +55,19 @@ def number(value: float, signed: bool = False) -> str:
 
 
 def article(name: str) -> str:
-    """Return "a" or "an", as one would say it: "an R2", "an IoU", "a macro AUROC"."""
+    """Indefinite article by pronunciation: "an R2", "an IoU", "a macro AUROC"."""
     return "an" if re.match(r"[aeiouAEIO]|[FHLMNRSX][0-9A-Z]", name) else "a"
 
 
 def interval(estimate: Estimate, signed: bool = False) -> str:
-    """Return "[low, high]", or say why there is none."""
+    """Format "[low, high]", or the reason why there is none."""
     if estimate.has_interval:
         return f"[{number(estimate.low, signed)}, {number(estimate.high, signed)}]"
     return f"interval undefined: {estimate.reason or NO_REASON}"
 
 
 def in_words(estimate: Estimate, signed: bool = False, joint: str = ", ") -> str:
-    """Return the mean and its interval for a sentence: "0.782, 95% interval 0.751 to 0.813"."""
+    """Format mean and interval for a sentence: "0.782, 95% interval 0.751 to 0.813"."""
     if not estimate.has_mean:
         return f"undefined: {estimate.reason or NO_REASON}"
     mean = number(estimate.mean, signed)
@@ -78,7 +78,7 @@ def in_words(estimate: Estimate, signed: bool = False, joint: str = ", ") -> str
 
 
 def verdict(difference: Difference) -> str:
-    """Return the verdict against the baseline as words that can follow "the learner is"."""
+    """The verdict against the baseline, to follow "the learner is"."""
     joined = {
         "better": "better than",
         "worse": "worse than",
@@ -89,7 +89,7 @@ def verdict(difference: Difference) -> str:
 
 
 def summary_sentence(report: Measured) -> str:
-    """Write the sentence at the top: what was learned, from how much, how well, against what."""
+    """Summary sentence: what was learned, from how much, how well, compared with what."""
     learned = _learned(report.support)
     if report.metrics is None:
         return f"{learned}; how well it does has not been measured."
@@ -130,7 +130,7 @@ def _how_well(metrics: MetricsTable) -> str:
 
 
 def _against(differences: Sequence[Difference], metrics: MetricsTable) -> str:
-    """Compare with the first baseline that was compared on the leading metric."""
+    """Comparison with the first baseline that has the leading metric."""
     for difference in differences:
         if difference.metric == metrics.rows[0].name:
             return f", {verdict(difference)} (difference {in_words(difference.estimate, True)})"

@@ -1,1 +1,1 @@
-"""Learners whose network gives the predictor in one pass over the support."""
+"""Amortized learners: a network computes the predictor in one pass over the support."""

@@ -1,4 +1,4 @@
-"""FiLM: the support, read as a whole, tunes every normalisation layer of the encoder."""
+"""FiLM: modulate the encoder's normalization layers with a summary of the support."""
 
 import torch
 from jaxtyping import Float
@@ -21,19 +21,19 @@ from medshot.tasks import Classification, one_hot
 
 @register("film")
 class FiLM(Learner):
-    """A generator sets the encoder's scales and shifts for each task; the head is prototypes.
+    """A generator predicts the encoder's scales and shifts for each task; prototype head.
 
     Source: Requeima et al. 2019, arXiv:1906.07697 (CNAPs: the mean over the support generates
-    the modulation of a feature extractor); Perez et al. 2018, arXiv:1709.07871 (FiLM: a scale and
-    a shift a channel). For each normalisation layer with scale g and shift b, the generator
-    writes s and t, and the layer becomes g (1 + s) and b + t.
+    the modulation of a feature extractor); Perez et al. 2018, arXiv:1709.07871 (FiLM: one scale
+    and one shift per channel). For each normalization layer with scale g and shift b, the
+    generator outputs s and t, and the layer uses g (1 + s) and b + t.
 
-    Where we differ: the head is not CNAPs' generated classifier but squared distances to class
-    means times a learned number, as prototypical networks have, written as the linear head that
-    makes the same decisions. What stands for the whole support is the encoder's own features,
-    unmodulated, not a second network's. The encoder is trained with the generator; theirs is
-    trained before and frozen. An encoder without such layers has its features scaled instead (a
-    shift would move no distance).
+    Where we differ: the head is not CNAPs' generated classifier but scaled squared distances to
+    class means, as in prototypical networks, in the form of the equivalent linear head. The
+    support is summarized by the encoder's own unmodulated features instead of a second network.
+    Encoder and generator are trained together; theirs is pretrained and frozen. An encoder
+    without normalization layers has its features scaled instead (a shift would change no
+    distance).
     """
 
     supports = (Classification,)
@@ -51,12 +51,12 @@ class FiLM(Learner):
         outputs = sum(self._sizes.values()) or f
         self.generator = nn.Sequential(nn.Linear(f, width), nn.GELU(), nn.Linear(width, outputs))
         self.log_scale = nn.Parameter(torch.tensor(f**-0.5).log())
-        with torch.no_grad():  # begin near no modulation
+        with torch.no_grad():  # start close to the identity
             for p in self.generator[2].parameters():
                 p.mul_(0.1)
 
     def learn(self, support: Examples, task: Task) -> Adapted:
-        """Modulate the encoder, then average each class."""
+        """Modulate the encoder, then average the features of each class."""
         body, stretch = self._modulation(support.x)
         z = self._encoded(body, support.x)
         weight, bias = self._head(z, support, task, stretch)
@@ -64,10 +64,10 @@ class FiLM(Learner):
         return Adapted(self.encoder, {**params, "head.weight": weight, "head.bias": bias})
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss, support and query encoded in one pass once the encoder is modulated.
+        """Query loss, with support and query encoded in one pass by the modulated encoder.
 
-        It is faster, and with norm="batch" the two share their statistics; the value is
-        otherwise that of adapting and then predicting.
+        One pass is faster, and with norm="batch" both share batch statistics. Otherwise the value
+        equals that of adapting and then predicting.
         """
         support, query = episode.support, episode.query
         body, stretch = self._modulation(support.x)
@@ -77,8 +77,8 @@ class FiLM(Learner):
             return episode.task.loss(z[len(support) :] @ weight + bias, query.y)
 
     def _modulation(self, x: Float[Tensor, "n c *s"]) -> tuple[Params, Float[Tensor, "..."]]:
-        """The parameters of the modulated layers, and what features are to be times."""
-        with eval_mode(self.encoder):  # batch norm keeps the statistics of the modulated encoder
+        """Parameters of the modulated layers, and the factor of the features."""
+        with eval_mode(self.encoder):  # do not mix in unmodulated batch-norm statistics
             z = features(self.encoder, x, unit=True)
         with torch.autocast(z.device.type, enabled=False):
             written = self.generator(z.mean(0) * z.shape[1] ** 0.5)
@@ -100,7 +100,7 @@ class FiLM(Learner):
 
 
 def norm_parameters(encoder: nn.Module) -> Params:
-    """The scales and shifts of all normalisation layers, by name."""
+    """Scales and shifts of all normalization layers, by name."""
     layers = {name: m for name, m in encoder.named_modules() if isinstance(m, NORMS)}
     return {
         f"{layer}.{name}".lstrip("."): p

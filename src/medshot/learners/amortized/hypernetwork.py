@@ -1,4 +1,4 @@
-"""Hypernetwork: an outer network writes an inner one, and how far each of its steps goes."""
+"""Hypernetwork: an outer network predicts the inner network's weights and step sizes."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ WEIGHTS = ("hidden", "hidden_bias", "out", "direct", "bias")
 
 @part("predictor", "perceptron")
 class Perceptron(Head):
-    """`perceptron` of an encoder's features, its weights adapted."""
+    """`perceptron` on an encoder's features, with adapted weights."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Perceptron(Head):
         super().__init__(encoder, **dict(zip(WEIGHTS, values, strict=True)))
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+        """Logits."""
         return perceptron({name: getattr(self, name) for name in WEIGHTS}, z)
 
 
@@ -50,24 +50,24 @@ def perceptron(weights: Mapping[str, Tensor], z: Float[Tensor, "n f"]) -> Float[
 
 @register("hypernetwork")
 class Hypernetwork(OnFeatures):
-    """Writes a small network for the task and the sizes of its steps, and takes the steps.
+    """Predicts a small network and its step sizes for the task, then fine-tunes it.
 
-    Source: Ha, Dai & Le 2016, arXiv:1609.09106 (one network writes the weights of another);
-    Gidaris & Komodakis 2018, arXiv:1804.09458 (a class's weights out of its few features);
-    Rusu et al. 2018, arXiv:1807.05960 (weights written, then gradient steps from there); Baik et
-    al. 2020, arXiv:2011.00209 (step sizes written for each task). The set encoding, means of
-    encoded elements, is that of Zaheer et al. 2017, arXiv:1703.06114.
+    Source: Ha, Dai & Le 2016, arXiv:1609.09106 (one network generates the weights of another);
+    Gidaris & Komodakis 2018, arXiv:1804.09458 (class weights from a few features); Rusu et al.
+    2018, arXiv:1807.05960 (generated weights, then gradient steps); Baik et al. 2020,
+    arXiv:2011.00209 (step sizes generated per task). The set encoding, means of encoded elements,
+    is that of Zaheer et al. 2017, arXiv:1703.06114.
 
-    The outer network encodes each image's features, takes the mean of each class and the mean
-    over classes. From the last it writes the inner network's hidden layer and a step size for
-    each of its weights at each step; from a class's mean beside it, that class's weights. The
+    The outer network embeds each image's features and averages them per class and over classes.
+    The mean over classes gives the inner network's hidden layer and a step size for each of its
+    tensors at each step; a class mean together with it gives that class's output weights. The
     inner network (`perceptron`) then takes `steps` exact gradient steps on the support.
 
-    Where we differ: the inner network is the head, one hidden layer of `hidden` units with a way
-    past it; Ha et al. write whole networks. What is written is added to a start, the way past of
-    prototypes (Gidaris & Komodakis start from the class means too, of cosines). Rusu et al. step
-    in the code, we in the weights. Step sizes are written from the support, not from gradients as
-    Baik et al.'s, and begin near `lr`.
+    Where we differ: the inner network is only the head, one hidden layer of `hidden` units with a
+    linear skip connection; Ha et al. generate whole networks. The generated weights are added to
+    the prototype classifier in the skip connection (Gidaris & Komodakis start from class means
+    too, with cosines). Rusu et al. take steps in the latent code, we in the weights. Step sizes
+    are generated from the support, not from gradients as in Baik et al., and start near `lr`.
     """
 
     supports = (Classification,)
@@ -96,21 +96,21 @@ class Hypernetwork(OnFeatures):
         self.single = nn.Sequential(
             nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, hidden + f + 1)
         )
-        with torch.no_grad():  # begin near the prototypes
+        with torch.no_grad():  # start close to the prototypes
             for p in self.single[2].parameters():
                 p.mul_(0.1)
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Perceptron:
-        """Write, then step."""
+        """Generate the inner network, then take gradient steps."""
         with torch.autocast(z.device.type, enabled=False):
-            # over it, features have a length of about 1: a rate then fits any encoder
-            length = (z.square().sum(1).mean() + 1e-8).sqrt()  # at 0 a root has no slope
+            # features of about unit length make step sizes independent of the encoder
+            length = (z.square().sum(1).mean() + 1e-8).sqrt()  # sqrt has no gradient at 0
             start, rates = self._written(z, length, one_hot(y, task.n_outputs, like=z))
 
             def loss(weights: Params) -> Tensor:
-                # times k, the sum over classes: a rate then fits any number of them
+                # times k: step sizes are then independent of the number of classes
                 return task.n_outputs * task.loss(perceptron(weights, z / length), y)
 
             end = dict(unroll(start, loss, WrittenRates(rates), steps=self.steps))
@@ -120,7 +120,7 @@ class Hypernetwork(OnFeatures):
     def _written(
         self, z: Float[Tensor, "n f"], length: Float[Tensor, ""], labels: Float[Tensor, "n k"]
     ) -> tuple[Params, Float[Tensor, "steps w"]]:
-        """The inner network for features over `length`, and the rates of its steps."""
+        """Inner network for features divided by `length`, and its learning rates."""
         f = z.shape[1]
         classes = class_means(self.image(widened(z)), labels)  # k width
         task = classes.mean(0)
@@ -134,19 +134,19 @@ class Hypernetwork(OnFeatures):
 
 
 class WrittenRates(UpdateRule):
-    """Gradient descent with a rate of its own for every step and every tensor."""
+    """Gradient descent with a separate learning rate for every step and tensor."""
 
     def __init__(self, rates: Float[Tensor, "steps w"]) -> None:
         super().__init__()
         self.register_buffer("rates", rates)
 
     def init(self, params: Params) -> State:
-        """The number of the step."""
+        """The step counter."""
         del params
         return 0
 
     def update(self, grads: Params, state: State, here: GradientContext) -> tuple[Params, State]:
-        """Minus each tensor's rate of this step times its gradient."""
+        """Minus learning rate times gradient, for each tensor."""
         del here
         rates = self.get_buffer("rates")[state]
         moves = {n: -rate * g for (n, g), rate in zip(grads.items(), rates, strict=True)}

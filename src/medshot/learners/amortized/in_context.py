@@ -1,6 +1,6 @@
-"""In-context learning: a transformer reads the support and answers; nothing is fitted.
+"""In-context learning: a transformer conditions on the support; no inner optimization.
 
-The transformer reads a set of labeled features: no positions, so no order.
+The support is a set of labeled features without positions, so its order does not matter.
 """
 
 from typing import cast
@@ -21,10 +21,10 @@ from medshot.tasks import Classification, one_hot
 
 
 class Layer(nn.Module):
-    """Attention to keys and values that are given, then two linear maps; both added to `x`.
+    """Pre-norm transformer layer: cross-attention to given keys and values, then an MLP.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, normalised before instead of after, which
-    needs no warm-up (Xiong et al. 2020, arXiv:2002.04745).
+    Source: Vaswani et al. 2017, arXiv:1706.03762, with normalization before instead of after each
+    block, which needs no warm-up (Xiong et al. 2020, arXiv:2002.04745).
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -38,14 +38,14 @@ class Layer(nn.Module):
         )
 
     def remember(self, x: Float[Tensor, "m w"]) -> Float[Tensor, "2 m w"]:
-        """The keys and values of `x`, to be attended to."""
+        """Keys and values of `x`, for other tokens to attend to."""
         x = self.before(x)
         return torch.stack([self.keys(x), self.values(x)])
 
     def forward(
         self, x: Float[Tensor, "n w"], memory: Float[Tensor, "2 m w"]
     ) -> Float[Tensor, "n w"]:
-        """`x` after it has looked at `memory`."""
+        """Update `x` by attending to `memory`."""
         found = attend(self._split(self.queries(self.before(x))), *map(self._split, memory))
         x = x + self.mix(found.transpose(0, 1).flatten(1))
         return x + self.after(x)
@@ -56,10 +56,10 @@ class Layer(nn.Module):
 
 @part("reader", "set-transformer")
 class SetTransformer(Reader):
-    """Support tokens look at each other; a query token looks at them, and nobody looks at it.
+    """Support tokens attend to each other; query tokens attend to the support only.
 
-    Source: Fifty et al. 2024, arXiv:2310.10971 (a token is a feature with its label code, codes
-    as far apart as can be, a learned code for "unknown"); Lee et al. 2019, arXiv:1810.00825.
+    Source: Fifty et al. 2024, arXiv:2310.10971 (a token is a feature with its label code;
+    maximally separated codes; a learned code for "unknown"); Lee et al. 2019, arXiv:1810.00825.
     """
 
     codes: Tensor
@@ -75,7 +75,7 @@ class SetTransformer(Reader):
     def remember(
         self, z: Float[Tensor, "m f"], labels: Float[Tensor, "m k"]
     ) -> Float[Tensor, "l 2 m w"]:
-        """The keys and values of the support, layer by layer."""
+        """Keys and values of the support, per layer."""
         x = self._tokens(z, labels @ self.codes[: labels.shape[1]])
         kept = []
         for layer in self.layers:
@@ -86,19 +86,19 @@ class SetTransformer(Reader):
     def answer(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "l 2 m w"]
     ) -> Float[Tensor, "n way"]:
-        """How well what each query has become fits each code."""
+        """Logits: inner products of the query's final token with each code."""
         x = self._tokens(z, self.unknown.expand(len(z), -1))
         for layer, kept in zip(self.layers, memory, strict=True):
             x = layer(x, kept)
         return self.read(x) @ self.codes.T
 
     def _tokens(self, z: Float[Tensor, "n f"], codes: Float[Tensor, "n way"]) -> Tensor:
-        # one linear map of [feature; code], in two parts
+        # equals one linear map of [feature; code]
         return self.image(widened(z)) + self.label(codes * codes.shape[1] ** 0.5)
 
 
 def simplex(way: int) -> Float[Tensor, "way way"]:
-    """`way` codes of length 1, any two at the same, the widest possible, angle.
+    """`way` unit-length codes with equal, maximal pairwise angles (a regular simplex).
 
     Source: Fifty et al. 2024, arXiv:2310.10971 (ELMES).
     """
@@ -107,11 +107,10 @@ def simplex(way: int) -> Float[Tensor, "way way"]:
 
 
 class Reads(OnFeatures):
-    """A learner whose `reader` reads the support's features with their labels.
+    """Base class of learners whose `reader` encodes the labeled support features.
 
-    With `residual` the answers are added to those of prototypes, squared distances to the class
-    means times a learned number: an untrained reader then starts from a classifier, not from
-    chance.
+    With `residual`, logits are added to those of a prototype classifier (learned scale times
+    squared distances to class means), so that an untrained reader does not start at chance.
     """
 
     supports = (Classification,)
@@ -120,13 +119,13 @@ class Reads(OnFeatures):
     def __init__(self, encoder: nn.Module, *, way: int, residual: bool) -> None:
         super().__init__()
         if way < 2:
-            raise ConfigError(f"way is {way}, but there are at least two classes to tell apart.")
+            raise ConfigError(f"way is {way}, but must be at least 2 classes.")
         self.encoder, self.way = encoder, way
         start = torch.tensor(n_features(encoder) ** -0.5).log()
         self.log_scale = nn.Parameter(start) if residual else None
 
     def check(self, task: Task) -> None:
-        """Also refuses more classes than there are label codes."""
+        """Also raise `TaskError` for more classes than label codes."""
         super().check(task)
         if task.n_outputs > self.way:
             raise TaskError(
@@ -137,7 +136,7 @@ class Reads(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> InContextPredictor:
-        """Read the support."""
+        """Encode the support."""
         labels = one_hot(y, task.n_outputs, like=z)
         with torch.autocast(z.device.type, enabled=False):
             memory = self.reader.remember(z, labels)
@@ -148,19 +147,18 @@ class Reads(OnFeatures):
 
 @register("in-context")
 class InContext(Reads):
-    """A transformer over the support as a set; each query looks at it and is answered.
+    """A transformer over the support as a set; each query attends to it independently.
 
     Source: Fifty et al. 2024, arXiv:2310.10971 (CAML: label codes, a learned code for the
     query's unknown label, no positions); Lee et al. 2019, arXiv:1810.00825 (attention over sets).
 
-    Where we differ: a query looks at the support alone, and the support never at a query, so
-    that an image gets the same answer alone and among others, and the support is read once and
-    kept: a query costs only its own token. The paper lets all tokens of one query's sequence look
-    at each other. The encoder is trained too, and is small; theirs is large and frozen. The
-    answer is the token's fit to each class's code, where the paper has a linear layer. With
-    `residual`, and by default, it is added to the answer of prototypes: the paper's learner, which
-    starts from chance, needs far more training. `way` is the most classes that there are
-    codes for; those codes that no episode used in meta-training have taught nothing.
+    Where we differ: support tokens never attend to a query, so a prediction does not depend on
+    other queries, and the support is encoded once and cached: a query costs only its own token.
+    In the paper all tokens of a query's sequence attend to each other. The encoder is small and
+    trained too; theirs is large and frozen. Logits are inner products with the class codes
+    instead of a linear layer. With `residual`, the default, they are added to prototype logits:
+    the paper's learner starts at chance and needs far more training. `way` is the number of label
+    codes, the maximal number of classes; codes that no meta-training episode used are untrained.
     """
 
     source = "Fifty et al. 2024, arXiv:2310.10971"
@@ -179,7 +177,7 @@ class InContext(Reads):
         super().__init__(encoder, way=way, residual=residual)
         if min(width, layers, heads) < 1 or width % heads:
             raise ConfigError(
-                f"width={width} has to be a multiple of heads={heads}, and no number below 1 can "
-                f"be (layers={layers})."
+                f"width={width} must be a multiple of heads={heads}, and width, layers={layers} "
+                "and heads must be at least 1."
             )
         self.reader = SetTransformer(n_features(encoder), way, width, layers, heads)

@@ -1,6 +1,7 @@
-"""In-context segmentation: a network reads images with masks and answers; nothing is descended on.
+"""In-context segmentation: a network conditions on images with masks, without training.
 
-On the pixels of the support, ridge regression on random features is solved in closed form.
+In addition, ridge regression on random features of the support's pixels is solved in closed
+form.
 """
 
 import copy
@@ -24,21 +25,21 @@ from medshot.nn.heads import features, labeled_sites, on_grid, sites
 from medshot.nn.layers import attend
 from medshot.tasks import Segmentation
 
-SPREAD = 1.5  # deviation of a random mixture of features of deviation 1
+SPREAD = 1.5  # std of a random mixture of unit-variance features
 PENALTY = 0.0067
-BALANCE = 0.5  # with 0 every row would count alike, with 1 every class
-ROWS = 24_000  # to fit to: more hardly change a linear map
+BALANCE = 0.5  # class balancing: 0 weights rows equally, 1 weights classes equally
+ROWS = 24_000  # subsample for the fit: more hardly change a linear map
 SMALLEST_STD = 1e-3
 AT_ONCE = 4096  # rows
 
 
 @part("module", "random-ridge")
 class RandomRidge(nn.Module):
-    """A score a class from features, and from random mixtures of them that are cut off below zero.
+    """Ridge regression of class indicators on features and random ReLU features.
 
-    Source: Rahimi & Recht 2008, Weighted Sums of Random Kitchen Sinks, NeurIPS 21 (a linear map
-    on random features is a nonlinear one on what they are made of). The mixtures are drawn from
-    one seed, and as many as `weights` has rows for; `random_ridge` fits the rest.
+    Source: Rahimi & Recht 2008, Weighted Sums of Random Kitchen Sinks, NeurIPS 21 (linear
+    regression on random features is nonlinear in the original ones). The random features come
+    from a fixed seed, and their number from the rows of `weights`; `random_ridge` fits the rest.
     """
 
     mean: Tensor
@@ -61,11 +62,11 @@ class RandomRidge(nn.Module):
             self.register_buffer(name, tensor)
 
     def forward(self, z: Float[Tensor, "m f"]) -> Float[Tensor, "m k"]:
-        """A score a class for each row of features: 1 for the class, 0 for others, about."""
+        """Scores per row: about 1 for the predicted class and 0 for the others."""
         plain, mixed = self.weights[:-1].split([len(self.mean), len(self.offsets)])
         plain, mixtures = (each / self.deviation[:, None] for each in (plain, self.mixtures))
         start, offsets = self.weights[-1] - self.mean @ plain, self.offsets - self.mean @ mixtures
-        parts = [  # few rows at a time, which stay in the cache: in half the time
+        parts = [  # chunks that fit the cache take half the time
             torch.addmm(start, some, plain) + torch.addmm(offsets, some, mixtures).relu_() @ mixed
             for some in z.split(AT_ONCE)
         ]
@@ -74,9 +75,10 @@ class RandomRidge(nn.Module):
 
 @torch.no_grad()
 def random_ridge(z: Float[Tensor, "m f"], y: Int[Tensor, "m"], k: int, more: int) -> RandomRidge:
-    """Fit to rows of features with their classes; `more` mixtures stand beside the features.
+    """Fit on features `z` and labels `y`, with `more` random features added.
 
-    Classes count by the root of their share. Of many rows, `ROWS` are drawn from a seed.
+    Rows are weighted by class frequency to the power -`BALANCE`. More than `ROWS` rows are
+    subsampled with a fixed seed.
     """
     if len(y) > ROWS:
         chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:ROWS]
@@ -92,7 +94,7 @@ def random_ridge(z: Float[Tensor, "m f"], y: Int[Tensor, "m"], k: int, more: int
 
 
 def drawn(n_features: int, more: int) -> tuple[Float[Tensor, "f more"], Float[Tensor, "more"]]:
-    """The mixtures, a column each, and what is added to each: always the same."""
+    """Weights (one column each) and offsets of the random features, from a fixed seed."""
     rng = torch.Generator().manual_seed(0)
     mixtures = torch.randn(n_features, more, generator=rng) * SPREAD / n_features**0.5
     return mixtures, torch.randn(more, generator=rng)
@@ -101,7 +103,7 @@ def drawn(n_features: int, more: int) -> tuple[Float[Tensor, "f more"], Float[Te
 def expanded(
     z: Float[Tensor, "m f"], mixtures: Float[Tensor, "f more"], offsets: Float[Tensor, "more"]
 ) -> Float[Tensor, "m g"]:
-    """Features of mean 0 and deviation 1, and their mixtures beside them."""
+    """Concatenate standardized features and their random ReLU features."""
     return torch.cat([z, torch.relu(z @ mixtures + offsets)], 1)
 
 
@@ -111,7 +113,7 @@ def weighted_ridge(
     weight: Float[Tensor, "m 1"],
     penalty: float,
 ) -> Float[Tensor, "g1 k"]:
-    """The linear map with the least squared error; weights are one in all, the last row is free."""
+    """Weighted ridge regression; `weight` sums to 1, the last row is the intercept."""
     at, goal = (weight * rows).sum(0), (weight * wanted).sum(0)
     centred = rows - at
     unit = torch.eye(rows.shape[1], dtype=rows.dtype, device=rows.device)
@@ -120,27 +122,27 @@ def weighted_ridge(
     return torch.cat([slopes, (goal - at @ slopes)[None]])
 
 
-READ, TEXTURE = 0.5, 8.0  # what the two count, chosen on white cells and vessels (docs/log.md)
-EPS = 1e-3  # of a share: what is nowhere is not infinitely unlikely
+READ, TEXTURE = 0.5, 8.0  # weights of the two, chosen on white cells and vessels (docs/log.md)
+EPS = 1e-3  # added to fractions, so that an absent class has a finite log
 
 
 class Memory(NamedTuple):
-    """All that an answer needs of the support; m patches, f features, k classes."""
+    """The encoded support: m patches, f features, k classes."""
 
-    weights: Float[Tensor, "f1 k"]  # of a linear map that tells pixels apart, and its intercept
-    keys: Float[Tensor, "m w"]  # what each patch looks like
-    shares: Float[Tensor, "m k"]  # the share of each class in each patch
-    overall: Float[Tensor, "k"]  # the share of each class in all
+    weights: Float[Tensor, "f1 k"]  # pixel classifier, intercept last
+    keys: Float[Tensor, "m w"]  # attention keys of the patches
+    shares: Float[Tensor, "m k"]  # class frequencies per patch
+    overall: Float[Tensor, "k"]  # class frequencies of the support
 
 
 @part("reader", "dense")
 class DenseReader(nn.Module):
-    """Judges a pixel by itself, by patches like its own, and by its neighbours, class by class.
+    """Classifies a pixel from its features, from similar patches and from its neighbors.
 
-    By itself: a ridge regression of the classes on the features of the support's pixels, all
-    classes weighing the same. By patches: attention of each patch to those of the support, which
-    answer with their shares of the class. Both maps of a class, and the features, go through three
-    convolutions that are the same for all classes, so that there may be any number of them.
+    From its features: class-balanced ridge regression on the support's pixels. From similar
+    patches: attention over the support's patches, whose values are their class frequencies.
+    Three convolutions, shared by all classes and hence for any number of them, combine both maps
+    with the features.
     """
 
     def __init__(self, n_features: int, *, patch: int, width: int, heads: int, hidden: int) -> None:
@@ -157,7 +159,7 @@ class DenseReader(nn.Module):
         )
 
     def remember(self, z: Float[Tensor, "n f h w"], y: Int[Tensor, "n h w"], k: int) -> Memory:
-        """What is kept of a support; sites whose class is not known (-1) teach nothing."""
+        """Encode the support; unlabeled sites (-1) are ignored."""
         rows, labels = labeled_sites(z, y)
         chosen = torch.eye(k, dtype=z.dtype, device=z.device)
         overall = chosen[labels].mean(0)
@@ -170,17 +172,17 @@ class DenseReader(nn.Module):
         return Memory(weights, keys, counts / counts.sum(1, keepdim=True), overall)
 
     def answer(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k h w"]:
-        """A logit a class for every pixel."""
+        """Logits per pixel."""
         alone = on_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
         alike = self._alike(z, memory)
-        beside = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
-        of_class = torch.cat([torch.stack(beside, 2), alike], 2)  # n k c h w
+        inputs = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
+        of_class = torch.cat([torch.stack(inputs, 2), alike], 2)  # n k c h w
         seen = self.of_class(of_class.flatten(0, 1)).unflatten(0, of_class.shape[:2])
         seen = seen + self.of_image(z)[:, None]
         return self.scale * alone + self.then(seen.flatten(0, 1)).view_as(alone)
 
     def _alike(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k c h w"]:
-        """The shares of each class where patches look alike, a head a channel, and against all."""
+        """Class frequencies read by each head, and their log-ratio to the overall ones."""
         queries = self.embed(z)
         found = self.sharpness * F.normalize(sites(queries), dim=1) * memory.keys.shape[1] ** 0.5
         keys, shares = (each.expand(self.heads, -1, -1) for each in (memory.keys, memory.shares))
@@ -193,10 +195,10 @@ class DenseReader(nn.Module):
 
 @part("predictor", "dense-reading")
 class DenseReading(Predictor):
-    """What `reader` answers from its memory of the support, and `texture` beside it.
+    """Segmentation by `reader`, optionally combined with a `texture` classifier.
 
-    Where there is a `texture`, the log odds of the two are added. Both are sure of themselves for
-    different reasons: what is read was learned on many tasks, the texture from this support alone.
+    With `texture`, the two log-probabilities are added with fixed weights. Their errors differ:
+    the reader was meta-trained on many tasks, the texture classifier fitted to this support.
     """
 
     def __init__(
@@ -216,7 +218,7 @@ class DenseReading(Predictor):
             self.register_buffer(name, tensor)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
-        """A logit a class for every pixel."""
+        """Logits per pixel."""
         memory = Memory(*(cast(Tensor, getattr(self, name)) for name in Memory._fields))
         with torch.autocast(x.device.type, enabled=False):
             z = features(self.encoder, x, unit=False)
@@ -229,9 +231,9 @@ class DenseReading(Predictor):
 def balanced_ridge(
     z: Float[Tensor, "m f"], labels: Float[Tensor, "m k"], overall: Tensor, penalty: Tensor
 ) -> Float[Tensor, "f1 k"]:
-    """The linear map from features to classes with the least squared error, classes weighing alike.
+    """Ridge regression with equal class weights; the last row is the intercept.
 
-    Its last row is the intercept. The penalty is on the others, for features of deviation 1.
+    The penalty is for standardized features and spares the intercept.
     """
     weight = (labels / (overall * len(overall) * len(z))).sum(1, keepdim=True)  # sums to 1
     mean = (weight * z).sum(0)
@@ -245,33 +247,33 @@ def balanced_ridge(
 
 
 def _best_other(scores: Float[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:
-    """For each class the highest score that another has."""
+    """For each class, the highest score among the other classes."""
     first, second = scores.topk(2, dim=1).values.unbind(1)
     return torch.where(scores == first[:, None], second[:, None], first[:, None])
 
 
-BATCH = 4  # images on each side of a step
+BATCH = 4  # at most so many support and query images per step
 
 
 @register("in-context-masks")
 class InContextMasks(Learner):
-    """Support images with their masks in, the query's mask out; new tasks need no training.
+    """Support images with masks in, query masks out; no training on new tasks.
 
-    Source: Butoi et al. 2023, UniverSeg, arXiv:2304.06131 (a network, trained on many tasks, that
-    takes the support as an input); the maps of single pixels and of `patch` x `patch` pixels are
-    in the manner of the prototypes of Ouyang et al. 2020, arXiv:2007.09886.
+    Source: Butoi et al. 2023, UniverSeg, arXiv:2304.06131 (a network trained on many tasks with
+    the support as an input); class scores of pixels and of `patch` x `patch` patches follow the
+    prototypes of Ouyang et al. 2020, arXiv:2007.09886.
 
-    Where we differ: UniverSeg lets query and support interact in every layer, so that each query
-    is a pass over the whole support again. Here one encoder sees every image by itself. Of the
-    support a linear map and one key a patch are kept (see `DenseReader`), and a query costs its
-    own pass and one attention. All classes of a task are answered at once, and compete.
+    Where we differ: in UniverSeg, query and support interact in every layer, so each query needs
+    another pass over the support. Here the encoder sees each image by itself. The support is
+    reduced to a linear classifier and one key per patch (see `DenseReader`), and a query costs
+    one forward pass and one attention. All classes are predicted jointly, by softmax.
 
-    Beside it stands, where `more` is not 0, a ridge regression on the features of a pixel and
-    `more` random mixtures of them, fitted to this support: what is read was learned on other tasks,
-    and texture that none of them had is told apart by it. Nothing of it is meta-trained.
+    With `more` > 0, ridge regression on the pixel features and `more` random features, fitted to
+    this support, is added: it separates textures that no meta-training task had. It is not
+    meta-trained.
 
-    With `steps`, a copy of the network first practises on the support: so many steps of Adam, in
-    each of which it reads some of the images and is asked about others, mirrored and turned.
+    With `steps`, a copy of the network is first fine-tuned on the support by that many steps of
+    Adam, each on a random split of the support into support and query, with flips and rotations.
     """
 
     supports = (Segmentation,)
@@ -292,20 +294,20 @@ class InContextMasks(Learner):
         super().__init__()
         sizes = {"patch": patch, "width": width, "heads": heads, "hidden": hidden}
         if min(sizes.values()) < 1 or min(more, steps) < 0:
-            said = ", ".join(f"{name}={value}" for name, value in sizes.items())
+            given = ", ".join(f"{name}={value}" for name, value in sizes.items())
             raise ConfigError(
-                f"{said}: each is at least 1, and more={more} and steps={steps} at least 0."
+                f"{given}: each must be at least 1, and more={more} and steps={steps} at least 0."
             )
         self.encoder, self.more, self.steps, self.lr = encoder, more, steps, lr
         self.reader = DenseReader(n_features(encoder), **sizes)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Read the support once, and look at its texture; with `steps`, practise before."""
-        learner = self._practised(support, task) if self.steps else self
+        """Encode the support and fit the texture classifier; fine-tune first if `steps` > 0."""
+        learner = self._finetuned(support, task) if self.steps else self
         return learner._read(support, task, self.more)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss of what is read alone: the texture has nothing to train."""
+        """Query loss of the reader alone: the texture classifier is not meta-trained."""
         predictor = self._read(episode.support, episode.task)
         return episode.task.loss(predictor(episode.query.x), episode.query.y)
 
@@ -316,34 +318,35 @@ class InContextMasks(Learner):
         texture = random_ridge(*rows, task.n_outputs, more) if more else None
         return DenseReading(self.encoder, self.reader, *memory, texture)
 
-    def _practised(self, support: Examples, task: Task) -> "InContextMasks":
-        """A copy of this learner that has practised."""
+    def _finetuned(self, support: Examples, task: Task) -> "InContextMasks":
+        """Copy of this learner, fine-tuned on the support."""
         other = copy.deepcopy(self).requires_grad_(True)
         with torch.enable_grad():
             optimizer = torch.optim.Adam(other.parameters(), lr=self.lr)
-            for shown, asked in _halves(support, task.n_outputs, self.steps):
+            for shown, query in _halves(support, task.n_outputs, self.steps):
                 optimizer.zero_grad()
-                task.loss(other._read(shown, task)(asked.x), asked.y).backward()
+                task.loss(other._read(shown, task)(query.x), query.y).backward()
                 optimizer.step()
         return other.requires_grad_(False)
 
 
 def _halves(support: Examples, k: int, steps: int) -> Iterator[tuple[Examples, Examples]]:
-    """Some images to read and some to answer, turned, drawn once and for all; all classes are read.
+    """Augmented random splits of the support into support and query, from a fixed seed.
 
-    Of one image alone, it is read as it is asked about, turned otherwise.
+    Splits whose support lacks a class are skipped. A single image serves as both, with different
+    augmentation.
     """
     rng = torch.Generator().manual_seed(0)
     half = min(BATCH, len(support) // 2)
     for _ in range(steps):
         order = torch.randperm(len(support), generator=rng).to(support.y.device)
-        shown, asked = (order[:half], order[half : half + BATCH]) if half else (order, order)
+        shown, query = (order[:half], order[half : half + BATCH]) if half else (order, order)
         if all((support.y[shown] == c).any() for c in range(k)):
-            yield _turned(support[shown], rng), _turned(support[asked], rng)
+            yield _turned(support[shown], rng), _turned(support[query], rng)
 
 
 def _turned(examples: Examples, rng: torch.Generator) -> Examples:
-    """All images mirrored and turned by right angles, alike."""
+    """Flip and rotate all images by the same random multiple of 90 degrees."""
     mirrored, quarters = (int(torch.randint(n, (1,), generator=rng)) for n in (2, 4))
     x, y = (each.flip(-1) if mirrored else each for each in (examples.x, examples.y))
     x, y = (each.rot90(quarters, (-2, -1)).contiguous() for each in (x, y))

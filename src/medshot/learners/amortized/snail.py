@@ -1,8 +1,8 @@
-"""SNAIL: causal convolutions and attention over the support as a sequence, the query last in it.
+"""SNAIL: causal convolutions and attention over the support sequence, with the query last.
 
-Every block only appends columns to the sequence, and no position looks at a later one. So what
-the support becomes does not depend on the query that follows it, and its last form holds, in its
-first columns, what every block got: that one matrix is all there is to remember.
+Every block appends columns and no position depends on a later one. The support's activations
+are therefore independent of the query, and its final matrix holds the input of every block in
+its first columns: that matrix is the whole cached state.
 """
 
 import math
@@ -23,7 +23,7 @@ from medshot.nn.layers import attend
 
 
 class Convolution(nn.Module):
-    """Appends `width` columns, each from a position and the one `dilation` before it.
+    """Dense block: appends `width` columns of a causal convolution with two taps.
 
     Source: Mishra et al. 2018, arXiv:1707.03141 (the dense block: tanh times sigmoid).
     """
@@ -34,11 +34,11 @@ class Convolution(nn.Module):
         self.taps = nn.Linear(2 * inputs, 2 * width)
 
     def over(self, x: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
-        """All positions of a sequence; before its beginning there are zeros."""
+        """Apply to all positions of a sequence, with zero padding at its start."""
         return self._grown(x, F.pad(x, (0, 0, self.dilation, 0))[: len(x)])
 
     def after(self, x: Float[Tensor, "n d"], past: Float[Tensor, "m d"]) -> Float[Tensor, "n e"]:
-        """Each row of `x` as the one position that follows `past`."""
+        """Apply to each row of `x` as the single position after `past`."""
         before = F.pad(past, (0, 0, self.dilation, 0))[len(past)]
         return self._grown(x, before.expand_as(x))
 
@@ -48,9 +48,9 @@ class Convolution(nn.Module):
 
 
 class Attention(nn.Module):
-    """Appends `width` columns: what a position sees when it attends to itself and those before.
+    """Attention block: appends `width` columns of single-head causal self-attention.
 
-    Source: Mishra et al. 2018, arXiv:1707.03141 (the attention block, of one head).
+    Source: Mishra et al. 2018, arXiv:1707.03141 (the attention block).
     """
 
     def __init__(self, inputs: int, width: int) -> None:
@@ -58,12 +58,12 @@ class Attention(nn.Module):
         self.queries, self.keys, self.values = (nn.Linear(inputs, width) for _ in range(3))
 
     def over(self, x: Float[Tensor, "m d"]) -> Float[Tensor, "m e"]:
-        """All positions of a sequence."""
+        """Apply to all positions of a sequence."""
         before = torch.ones(len(x), len(x), dtype=torch.bool, device=x.device).tril()
         return torch.cat([x, attend(self.queries(x), self.keys(x), self.values(x), before)], 1)
 
     def after(self, x: Float[Tensor, "n d"], past: Float[Tensor, "m d"]) -> Float[Tensor, "n e"]:
-        """Each row of `x` as the one position that follows `past`."""
+        """Apply to each row of `x` as the single position after `past`."""
         keys, values = self.keys(past).expand(len(x), -1, -1), self.values(past)
         keys = torch.cat([keys, self.keys(x)[:, None]], 1)
         values = torch.cat([values.expand(len(x), -1, -1), self.values(x)[:, None]], 1)
@@ -72,10 +72,10 @@ class Attention(nn.Module):
 
 @part("reader", "snail")
 class Snail(Reader):
-    """Attention, convolutions, attention, convolutions, attention; then a linear map.
+    """Alternating attention and dilated convolutions, then a linear layer.
 
     Source: Mishra et al. 2018, arXiv:1707.03141 (the network for few-shot classification).
-    Convolutions with dilations 1, 2, 4, ... until they reach over `length` positions.
+    Dilations are 1, 2, 4, ... until the receptive field covers `length` positions.
     """
 
     def __init__(self, features: int, way: int, length: int, width: int) -> None:
@@ -92,7 +92,7 @@ class Snail(Reader):
     def remember(
         self, z: Float[Tensor, "m f"], labels: Float[Tensor, "m k"]
     ) -> Float[Tensor, "m d"]:
-        """The support with all columns that the blocks append."""
+        """The support with the columns appended by all blocks."""
         x = torch.cat([widened(z), F.pad(labels, (0, self.way - labels.shape[1]))], 1)
         for block in self.blocks:
             x = block.over(x)  # type: ignore[operator]
@@ -101,7 +101,7 @@ class Snail(Reader):
     def answer(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "m d"]
     ) -> Float[Tensor, "n way"]:
-        """Scores of each of `z`, without a label, as if it alone followed the support."""
+        """Scores for each row of `z`, as if it alone followed the support."""
         x = F.pad(widened(z), (0, self.way))
         for block in self.blocks:
             x = block.after(x, memory[:, : x.shape[1]])  # type: ignore[operator]
@@ -110,19 +110,17 @@ class Snail(Reader):
 
 @register("snail")
 class SNAIL(Reads):
-    """Causal convolutions and attention over features with their labels, the query last.
+    """Causal convolutions and attention over labeled features, with the query last.
 
-    Source: Mishra et al. 2018, arXiv:1707.03141. The paper's symbols: T is `length`, the longest
-    sequence, support and query together; D, the filters of a convolution, is `width`.
+    Source: Mishra et al. 2018, arXiv:1707.03141. The paper's symbols: T is `length`, the maximal
+    sequence length, support and query together; D, the filters of a convolution, is `width`.
 
-    Where we differ: every query is appended alone, so that it never sees another. All blocks
-    have one `width`, where the paper widens from block to block. The support is read in the order
-    of its classes, as folders hold it and as episodes are drawn, so that meta-training and use
-    agree; inside a class its own order stays, and matters. With `residual`, and by default, the
-    answers are added to those of prototypes: the paper's learner, which starts from chance, needs
-    far more training. `way` is the most classes that there are label codes for, so
-    that one learner does tasks of any number up to it; codes that no episode used in
-    meta-training have taught nothing.
+    Where we differ: each query is appended alone, so queries do not affect each other. All blocks
+    have the same `width`; the paper widens from block to block. The support is sorted by class,
+    as folders and episodes list it, so that meta-training and use agree; the order within a class
+    is kept, and matters. With `residual`, the default, logits are added to prototype logits: the
+    paper's learner starts at chance and needs far more training. `way` is the number of label
+    codes, the maximal number of classes; codes that no meta-training episode used are untrained.
     """
 
     source = "Mishra et al. 2018, arXiv:1707.03141"
@@ -141,7 +139,7 @@ class SNAIL(Reads):
         super().__init__(encoder, way=way, residual=residual)
         if length < 3 or width < 1:
             raise ConfigError(
-                f"length={length} has to be 3 or more, two images and a query, and width={width} "
+                f"length={length} must be at least 3 (two images and a query), and width={width} "
                 "at least 1."
             )
         self.reader, self.length = Snail(n_features(encoder), way, length, width), length
@@ -149,7 +147,7 @@ class SNAIL(Reads):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> InContextPredictor:
-        """Put the support in order, and read it."""
+        """Sort the support by class and encode it."""
         if len(y) >= self.length:
             raise DataError(
                 f"The support has {len(y)} images, and this SNAIL reads at most {self.length} with "

@@ -1,1 +1,1 @@
-"""What needs no meta-training: fine-tuning, templates, filters."""
+"""Baselines without meta-training: fine-tuning, template matching, blob detection, filters."""

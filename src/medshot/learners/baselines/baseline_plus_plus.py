@@ -1,4 +1,4 @@
-"""Baseline++: a cosine classifier trained on the support, above frozen features."""
+"""Baseline++: a cosine classifier trained on the support, on frozen features."""
 
 import torch
 import torch.nn.functional as F
@@ -15,16 +15,16 @@ from medshot.tasks import Classification, one_hot
 
 @register("baseline++")
 class BaselinePlusPlus(OnFeatures):
-    """Gradient descent on one direction a class; a score is the cosine to it, times `scale`.
+    """Cosine classifier: one learned direction per class; logits are `scale` times cosines.
 
-    Source: Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Momentum, its
-    dampening and the decay of the weights are those of the authors' code.
+    Source: Chen, Liu, Kira, Wang & Huang 2019, arXiv:1904.04232. Momentum, dampening and weight
+    decay are those of the authors' code.
 
-    Where we differ: nothing is drawn at random, so that the same support gives the same
-    predictor. The directions begin at the class means, not anywhere (the weights that Qi, Brown &
-    Lowe 2018, arXiv:1712.07136, imprint), and each step takes the whole support, not 4 images, at
-    10 times their rate. `scale` is 10, where their code has 2, so that the odds of a few classes
-    can be far from even.
+    Where we differ: deterministic, so that the same support gives the same predictor. Directions
+    start at the class means instead of at random (the imprinted weights of Qi, Brown & Lowe 2018,
+    arXiv:1712.07136), and each step uses the whole support instead of 4 images, at 10 times the
+    authors' learning rate. `scale` is 10 instead of their 2, so that confident predictions are
+    possible with few classes.
     """
 
     supports = (Classification,)
@@ -43,7 +43,7 @@ class BaselinePlusPlus(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Descend on the support's loss."""
+        """Minimize the support loss."""
         z = z.detach()
         start = class_means(z, one_hot(y, task.n_outputs, like=z))
         with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):

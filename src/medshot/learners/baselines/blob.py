@@ -1,6 +1,6 @@
-"""Blob detection: the classical baseline for round things of one size.
+"""Blob detection: the classical baseline for round objects of similar size.
 
-A blob is a site that is brighter or darker than its surroundings, at the size of a class.
+A blob is a site brighter or darker than its surroundings, at the scale of the class.
 """
 
 import math
@@ -27,9 +27,9 @@ from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
 @part("predictor", "blobs")
 class Blobs(Responses):
-    """Of each class, the Laplacian of a Gaussian of `scales[c]` sites of the feature `channels[c]`.
+    """Laplacian of Gaussian per class: at `scales[c]` (in sites), on feature `channels[c]`.
 
-    Bright on dark answers below 0: the gain has the sign.
+    A bright object on dark background gives a negative response; `gain` holds the sign.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Blobs(Responses):
         self.scales, self.channels = tuple(scales), tuple(channels)
 
     def respond(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n k h w"]:
-        """The Laplacian of each class's feature at its scale."""
+        """Response of each class at its scale."""
         pairs = zip(self.scales, self.channels, strict=True)
         return torch.cat([laplacian(z[:, c : c + 1], scale) for scale, c in pairs], 1)
 
 
 def laplacian(z: Float[Tensor, "n f h w"], scale: float) -> Float[Tensor, "n f h w"]:
-    """The Laplacian of Gaussian of every feature, times the scale squared."""
+    """Scale-normalized Laplacian of Gaussian of every feature."""
     blur, _, bend = derivatives(scale).to(z)
     reach = len(blur) // 2
     wide = F.pad(z.flatten(0, 1)[:, None], (reach,) * 4, mode="replicate")
@@ -66,12 +66,13 @@ def laplacian(z: Float[Tensor, "n f h w"], scale: float) -> Float[Tensor, "n f h
 
 @register("blob")
 class Blob(Learner):
-    """The Laplacian of a Gaussian of the size of a class, in the feature where it tells most.
+    """Laplacian of Gaussian at the size of each class, in its most discriminative feature.
 
-    Source: Lindeberg 1998, Int. J. Comput. Vis. 30, 79-116: the Laplacian of a disk is strongest at
-    the scale radius / sqrt 2. Scale and size are the mean of the class in the support; feature and
-    sign are those in which its centres differ most, in deviations of all sites; the threshold is
-    that of the best F1 on the support. Meant for the encoder `intensities`.
+    Source: Lindeberg 1998, Int. J. Comput. Vis. 30, 79-116: the response to a disk peaks at the
+    scale radius / sqrt 2. Scale and box size are the class means over the support. Feature and
+    sign are those whose mean response at the centers deviates most from that over all sites, in
+    standard deviations. The threshold maximizes F1 on the support. Meant for the encoder
+    `intensities`.
     """
 
     supports = (Detection,)

@@ -1,4 +1,4 @@
-"""Fine-tune: descend from the encoder's weights on the support alone."""
+"""Fine-tuning: gradient descent from the encoder's weights on the support alone."""
 
 import copy
 
@@ -20,11 +20,10 @@ from medshot.tasks import EVERY
 class FineTune(Learner):
     """Adam on a copy of the encoder and a new linear head, full support, `steps` steps.
 
-    Source: Chen et al. 2019, arXiv:1904.04232 (the baseline), fine-tuning all
-    weights as Guo et al. 2020, arXiv:1912.07200. No augmentation and nothing drawn at random,
-    so that the same support gives the same predictor; with `batch`, each step takes at most so
-    many images, in turn. On an untrained U-Net and with a few hundred
-    steps this is the network that one would train from scratch.
+    Source: Chen et al. 2019, arXiv:1904.04232 (the baseline), fine-tuning all weights as Guo et
+    al. 2020, arXiv:1912.07200. No augmentation and no randomness, so that the same support gives
+    the same predictor; with `batch`, each step uses at most that many images, in turn. On an
+    untrained U-Net with a few hundred steps, this is the usual training from scratch.
     """
 
     supports = EVERY
@@ -38,11 +37,11 @@ class FineTune(Learner):
     ) -> None:
         super().__init__()
         if batch is not None and batch < 1:
-            raise ConfigError(f"batch={batch}: at least one image a step, please.")
+            raise ConfigError(f"batch is {batch}, but must be at least 1 image per step.")
         self.encoder, self.lr, self.steps, self.batch = encoder, lr, steps, batch
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Descend on the support's loss."""
+        """Minimize the support loss."""
         body = copy.deepcopy(self.encoder).eval()
         weight, bias = task.first_head(n_features(body), like=support.x)
         moving = [*body.parameters(), weight, bias]

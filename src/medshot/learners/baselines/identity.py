@@ -1,4 +1,4 @@
-"""Identity: does nothing. What every enhancement has to be better than."""
+"""Identity: the trivial baseline for enhancement."""
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from medshot.tasks import Enhancement
 
 @register("identity")
 class Identity(Learner):
-    """Gives the image back. For a small image of a large target that is bicubic interpolation.
+    """Returns the input; if the target is larger, its bicubic interpolation.
 
     Source: Keys 1981, doi:10.1109/TASSP.1981.1163711, for the interpolation.
     """
@@ -27,6 +27,6 @@ class Identity(Learner):
         self.encoder = encoder
 
     def learn(self, support: Examples, task: Task) -> Linear:
-        """Nothing is learned."""
+        """Return a linear head that selects the image's own channels."""
         z = self.encoder(support.x[:1])
         return Linear(self.encoder, *task.first_head(z.shape[1], like=z))

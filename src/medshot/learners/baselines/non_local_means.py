@@ -1,4 +1,4 @@
-"""Non-local means: the classical denoising baseline, its strength chosen on the support."""
+"""Non-local means: the classical denoising baseline, with strength chosen on the support."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -22,7 +22,7 @@ class Smoothing(Predictor):
     """Non-local means of `strength` on the first `n_outputs` features, which are the image.
 
     Source: Buades, Coll & Morel 2005, doi:10.1109/CVPR.2005.38, in scikit-image's fast mode
-    (Darbon et al. 2008, doi:10.1109/ISBI.2008.4541250). Strength 0 leaves the image as it is.
+    (Darbon et al. 2008, doi:10.1109/ISBI.2008.4541250). Strength 0 returns the image unchanged.
     """
 
     strength: Tensor
@@ -42,14 +42,14 @@ class Smoothing(Predictor):
         self.register_buffer("strength", strength)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
-        """The images, smoothed."""
+        """Denoised images."""
         images = self.encoder(x)[:, : self.n_outputs]
         if self.strength <= 0:
             return images
         return torch.stack([self._smoothed(image) for image in images])
 
     def _smoothed(self, image: Float[Tensor, "k h w"]) -> Float[Tensor, "k h w"]:
-        grey = bool((image == image[:1]).all())  # one plane says all, in a third of the time
+        grey = bool((image == image[:1]).all())  # one plane suffices, at a third of the cost
         planes = (image[0] if grey else image.movedim(0, -1)).detach().cpu().double()
         found = restoration().denoise_nl_means(
             planes.contiguous().numpy(),
@@ -64,7 +64,7 @@ class Smoothing(Predictor):
 
 
 def restoration() -> ModuleType:
-    """scikit-image's restoration, or an error that says how to get it."""
+    """Import scikit-image's `restoration`, or raise `ConfigError` with the install command."""
     try:
         from skimage import restoration as found  # noqa: PLC0415  (an extra, and slow to import)
     except ImportError as error:
@@ -80,11 +80,11 @@ STRENGTHS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3)
 
 @register("non-local-means")
 class NonLocalMeans(Learner):
-    """Smooths by the one of `strengths` that comes closest to the targets of the support.
+    """Non-local means with the strength in `strengths` that minimizes the support loss.
 
-    Source: Buades, Coll & Morel 2005, doi:10.1109/CVPR.2005.38. The paper's h is the strength, in
-    units of the range [0, 1] of an image; it sets it from the known deviation of the noise, which
-    nobody knows here. Strength 0 is among them, so that it can find that nothing helps.
+    Source: Buades, Coll & Morel 2005, doi:10.1109/CVPR.2005.38. The strength is the paper's h, in
+    units of the image range [0, 1]. The paper sets it from the noise standard deviation, which is
+    unknown here. Strength 0 is a candidate, for data on which denoising does not help.
     """
 
     supports = (Enhancement,)
@@ -95,12 +95,12 @@ class NonLocalMeans(Learner):
     def __init__(self, encoder: nn.Module, *, strengths: Sequence[float] = STRENGTHS) -> None:
         super().__init__()
         if not strengths or min(strengths) < 0:
-            raise ConfigError(f"strengths={list(strengths)}: one or more numbers of 0 or above.")
+            raise ConfigError(f"strengths={list(strengths)} must be one or more numbers >= 0.")
         self.encoder, self.strengths = encoder, tuple(strengths)
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Smoothing:
-        """Try every strength."""
+        """Evaluate every strength on the support."""
         tried = [
             Smoothing(self.encoder, torch.tensor(s).to(support.x), task.n_outputs)
             for s in self.strengths

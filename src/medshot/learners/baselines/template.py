@@ -1,4 +1,4 @@
-"""Template matching: the classical baseline for things that all look alike."""
+"""Template matching: the classical baseline for objects of uniform appearance."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,15 @@ from medshot.tasks import Detection
 from medshot.tasks.boxes import mean_sizes
 from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
-FLAT = 1e-5  # of the sum of squares: a smaller spread is rounding
+FLAT = 1e-5  # of the sum of squares: a smaller variance is rounding error
 
 
 @part("predictor", "templates")
 class Templates(Responses):
-    """The normalised cross-correlation of the features with a template a class.
+    """Normalized cross-correlation of the features with one template per class.
 
-    Templates have odd sides and are in the middle of `templates`, zeros around them; `shapes` are
-    their heights and widths.
+    Templates have odd sides and are zero-padded to a common size, centered, in `templates`;
+    `shapes` holds their heights and widths.
     """
 
     templates: Tensor
@@ -47,7 +47,7 @@ class Templates(Responses):
         self.register_buffer("templates", templates)
 
     def respond(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n k h w"]:
-        """The correlation with each template, in [-1, 1]."""
+        """Correlation with each template, in [-1, 1]."""
         return torch.cat(
             [
                 correlation(z, middle(t, *shape))
@@ -58,7 +58,7 @@ class Templates(Responses):
 
 
 def middle(x: Float[Tensor, "*n h w"], height: int, width: int) -> Float[Tensor, "*n a b"]:
-    """The middle `height` x `width` of a picture."""
+    """Center crop of `height` x `width`."""
     top, left = (x.shape[-2] - height) // 2, (x.shape[-1] - width) // 2
     return x[..., top : top + height, left : left + width]
 
@@ -66,9 +66,9 @@ def middle(x: Float[Tensor, "*n h w"], height: int, width: int) -> Float[Tensor,
 def correlation(
     z: Float[Tensor, "n f h w"], template: Float[Tensor, "f a b"]
 ) -> Float[Tensor, "n 1 h w"]:
-    """Pearson's correlation of the template with what is around each site; 0 where all is flat.
+    """Pearson correlation of the template with the window at each site; 0 on flat windows.
 
-    Beyond the border, the image goes on as its last site.
+    The image is padded by replicating its border.
     """
     f, a, b = template.shape
     wide = F.pad(z, (b // 2, b // 2, a // 2, a // 2), mode="replicate")
@@ -82,21 +82,21 @@ def correlation(
 
 
 def _window(x: Float[Tensor, "n 1 h w"], a: int, b: int) -> Float[Tensor, "n 1 u v"]:
-    """The sum over each window of a x b."""
+    """Sum over each a x b window."""
     return F.avg_pool2d(x, (a, b), stride=1) * (a * b)
 
 
-GAIN = 10.0  # a correlation is in [-1, 1], a logit is not
+GAIN = 10.0  # maps correlations in [-1, 1] to the range of logits
 
 
 @register("template")
 class Template(Learner):
-    """The normalised cross-correlation with the mean crop of each class.
+    """Normalized cross-correlation with the mean crop of each class.
 
-    Source: Lewis 1995, Vision Interface, 120-123 (fast normalized cross-correlation), over all
-    features together. Crops of the support are brought to the mean size of their class; the
-    threshold is that of the best F1 on the support. With the encoder `intensities` it compares
-    pictures, with another features.
+    Source: Lewis 1995, Vision Interface, 120-123 (fast normalized cross-correlation), summed over
+    all features. Crops from the support are resized to the mean size of their class. The
+    threshold maximizes F1 on the support. The encoder `intensities` correlates pixels; others
+    correlate features.
     """
 
     supports = (Detection,)
@@ -110,7 +110,7 @@ class Template(Learner):
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Average the crops of each class, and read the thresholds off the support."""
+        """Average the crops of each class and set the thresholds on the support."""
         boxes_task = detection(task)
         z, k = self.encoder(support.x), boxes_task.n_classes
         sizes = mean_sizes(support.y, k).to(z)
@@ -125,7 +125,7 @@ class Template(Learner):
 
 
 def _shape(log_size: Float[Tensor, "2"], z: Tensor) -> tuple[int, int]:
-    """Height and width of a template in sites: odd, and so that it says something."""
+    """Height and width of a template in sites: odd and at least 3."""
     width, height = log_size.exp().tolist()
     high, wide = (max(3, round(side)) for side in (height * z.shape[2], width * z.shape[3]))
     return high // 2 * 2 + 1, wide // 2 * 2 + 1
@@ -134,7 +134,7 @@ def _shape(log_size: Float[Tensor, "2"], z: Tensor) -> tuple[int, int]:
 def _mean_crop(
     z: Float[Tensor, "n f h w"], boxes: Float[Tensor, "n m 5"], c: int, shape: tuple[int, int]
 ) -> Float[Tensor, "f a b"]:
-    """What the features are in the boxes of class `c`, each brought to `shape`."""
+    """Mean of the features in the boxes of class `c`, each resized to `shape`."""
     image, place = (boxes[..., 4] == c).nonzero(as_tuple=True)
     low, high = boxes[image, place, :2].to(z), boxes[image, place, 2:4].to(z)
     down, across = ((torch.arange(sides).to(z) + 0.5) / sides for sides in shape)
@@ -152,6 +152,6 @@ def _mean_crop(
 
 
 def _within(x: Float[Tensor, "f a b"], shape: tuple[int, ...]) -> Float[Tensor, "f h w"]:
-    """`x` in the middle of zeros."""
+    """Zero-pad `x` to `shape`, centered."""
     down, across = (shape[0] - x.shape[1]) // 2, (shape[1] - x.shape[2]) // 2
     return F.pad(x, (across, across, down, down))

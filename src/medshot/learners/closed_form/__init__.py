@@ -1,1 +1,1 @@
-"""Learners that solve for a head in closed form."""
+"""Closed-form learners: the head is the solution of a convex problem."""

@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with a shrunk covariance."""
+"""Linear discriminant analysis with covariance shrinkage."""
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -15,16 +15,14 @@ from medshot.tasks import Classification, one_hot
 
 @register("lda")
 class LDA(OnFeatures):
-    """Gaussian classes with one covariance, shrunk towards a sphere.
+    """Gaussian classes with a shared covariance, shrunk toward a multiple of the identity.
 
-    Source: Friedman 1989, J. Am. Stat. Assoc. 84, 165-175 (regularised discriminant analysis),
-    with the shrinkage of Ledoit & Wolf 2004 when `shrinkage` is None, and otherwise the number
-    given, in (0, 1]. For a number it is scikit-learn's
-    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, except that the classes have
-    equal priors: how many images a class has in a support says nothing about how common it is.
-
-    With one image a class there is no covariance to estimate: the sphere remains, and LDA is
-    the nearest centroid.
+    Source: Friedman 1989, J. Am. Stat. Assoc. 84, 165-175 (regularized discriminant analysis).
+    The shrinkage is that of Ledoit & Wolf 2004 if `shrinkage` is None, otherwise the given number
+    in (0, 1]. With a number, this is scikit-learn's
+    `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, except for equal class priors: the
+    number of support images says nothing about a class's prevalence. With one image per class the
+    covariance cannot be estimated, and LDA reduces to the nearest centroid.
     """
 
     supports = (Classification,)
@@ -35,7 +33,9 @@ class LDA(OnFeatures):
     def __init__(self, encoder: nn.Module, *, shrinkage: float | None = None) -> None:
         super().__init__()
         if shrinkage is not None and not 0 < shrinkage <= 1:
-            raise ConfigError(f"shrinkage is above 0 and at most 1, or None: not {shrinkage}.")
+            raise ConfigError(
+                f"shrinkage is {shrinkage}, but must be above 0 and at most 1, or None."
+            )
         self.encoder, self.shrinkage = encoder, shrinkage
 
     def fit(
@@ -48,12 +48,12 @@ class LDA(OnFeatures):
         if len(z) > task.n_outputs and bool((residuals.detach().abs() > 1e-6).any()):
             weight = shrunk_discriminant(means, residuals, self._shrinkage(residuals))
         else:
-            weight = means.T * 10.0  # a sphere of variance 0.1, as sharp as nearest-centroid
+            weight = means.T * 10.0  # spherical, variance 0.1: the scale of nearest-centroid
         bias = -0.5 * (means.T * weight).sum(0)
         return Linear(encoder, weight, bias, unit=True)
 
     def _shrinkage(self, residuals: Float[Tensor, "n f"]) -> Float[Tensor, ""]:
         if self.shrinkage is not None:
             return residuals.new_tensor(self.shrinkage)
-        # At 0 the covariance of few images in many features could not be inverted.
+        # without shrinkage the covariance is singular for fewer images than features
         return ledoit_wolf_shrinkage(residuals).clamp(min=1e-3)

@@ -1,4 +1,4 @@
-"""Linear probe: logistic regression on frozen features. The baseline beside everything."""
+"""Linear probe: logistic regression on frozen features, the baseline of every comparison."""
 
 import numpy as np
 import torch
@@ -15,19 +15,18 @@ from medshot.nn.heads import Linear, features, labeled_sites
 from medshot.tasks import Classification, Detection, Segmentation
 from medshot.tasks.segmentation import UNLABELED
 
-MOST, LEAST = 4000, 50  # sites to learn from: in all, and of each class that has as many
+MOST, LEAST = 4000, 50  # sites to fit: about so many in all, and at least so many per class
 
 
 @register("linear-probe")
 class LinearProbe(OnFeatures):
-    """Logistic regression on L2-normalised features, with weak regularisation.
+    """Logistic regression on L2-normalized features, with weak regularization.
 
-    Source: Tian et al. 2020, arXiv:2003.11539 (a logistic regression on normalised
-    features). `c` is scikit-learn's inverse penalty. On standardised instead of normalised
-    features, or with c = 1, the same baseline is points weaker, and a weak baseline is a false
-    result. Of more than `MOST` sites of masks it takes so many, drawn once and for all: neighbours
-    say the same. They are drawn before anything is encoded, so that memory does not grow with the
-    number of images.
+    Source: Tian et al. 2020, arXiv:2003.11539 (logistic regression on normalized features). `c`
+    is scikit-learn's inverse penalty. With standardized instead of normalized features, or with
+    c = 1, the baseline is points weaker, and a weak baseline gives false results. For masks, about
+    `MOST` sites are sampled with a fixed seed: neighboring sites are redundant. They are chosen
+    before encoding, so that memory does not grow with the number of images.
     """
 
     supports = (Classification, Detection, Segmentation)
@@ -39,16 +38,16 @@ class LinearProbe(OnFeatures):
     def __init__(self, encoder: nn.Module, *, c: float = 100.0) -> None:
         super().__init__()
         if c <= 0:
-            raise ConfigError(f"c is {c}, but the inverse of a penalty is above 0.")
+            raise ConfigError(f"c is {c}, but an inverse penalty must be above 0.")
         self.encoder, self.c = encoder, c
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Encode, then fit; of masks, a few images at a time."""
-        together = getattr(self.encoder, "transductive", False)  # features depend on the others
+        """Encode and fit; for masks, a few images at a time."""
+        together = getattr(self.encoder, "transductive", False)  # features depend on the batch
         if together or task.at_centers or not task.on_grid:
             return super().learn(support, task)
-        encoder, y = self._seeing(task), _sparse(support.y, task.n_outputs)
+        encoder, y = self._encoder_for(task), _sparse(support.y, task.n_outputs)
         few = max(1, SITES // y[0].numel())
         parts = [
             labeled_sites(features(encoder, some, unit=self.unit), labels)
@@ -73,12 +72,12 @@ class LinearProbe(OnFeatures):
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (slow to import)
 
         wide = z.detach().cpu().double().numpy()
-        # The penalised solution lies in the span of the support: few images, few coordinates.
+        # The solution lies in the span of the support, which has fewer dimensions than z.
         basis = np.linalg.svd(wide, full_matrices=False)[2]  # n f
         fitted = LogisticRegression(C=self.c, max_iter=2000)
         fitted.fit(wide @ basis.T, y.cpu().numpy())
         weight, bias = basis.T @ fitted.coef_.T, fitted.intercept_
-        if task.n_outputs == 2:  # one column for two classes: the odds of the second
+        if task.n_outputs == 2:  # scikit-learn gives one column, the log-odds of class 1
             weight, bias = np.hstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         return Linear(
             encoder, torch.from_numpy(weight).to(z), torch.from_numpy(bias).to(z), unit=True
@@ -86,7 +85,7 @@ class LinearProbe(OnFeatures):
 
 
 def _sparse(y: Int[Tensor, "n *s"], k: int) -> Int[Tensor, "n *s"]:
-    """Masks on which only the sites to learn from are labelled."""
+    """Masks in which only the sampled sites keep their label."""
     known = (y.flatten() >= 0).nonzero().flatten()
     kept = known[_some(y.flatten()[known].cpu(), k).to(y.device)]
     found = torch.full_like(y, UNLABELED)
@@ -95,7 +94,7 @@ def _sparse(y: Int[Tensor, "n *s"], k: int) -> Int[Tensor, "n *s"]:
 
 
 def _some(y: Int[Tensor, "n"], k: int) -> Int[Tensor, "m"]:
-    """Where about `MOST` of these labels are, every class in its share, a rare one in more."""
+    """Indices of about `MOST` labels, stratified by class, with rare classes oversampled."""
     if len(y) <= MOST:
         return torch.arange(len(y))
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
-"""Gaussian classes whose covariances are shrunk towards one that is meta-learned.
+"""Gaussian classes with covariances shrunk toward a meta-learned prior.
 
-The covariances are never written out.
+Covariance matrices are never materialized.
 """
 
 import torch
@@ -20,7 +20,7 @@ from medshot.tasks import Classification, one_hot
 
 @part("predictor", "gaussians")
 class Gaussians(Head):
-    """Minus half the squared Mahalanobis distance to the mean of each class.
+    """Minus half the squared Mahalanobis distance to each class mean.
 
     The precision of class c is diag(`precisions[c]`) - F'F, F = `factors[c]`.
     """
@@ -39,7 +39,7 @@ class Gaussians(Head):
         super().__init__(encoder, means=means, precisions=precisions, factors=factors)
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """A logit a class."""
+        """Logits."""
         with torch.autocast(z.device.type, enabled=False):
             return -0.5 * mahalanobis(z, self.means, self.precisions, self.factors)
 
@@ -61,17 +61,17 @@ class Mahalanobis(OnFeatures):
     """Minus half the squared Mahalanobis distance to each class mean.
 
     Source: Bateni, Goyal, Masrani, Wood & Sigal 2020, arXiv:1912.03432 (Simple CNAPS): the
-    covariance of a class is shrunk towards that of the task, by how many images the class has.
+    covariance of a class is shrunk toward that of the task, depending on its number of images.
 
-    Where we differ: the task's own covariance is in turn shrunk towards a prior that is
-    meta-learned, the paper's identity being where it begins: P = diag(exp(`log_prior`)), and with
-    `rank` a sum of so many squares more. How far to shrink is meta-learned too. With S the scatter
-    about the class means, Q = (a P + S) / (a + n - k) for the task and
-    Q_c = (b Q + S_c) / (b + n_c - 1) for a class; the paper's lambda = n_c / (n_c + 1) would be
-    b = 1 with n_c in place of n_c - 1, but one image says nothing about a spread, and here leaves
-    Q as it is. a and b begin at 100 images: from 1 the spread of a few images drowns the prior
-    and meta-training starts far behind. The encoder is not adapted to the task. As in the paper
-    the determinants are left out.
+    Where we differ: the task covariance is in turn shrunk toward a meta-learned prior
+    P = diag(exp(`log_prior`)), which starts as the paper's identity; `rank` adds a low-rank term
+    of that rank. The shrinkage weights are meta-learned too. With S the scatter about the class
+    means, Q = (a P + S) / (a + n - k) for the task and Q_c = (b Q + S_c) / (b + n_c - 1) for a
+    class. The paper's lambda = n_c / (n_c + 1) corresponds to b = 1 with n_c instead of n_c - 1;
+    but one image carries no information about a covariance, and here leaves Q unchanged. a and b
+    start at 100 images: from 1, the noisy scatter of a few images dominates the prior, and
+    meta-training starts far behind. The encoder is not adapted to the task. As in the paper, the
+    log-determinants are omitted.
     """
 
     supports = (Classification,)
@@ -89,8 +89,8 @@ class Mahalanobis(OnFeatures):
         super().__init__()
         if task_weight <= 0 or class_weight <= 0:
             raise ConfigError(
-                f"task_weight and class_weight count images, above 0: not {task_weight} and "
-                f"{class_weight}."
+                f"task_weight is {task_weight} and class_weight {class_weight}, but both (in "
+                "images) must be above 0."
             )
         self.encoder = encoder
         f = n_features(encoder)
@@ -106,8 +106,8 @@ class Mahalanobis(OnFeatures):
         labels = one_hot(y, task.n_outputs, like=z)
         means = class_means(z, labels)
         a, b, prior = self.log_task.exp(), self.log_class.exp(), self.log_prior.exp()
-        own = 1 / (b + labels.sum(0) - 1)[:, None]  # k 1: the weight of a class's residual
-        pooled = b * own / (a + len(z) - task.n_outputs)  # and of any residual
+        own = 1 / (b + labels.sum(0) - 1)[:, None]  # k 1: weight of the class's own residuals
+        pooled = b * own / (a + len(z) - task.n_outputs)  # weight of all residuals
         rows, weights = z - labels @ means, pooled + own * labels.T
         if self.directions is not None:
             rows = torch.cat([rows, self.directions])

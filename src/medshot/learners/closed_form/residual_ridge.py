@@ -1,4 +1,4 @@
-"""Residual ridge: what an image lacks, as a weighted sum of features around each pixel."""
+"""Residual ridge: predict the image's residual from the features around each pixel."""
 
 import torch
 import torch.nn.functional as F
@@ -16,17 +16,16 @@ from medshot.tasks import Enhancement
 
 @register("residual-ridge")
 class ResidualRidge(OnFeatures):
-    """Regresses target minus image on the features of every pixel, in closed form.
+    """Ridge regression of target minus image on the features of every pixel.
 
-    Source: filters learned by least squares from pairs of images are those of Romano, Isidoro &
-    Milanfar 2017, arXiv:1606.01299 (RAISR); the regression that is differentiated through, so that
-    an encoder and the penalty can be meta-learned, is that of Bertinetto et al. 2019,
-    arXiv:1805.08136.
+    Source: Romano, Isidoro & Milanfar 2017, arXiv:1606.01299 (RAISR: filters fitted to image
+    pairs by least squares); Bertinetto et al. 2019, arXiv:1805.08136 (differentiating through the
+    ridge regression, so that encoder and penalty can be meta-learned).
 
-    Where we differ from RAISR: one regression for all pixels, on the features of an encoder (on
-    `filters`, blurs and slopes at several scales), where the paper sorts the pixels into buckets by
-    their gradients and learns a filter a bucket. The penalty is for the mean squared error of a
-    site, so that one serves few images and many; the intercept is penalised like the others.
+    Where we differ from RAISR: one regression for all pixels, on encoder features (with `filters`,
+    blurs and gradients at several scales); the paper bins pixels by gradient and fits one filter
+    per bin. The penalty is relative to the mean squared error per site, so that it does not
+    depend on the number of images; the intercept is penalized like the other weights.
     """
 
     supports = (Enhancement,)
@@ -35,16 +34,16 @@ class ResidualRidge(OnFeatures):
     def __init__(self, encoder: nn.Module, *, penalty: float = 1e-5) -> None:
         super().__init__()
         if penalty <= 0:
-            raise ConfigError(f"penalty is above 0, not {penalty}.")
+            raise ConfigError(f"penalty is {penalty}, but must be above 0.")
         self.encoder = encoder
         self.log_penalty = nn.Parameter(torch.tensor(float(penalty)).log())
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Float[Tensor, "n k"], task: Task
     ) -> Linear:
-        """Solve for what has to be added to the image."""
+        """Solve for the residual."""
         weight, bias = task.first_head(z.shape[1], like=z)
-        # in double precision: features of neighbouring scales are nearly the same
+        # in double precision: features of neighboring scales are nearly collinear
         ones = F.pad(z, (0, 1), value=1.0).double()
         lacking = (y.to(z) - z @ weight).double()
         added = ridge_weights(ones, lacking, self.log_penalty.double().exp() * len(z)).to(z)

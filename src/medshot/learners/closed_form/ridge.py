@@ -1,4 +1,4 @@
-"""Ridge regression on the support, in closed form and differentiated through."""
+"""Ridge regression on the support, in closed form and differentiable."""
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +16,17 @@ from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segme
 
 @register("ridge")
 class Ridge(OnFeatures):
-    """Regresses the targets, classes as rows of 0 and 1, on the features; learns penalty and scale.
+    """Ridge regression on the targets (one-hot classes); penalty and scale are learned.
 
     Source: Bertinetto, Henriques, Torr & Vedaldi 2019, arXiv:1805.08136 (R2-D2). The paper's
     symbols: phi is `encoder`, lambda the exponential of `log_penalty`, alpha that of `log_scale`,
-    X the features with a column of ones, whose weight is the intercept; it is penalised like
-    the others. As in the authors' code the squared errors are averaged over the support, so that
-    one penalty serves few images and many: scikit-learn's `Ridge(alpha=lambda * n)`.
+    X the features with a column of ones, whose weight is the intercept; it is penalized like the
+    other weights. As in the authors' code the squared error is averaged over the support, so that
+    the penalty does not depend on its size: scikit-learn's `Ridge(alpha=lambda * n)`.
 
-    Where we differ: the paper's beta, one number added to the logits of all classes, is left out,
-    because the softmax takes it out again. Lambda and alpha are learned as logarithms, which keeps
-    them above 0. Other kinds of targets are regressed on in the same way, as rows that their task
-    makes of them; where an output is a number, it is not scaled.
+    Where we differ: the paper's beta, one number added to all logits, is omitted because the
+    softmax is invariant to it. Lambda and alpha are parameterized by their logarithms, to stay
+    positive. For other tasks the targets are the task's encoding; numeric outputs are not scaled.
     """
 
     supports = (Classification, MultiLabel, Ordinal, Regression, Segmentation)
@@ -37,7 +36,9 @@ class Ridge(OnFeatures):
     def __init__(self, encoder: nn.Module, *, penalty: float = 1.0, scale: float = 10.0) -> None:
         super().__init__()
         if penalty <= 0 or scale <= 0:
-            raise ConfigError(f"penalty and scale are above 0: not {penalty} and {scale}.")
+            raise ConfigError(
+                f"penalty is {penalty} and scale is {scale}, but both must be above 0."
+            )
         self.encoder = encoder
         self.log_penalty = nn.Parameter(torch.tensor(float(penalty)).log())
         self.log_scale = nn.Parameter(torch.tensor(float(scale)).log())

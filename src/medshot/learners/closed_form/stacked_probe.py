@@ -1,4 +1,4 @@
-"""Stacked probe: closed-form classifiers on whitened features, blended by what they leave out."""
+"""Stacked probe: closed-form classifiers on whitened features, stacked by leave-one-out."""
 
 import json
 import math
@@ -29,20 +29,20 @@ from medshot.nn.heads import Linear, class_means, features
 from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, one_hot
 
 PACKAGED = Path(__file__).with_name("prior")  # prior.json and factors.safetensors
-CLASSES = "softmax"  # the link of a task whose outputs are classes, one an image
-MOST_HELD = 10  # sets left out one after the other where there are more patients
-MOST_ALONE = 40  # images up to which each patient is left out alone
-LAST = slice(-3, -1)  # blocks of the last depth: mean and deviation
-IMAGES = 4  # axes of a batch of images
-PENALTIES = tuple(10.0**i for i in range(-3, 3))  # among which leaving out chooses
-SCALES = tuple(2.0 ** (i / 2) for i in range(-8, 17))  # of scores, likewise
+CLASSES = "softmax"  # link of tasks with one class per image
+MOST_HELD = 10  # folds, where leave-one-patient-out would be too many fits
+MOST_ALONE = 40  # leave one patient out up to this many images
+LAST = slice(-3, -1)  # blocks of the last depth: mean and std
+IMAGES = 4  # dimensions of a batch of 2D images
+PENALTIES = tuple(10.0**i for i in range(-3, 3))  # grid for leave-one-out
+SCALES = tuple(2.0 ** (i / 2) for i in range(-8, 17))  # grid of inverse temperatures
 NUMBERS = ("log_weight", "log_temperature", "way", "apart", "log_evidence", "scale_spread")
 
 
 class Member(NamedTuple):
-    """A classifier of the blend: its kind, its penalty, and how much the statistics count.
+    """A classifier of the stack.
 
-    `statistics` is the weight of their block in the kernel; every other block has weight 1.
+    `statistics` is the weight of the statistics block in the kernel; other blocks weigh 1.
     """
 
     name: str
@@ -59,7 +59,7 @@ MEMBERS = (
 
 
 class Blend(NamedTuple):
-    """What the members have learned, and what they say of the support without its patient."""
+    """Dual coefficients of the members, and their out-of-fold scores on the support."""
 
     coefficients: Float[Tensor, "m n k"]
     left_out: Float[Tensor, "m n k"]
@@ -67,32 +67,32 @@ class Blend(NamedTuple):
 
 @register("stacked-probe")
 class StackedProbe(OnFeatures):
-    """Prototypes and ridge regression on whitened features, blended by leave-one-out.
+    """Prototypes and ridge regression on whitened features, stacked by leave-one-out.
 
-    Stacking by what is left out: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The support's
-    features are averaged over each image and its mirror image, whitened block by block by the
-    covariance within the classes of *other* data sets (Fisher's discriminant with a covariance that
-    is meta-learned; Bateni et al. 2020, arXiv:1912.03432), centered on the mean of the class means,
-    and brought to unit length (`WhitenedBlocks`). On their inner products K three classifiers are
-    fitted in closed form (`MEMBERS`). With L_m the mean log likelihood of the support's labels by
-    member m without the label's patient, at its temperature t_m, the blend is
+    Stacking: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The support's features are averaged
+    over each image and its mirror image, whitened block by block with the within-class covariance
+    of *other* data sets (Fisher's discriminant with a meta-learned covariance; Bateni et al. 2020,
+    arXiv:1912.03432), centered on the mean of the class means, and L2-normalized
+    (`WhitenedBlocks`). On their Gram matrix, three classifiers are fitted in closed form
+    (`MEMBERS`). With L_m the mean out-of-fold log likelihood of the support's labels (leaving out
+    the label's patient) by member m at temperature t_m, the stack is
 
         w_m = softmax_m(a_m + e n L_m),     t_m = exp(b_m + c log(k/3) + d phi),
-        scores = s sum_m w_m t_m f_m,       log s ~ N(0, sigma^2) before the support is seen,
+        scores = s sum_m w_m t_m f_m,       log s ~ N(0, sigma^2) a priori,
 
-    s being its mean once the support is seen, by the likelihood of what is left out. phi says how
-    far the classes are apart: the log of the squared distance between class means over what images
-    of one class differ by in other data sets, at the last depth. It is known from one image a class
-    on, where nothing can be left out. The prior (a_m, b_m, c, d, e, sigma, for each number of
-    images a class) is meta-learned on other data sets (`prior`: a folder with prior.json and
-    factors.safetensors, by default the one in the package, made by `experiments/stacked_probe.py`).
-    All of it is linear in the directions, so that the predictor is one linear map.
+    where s is the posterior mean given the out-of-fold likelihood. phi measures class separation:
+    the log of the squared distance between class means over the within-class variance in other
+    data sets, at the last depth. It is defined from one image per class on, where nothing can be
+    left out. The prior (a_m, b_m, c, d, e, sigma, per number of images per class) is meta-learned
+    on other data sets (`prior`: a folder with prior.json and factors.safetensors, by default the
+    one in the package, made by `experiments/stacked_probe.py`). Everything is linear in the
+    normalized features, so the predictor is one linear map.
 
-    Grades, several findings and numbers are regressed on by ridge, the penalty being the one that
-    errs least on what is left out. On an encoder that the prior does not know, nothing is whitened.
-    Images that differ from their mirror image by class (left and right) need `mirror=False`.
+    Ordinal, multi-label and regression targets use ridge regression, with the penalty of the
+    smallest leave-one-out error. On an encoder that the prior was not made for, features are not
+    whitened. If classes are mirror images of each other (left and right), use `mirror=False`.
 
-    Source: as above; what the blend is worth is in docs/results.md.
+    Source: as above; docs/results.md has the gain over a single member.
     """
 
     supports = (Classification, MultiLabel, Ordinal, Regression)
@@ -110,18 +110,18 @@ class StackedProbe(OnFeatures):
         self.sizes = sizes
 
     def support_features(self, x: Float[Tensor, "n c *s"]) -> Tensor:
-        """Features of images averaged with those of their mirror images."""
+        """Features averaged over each image and its mirror image."""
         return self._read(self.encoder, x)
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Whiten, fit the members, blend."""
-        encoder = self._seeing(task)
+        """Whiten the features, fit the members, stack them."""
+        encoder = self._encoder_for(task)
         return self._fitted(encoder, self._read(encoder, support.x), support, task)
 
     @torch.no_grad()
     def fit(self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Predictor:
-        """The predictor that features of the support teach, each of a patient of its own."""
+        """Fit on support features, treating each image as a separate patient."""
         return self._fitted(encoder, z, Examples(z, y), task)
 
     def _read(self, encoder: nn.Module, x: Float[Tensor, "n c *s"]) -> Tensor:
@@ -162,7 +162,10 @@ class StackedProbe(OnFeatures):
         labels: Float[Tensor, "n k"],
         together: Bool[Tensor, "n n"],
     ) -> Blend:
-        """Each member fitted to the support, and to the support without each set of rows."""
+        """Fit each member to the support, with out-of-fold scores.
+
+        `together[i, j]` says whether images i and j are left out together.
+        """
         k, weights, found = labels.shape[1], alike(labels), []
         for member, scales in zip(MEMBERS, self.block_weights(len(grams)), strict=True):
             counted = (s * g for s, g in zip(scales, grams, strict=True) if s)
@@ -175,7 +178,7 @@ class StackedProbe(OnFeatures):
         return Blend(*(torch.stack(each) for each in zip(*found, strict=True)))
 
     def block_weights(self, blocks: int) -> list[list[float]]:
-        """How much each block counts for each member; they add up to about 1."""
+        """Kernel weight of each block for each member, summing to about 1."""
         if not self.known:
             return [[1 / blocks] * blocks for _ in MEMBERS]
         depths = blocks - 1  # the last block holds statistics
@@ -188,7 +191,7 @@ class StackedProbe(OnFeatures):
         evident: bool,
         apart: float,
     ) -> tuple[Float[Tensor, "m"], float]:
-        """The weight of each member's scores, temperature included, and the scale of the sum."""
+        """Weight of each member, temperature included, and the scale of the sum."""
         n, k = labels.shape
         prior = at_shot(_tables(self.prior)[0], n / k)
         numbers = {name: torch.tensor(prior[name]).to(labels) for name in NUMBERS}
@@ -199,7 +202,7 @@ class StackedProbe(OnFeatures):
         return weights[:, 0], float(log_scale.exp())
 
     def apart(self, whitened: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> float:
-        """How far the classes are apart for images of other sets' classes: phi above."""
+        """Class separation phi, relative to the within-class variance of other data sets."""
         if not self.known:
             return 0.0
         within = torch.tensor(_tables(self.prior)[0]["within"]).to(labels)
@@ -223,21 +226,21 @@ def weighted(
     apart: Float[Tensor, "e"],
     evident: Bool[Tensor, "*e"],
 ) -> tuple[Float[Tensor, "m e"], Float[Tensor, "e"]]:
-    """Weights of the members and the log of the scale, for `e` supports of `n` images.
+    """Member weights and the log of the scale, for `e` supports of `n` images.
 
-    `evident`: whether `left_out` says anything (else the prior alone decides).
+    Where `evident` is False, `left_out` is not used and the prior alone decides.
     """
     k = labels.shape[-1]
     center = prior["way"] * math.log(k / 3) + prior["apart"] * apart
     temperatures = (prior["log_temperature"][:, None] + center).exp()
-    told = labels * alike(labels)[..., None]
+    weighted_labels = labels * alike(labels)[..., None]
     scores = (temperatures[..., None, None] * left_out).log_softmax(-1)
-    likelihood = evident * (scores * told).sum((-1, -2))
+    likelihood = evident * (scores * weighted_labels).sum((-1, -2))
     logits = prior["log_weight"][:, None] + prior["log_evidence"].exp() * likelihood
     weights = logits.softmax(0) * temperatures
     blended = (weights[..., None, None] * left_out).sum(0)
     scales = torch.tensor(SCALES).to(labels)
-    fits = [((s * blended).log_softmax(-1) * told).sum((-1, -2)) for s in scales]
+    fits = [((s * blended).log_softmax(-1) * weighted_labels).sum((-1, -2)) for s in scales]
     likely = evident * torch.stack(fits)  # s e
     far = scales.log().square()[:, None] / (2 * prior["scale_spread"] ** 2)
     posterior = (likely - far).softmax(0)
@@ -245,7 +248,7 @@ def weighted(
 
 
 def alike(labels: Float[Tensor, "*e n k"]) -> Float[Tensor, "*e n"]:
-    """Weights of images with which classes count alike; their mean is 1."""
+    """Class-balancing weights of images, with mean 1."""
     n, k = labels.shape[-2:]
     return (labels / labels.sum(-2, keepdim=True)).sum(-1) * n / k
 
@@ -256,10 +259,10 @@ def apart(
     sizes: Sequence[int],
     within: Float[Tensor, "2"],
 ) -> Float[Tensor, ""]:
-    """The log of how far class means are apart, squared, over `within`, at the last depth.
+    """Log ratio of between-class variance to `within`, at the last depth.
 
-    `within` is the same of images of one class in other sets, for the mean and the deviation over
-    the map. What is before the last depth predicts worse how far the scores can be trusted.
+    `within` is the within-class variance in other data sets, for the mean and the std over the
+    feature map. Earlier depths predict worse how far the scores can be trusted.
     """
     k = labels.shape[1]
     means = class_means(whitened, labels.to(whitened))
@@ -269,7 +272,7 @@ def apart(
 
 
 def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
-    """The numbers of the prior for so many images a class: linear in their logarithm."""
+    """Interpolate the prior for `shot` images per class, linearly in log shot."""
     knots = [math.log(s) for s in prior["shots"]]
     here = min(max(math.log(shot), knots[0]), knots[-1])
     for i, (low, high) in enumerate(pairwise(knots)):
@@ -284,17 +287,17 @@ def at_shot(prior: dict[str, Any], shot: float) -> dict[str, Any]:
 
 @cache
 def _tables(folder: str | None) -> tuple[dict[str, Any], Float[Tensor, "f r"]]:
-    """The prior in a folder: its numbers, and the factors of the covariance within classes."""
+    """The prior in a folder: its numbers, and the factors of the within-class covariance."""
     place = _place(folder)
     try:
         numbers = json.loads((place / "prior.json").read_text(encoding="utf-8"))
         factors = load_file(place / "factors.safetensors")["factors"].float()
         if not (np.array(numbers["within"]) > 0).all():
-            raise ValueError("what images of a class differ by is not above 0")
+            raise ValueError("the within-class variance is not above 0")
         for shot in (1.0, *numbers["shots"]):
             here = at_shot(numbers, float(shot))
             if {len(here[name]) for name in NUMBERS[:2]} != {len(MEMBERS)}:
-                raise ValueError(f"it is not of {len(MEMBERS)} members")
+                raise ValueError(f"it does not have {len(MEMBERS)} members")
             if not all(np.isfinite(here[name]).all() for name in NUMBERS):
                 raise ValueError("a number is not finite")
     except Exception as error:  # whatever a damaged file makes its reader raise
@@ -308,7 +311,7 @@ def _place(folder: str | None) -> Path:
 
 def _no_prior(place: Path, why: str) -> SaveError:
     return SaveError(
-        f"{place} is no prior of stacked-probe ({why}). Make it by experiments/stacked_probe.py, "
+        f"{place} is no prior of stacked-probe ({why}). Make it with experiments/stacked_probe.py, "
         "or install the package again: pip install --force-reinstall medshot"
     )
 
@@ -324,9 +327,10 @@ def _center(z: Float[Tensor, "n f"], y: Tensor, task: Task) -> Float[Tensor, "f"
 
 
 def left_out_together(support: Examples, task: Task) -> tuple[Bool[Tensor, "n n"], bool]:
-    """Which images are left out together: a patient's, or with many images those of a fold.
+    """Leave-one-out mask over pairs of images: those of a patient, or of a fold.
 
-    And whether what is said of them is evidence: not where a class would have no patient left.
+    The second result is False where leaving out a patient would leave a class empty, so that
+    out-of-fold scores are no evidence.
     """
     shows = task.shows(support.y.cpu())
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups.cpu()
@@ -348,7 +352,7 @@ def _regressed(
     support: Examples,
     task: Task,
 ) -> tuple[list[Float[Tensor, "n k"]], Float[Tensor, "k"]]:
-    """Ridge regression with the penalty, and where outputs are logits the scale, left out says."""
+    """Ridge regression; penalty, and the scale of logits, chosen by leave-one-out."""
     kernel = sum(grams, torch.zeros_like(grams[0])) / len(grams)
     mean, ones = targets.mean(0), kernel.new_ones(len(kernel))
     penalties = PENALTIES if evident else (1.0,)
@@ -358,6 +362,6 @@ def _regressed(
     if task.logits:
         scale = 4.0
         if evident:
-            said = (left_out + mean).float()
-            scale = min(SCALES, key=lambda s: float(task.loss(s * said, support.y)))
+            predicted = (left_out + mean).float()
+            scale = min(SCALES, key=lambda s: float(task.loss(s * predicted, support.y)))
     return [scale * best / len(grams) for _ in grams], scale * mean

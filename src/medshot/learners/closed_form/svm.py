@@ -1,4 +1,4 @@
-"""A support vector machine on the support, differentiated through its conditions of optimality."""
+"""Support vector machine on the support, differentiable through its optimality conditions."""
 
 import torch
 from jaxtyping import Float, Int
@@ -15,16 +15,16 @@ from medshot.tasks import Classification, one_hot
 
 @register("svm")
 class SVM(OnFeatures):
-    """The multi-class machine of Crammer and Singer on the features; learns a scale.
+    """Multi-class SVM of Crammer & Singer on the features, with a learned scale.
 
-    Source: Lee, Maji, Ravichandran & Soatto 2019, arXiv:1904.03758 (MetaOptNet-SVM); the machine
-    is Crammer & Singer 2001, J. Mach. Learn. Res. 2, 265-292. The paper's symbols: f_phi is
+    Source: Lee, Maji, Ravichandran & Soatto 2019, arXiv:1904.03758 (MetaOptNet-SVM); the SVM is
+    Crammer & Singer 2001, J. Mach. Learn. Res. 2, 265-292. The paper's symbols: f_phi is
     `encoder`, C is `c`, alpha the dual variables, gamma `scale`. No intercept, as in the paper:
     the weights are scikit-learn's `LinearSVC(multi_class="crammer_singer", fit_intercept=False)`.
 
-    Where we differ: the dual is solved by an interior point of our own (`medshot.inner.qp`), in
-    float64. The scale begins at 10, not at 1: at the margins that a machine leaves the softmax is
-    otherwise so flat that Adam at the usual rate learns next to nothing for hundreds of steps.
+    Where we differ: the dual is solved by our own interior-point method (`medshot.inner.qp`), in
+    float64. The scale starts at 10 instead of 1: at an SVM's margins the softmax is otherwise so
+    flat that Adam with common learning rates makes almost no progress for hundreds of steps.
     """
 
     supports = (Classification,)
@@ -33,14 +33,14 @@ class SVM(OnFeatures):
     def __init__(self, encoder: nn.Module, *, c: float = 0.1, scale: float = 10.0) -> None:
         super().__init__()
         if c <= 0:
-            raise ConfigError(f"c is {c}, but the price of a violated margin is above 0.")
+            raise ConfigError(f"c is {c}, but the cost of a margin violation must be above 0.")
         self.encoder, self.c = encoder, c
         self.scale = nn.Parameter(torch.tensor(float(scale)))
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Linear:
-        """Solve the dual."""
+        """Solve the dual problem."""
         labels = one_hot(y, task.n_outputs, like=z)
         alpha = dual_of(z.double(), labels.double(), self.c)
         with torch.autocast(z.device.type, enabled=False):
@@ -51,10 +51,10 @@ class SVM(OnFeatures):
 def dual_of(
     z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"], c: float
 ) -> Float[Tensor, "n k"]:
-    """The dual variables alpha: the weight of class m is the sum of alpha[i, m] z[i].
+    """Dual variables alpha: the weight of class m is the sum of alpha[i, m] z[i].
 
-    They are at most c at an image's own class and at most 0 elsewhere, and add up to 0 for each
-    image; so x = c * labels - alpha is on a simplex for each.
+    They are at most c for an image's own class, at most 0 for others, and sum to 0 per image; so
+    x = c * labels - alpha lies on a scaled simplex for each image.
     """
     with torch.autocast(z.device.type, enabled=False):
         gram = lifted(z @ z.T)

@@ -1,1 +1,1 @@
-"""Learners that descend on the support, from a start that was learned."""
+"""Gradient-based meta-learners: inner-loop gradient steps from a meta-learned initialization."""

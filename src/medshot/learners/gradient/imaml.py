@@ -1,4 +1,4 @@
-"""Implicit MAML: differentiate the solution, not the path to it."""
+"""Implicit MAML: differentiate the solution of the inner problem, not the path to it."""
 
 import torch
 from torch import nn
@@ -14,20 +14,20 @@ from medshot.learners.registry import register
 
 @register("imaml")
 class IMAML(MAML):
-    """Adapts on the support's loss plus `pull` / 2 times the squared way from the start.
+    """Adapts on the support loss plus `pull` / 2 times the squared distance to the start.
 
     Source: Rajeswaran et al. 2019, arXiv:1909.04630, algorithms 1 and 2. The paper's symbols:
     theta is `encoder` and the head, lambda is `pull`, phi* the adapted weights, g the solution of
-    `solver_steps` conjugate gradients. Memory does not grow with `steps`.
+    `solver_steps` conjugate-gradient steps. Memory does not grow with `steps`.
 
-    `damping` is added to the pull where the gradient is solved for, and nowhere else. The paper has
-    none, but the authors' code divides the Hessian by lambda + 10 and counts the identity twice,
-    which with lambda = 2 is a damping of 22. Without it meta-training can go astray where the loss
-    curves down (docs/log.md).
+    `damping` is added to `pull` only when solving for the meta-gradient. The paper has none, but
+    the authors' code divides the Hessian by lambda + 10 and counts the identity twice, which for
+    lambda = 2 is a damping of 22. Without it, meta-training can diverge where the loss has
+    negative curvature (docs/log.md).
 
-    Where we differ: as MAML. The meta-gradient is that of the query loss only as far as the inner
-    steps end in the minimum and conjugate gradients converge, so `exact` is False; a test shows
-    that it goes to the exact one as both do.
+    Where we differ: as MAML. The meta-gradient is that of the query loss only if the inner loop
+    reaches the minimum and conjugate gradients converge, so `exact` is False; a test shows that
+    it converges to the exact one.
     """
 
     source = "Rajeswaran et al. 2019, arXiv:1909.04630"
@@ -49,18 +49,20 @@ class IMAML(MAML):
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
         if pull <= 0:
-            raise ConfigError(f"pull is {pull}: without a pull above 0 the start is forgotten.")
+            raise ConfigError(
+                f"pull is {pull}, but must be above 0: at 0 the solution ignores the start."
+            )
         if damping < 0:
-            raise ConfigError(f"damping is {damping}, but must be 0 or above.")
+            raise ConfigError(f"damping is {damping}, but must be at least 0.")
         self.pull, self.solver_steps, self.damping = pull, solver_steps, damping
 
     def learn(self, support: Examples, task: Task) -> Adapted:
-        """Descend to the minimum near the start; gradients come by the implicit function."""
+        """Minimize the proximal loss; gradients come from the implicit function theorem."""
         start = self.start(support.x, task)
         loss = self.inner_loss(support, task, start)
         steps = self.steps if self.training else self.test_steps
         with torch.no_grad():
             end = unroll(start, pulled(loss, start, self.pull), self.rule, steps=steps)
-        how = {"solver_steps": self.solver_steps, "damping": self.damping}
-        end = implicit(start, end, loss, pull=self.pull, **how)
+        solver = {"solver_steps": self.solver_steps, "damping": self.damping}
+        end = implicit(start, end, loss, pull=self.pull, **solver)
         return Adapted(self.encoder, end)

@@ -1,4 +1,4 @@
-"""Learned optimizers: a small network, or the cell of an LSTM, as the update rule."""
+"""Learned optimizers: a small network or an LSTM cell as the update rule."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -12,14 +12,14 @@ from medshot.learners.registry import register
 
 
 class LearnedOptimizer(MAML):
-    """MAML's start, and a learned rule for the steps from it: a network.
+    """Base class: MAML's initialization with a learned update rule.
 
-    `hidden` is how many units it has, by default as many as suit its kind.
+    `hidden` is the number of hidden units of the rule's network; None takes the rule's default.
     """
 
     network: ClassVar[Callable[..., UpdateRule]]
 
-    exact = False  # the rules see gradients as numbers: nothing flows back through them
+    exact = False  # gradients enter the rules detached, as in the papers
     first_order = True
     vectorizes = False  # an LSTM has no batching rule under vmap
 
@@ -39,13 +39,13 @@ class LearnedOptimizer(MAML):
 
 @register("lstm-optimizer")
 class LSTMOptimizer(LearnedOptimizer):
-    """Inner steps by an LSTM that every scalar shares, with a memory for each.
+    """Inner steps by an LSTM shared by all parameters, with a hidden state for each.
 
     Source: Andrychowicz et al. 2016, arXiv:1606.04474, sec. 2.1. The paper's symbols: m is
-    `rule`, theta the parameters that move.
+    `rule`, theta the adapted parameters.
 
-    Where we differ: the start is learned too (the paper's is random, and its steps are many), and
-    what is minimised is the query loss after the last step. The rule begins as gradient descent;
+    Where we differ: the initialization is learned too (the paper's is random, with many steps),
+    and the objective is the query loss after the last step. The rule starts as gradient descent;
     see `medshot.inner.learned_rules`.
     """
 
@@ -55,7 +55,7 @@ class LSTMOptimizer(LearnedOptimizer):
 
 @register("mlp-optimizer")
 class MLPOptimizer(LearnedOptimizer):
-    """Inner steps by a perceptron on a scalar's gradient, value and momenta.
+    """Inner steps by an MLP on the gradient, value and momenta of each parameter.
 
     Source: Metz et al. 2019, arXiv:1810.10180. Where we differ: as `LSTMOptimizer`.
     """
@@ -67,13 +67,13 @@ class MLPOptimizer(LearnedOptimizer):
 
 @register("meta-lstm")
 class MetaLSTM(LearnedOptimizer):
-    """Inner steps that also forget, with gates that are learned.
+    """Inner steps with learned input and forget gates.
 
     Source: Ravi & Larochelle 2017, "Optimization as a model for few-shot learning", ICLR,
-    algorithm 1. The paper's symbols: theta is `encoder` and the head (the cell state, its start
-    learned as c_0), f_t and i_t are the gates of `rule`.
+    algorithm 1. The paper's symbols: theta is `encoder` and the head (the cell state, its
+    initial value c_0 learned), f_t and i_t are the gates of `rule`.
 
-    Where we differ: inner steps see the whole support at once. See `medshot.inner.learned_rules`.
+    Where we differ: each inner step uses the whole support. See `medshot.inner.learned_rules`.
     """
 
     source = "Ravi & Larochelle 2017, ICLR"

@@ -1,4 +1,4 @@
-"""Model-agnostic meta-learning: a start from which a few gradient steps suffice."""
+"""Model-agnostic meta-learning: an initialization that adapts in a few gradient steps."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -30,19 +30,18 @@ from medshot.tasks import (
 
 @register("maml")
 class MAML(Learner):
-    """Starts every task from the same weights and takes `steps` steps on its support.
+    """Adapts meta-learned weights by `steps` gradient steps on the support.
 
     Source: Finn, Abbeel & Levine 2017, arXiv:1703.03400, algorithm 2. The paper's symbols:
     theta is `encoder` and the head, alpha is `lr` (for the mean loss over the support), f_theta
-    the two together. The meta-gradient passes through the inner gradients (exact).
+    the two together. The meta-gradient is exact: it passes through the inner gradients.
 
-    Where we differ: with `way=None` the head starts at zero for each class, so that one learner
-    does tasks of any number of classes and does not care which class is called 0 (Kao et al.
-    2022, arXiv:2106.15367, zero the head for this reason); the first inner step then moves only
-    the head, so take two or more. A number for `way` gives the paper's head, meta-learned, for
-    tasks of just so many classes. `test_steps` may be more than `steps`, as in the paper. `remat`
-    takes every inner step twice, forwards and again backwards, so that memory does not grow with
-    `steps` (see `medshot.inner.unroll`).
+    Where we differ: with `way=None` the head starts at zero, so that one learner handles any
+    number of classes and is invariant to class order (Kao et al. 2022, arXiv:2106.15367, zero the
+    head for this reason). The first inner step then updates only the head, so use at least two.
+    An integer `way` gives the paper's meta-learned head, for tasks with exactly that many
+    classes. `test_steps` may exceed `steps`, as in the paper. `remat` recomputes inner steps in
+    the backward pass, so that memory does not grow with `steps` (see `medshot.inner.unroll`).
     """
 
     supports = (
@@ -75,25 +74,25 @@ class MAML(Learner):
         self.rule = self.make_rule(lr)
 
     def make_rule(self, lr: float) -> UpdateRule:
-        """How parameters move: by one fixed rate."""
+        """Return the update rule: SGD with one fixed learning rate."""
         return SGD(lr)
 
     def check(self, task: Task) -> None:
-        """Also refuses a number of classes other than the head's."""
+        """Also raise `TaskError` if the number of classes differs from the head's."""
         super().check(task)
         if self.way not in (None, task.n_outputs):
             raise TaskError(
-                f"This MAML has a head of {self.way} classes, and the task has "
+                f"This MAML has a head for {self.way} classes, but the task has "
                 f"{task.n_outputs}. Train with way=None for tasks of any number of classes."
             )
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Take the inner steps (algorithm 2, line 6)."""
+        """Run the inner loop (algorithm 2, line 6)."""
         *_, end = self.path(support, task)
         return Adapted(self.encoder, end)
 
     def path(self, support: Examples, task: Task) -> Iterator[Params]:
-        """The parameters after 0, 1, 2, ... inner steps."""
+        """Parameters after 0, 1, 2, ... inner steps."""
         start = self.start(support.x, task)
         loss = self.inner_loss(support, task, start)
         steps = self.steps if self.training else self.test_steps
@@ -103,17 +102,17 @@ class MAML(Learner):
         )
 
     def captured(self, start: Params) -> list[Tensor]:
-        """What is learned and read by the inner steps, besides the parameters that they move."""
+        """Meta-learned tensors that inner steps read, other than the adapted parameters."""
         del start
         return list(self.rule.parameters())
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
-        """What the inner steps descend on: the loss over the support."""
+        """Support loss as a function of the adapted parameters."""
         del start
         return lambda params: task.loss(output(self.encoder, params, support.x), support.y)
 
     def start(self, x: Tensor, task: Task) -> Params:
-        """The parameters before the first step, for images like `x`."""
+        """Initial parameters, with dtype and device of `x`."""
         if self.head is None:
             weight, bias = task.first_head(n_features(self.encoder), like=x)
         else:
@@ -122,13 +121,13 @@ class MAML(Learner):
         return {**body, "head.weight": weight, "head.bias": bias}
 
     def learned(self, start: Params) -> Params:
-        """Those of `start` that are meta-parameters: not a head that is made anew for each task."""
+        """The meta-learned subset of `start`: excludes a head that is created for each task."""
         return {n: p for n, p in start.items() if self.head is not None or n.startswith("encoder.")}
 
     def template(self) -> Params:
-        """Parameters in the shapes that a rule with rates of its own has to know.
+        """Parameters whose names and shapes define per-parameter learning rates.
 
-        Where the number of classes is not known, there is one column for all.
+        If the number of classes is not fixed, the head has one column, shared by all classes.
         """
         body = {f"encoder.{n}": p for n, p in self.encoder.named_parameters()}
         weight, bias = zero_head(n_features(self.encoder), self.way or 1, like=torch.zeros(()))
@@ -137,10 +136,10 @@ class MAML(Learner):
 
 @register("fomaml")
 class FirstOrderMAML(MAML):
-    """MAML whose meta-gradient is the query gradient at the adapted weights.
+    """First-order MAML: the meta-gradient is the query gradient at the adapted weights.
 
     Source: Finn, Abbeel & Levine 2017, arXiv:1703.03400, sec. 5.2 ("first order
-    approximation"): second derivatives are left out.
+    approximation"): second derivatives are omitted.
     """
 
     exact = False
@@ -148,7 +147,7 @@ class FirstOrderMAML(MAML):
 
 
 class Adapted(Predictor):
-    """An encoder and a head seen through adapted parameters, still in the graph."""
+    """Encoder and linear head evaluated at adapted parameters, kept in the autograd graph."""
 
     def __init__(self, encoder: nn.Module, params: Params) -> None:
         super().__init__()
@@ -160,15 +159,15 @@ class Adapted(Predictor):
 
     @property
     def params(self) -> Params:
-        """The adapted parameters by name."""
+        """Adapted parameters by name."""
         return {n: cast(Tensor, getattr(self, f"adapted_{i}")) for i, n in enumerate(self._names)}
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
-        """A logit a class, for every image or for each of its sites."""
+        """Logits per image, or per site for dense tasks."""
         return output(self.encoder, self.params, x)
 
     def freeze(self) -> Linear:
-        """A plain encoder with the adapted weights written in, and a linear head."""
+        """Copy with the adapted weights written into a plain encoder, plus a linear head."""
         copied = cast(Adapted, super().freeze())
         own = dict(copied.encoder.named_parameters())
         with torch.no_grad():
@@ -181,7 +180,7 @@ class Adapted(Predictor):
 
 
 def output(encoder: nn.Module, params: Mapping[str, Tensor], x: Tensor) -> Float[Tensor, "n k *t"]:
-    """`head(encoder(x))` with `params` in place of their own."""
+    """Compute `head(encoder(x))` with `params` in place of the modules' own."""
     body = {n.removeprefix("encoder."): p for n, p in params.items() if n.startswith("encoder.")}
     z = functional_call(encoder, body, (x,)).to(params["head.weight"].dtype)
     return on_grid(sites(z) @ params["head.weight"] + params["head.bias"], z)

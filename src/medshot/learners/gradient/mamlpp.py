@@ -1,4 +1,4 @@
-"""MAML++: how to train MAML so that it trains."""
+"""MAML++: measures that make MAML's training stable."""
 
 from itertools import islice
 
@@ -14,17 +14,17 @@ from medshot.learners.registry import register
 
 @register("maml++")
 class MAMLPlusPlus(MAML):
-    """MAML with a loss after every step, learned rates, and first order in the beginning.
+    """MAML with multi-step loss, learned learning rates and derivative-order annealing.
 
     Source: Antoniou, Edwards & Storkey 2019, arXiv:1810.09502, sec. 4: the multi-step loss, whose
-    weights go from equal to the last step's alone while meta-training takes its first
-    `multi_step_until` steps; learned rates for each layer and step; derivative order annealing,
-    first order for the first `first_order_until` steps of meta-training.
+    weights anneal from uniform to the last step alone over the first `multi_step_until` steps of
+    meta-training; learned rates per layer and step; derivative-order annealing, with first-order
+    gradients for the first `first_order_until` steps.
 
-    Where we differ: as MAML. Normalisation is the encoder's: with norm="transductive" each step
-    has the statistics of its own batch, as the paper's per-step statistics have in
-    meta-training; there are no scales and shifts for each step. The annealing of the outer rate
-    belongs to the training loop.
+    Where we differ: as MAML. Normalization is the encoder's: with norm="transductive" each inner
+    step uses the statistics of its own batch, like the paper's per-step statistics during
+    meta-training; there are no per-step scales and shifts. The cosine annealing of the outer
+    learning rate is a setting of the training loop.
     """
 
     source = "Antoniou et al. 2019, arXiv:1810.09502"
@@ -48,23 +48,23 @@ class MAMLPlusPlus(MAML):
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
 
     def begin_step(self, step: int) -> None:
-        """Note where meta-training stands."""
+        """Store the number of completed meta-training steps."""
         self.taken.fill_(step)
 
     @property
     def first_order(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether meta-training is still in its first `first_order_until` steps."""
+        """Whether meta-training is in its first `first_order_until` steps."""
         return int(self.taken) < self.first_order_until
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The query loss after each step, weighed (the paper's v_i L_i)."""
+        """Weighted sum of the query losses after each inner step (the paper's v_i L_i)."""
         query, task = episode.query, episode.task
-        ways = islice(self.path(episode.support, task), 1, None)
-        after = [task.loss(output(self.encoder, params, query.x), query.y) for params in ways]
-        return (self.importance(len(after)).to(after[0]) * torch.stack(after)).sum()
+        path = islice(self.path(episode.support, task), 1, None)
+        losses = [task.loss(output(self.encoder, params, query.x), query.y) for params in path]
+        return (self.importance(len(losses)).to(losses[0]) * torch.stack(losses)).sum()
 
     def importance(self, steps: int) -> Float[Tensor, "steps"]:
-        """The weights of the losses after 1, 2, ... steps; they sum to 1."""
+        """Weights of the losses after 1, 2, ... steps, summing to 1."""
         left = 1 - min(int(self.taken) / self.multi_step_until, 1) if self.multi_step_until else 0
         weights = torch.full((steps,), left / steps)
         weights[-1] += 1 - left

@@ -1,4 +1,4 @@
-"""Meta-gradient descent: the settings of training are learned by the gradient of the query loss."""
+"""Meta-gradient descent: learn the inner loop's hyperparameters from the query loss."""
 
 import math
 
@@ -17,17 +17,18 @@ from medshot.learners.registry import register
 
 @register("meta-gradient")
 class MetaGradient(MAML):
-    """Learns a rate and a regularisation for each layer, by descent through the inner training.
+    """Learns a learning rate and a penalty per parameter tensor through the inner loop.
 
     Source: Maclaurin, Duvenaud & Adams 2015, arXiv:1502.03492 (gradients of the validation loss
-    by rates and penalties, through training); Franceschi et al. 2018, arXiv:1806.04910 (the same
-    as a bilevel problem that holds meta-learning). The support's loss is the inner objective, the
-    query's the validation loss. Rates and penalties are learned as logarithms.
+    with respect to learning rates and penalties, through training); Franceschi et al. 2018,
+    arXiv:1806.04910 (the same as a bilevel problem that includes meta-learning). The support loss
+    is the inner objective, the query loss the validation loss. Rates and penalties are
+    parameterized by their logarithms.
 
-    Where we differ: the penalty of a layer is half its squared way from the start, times a learned
-    strength, not from zero. With `learn_start` the start is learned too; without, the encoder is
-    kept as it is given, and only the settings are learned, so that weights from elsewhere get the
-    fine-tuning that suits them.
+    Where we differ: the penalty is half the squared distance to the initialization instead of to
+    zero, times a learned strength. With `learn_start` the initialization is learned too; without
+    it the given encoder stays fixed and only the hyperparameters are learned, which yields a
+    fine-tuning schedule for pretrained weights.
     """
 
     source = "Maclaurin et al. 2015, arXiv:1502.03492; Franceschi et al. 2018, arXiv:1806.04910"
@@ -46,7 +47,7 @@ class MetaGradient(MAML):
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps, remat=remat)
         if min(lr, penalty) <= 0:
-            raise ConfigError("lr and penalty are learned as logarithms: both begin above 0.")
+            raise ConfigError("lr and penalty must be above 0: their logarithms are learned.")
         names = list(self.template())
         self.rule = PerTensorSGD(names, lr, steps=1, positive=True)
         self.log_penalty = nn.Parameter(torch.full((len(names),), math.log(penalty)))
@@ -55,15 +56,15 @@ class MetaGradient(MAML):
             encoder.requires_grad_(False)
 
     def captured(self, start: Params) -> list[Tensor]:
-        """Also the strengths of the penalties, and the start that they pull to."""
+        """Also the penalty strengths and the initialization they refer to."""
         return [*super().captured(start), self.log_penalty, *start.values()]
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
-        """The support's loss and the penalty of each layer."""
+        """Support loss plus the penalties."""
         loss = super().inner_loss(support, task, start)
 
         def total(params: Params) -> Tensor:
-            ways = torch.stack([(params[n] - p).square().sum() / 2 for n, p in start.items()])
-            return loss(params) + (self.log_penalty.exp() * ways).sum()
+            far = torch.stack([(params[n] - p).square().sum() / 2 for n, p in start.items()])
+            return loss(params) + (self.log_penalty.exp() * far).sum()
 
         return total

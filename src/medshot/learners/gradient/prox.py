@@ -1,4 +1,4 @@
-"""Minibatch proximal update: adapt without going far, then follow."""
+"""Minibatch proximal update: adapt near the initialization, then move it to the result."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,15 +14,15 @@ from medshot.learners.registry import register
 
 @register("prox")
 class MinibatchProx(Reptile):
-    """Adapts on the loss plus `pull` / 2 times the squared way from the start.
+    """Adapts on the loss plus `pull` / 2 times the squared distance to the start.
 
     Source: Zhou et al. 2019, "Efficient meta learning via minibatch proximal update", NeurIPS
     (Meta-MinibatchProx). The paper's symbols: w is `encoder` and the head, lambda is `pull`, w_T
-    the adapted weights. The start moves by eta lambda (w - w_T), one step of descent on lambda / 2
-    times their squared distance, which is `meta_loss`; with lambda = 0 in the inner loss this is
-    Reptile.
+    the adapted weights. The outer update w - eta lambda (w - w_T) is one gradient step on
+    lambda / 2 times the squared distance to w_T, which is `meta_loss`; with lambda = 0 in the
+    inner loss this is Reptile.
 
-    Where we differ: `steps` of gradient descent stand for the solution of the proximal problem,
+    Where we differ: `steps` of gradient descent approximate the solution of the proximal problem,
     as in the authors' experiments; the outer optimizer and the batches are as in Reptile.
     """
 
@@ -45,9 +45,9 @@ class MinibatchProx(Reptile):
         self.rule, self.pull = SGD(lr), pull
 
     def inner_loss(self, support: Examples, task: Task, start: Params) -> Loss:
-        """The loss over the examples, pulled towards `start`."""
+        """Loss over the examples plus the proximal term."""
         return pulled(super().inner_loss(support, task, start), start, self.pull)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """`pull` times Reptile's."""
+        """`pull` times Reptile's meta-loss."""
         return self.pull * super().meta_loss(episode)

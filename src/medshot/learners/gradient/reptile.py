@@ -1,4 +1,4 @@
-"""Reptile: move the start towards where ordinary training ends."""
+"""Reptile: move the initialization toward the weights where ordinary training ends."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -19,23 +19,23 @@ OPTIMIZERS = {"sgd": SGD, "adam": lambda lr: Adam(lr, beta1=0.0)}
 
 @register("reptile")
 class Reptile(MAML):
-    """No query loss: what meta-training descends on is the distance to the adapted weights.
+    """Meta-loss without a query set: squared distance to the adapted weights.
 
     Source: Nichol, Achiam & Schulman 2018, arXiv:1803.02999, algorithm 1. The paper's symbols:
     phi is `encoder` and the head, W the adapted weights. phi <- phi + epsilon (W - phi) is one
-    step of descent on half their squared distance, W held still; so that is `meta_loss`, and the
-    training loop needs no special case. Inner steps by SGD, or by Adam with beta1 = 0.
-    Meta-training knows no query: the images of an episode, all together, are cut into `batches`,
-    and each inner step takes the next. That they differ is what Reptile learns from: what helps on
-    one batch shall help on the next (the paper's section on its leading terms). With one batch for
-    all steps it hardly learns to generalise.
+    gradient step on half their squared distance with W held constant; so that is `meta_loss`, and
+    the training loop needs no special case. Inner steps by SGD, or by Adam with beta1 = 0.
+    Meta-training uses no query set: all images of an episode are split into `batches`, one per
+    inner step. Reptile learns from the differences between batches: a step on one should reduce
+    the loss on the next (the paper's leading-order analysis). With a single batch it hardly
+    learns to generalize.
 
-    Where we differ: the loop's outer optimizer takes the difference as its gradient, where the
-    paper takes it as it is. Batches are taken in turn, not drawn. Adam begins anew with each task,
-    so that its first step is as long where the gradient is nothing as where it is large; the
-    authors' code keeps its second moments from task to task. The meta-loss is no measure of
-    how good the start is; meta-validation takes the query loss after adapting on the whole
-    support, as for every learner.
+    Where we differ: the outer optimizer takes the difference as its gradient; the paper applies
+    it directly. Batches are taken in turn instead of sampled. Adam's state is reset for each
+    task, so that its first step has the same length however small the gradient is; the authors'
+    code keeps the second moments across tasks. The meta-loss does not measure the quality of the
+    initialization; meta-validation uses the query loss after adapting on the whole support, as
+    for every learner.
     """
 
     source = "Nichol et al. 2018, arXiv:1803.02999"
@@ -55,13 +55,13 @@ class Reptile(MAML):
     ) -> None:
         super().__init__(encoder, way=way, lr=lr, steps=steps, test_steps=test_steps)
         if batches < 1:
-            raise ConfigError(f"batches={batches}: at least one, please.")
+            raise ConfigError(f"batches is {batches}, but must be at least 1.")
         if optimizer not in OPTIMIZERS:
             raise unknown(optimizer, OPTIMIZERS, kind="inner optimizer")
         self.rule, self.batches = OPTIMIZERS[optimizer](lr), batches
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """Half the squared distance between the start and where training from it ends."""
+        """Half the squared distance between the initialization and the adapted weights."""
         everything = episode.support + episode.query
         start = self.start(everything.x, episode.task)
         if everything.y.ndim == 1:  # each class is spread over the batches
@@ -69,14 +69,14 @@ class Reptile(MAML):
         batches = min(self.batches, len(everything))
         parts = [everything[first::batches] for first in range(batches)]
         with torch.no_grad():
-            loss = in_turn([self.inner_loss(part, episode.task, start) for part in parts])
+            loss = cycle_losses([self.inner_loss(part, episode.task, start) for part in parts])
             end = unroll(start, loss, self.rule, steps=self.steps)
         pulls = [(p - end[n]).square().sum() / 2 for n, p in self.learned(start).items()]
         return torch.stack(pulls).sum()
 
 
-def in_turn(losses: Sequence[Loss]) -> Loss:
-    """Each time it is asked, the next of `losses`, over and over."""
+def cycle_losses(losses: Sequence[Loss]) -> Loss:
+    """Loss function that cycles through `losses`, one per call."""
     turn = cycle(losses)
 
     def loss(params: Params) -> Tensor:

@@ -1,1 +1,1 @@
-"""Learners that write the support into a memory and read from it."""
+"""Memory-augmented learners: the support is written to a memory that queries read."""

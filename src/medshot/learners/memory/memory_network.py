@@ -18,7 +18,7 @@ from medshot.tasks import Classification, one_hot
 
 @part("memory", "hops")
 class Hops(nn.Module):
-    """Embeddings of what is remembered and of what is asked, and the readings between them.
+    """Embeddings of memories and queries, and the hops of attention between them.
 
     Source and differences: see the learner `memory-network`.
     """
@@ -38,7 +38,7 @@ class Hops(nn.Module):
     def remember(
         self, z: Float[Tensor, "n f"]
     ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "n w"]]:
-        """The input and the output embedding of each memory."""
+        """Input and output embedding of each memory."""
         with torch.autocast(z.device.type, enabled=False):
             return self.to_input(z), self.to_output(z)
 
@@ -49,37 +49,37 @@ class Hops(nn.Module):
         outputs: Float[Tensor, "n w"],
         labels: Float[Tensor, "n k"],
     ) -> Float[Tensor, "q k"]:
-        """Logits for each question `z`."""
+        """Logits for each query in `z`."""
         with torch.autocast(z.device.type, enabled=False):
-            asked, belief = self.to_input(z), z.new_zeros(len(z), labels.shape[1])
+            query, belief = self.to_input(z), z.new_zeros(len(z), labels.shape[1])
             for _ in range(self.hops):
-                likeness = self.strength * asked @ inputs.T + self.agreement * belief @ labels.T
-                weights = likeness.softmax(1)
-                asked = self.carry(asked) + weights @ outputs
+                similarity = self.strength * query @ inputs.T + self.agreement * belief @ labels.T
+                weights = similarity.softmax(1)
+                query = self.carry(query) + weights @ outputs
                 belief = belief + weights @ labels
             return label_logits(belief / self.hops)
 
 
 @register("memory-network")
 class MemoryNetwork(OnFeatures):
-    """Reads all memories, asks again with what it read, and after some hops names the class.
+    """Attends to the support in several hops, each conditioned on the previous one.
 
     Source: Sukhbaatar, Szlam, Weston & Fergus 2015, arXiv:1503.08895. The paper's symbols: a
-    memory's input embedding m_i = A x_i, its output embedding c_i = C x_i, the question u = B q,
-    p_i = softmax(u . m_i), o = sum p_i c_i, the next question H u + o (weights tied from hop to
-    hop), the answer softmax(W (o + u)).
+    memory's input embedding m_i = A x_i, its output embedding c_i = C x_i, the query u = B q,
+    p_i = softmax(u . m_i), o = sum p_i c_i, the next query H u + o (weights tied across hops),
+    the output softmax(W (o + u)).
 
     Where we differ:
-    - The memories are images with labels, so x_i is the features of an image and its label code.
-      A, C and H are blocks: the code has coordinates of its own, which C, H and W leave as they
-      are and A multiplies by a number, `agreement`. So the second question also says which class
-      the first reading believes in; no class is another's equal by accident, and any number of
-      classes will do. W reads the codes, summed over hops, and a class's probability is its part
-      of the sum. A free W would have to learn what codes mean, and learns slower.
-    - B is A, as in the paper's adjacent tying: a question resembles the memories that look like
-      it before anything is learned. For the same reason H begins as the identity and C's block of
-      features as zero, and u . m_i is multiplied by a learned strength that begins at `strength`.
-    - There is no encoding of time: order does not matter.
+    - Memories are labeled images: x_i is the features of an image and its label code. A, C and H
+      are block-diagonal: label codes have coordinates of their own, which C, H and W leave
+      unchanged and A multiplies by a learned `agreement`. So the second query carries the class
+      distribution of the first read, classes are treated symmetrically, and any number of classes
+      works. W reads the codes, summed over hops, and class probabilities are their fractions. A
+      free W would have to learn the meaning of codes, and learns slower.
+    - B is A, as in the paper's adjacent tying: before training, a query matches the memories that
+      look like it. For the same reason H starts as the identity and C's feature block as zero, and
+      u . m_i is multiplied by a learned strength that starts at `strength`.
+    - No temporal encoding: the order of the support does not matter.
     """
 
     supports = (Classification,)
@@ -92,13 +92,13 @@ class MemoryNetwork(OnFeatures):
     ) -> None:
         super().__init__()
         if hops < 1:
-            raise ConfigError(f"hops is {hops}, but a memory that is never read says nothing.")
+            raise ConfigError(f"hops is {hops}, but must be at least 1 read of the memory.")
         self.encoder = encoder
         self.memory = Hops(n_features(encoder), width, hops, strength)
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Embed each support image twice, and keep its label."""
+        """Embed each support image and store its label."""
         labels = one_hot(y, task.n_outputs, like=z)
         return HopsRecall(encoder, self.memory, *self.memory.remember(z), labels)

@@ -1,4 +1,4 @@
-"""Meta networks: fast weights made of loss gradients, kept in a memory and read by similarity."""
+"""Meta networks: fast weights from loss gradients, stored in a memory with attention."""
 
 from typing import NamedTuple
 
@@ -18,16 +18,16 @@ from medshot.nn.encoder import n_features
 from medshot.nn.heads import FastRecall
 from medshot.tasks import Classification, one_hot
 
-NEWS = 2  # what is told of an example: its loss, and the size of its gradient
+NEWS = 2  # inputs per example: its loss and log squared gradient norm
 
 
 class Gates(nn.Module):
-    """Reads examples one by one; a write gate for each, a forget gate for each slot, both learned.
+    """Learned write gate per example and forget gate per slot, for sequential reading.
 
-    It sees what the example says (`news`), and how it compares with what is in the memory: how
-    alike the keys are, whether the labels agree, how strong a slot still is, and whether the
-    memory would have known the label. One small network serves all slots, so their number and
-    order do not matter to it, nor does the number of classes.
+    Inputs are the example's loss and gradient norm (`news`) and its relation to the memory: key
+    similarity, label agreement, slot strengths, and whether the memory would have predicted the
+    label. One small network serves all slots, so it is invariant to their number and order and to
+    the number of classes.
     """
 
     def __init__(self, slots: int, hidden: int = 8) -> None:
@@ -43,19 +43,18 @@ class Gates(nn.Module):
         news: Float[Tensor, "n 2"],
         sharpness: Float[Tensor, ""],
     ) -> tuple[Int[Tensor, "s"], Float[Tensor, "s"]]:
-        """Which examples are in the memory in the end, and how strongly.
+        """Indices of the examples in the final memory, and their strengths.
 
-        `likeness` and `agreement` compare every two examples, in the order in which they come:
-        the cosine of their keys (times `sharpness`, it is the logit of attention), and 1 where
-        their labels are the same.
+        `likeness` (n n) is the cosine between the keys of two examples, in reading order; times
+        `sharpness` it is the attention logit. `agreement` (n n) is 1 where their labels are equal.
         """
         held = torch.zeros(0, dtype=torch.long, device=news.device)
         strength = news.new_zeros(0)
-        for i, told in enumerate(news):
+        for i, example in enumerate(news):
             near, same = likeness[i, held], agreement[i, held]
             attention = attend(sharpness * near, strength)
-            written = self.write_gate(near, same, attention, told)
-            strength = strength * (1 - self.forget_gate(near, same, strength, told))
+            written = self.write_gate(near, same, attention, example)
+            strength = strength * (1 - self.forget_gate(near, same, strength, example))
             if len(held) == self.slots:
                 left = torch.arange(self.slots, device=held.device) != strength.argmin()
                 held, strength = held[left], strength[left]
@@ -68,26 +67,28 @@ class Gates(nn.Module):
         near: Float[Tensor, "s"],
         same: Float[Tensor, "s"],
         attention: Float[Tensor, "s"],
-        told: Float[Tensor, "2"],
+        example: Float[Tensor, "2"],
     ) -> Float[Tensor, "1"]:
-        """How strongly an example is written, given what the memory would have answered."""
+        """Write strength of an example, given the memory's prediction for it."""
         known, alike = attention @ same, attention @ near
-        return self.write(torch.cat([torch.stack([known, alike]), told])).sigmoid()
+        return self.write(torch.cat([torch.stack([known, alike]), example])).sigmoid()
 
     def forget_gate(
         self,
         near: Float[Tensor, "s"],
         same: Float[Tensor, "s"],
         strength: Float[Tensor, "s"],
-        told: Float[Tensor, "2"],
+        example: Float[Tensor, "2"],
     ) -> Float[Tensor, "s"]:
-        """How much of each slot the example makes the memory forget."""
+        """Fraction of each slot that the example erases."""
         slots = torch.stack([near, same, strength], dim=1)
-        return self.forget(torch.cat([slots, told.expand(len(slots), -1)], dim=1)).sigmoid()[:, 0]
+        return self.forget(torch.cat([slots, example.expand(len(slots), -1)], dim=1)).sigmoid()[
+            :, 0
+        ]
 
 
 def attend(likeness: Float[Tensor, "*n s"], strength: Float[Tensor, "s"]) -> Float[Tensor, "*n s"]:
-    """The softmax over slots, each as if it were there `strength` times."""
+    """Softmax over slots, each counted `strength` times."""
     return (likeness + (strength + FLOOR).log()).softmax(-1)
 
 
@@ -97,19 +98,19 @@ def _gate(inputs: int, hidden: int, start: float) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), last)
 
 
-SMALLEST = 7.0  # numbers from e^-7 up are told apart by their logarithm
+SMALLEST = 7.0  # p of Andrychowicz et al. 2016: magnitudes above e^-7 are log-scaled
 
 
 class FromGradient(nn.Module):
-    """A step down the gradient, `rate` wide, and a learned correction of every number.
+    """Fast weights: a gradient step of size `rate` plus a learned elementwise correction.
 
-    Source: Munkhdalai & Yu 2017, arXiv:1703.00837 (m, the same small network for every number),
-    which takes the logarithm and the sign of a number as Andrychowicz et al. 2016,
+    Source: Munkhdalai & Yu 2017, arXiv:1703.00837 (m, the same small network for every
+    coordinate), which preprocesses with logarithm and sign as Andrychowicz et al. 2016,
     arXiv:1606.04474, do, with p = 7.
 
-    Where we differ: one inverse hyperbolic sine, which is a logarithm with a sign for large
-    numbers and a multiple for small ones, has no kink. And the step is ours: without it fast
-    weights begin as noise, with it as one step of gradient descent.
+    Where we differ: one inverse hyperbolic sine, logarithmic for large and linear for small
+    magnitudes, is smooth. The gradient step is ours: without it fast weights start as noise, with
+    it as one step of gradient descent.
     """
 
     def __init__(self, rate: float, hidden: int = 8) -> None:
@@ -121,13 +122,13 @@ class FromGradient(nn.Module):
         self.correction = nn.Sequential(nn.Linear(1, hidden), nn.Tanh(), last)
 
     def forward(self, gradient: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Fast weights of the gradient's shape."""
+        """Fast weights, in the shape of the gradient."""
         pressed = torch.asinh(gradient * torch.e**SMALLEST) / SMALLEST
         return self.correction(pressed[..., None])[..., 0] - self.rate * gradient
 
 
 class Kept(NamedTuple):
-    """What an episode leaves: fast weights for all of it, and a memory of them by example."""
+    """State after an episode: global fast weights, and a memory of fast weights per example."""
 
     looking: Float[Tensor, "w w"]  # Q*, fast weights of the representation
     keys: Float[Tensor, "s w"]
@@ -138,7 +139,7 @@ class Kept(NamedTuple):
 
 @part("memory", "fast")
 class FastMemory(nn.Module):
-    """A representation to look with, a base network to answer with, each slow plus fast.
+    """A representation network for keys and a base network for logits, slow plus fast.
 
     Source and differences: see the learner `meta-memory`.
     """
@@ -159,7 +160,7 @@ class FastMemory(nn.Module):
         self.gates = Gates(slots)
 
     def write(self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]) -> Kept:
-        """Fast weights for every example, and what the gates keep of them."""
+        """Fast weights for every example, reduced to those that the gates keep."""
         with torch.autocast(z.device.type, enabled=False):
             z = self._narrowed(z)
             looking = self.look_rule(self._look_gradient(z, labels))
@@ -172,7 +173,7 @@ class FastMemory(nn.Module):
             return Kept(looking, keys[held], kept, hidden, output)
 
     def recall(self, z: Float[Tensor, "n f"], *written: Tensor) -> Float[Tensor, "n k"]:
-        """Logits, each of `z` with the fast weights that its own attention reads."""
+        """Logits, with fast weights read by each query's own attention."""
         kept = Kept(*written)
         with torch.autocast(z.device.type, enabled=False):
             z = self._narrowed(z)
@@ -190,9 +191,9 @@ class FastMemory(nn.Module):
         return F.normalize(self.looking(z).tanh() + (z @ fast.T).tanh(), dim=1)
 
     def _look_gradient(self, z: Tensor, labels: Tensor) -> Float[Tensor, "w w"]:
-        """The gradient for Q of the loss of telling the examples apart by likeness."""
+        """Gradient for Q of a similarity-based classification loss of the examples."""
         graph, weight = torch.is_grad_enabled(), self.looking.weight
-        with torch.enable_grad():  # fast weights are gradients, also where none is asked for
+        with torch.enable_grad():  # fast weights need gradients at test time too
             weight = weight if graph and weight.requires_grad else weight.detach().requires_grad_()
             keys = F.normalize((z @ weight.T).tanh(), dim=1)
             right = (self.sharpness * keys @ keys.T).softmax(1) * (labels @ labels.T)
@@ -202,9 +203,9 @@ class FastMemory(nn.Module):
     def _gradients(
         self, z: Float[Tensor, "n w"], labels: Float[Tensor, "n k"]
     ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n w w"], Float[Tensor, "n k w"]]:
-        """Each example's cross-entropy with slow weights only, and its gradients for both layers.
+        """Cross-entropy per example with slow weights, and its gradients for both layers.
 
-        Written out, because automatic differentiation gives the sum over examples, not each.
+        Computed by hand, because autograd returns the sum over examples.
         """
         output = self.output.weight[: labels.shape[1]]
         h = self.hidden(z).tanh()
@@ -217,33 +218,30 @@ class FastMemory(nn.Module):
 
 @register("meta-memory")
 class MetaMemory(OnFeatures):
-    """Slow weights plus fast ones: those of the support images that a query resembles.
+    """Slow weights plus fast ones, read from the support images that a query resembles.
 
-    Source: Munkhdalai & Yu 2017, arXiv:1703.00837. From it: a representation u with slow weights
-    Q and fast ones Q*; a base network b with slow weights W and fast ones W*_i, made of the
-    gradient of the loss of each support image by a small network that is the same for every
-    number (m); a memory of the W*_i, with the representations r_i as its index; attention by
-    cosine, by which a query reads its own W*; and layers that add what slow and fast weights
-    give. A memory of things made of loss gradients is also in Munkhdalai et al. 2018,
-    arXiv:1712.09926.
+    Source: Munkhdalai & Yu 2017, arXiv:1703.00837. From the paper: a representation u with slow
+    weights Q and fast weights Q*; a base network b with slow weights W and fast weights W*_i,
+    computed from the loss gradient of each support image by a small network shared by all
+    coordinates (m); a memory of the W*_i, indexed by the representations r_i; cosine attention,
+    by which a query reads its own W*; and layers that add the outputs of slow and fast weights.
+    Munkhdalai et al. 2018, arXiv:1712.09926, also store quantities made of loss gradients.
 
-    Ours: the meta-controller. In the paper all that is seen is kept, with equal weight. Here the
-    support is read image by image, and for each a small network decides how strongly it is
-    written, and how much of every slot is forgotten. It is told the loss and the size of the
-    gradient, and, of every slot, how alike the keys are, whether the label codes agree and how
-    strong the slot still is. Strengths weigh the attention; when all `slots` are taken, the
-    weakest gives way (a choice, which has no slope).
+    Ours: the meta-controller. The paper keeps every example with equal weight. Here the support
+    is read one image at a time, and a small network decides how strongly each is written and how
+    much of every slot is forgotten. Its inputs are the loss, the gradient norm and, per slot, key
+    similarity, label agreement and current strength. Strengths weight the attention. When all
+    `slots` are taken, the weakest is replaced (a discrete choice, without gradient).
 
     Where we differ:
-    - u and b read the encoder's features, narrowed to `width` by one slow map, instead of pixels;
-      b is two layers, u one, and tanh stands where the paper has ReLU, so that gradients have no
-      jumps.
-    - Q* is made of the mean gradient over the support by a second such rule, not by an LSTM over
-      a sample of it. Its loss asks each image to resemble its own class more than others.
-    - A rule begins as one step of gradient descent. The last layer's gradient for an image is
-      (p - y) h^T, so its fast weights hold its label code in the place of its features: a query
-      reads the labels of what it resembles before anything is learned. The attention has a learned
-      sharpness for the same reason; a plain cosine is nearly flat.
+    - u and b read encoder features, projected to `width` by a slow linear map, instead of pixels;
+      b has two layers, u one, and tanh replaces the paper's ReLU, for continuous gradients.
+    - Q* comes from the mean gradient over the support by a second such network, not from an LSTM
+      over a sample of it. Its loss asks each image to be most similar to its own class.
+    - Each rule starts as one step of gradient descent. The last layer's gradient for an image is
+      (p - y) h^T, so its fast weights associate features with the label code: before training, a
+      query reads the labels of similar images. The attention has a learned sharpness for the same
+      reason; a plain cosine is nearly flat.
     """
 
     supports = (Classification,)
@@ -256,22 +254,22 @@ class MetaMemory(OnFeatures):
     ) -> None:
         super().__init__()
         if slots < 1:
-            raise ConfigError(f"slots is {slots}, but a memory has one or more.")
+            raise ConfigError(f"slots is {slots}, but a memory needs at least one.")
         self.encoder, self.way = encoder, way
         self.memory = FastMemory(n_features(encoder), way, slots, width)
 
     def check(self, task: Task) -> None:
-        """Also refuses more classes than the slow weights have outputs."""
+        """Also raise `TaskError` for more classes than the slow weights have outputs."""
         super().check(task)
         if task.n_outputs > self.way:
             raise TaskError(
-                f"This meta-memory has slow weights for {self.way} classes, and the task has "
+                f"This meta-memory has slow weights for {self.way} classes, but the task has "
                 f"{task.n_outputs}. Train one with way={task.n_outputs} or more."
             )
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Make fast weights of each image's gradients; the controller says what is kept."""
+        """Compute fast weights from each image's gradients; the gates decide what is kept."""
         kept = self.memory.write(z, one_hot(y, task.n_outputs, like=z))
         return FastRecall(encoder, self.memory, *kept)

@@ -25,16 +25,16 @@ from medshot.tasks import Classification, one_hot
 
 
 class ControllerState(NamedTuple):
-    """What the controller carries from one example to the next."""
+    """Controller state carried from one example to the next."""
 
     hidden: Float[Tensor, "n h"]
     cell: Float[Tensor, "n h"]
-    read: Float[Tensor, "n r"]  # what all heads read, side by side
-    label: Float[Tensor, "n y"]  # the code of the label of the example before
+    read: Float[Tensor, "n r"]  # reads of all heads, concatenated
+    label: Float[Tensor, "n y"]  # label code of the previous example
 
 
 class Look(NamedTuple):
-    """One example looked up: the keys of the heads, where they read, and what."""
+    """Lookup of one example: keys, read weights and read vectors of the heads."""
 
     keys: Float[Tensor, "n heads w"]
     weights: Float[Tensor, "n heads s"]
@@ -43,10 +43,10 @@ class Look(NamedTuple):
 
 @part("memory", "machine")
 class NeuralTuringMachine(nn.Module):
-    """An LSTM whose heads look up an example, and may then write it with its label.
+    """LSTM controller with heads that read an external memory and write to it.
 
-    A slot holds `width` numbers of content, which keys are compared with, and a label code of
-    `way` numbers, which they are not. Source and differences: see the learner `ntm`.
+    A slot holds `width` numbers of content, compared with keys, and a label code of `way`
+    numbers, which is not. Source and differences: see the learner `ntm`.
     """
 
     def __init__(
@@ -66,13 +66,13 @@ class NeuralTuringMachine(nn.Module):
         self.key_of_features = nn.Linear(n_features, heads * width, bias=False)
         self.key_of_state = nn.Linear(hidden, heads * width, bias=False)
         self.gate = nn.Linear(hidden, heads)
-        nn.init.constant_(self.gate.bias, -2.0)  # an example begins in a slot of its own
+        nn.init.constant_(self.gate.bias, -2.0)  # start by writing each example to a new slot
         self.strength = nn.Parameter(torch.full((heads,), 10.0))
 
     def write(
         self, z: Float[Tensor, "n f"], labels: Float[Tensor, "n k"]
     ) -> tuple[Float[Tensor, "s v"], ControllerState]:
-        """The memory, and the controller's state, after all examples one by one."""
+        """Memory and controller state after writing all examples in order."""
         codes = nn.functional.pad(labels, (0, self.way - labels.shape[1]))
         memory, usage = z.new_zeros(self.slots, self.width + self.way), z.new_zeros(self.slots)
         moment = self._beginning(z)
@@ -86,7 +86,7 @@ class NeuralTuringMachine(nn.Module):
     def recall(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "s v"], *moment: Tensor
     ) -> Float[Tensor, "n way"]:
-        """Logits for each of `z`, as if it alone came next. Nothing is written."""
+        """Logits for each row of `z`, as if it alone came next, without writing."""
         before = ControllerState(*(part.expand(len(z), -1) for part in moment))
         with torch.autocast(z.device.type, enabled=False):
             look, _, _ = self._look(z, memory, before)
@@ -120,28 +120,28 @@ class NeuralTuringMachine(nn.Module):
 
 @register("ntm")
 class NTM(OnFeatures):
-    """An LSTM controller with a memory: found by likeness, written where it was least used.
+    """LSTM controller with external memory: content-based reads, least-used writes.
 
     Source: Santoro, Bartunov, Botvinick, Wierstra & Lillicrap 2016, arXiv:1605.06065 (content
     reading, least recently used access), with the key strength of Graves, Wayne & Danihelka
     2014, arXiv:1410.5401. The paper's symbols: k_t are the heads' keys, M_t the memory of
-    `slots` rows, w^r, w^w and w^u the weights of reading, writing and usage, gamma is `decay`,
-    sigma(alpha) the gate, r_t what was read, n the number of `heads`.
+    `slots` rows, w^r, w^w and w^u the read, write and usage weights, gamma is `decay`,
+    sigma(alpha) the gate, r_t the read vector, n the number of `heads`.
 
     Where we differ:
-    - The controller takes the label of the example before, as in the paper, where y_t comes with
-      x_{t+1} so that x_t must be answered first. Nobody asks about a support image, so y_t is
-      written in the same step as the key of x_t; the "previous" reading that the write gate
-      chooses is that of x_t before it was written. A query is the next in the sequence, each by
-      itself: it is read without writing, and no other query sees it.
-    - A slot is a key and, in columns of its own, a label code; the answer is what the heads read
-      there. The paper's layer from (h_t, r_t) to classes must learn what a label's code means.
-    - The key is a map of the features plus the paper's map of the controller's state: images
-      that are alike have like keys before anything is learned.
-    - A key strength is learned for each head. The softmax of plain cosines over 128 slots, as the
-      paper has it, is nearly flat.
-    - Features replace pixels. Of equally used slots the first is taken; each head has its own.
-      Which slots these are is a choice, and has no slope; all else is differentiated.
+    - The controller receives the previous example's label, as in the paper, which delays y_t to
+      x_{t+1} because x_t must be classified first. Support images are not classified, so y_t is
+      written in the same step as the key of x_t; the "previous" read that the write gate can
+      choose is that of x_t before writing. Each query comes next in the sequence by itself: it
+      reads without writing, and queries do not affect each other.
+    - A slot has a key and, in separate columns, a label code; the prediction is what the heads
+      read there. The paper's layer from (h_t, r_t) to classes must learn the meaning of codes.
+    - The key is a linear map of the features plus the paper's map of the controller state, so
+      that similar images have similar keys before training.
+    - A key strength is learned per head. The paper's softmax of plain cosines over 128 slots is
+      nearly flat.
+    - Features replace pixels. Ties in usage go to the first slot; each head gets a different one.
+      The choice of slots has no gradient; everything else is differentiated.
     """
 
     supports = (Classification,)
@@ -163,7 +163,7 @@ class NTM(OnFeatures):
         super().__init__()
         if not 1 <= heads <= slots:
             raise ConfigError(
-                f"{heads} heads write {heads} slots at once: take slots from {heads}."
+                f"{heads} heads for {slots} slots: use at least one head, and one slot per head."
             )
         self.encoder, self.way = encoder, way
         self.machine = NeuralTuringMachine(
@@ -171,17 +171,17 @@ class NTM(OnFeatures):
         )
 
     def check(self, task: Task) -> None:
-        """Also refuses more classes than a label code can tell apart."""
+        """Also raise `TaskError` for more classes than label codes."""
         super().check(task)
         if task.n_outputs > self.way:
             raise TaskError(
-                f"This NTM has label codes for {self.way} classes, and the task has "
+                f"This NTM has label codes for {self.way} classes, but the task has "
                 f"{task.n_outputs}. Train one with way={task.n_outputs} or more."
             )
 
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Read the support in its order, and write."""
+        """Write the support to memory, in order."""
         matrix, moment = self.machine.write(z, one_hot(y, task.n_outputs, like=z))
         return MachineRecall(encoder, self.machine, matrix, *moment, k=task.n_outputs)

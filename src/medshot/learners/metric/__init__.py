@@ -1,1 +1,1 @@
-"""Learners that compare a query with the support."""
+"""Metric learners: compare a query with the support in feature space."""

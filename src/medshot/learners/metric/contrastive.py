@@ -1,4 +1,4 @@
-"""Contrastive meta-learning: images of one class together, all others apart, task by task."""
+"""Contrastive meta-learning: pull features of one class together within each episode."""
 
 import math
 
@@ -19,21 +19,21 @@ from medshot.tasks import Classification, one_hot
 
 @register("contrastive")
 class Contrastive(OnFeatures):
-    """Meta-trained by the supervised contrastive loss; adapts by the mean direction of a class.
+    """Supervised contrastive loss in meta-training; nearest class direction at test time.
 
     Source: Khosla et al. 2020, arXiv:2004.11362, for the loss (L_out^sup, the sum over positives
-    outside the logarithm), here over the images of one episode, support and query alike, as its
-    batch I. The paper's symbols: z_i are the features of `encoder` at length 1, P(i) the other
-    images of i's class, A(i) all other images, tau the temperature. The answer, cosines with
-    class means over the temperature, is that of Gidaris & Komodakis 2018, arXiv:1804.09458.
+    outside the logarithm). The batch I is all images of one episode, support and query. The
+    paper's symbols: z_i are the L2-normalized features of `encoder`, P(i) the other images of the
+    class of i, A(i) all other images, tau the temperature. Logits are cosines with the class
+    means over the temperature, as in Gidaris & Komodakis 2018, arXiv:1804.09458.
 
-    The contrast is between images and not with class means: an episode gives a term for each
-    pair of one class, and what is support and what is query plays no part in it.
+    The loss contrasts pairs of images rather than images and class means: each pair of one class
+    in the episode contributes a term, and the split into support and query does not matter.
 
-    Where we differ: no projection network between encoder and loss. The paper throws its own
-    away, because a classifier is fitted to the features below it; here the answer is the very
-    comparison that was trained. One view of an image, not two: an image with no other of its
-    class in the episode is contrasted with, but is no anchor. The temperature is learned with the
+    Where we differ: no projection head between encoder and loss. The paper discards it after
+    training and fits a classifier to the features below it; here the trained similarity is itself
+    the classifier. One view per image instead of two: an image without another of its class in
+    the episode serves as a negative but not as an anchor. The temperature is learned with the
     encoder and starts at the paper's 0.1.
     """
 
@@ -52,13 +52,13 @@ class Contrastive(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Average the directions of each class."""
+        """Average the feature directions of each class."""
         centres = class_means(z, one_hot(y, task.n_outputs, like=z))
         weight = nn.functional.normalize(centres, dim=1).T / self.log_temperature.exp()  # f k
         return Linear(encoder, weight, torch.zeros_like(weight[0]), unit=True)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The supervised contrastive loss over all images of the episode."""
+        """Supervised contrastive loss over all images of the episode."""
         support, query = episode.support, episode.query
         z = features(self.encoder, torch.cat([support.x, query.x]), unit=True)
         with torch.autocast(z.device.type, enabled=False):

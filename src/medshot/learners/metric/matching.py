@@ -17,10 +17,10 @@ from medshot.tasks import Classification, one_hot
 
 
 class SupportContext(nn.Module):
-    """Adds to each row what one LSTM makes of it and those before, another of it and those after.
+    """Bidirectional LSTM over the support, with a skip connection.
 
-    Source: Vinyals et al. 2016, arXiv:1606.04080, appendix: g(x_i, S) is the sum of the two
-    LSTMs' outputs at i and g'(x_i). Rows are read in the order in which they come.
+    Source: Vinyals et al. 2016, arXiv:1606.04080, appendix: g(x_i, S) is the sum of g'(x_i) and
+    the outputs of both directions at i. Rows are read in the given order.
     """
 
     def __init__(self, n_features: int) -> None:
@@ -28,7 +28,7 @@ class SupportContext(nn.Module):
         self.lstm = nn.LSTM(n_features, n_features, bidirectional=True)
 
     def forward(self, z: Float[Tensor, "m f"]) -> Float[Tensor, "m f"]:
-        """The rows in context."""
+        """Support features in context."""
         with torch.autocast(z.device.type, enabled=False):
             forwards, backwards = self.lstm(z)[0].chunk(2, dim=1)
             return z + forwards + backwards
@@ -36,17 +36,16 @@ class SupportContext(nn.Module):
 
 @part("module", "query-context")
 class QueryContext(nn.Module):
-    """An LSTM that looks at one row `steps` times, each time attending to the known rows.
+    """LSTM that reads one query for `steps` steps, attending to the support at each.
 
     Source: Vinyals et al. 2016, arXiv:1606.04080, appendix. The paper's symbols: f' is a row of
     `z`, g one of `known`, K is `steps`, and the last h_k is the result of
-
         r_{k-1}   = sum_i a_i g_i, with a the softmax over i of h_{k-1} . g_i
         h^_k, c_k = LSTM(f', [h_{k-1}, r_{k-1}], c_{k-1})
         h_k       = h^_k + f'
 
-    Where we differ: r enters beside f' and not beside h, which is the same sum of products. The
-    paper does not say where h and c begin; here it is f' and zero.
+    Where we differ: r is concatenated to f' instead of h, which gives the same sum of products.
+    The paper does not specify the initial h and c; here they are f' and zero.
     """
 
     def __init__(self, n_features: int, steps: int) -> None:
@@ -55,7 +54,7 @@ class QueryContext(nn.Module):
         self.cell = nn.LSTMCell(2 * n_features, n_features)
 
     def forward(self, z: Float[Tensor, "n f"], known: Float[Tensor, "m f"]) -> Float[Tensor, "n f"]:
-        """The rows of `z` in the context of `known`; none of them sees another."""
+        """Embed each row of `z` in the context of `known`, independently of the other rows."""
         with torch.autocast(z.device.type, enabled=False):
             h, c = z, torch.zeros_like(z)
             for _ in range(self.steps):
@@ -67,10 +66,10 @@ class QueryContext(nn.Module):
 
 @part("predictor", "matching")
 class Matching(Head):
-    """The logarithm of the attention that goes to each class: a softmax gives the shares back.
+    """Log of the attention mass of each class; its softmax is the class probability.
 
-    Attention is the softmax of the cosines with the `known` features, times `scale`. With
-    `context`, an image's features are first seen in the light of the known ones.
+    Attention is the softmax of `scale` times the cosine similarity to the `known` features. With
+    `context`, query features are first embedded in the context of the support.
     """
 
     known: Tensor
@@ -89,7 +88,7 @@ class Matching(Head):
         self.context = context
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """The log-probability of each class."""
+        """Log-probability of each class."""
         if self.context is not None:
             z = self.context(z, self.known)
         return log_attention(z, self.known, self.labels, self.scale)
@@ -101,30 +100,28 @@ def log_attention(
     labels: Float[Tensor, "m k"],
     scale: Float[Tensor, ""],
 ) -> Float[Tensor, "n k"]:
-    """The logarithm of sum_i a(z, known_i) labels_i, taken without leaving logarithms.
+    """Compute log sum_i a(z, known_i) labels_i in log space.
 
-    As a probability, the share of a class that is little like the image could be too small for
-    a float, and its logarithm minus infinity.
+    The attention mass of a class dissimilar to the image can underflow as a float.
     """
     with torch.autocast(z.device.type, enabled=False):
         cosines = F.normalize(z, dim=1) @ F.normalize(known, dim=1).T
         shares = (scale * cosines).log_softmax(1)  # n m
-        return (shares[:, None] + labels.T.log()).logsumexp(2)  # log 0 leaves out other classes
+        return (shares[:, None] + labels.T.log()).logsumexp(2)  # log 0 masks out other classes
 
 
 @register("matching")
 class MatchingNetwork(OnFeatures):
-    """The softmax over a query's cosines with the support, summed over the images of a class.
+    """Softmax over cosine similarities with the support, summed over the images of a class.
 
-    Source: Vinyals et al. 2016, arXiv:1606.04080, without full context
-    embeddings (`matching-fce` has them). The paper's symbols: f and g are `encoder`, c the
-    cosine, a(x^, x_i) the attention. A class with more images than the others gets more of it.
+    Source: Vinyals et al. 2016, arXiv:1606.04080, without full context embeddings (`matching-fce`
+    has them). The paper's symbols: f and g are `encoder`, c the cosine, a(x^, x_i) the attention.
+    A class with more support images gets more attention mass.
 
-    Where we differ: cosines are multiplied by `scale`; 1 is the paper's. A softmax of numbers in
-    [-1, 1] is soft whatever the encoder does, so that even a perfect one cannot make the loss
-    small (docs/log.md). Noisier classes are learned better with less, so that the default is 10 and
-    not more. Re-implementers have met it too: the code of Chen et al. 2019, arXiv:1904.04232,
-    multiplies by 100.
+    Where we differ: cosines are multiplied by `scale`; the paper's is 1. A softmax of values in
+    [-1, 1] is nearly uniform, so that even a perfect encoder cannot make the loss small
+    (docs/log.md). Noisy classes are learned better with a smaller scale, hence the default of 10.
+    Other reimplementations scale too: the code of Chen et al. 2019, arXiv:1904.04232, by 100.
     """
 
     supports = (Classification,)
@@ -138,20 +135,20 @@ class MatchingNetwork(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Keep the support's features: there is nothing to fit."""
+        """Store the support features; nothing is fitted."""
         labels = one_hot(y, task.n_outputs, like=z)
         return Matching(encoder, z, labels, z.new_tensor(self.scale))
 
 
 @register("matching-fce")
 class MatchingInContext(OnFeatures):
-    """Matching networks whose features depend on the whole support: full context embeddings.
+    """Matching networks with full context embeddings: features depend on the whole support.
 
-    Source: Vinyals et al. 2016, arXiv:1606.04080 ("full context embeddings"). g reads the
-    support with a bidirectional LSTM, f lets each query attend to it in `processing_steps` steps
-    (the paper's K); both are in `SupportContext` and
-    `QueryContext`. The support is read in the order in which it comes. LSTMs are as wide as the
-    encoder's features: 64 of them, not thousands.
+    Source: Vinyals et al. 2016, arXiv:1606.04080 ("full context embeddings"). g reads the support
+    with a bidirectional LSTM (`SupportContext`); f lets each query attend to it for
+    `processing_steps` steps, the paper's K (`QueryContext`). The support is read in the given
+    order. The LSTMs are as wide as the encoder's features, so use an encoder with tens of
+    features, not thousands.
 
     Where we differ: `scale`, as in `matching`.
     """
@@ -166,8 +163,8 @@ class MatchingInContext(OnFeatures):
         super().__init__()
         if processing_steps < 1:
             raise ConfigError(
-                f"processing_steps is {processing_steps}, but must be at least 1. Without context "
-                "it is the learner `matching`."
+                f"processing_steps is {processing_steps}, but must be at least 1. For no context, "
+                "use the learner `matching`."
             )
         self.encoder, self.scale = encoder, scale
         self.of_support = SupportContext(n_features(encoder))
@@ -176,7 +173,7 @@ class MatchingInContext(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Read the support, once."""
+        """Embed the support in context, once."""
         known = self.of_support(z)
         labels = one_hot(y, task.n_outputs, like=z)
         return Matching(encoder, known, labels, z.new_tensor(self.scale), self.of_query)

@@ -1,4 +1,4 @@
-"""Nearest centroid: the simplest thing to do with features."""
+"""Nearest centroid on L2-normalized features."""
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -13,11 +13,11 @@ from medshot.tasks import Classification, Detection, Segmentation, one_hot
 
 @register("nearest-centroid")
 class NearestCentroid(OnFeatures):
-    """Class means of L2-normalised features, squared Euclidean distance.
+    """Class means of L2-normalized features, squared Euclidean distance.
 
-    Source: Wang et al. 2019, SimpleShot, arXiv:1911.04623 ("L2N"), without the
-    centring that needs meta-training data. `scale` sharpens the probabilities and changes no
-    decision: squared distances between unit vectors lie in [0, 4].
+    Source: Wang et al. 2019, SimpleShot, arXiv:1911.04623 ("L2N"), without the centering that
+    needs meta-training data. `scale` is an inverse temperature and changes no decision: squared
+    distances between unit vectors lie in [0, 4].
     """
 
     supports = (Classification, Detection, Segmentation)
@@ -32,6 +32,6 @@ class NearestCentroid(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Average each class."""
+        """Average the features of each class."""
         centres = class_means(z, one_hot(y, task.n_outputs, like=z))
         return Prototypes(encoder, centres, z.new_tensor(self.scale), unit=True)

@@ -15,15 +15,15 @@ DISTANCES = ("squared", "mean-squared", "euclidean")
 
 @register("prototypical")
 class Prototypical(OnFeatures):
-    """One prototype a class; a query's score is minus its distance to each.
+    """One prototype per class; a query's logits are its negative distances to them.
 
     Source: Snell, Swersky & Zemel 2017, arXiv:1703.05175, eqs. 1 and 2. The paper's symbols:
     f_phi is `encoder`, c_k a row of the prototypes, d the squared Euclidean distance.
 
     Where we differ: `distance` may be other than the paper's "squared". "mean-squared" divides it
-    by the number of features, which keeps the first losses small for encoders with thousands of
-    them. "euclidean" is its root, which some libraries use: it makes the same decisions from the
-    same weights, and learns faster in the first hundred steps (docs/log.md).
+    by the number of features, which keeps the initial loss small for encoders with thousands of
+    features. "euclidean" is its square root, used by some libraries: same decisions for the same
+    weights, but faster learning in the first hundred steps (docs/log.md).
     """
 
     supports = (Classification, Detection, Segmentation)
@@ -39,7 +39,7 @@ class Prototypical(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Prototypes:
-        """Average each class (eq. 1)."""
+        """Average the features of each class (eq. 1)."""
         centres = class_means(z, one_hot(y, task.n_outputs, like=z))
         by = 1 / z.shape[1] if self.distance == "mean-squared" else 1.0
         return Prototypes(encoder, centres, z.new_tensor(by), root=self.distance == "euclidean")

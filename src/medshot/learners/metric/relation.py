@@ -26,18 +26,17 @@ Sides = tuple[int, int]
 
 @part("module", "relation")
 class Relation(nn.Module):
-    """Two blocks of convolution, normalisation, SiLU and halving, then two linear maps.
+    """Relation module: two conv blocks (norm, SiLU, max pooling), then two linear layers.
 
-    Source: Sung et al. 2018, arXiv:1711.06025, the relation module g. It gives the log-odds of the
-    paper's score r, ln(r / (1 - r)). `map_shape` (c, h, w) is the form that the features have as a
-    map; features that are none are (f, 1, 1), and have one block, whose convolution is linear.
+    Source: Sung et al. 2018, arXiv:1711.06025, the relation module g. The output is the logit of
+    the paper's score r, ln(r / (1 - r)). `map_shape` (c, h, w) is the shape to which features are
+    unflattened; features without maps are (f, 1, 1) and get one block, whose convolution is linear.
 
-    The paper convolves the two maps as one of 2 c channels. A convolution of two halves is the sum
-    of those of each half: here each map is convolved once and then added in pairs, which is the
-    same function for a fraction of the work.
+    The paper convolves the concatenation of both maps (2 c channels). That equals the sum of one
+    convolution per map, so here each map is convolved once and the results are added in pairs.
 
-    Where we differ: SiLU is a smooth ReLU, so that finite differences can check the gradient. With
-    `cosine`, so many times the cosine of the features is added, less a half; its factor is learned.
+    Where we differ: SiLU, a smooth ReLU, allows finite-difference checks of the gradient. With
+    `cosine`, the logit also has a learned multiple of (cosine - 0.5), initially `cosine` times.
     """
 
     def __init__(
@@ -49,13 +48,13 @@ class Relation(nn.Module):
         cosine: float = 0.0,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:  # "transductive": queries would change each other's answers
-            raise unknown(norm, NORMS, kind="normalisation policy of a relation")
+        if norm not in NORMS:  # "transductive" would make queries depend on each other
+            raise unknown(norm, NORMS, kind="normalization policy of a relation")
         self.map_shape = channels, height, breadth = tuple(map_shape)
         whole = (height, breadth)
         half, quarter = _halved(whole), _halved(_halved(whole))
         self.of_image = _convolution(channels, width, whole)
-        self.of_class = _convolution(channels, width, whole, bias=False)  # one is enough for both
+        self.of_class = _convolution(channels, width, whole, bias=False)  # one bias suffices
         self.first = _after(width, whole, norm)
         second = nn.Sequential(_convolution(width, width, half), _after(width, half, norm))
         self.second = nn.Identity() if whole == (1, 1) else second
@@ -68,7 +67,7 @@ class Relation(nn.Module):
     def forward(
         self, z: Float[Tensor, "n f"], centres: Float[Tensor, "k f"]
     ) -> Float[Tensor, "n k"]:
-        """The log-odds that an image and a class belong together, for every pair."""
+        """Logit that image and class match, for every pair."""
         images = self.of_image(z.unflatten(1, self.map_shape))
         classes = self.of_class(centres.unflatten(1, self.map_shape))
         pairs = (images[:, None] + classes).flatten(0, 1)
@@ -78,10 +77,10 @@ class Relation(nn.Module):
 
 @part("predictor", "relation")
 class Related(Head):
-    """The log-odds that an image belongs with each class, by a learned comparison.
+    """Logit that an image belongs to each class, from a learned comparison.
 
-    A softmax over them gives each class its part of the odds r / (1 - r): the most probable is
-    the one of the highest score r.
+    A softmax over classes normalizes the odds r / (1 - r), so the most probable class is the one
+    with the highest score r.
     """
 
     centres: Tensor
@@ -93,7 +92,7 @@ class Related(Head):
         self.relation = relation
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """The log-odds of each class."""
+        """Logit of each class."""
         return self.relation(z, self.centres)
 
 
@@ -107,9 +106,9 @@ def _halved(sides: Sides) -> Sides:
 
 
 def _convolution(inputs: int, outputs: int, sides: Sides, bias: bool = True) -> nn.Conv2d:
-    beside = min(1, sides[0] - 1), min(1, sides[1] - 1)  # nothing lies beside a single pixel
-    kernel = 1 + 2 * beside[0], 1 + 2 * beside[1]
-    return nn.Conv2d(inputs, outputs, kernel, padding=beside, bias=bias)
+    padding = min(1, sides[0] - 1), min(1, sides[1] - 1)  # a side of one pixel gets a kernel of 1
+    kernel = 1 + 2 * padding[0], 1 + 2 * padding[1]
+    return nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=bias)
 
 
 def _after(width: int, sides: Sides, policy: str) -> nn.Sequential:
@@ -122,19 +121,18 @@ COMBINATIONS = ("mean", "sum")
 
 @register("relation")
 class RelationNetwork(OnFeatures):
-    """A small network scores each pair of a query and a class, between 0 and 1.
+    """A learned relation module scores each pair of query and class between 0 and 1.
 
     Source: Sung et al. 2018, arXiv:1711.06025. The paper's symbols: f is `encoder`, g `relation`,
-    r its score; meta-training minimises the mean of (r - 1[same class])^2. The paper compares
-    maps: take `conv4` with halvings=2. An encoder without maps has its features compared.
+    r its score; meta-training minimizes the mean of (r - 1[same class])^2. The paper compares
+    feature maps: use `conv4` with halvings=2. For an encoder without maps, features are compared.
 
-    Where we differ: at first the score is that of the cosine between the two, and what `relation`
-    adds to it is learned; `cosine` is its factor at the start, 0 leaves it out as in the paper.
-    From the paper's start no score says anything, and for long the best is to call no pair the
-    same (docs/log.md).
-    Of several images a class the mean map is taken, not the sum (`combine="sum"`), so that a
-    class of many images looks like one of few. `norm` is by group, not by batch, `width` and
-    `hidden` are the paper's. The output is the log-odds of r, whose softmax is a probability.
+    Where we differ: the initial score is a function of the cosine similarity, to which `relation`
+    learns a correction; `cosine` is the initial factor, and 0 removes it, as in the paper. From
+    the paper's initialization the scores carry no signal, and predicting "different" for every
+    pair is a long plateau (docs/log.md). The map of a class is the mean over its images, not the
+    sum (`combine="sum"`), so that it does not depend on their number. `norm` is group instead of
+    batch normalization; `width` and `hidden` are the paper's. The output is the logit of r.
     """
 
     supports = (Classification,)
@@ -153,7 +151,7 @@ class RelationNetwork(OnFeatures):
     ) -> None:
         super().__init__()
         if combine not in COMBINATIONS:
-            raise unknown(combine, COMBINATIONS, kind="way to combine images of a class")
+            raise unknown(combine, COMBINATIONS, kind="reduction over the images of a class")
         shape = getattr(encoder, "map_shape", None) or (n_features(encoder), 1, 1)
         self.encoder, self.combine = encoder, combine
         self.relation = Relation(shape, width, hidden, norm, cosine)
@@ -161,12 +159,12 @@ class RelationNetwork(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Combine the images of each class."""
+        """Combine the feature maps of each class."""
         labels = one_hot(y, task.n_outputs, like=z)
         return Related(encoder, self._combined(z, labels), self.relation)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The squared error of the scores; support and query are encoded in one pass."""
+        """Squared error of the scores, with support and query encoded in one pass."""
         support, query, k = episode.support, episode.query, episode.task.n_outputs
         z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
         centres = self._combined(z[: len(support)], one_hot(support.y, k, like=z))

@@ -1,4 +1,4 @@
-"""Siamese networks: learn whether two images are of one class, then ask it of every class."""
+"""Siamese networks: learn whether two images share a class, then compare with every class."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from medshot.tasks import Classification, one_hot
 
 @part("predictor", "siamese")
 class Verifier(Head):
-    """A class's score is the mean log-odds that the image belongs with one of its `known` ones."""
+    """Class logit: mean logit that the image matches the class's `known` images."""
 
     known: Tensor
     labels: Tensor
@@ -36,7 +36,7 @@ class Verifier(Head):
         super().__init__(encoder, known=known, labels=labels, weight=weight, bias=bias)
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """The mean log-odds a class."""
+        """Mean logit over the images of each class."""
         with torch.autocast(z.device.type, enabled=False):
             odds = log_odds(z[:, None] - self.known, self.weight, self.bias)  # n m
             return odds @ self.labels / self.labels.sum(0)
@@ -45,28 +45,28 @@ class Verifier(Head):
 def log_odds(
     difference: Float[Tensor, "*pairs f"], weight: Float[Tensor, "f"], bias: Float[Tensor, ""]
 ) -> Float[Tensor, "*pairs"]:
-    """The log-odds that two images are of one class, from the difference of their features."""
+    """Logit that two images share a class, from the difference of their features."""
     with torch.autocast(difference.device.type, enabled=False):
         return difference.abs() @ weight + bias
 
 
 @register("siamese")
 class Siamese(OnFeatures):
-    """Trained to verify pairs; a query's class is the one whose images it most likely joins.
+    """Trained to verify pairs; predicts the class whose images match the query best.
 
     Source: Koch, Zemel & Salakhutdinov 2015, "Siamese neural networks for one-shot image
     recognition", ICML Deep Learning Workshop. Two images are of one class with probability
     p = sigmoid(sum_j a_j |h1_j - h2_j| + b). The paper's symbols: h is `encoder`, a is `weight`;
-    b, `bias`, is not written there, and without it no p could be above one half for a_j < 0.
+    the paper omits the bias b (`bias`), without which p <= 0.5 for a_j < 0.
 
-    Meta-training minimises the cross-entropy of p over all pairs of an episode's images, whichever
-    side they are on. Half of the paper's pairs are of one class; here all pairs count, and those
-    of one class weigh as much together as all the others, which is the same in the mean.
+    Meta-training minimizes the cross-entropy of p over all pairs of an episode's images, support
+    and query. The paper samples half of its pairs from one class; here all pairs count, and
+    same-class pairs together weigh as much as the others, which has the same expectation.
 
-    Where we differ: the paper takes the class of the most probable image, of one a class; with
-    more we take the mean of the log-odds. Its h ends in a sigmoid, ours as the encoder does.
-    `weight` and `bias` start such that p is near one half for features of about 1: from a start
-    near zero all pairs look alike, and learning is slow (docs/log.md).
+    Where we differ: the paper predicts the class of the most probable image, with one image per
+    class; for more we average the logits. The paper's h ends in a sigmoid, ours as the encoder
+    does. `weight` and `bias` are initialized such that p is near 0.5 for features of about 1:
+    initialized near zero, all pairs look alike and learning is slow (docs/log.md).
     """
 
     supports = (Classification,)
@@ -83,12 +83,12 @@ class Siamese(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Keep the support's features: there is nothing to fit."""
+        """Store the support features; nothing is fitted."""
         labels = one_hot(y, task.n_outputs, like=z)
         return Verifier(encoder, z, labels, self.weight, self.bias)
 
     def meta_loss(self, episode: Episode) -> Float[Tensor, ""]:
-        """The cross-entropy over pairs, half of its weight on those of one class."""
+        """Cross-entropy over pairs, with half the weight on same-class pairs."""
         support, query = episode.support, episode.query
         z = features(self.encoder, torch.cat([support.x, query.x]), unit=False)
         y = torch.cat([support.y, query.y])

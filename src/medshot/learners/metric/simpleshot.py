@@ -1,4 +1,4 @@
-"""SimpleShot: the nearest centroid among centered features of unit length."""
+"""SimpleShot: nearest centroid on centered, L2-normalized features."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from medshot.tasks import Classification, one_hot
 
 @part("predictor", "centred-prototypes")
 class CenteredPrototypes(Head):
-    """Minus the squared distance of the direction from `centre` to one prototype a class."""
+    """Negative squared distance between prototypes and features centered on `centre`."""
 
     centre: Tensor
     prototypes: Tensor
@@ -35,28 +35,28 @@ class CenteredPrototypes(Head):
         super().__init__(encoder, centre=centre, prototypes=prototypes, scale=scale)
 
     def answer(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-        """Minus the scaled squared distance to each class."""
+        """Negative scaled squared distance to each class."""
         z = directions(z, self.centre)
         return -self.scale * squared_distances(z, self.prototypes)
 
 
 def directions(z: Float[Tensor, "n f"], centre: Float[Tensor, "f"]) -> Float[Tensor, "n f"]:
-    """The unit vectors from `centre` to each row of `z`."""
+    """Center the rows of `z` on `centre` and L2-normalize them."""
     with torch.autocast(z.device.type, enabled=False):
         return F.normalize(z - centre, dim=1)
 
 
 @register("simpleshot")
 class SimpleShot(OnFeatures):
-    """Class means of features that are centred and L2-normalised, squared Euclidean distance.
+    """Class means of centered, L2-normalized features, squared Euclidean distance.
 
     Source: Wang, Chao, Weinberger & van der Maaten 2019, arXiv:1911.04623 ("CL2N"). The
-    paper's centre is the mean feature of the base classes: give it as `centre`.
+    paper's center is the mean feature of the base classes: pass it as `centre`.
 
-    Where we differ: without `centre`, the base classes are not known, and the mean of the support's
-    own class means takes the place of theirs. It is far less certain, and moves what is known of
-    the classes to be told apart from; with two classes the two are then opposite directions.
-    `scale` sharpens the probabilities and changes no decision.
+    Where we differ: without `centre`, the mean of the support's class means stands in for that of
+    the base classes. It is a noisier estimate and depends on the classes to be told apart; with
+    two classes, the two means then point in opposite directions. `scale` is an inverse
+    temperature and changes no decision.
     """
 
     supports = (Classification,)
@@ -73,7 +73,7 @@ class SimpleShot(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Average the directions of each class."""
+        """Average the feature directions of each class."""
         labels = one_hot(y, task.n_outputs, like=z)
         centre = self._centre(z, labels)
         prototypes = class_means(directions(z, centre), labels)
@@ -84,7 +84,7 @@ class SimpleShot(OnFeatures):
             return class_means(z, labels).mean(0)
         if len(self.centre) != z.shape[1]:
             raise ShapeError(
-                f"centre has {len(self.centre)} numbers, and the encoder gives {z.shape[1]} "
+                f"centre has {len(self.centre)} numbers, but the encoder returns {z.shape[1]} "
                 "features. Give the mean of its features over the base classes, or None."
             )
         return self.centre.to(z)

@@ -1,6 +1,6 @@
-"""Transductive information maximization: all queries are answered together.
+"""Transductive information maximization (TIM): all queries are classified jointly.
 
-Prototypes move until the answers to a batch are confident, and as balanced as they can be.
+Prototypes move until the predictions for a batch are confident and balanced over classes.
 """
 
 import torch
@@ -18,13 +18,13 @@ from medshot.tasks import Classification, one_hot
 
 @part("predictor", "mutual-information")
 class MutualInformation(Predictor):
-    """Minus the scaled squared distance to prototypes that are fitted to each batch anew.
+    """Negative scaled squared distance to prototypes that are refined on each query batch.
 
     Source: Boudiaf et al. 2020, arXiv:2008.11297, the alternating direction method (TIM-ADM). The
     paper's symbols: w_k is a prototype, tau `sharpness`, lambda `fidelity`, alpha `confidence`;
-    p are the answers, q what they are pulled towards. In closed form, so no gradient is needed.
+    p are the predictions, q the auxiliary targets. Updates are closed-form, without gradients.
 
-    One image alone has no label distribution to balance: it gets the nearest class mean.
+    A single image has no label marginal to balance: it is classified by nearest class mean.
     """
 
     transductive = True
@@ -48,7 +48,7 @@ class MutualInformation(Predictor):
         self.register_buffer("labels", labels)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k"]:
-        """A logit a class, given all of `x`."""
+        """Logits, given all of `x`."""
         z = features(self.encoder, x, unit=True)
         with torch.autocast(z.device.type, enabled=False):
             prototypes = class_means(self.support, self.labels)
@@ -64,20 +64,22 @@ class MutualInformation(Predictor):
     def _moved(
         self, prototypes: Float[Tensor, "k f"], z: Float[Tensor, "n f"]
     ) -> Float[Tensor, "k f"]:
-        """The prototypes after one round: q from p, then w from both."""
+        """One round of updates: q from p, then w from both."""
         p = self._logits(z, prototypes).softmax(1)
         known = self._logits(self.support, prototypes).softmax(1)
-        pull = self.fidelity / (1 + self.confidence)
-        share = len(self.support) / len(z)
+        support_weight = self.fidelity / (1 + self.confidence)
+        query_weight = len(self.support) / len(z)
         q = targets(p, self.confidence)
         # Y'z + diag(sum of p) w - p'z, for the support and for the batch
-        total = pull * (self.labels - known).T @ self.support + share * (q - p).T @ z
-        kept = (pull * known.sum(0) + share * p.sum(0))[:, None] * prototypes
-        return (total + kept) / (pull * self.labels.sum(0) + share * q.sum(0))[:, None]
+        gap = support_weight * (self.labels - known).T @ self.support
+        gap = gap + query_weight * (q - p).T @ z
+        kept = (support_weight * known.sum(0) + query_weight * p.sum(0))[:, None] * prototypes
+        mass = support_weight * self.labels.sum(0) + query_weight * q.sum(0)
+        return (gap + kept) / mass[:, None]
 
 
 def targets(p: Float[Tensor, "n k"], confidence: float) -> Float[Tensor, "n k"]:
-    """The answers made more confident, and less those that many images have."""
+    """Auxiliary targets q: sharpened predictions, reweighted to balance the classes."""
     sharp = p ** (1 + confidence)
     q = sharp / sharp.sum(0).sqrt()
     return q / q.sum(1, keepdim=True)
@@ -85,16 +87,16 @@ def targets(p: Float[Tensor, "n k"], confidence: float) -> Float[Tensor, "n k"]:
 
 @register("tim")
 class TIM(OnFeatures):
-    """Class means, moved so that the mutual information of queries and answers is largest.
+    """Prototypes moved to maximize the mutual information of queries and predictions.
 
     Source: Boudiaf, Ziko, Rony, Dolz, Piantanida & Ben Ayed 2020, arXiv:2008.11297, by the
-    alternating direction method (TIM-ADM); numbers as in the authors' code, but 50 rounds, not 150:
-    on features of Omniglot more brought nothing.
+    alternating direction method (TIM-ADM). Hyperparameters are those of the authors' code, except
+    50 rounds instead of 150: more did not help on Omniglot features.
 
-    Transductive: an answer depends on the other queries. The term that balances the answers
-    expects about as many queries of each class; the episodes of few-shot benchmarks are such, and
-    patients are not. So this is a bound to compare with, not to predict with: saving is refused.
-    One query alone gets the nearest class mean.
+    Transductive: a prediction depends on the other queries. The marginal entropy term assumes
+    about equally many queries per class, as few-shot benchmarks have and patients do not. So this
+    is an upper bound for comparison, not a predictor to deploy: saving is refused. A single query
+    is classified by nearest class mean.
     """
 
     supports = (Classification,)
@@ -120,7 +122,7 @@ class TIM(OnFeatures):
     def fit(
         self, encoder: nn.Module, z: Float[Tensor, "n f"], y: Int[Tensor, "n"], task: Task
     ) -> Predictor:
-        """Keep the support: the rest happens where the queries are."""
+        """Store the support; prototypes are refined at prediction time."""
         labels = one_hot(y, task.n_outputs, like=z)
         numbers = self.sharpness, self.fidelity, self.confidence, self.steps
         return MutualInformation(encoder, z, labels, *numbers)

@@ -1,4 +1,4 @@
-"""Encoders around encoders: pruned, pooled to one row an image, laid on the grid, whitened."""
+"""Wrappers of encoders: pruned, pooled, hypercolumns, whitened."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -19,10 +19,10 @@ FORM = ("channels", "size", "scaling", "keeps_grid", "dims", "any_size", "begins
 
 @part("module", "pruned")
 class Pruned(nn.Module):
-    """`encoder`, whose layers are brought to the widths in `layers` when this is made.
+    """`encoder` with its layers narrowed to the widths in `layers`.
 
-    A row of `layers` is the name of a layer in `encoder`, its channels out, its channels in and
-    its groups. What is left of the weights is not known here: they are loaded.
+    A row of `layers` is the name of a layer in `encoder`, its output channels, its input channels
+    and its groups. The remaining weights are loaded afterwards, from the state dict.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Pruned(nn.Module):
                 setattr(self, name, getattr(encoder, name))
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *t"]:
-        """The features of images, in fewer channels than there were."""
+        """Features from the pruned encoder."""
         return self.encoder(x)
 
 
 def widths(module: nn.Module) -> Widths | None:
-    """The channels out and in and the groups of one layer; None if it has no such thing."""
+    """Output channels, input channels and groups of one layer; None if it has none."""
     if isinstance(module, nn.modules.conv._ConvNd):
         return module.out_channels, module.in_channels, module.groups
     if isinstance(module, nn.Linear):
@@ -56,7 +56,7 @@ def widths(module: nn.Module) -> Widths | None:
 
 
 def _narrow(module: nn.Module, out: int, into: int, groups: int) -> None:
-    """Give one layer these widths, and tensors of zeros of the shapes that follow."""
+    """Set one layer's widths, with zero tensors of the resulting shapes."""
     if isinstance(module, nn.modules.conv._ConvNd):
         module.out_channels, module.in_channels, module.groups = out, into, groups
     elif isinstance(module, nn.Linear):
@@ -66,7 +66,7 @@ def _narrow(module: nn.Module, out: int, into: int, groups: int) -> None:
     elif isinstance(module, nn.modules.batchnorm._BatchNorm):
         module.num_features = out
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.ndim:  # a batch normalisation counts its steps
+        if tensor.ndim:  # not batch norm's step counter
             shape = _shape(module, tensor, out, into, groups)
             zeros = torch.zeros(shape, dtype=tensor.dtype)
             is_weight = isinstance(tensor, nn.Parameter)
@@ -83,7 +83,7 @@ def _shape(module: nn.Module, tensor: Tensor, out: int, into: int, groups: int) 
 
 @part("module", "pooled")
 class Pooled(nn.Module):
-    """The mean over all sites of what `encoder` gives each: one learner may do masks and labels."""
+    """Global average pooling of `encoder`: one learner can do masks and image labels."""
 
     keeps_grid = False
 
@@ -95,19 +95,19 @@ class Pooled(nn.Module):
         self.transductive = bool(getattr(encoder, "transductive", False))
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
-        """The features of images as a whole."""
+        """Features of whole images."""
         return self.encoder(x).flatten(2).mean(2)
 
 
 @part("module", "hypercolumns")
 class Hypercolumns(Encoder):
-    """The maps of all blocks of `encoder`, spread to the grid of the image, one below the other.
+    """Feature maps of all blocks of `encoder`, resized to the image and concatenated.
 
-    So what was learned from labels of whole images can serve masks. The blocks are convolutions,
-    which see images of any `size`; each map is divided by its root mean square over channels, so
-    that deep and shallow ones count alike, and the scaled pixels come first.
+    So an encoder trained on image labels can be used for masks. The blocks are convolutional and
+    take images of any `size`; each map is divided by its root mean square over channels, so that
+    deep and shallow maps have the same scale. The scaled pixels come first.
 
-    Source: Hariharan et al. 2015, arXiv:1411.5752 (the columns, spread bilinearly).
+    Source: Hariharan et al. 2015, arXiv:1411.5752 (hypercolumns, bilinear upsampling).
 
     Raises:
         ConfigError: an encoder without blocks (`conv4` has them).
@@ -120,8 +120,8 @@ class Hypercolumns(Encoder):
         blocks = getattr(encoder, "blocks", None)
         if not isinstance(encoder, Encoder) or not isinstance(blocks, nn.Sequential):
             raise ConfigError(
-                f"{called(encoder)} has no blocks whose maps could be laid on the grid. "
-                "Take a learner on conv4, or one that was trained with masks."
+                f"{called(encoder)} has no blocks whose maps could be resized to the image. "
+                "Use a learner on conv4, or one that was trained with masks."
             )
         super().__init__(encoder.channels, size, encoder.scaling)
         self.transductive = encoder.transductive
@@ -130,7 +130,7 @@ class Hypercolumns(Encoder):
         self.n_features = encoder.channels + sum(widths)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
-        """The features of every pixel of images in [0, 1]."""
+        """Features of every pixel of images in [0, 1]."""
         z = self.scaled(x)
         columns = [z]
         for block in self._blocks():
@@ -144,22 +144,22 @@ class Hypercolumns(Encoder):
 
 
 def _width(block: nn.Module) -> int:
-    """The channels that a block gives: those of its last convolution."""
+    """Output channels of a block: those of its last convolution."""
     return [part.out_channels for part in block.modules() if isinstance(part, nn.Conv2d)][-1]
 
 
-TINY = 1e-8  # least sum of squares: a block at the center, up to rounding, stays near zero
+TINY = 1e-8  # minimal squared norm, so that a block equal to the center stays near zero
 
 
 @part("module", "whitened-blocks")
 class WhitenedBlocks(nn.Module):
-    """Directions of the feature blocks of an encoder about a center, in a whitened space.
+    """L2-normalized feature blocks, whitened and centered.
 
     For block b of an image, u_b = d_b / |d_b| with d_b = (I - V_b V_b') z_b - c_b. The rows of
-    `factors` (f r) that belong to the block are V_b: directions in which images of one class differ
-    are shortened (within-class covariance normalization, Hatch, Kajarekar & Stolcke 2006,
-    doi:10.21437/Interspeech.2006-183, of low rank). Its scale is of no matter, because d_b is
-    divided by its length. `center` (f) is a point in the whitened space.
+    `factors` (f r) that belong to the block are V_b: directions of within-class variation are
+    shrunk (within-class covariance normalization, Hatch, Kajarekar & Stolcke 2006,
+    doi:10.21437/Interspeech.2006-183, of low rank). The overall scale is irrelevant, because d_b
+    is normalized. `center` (f) is a point in the whitened space.
     """
 
     factors: Tensor
@@ -186,7 +186,7 @@ class WhitenedBlocks(nn.Module):
         self.register_buffer("center", center)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
-        """Directions of images."""
+        """Normalized feature blocks, concatenated."""
         whitened = shortened(features(self.encoder, x, unit=False), self.factors, self.sizes)
         return torch.cat(directions(whitened, self.center, self.sizes), 1)
 
@@ -194,7 +194,7 @@ class WhitenedBlocks(nn.Module):
 def shortened(
     z: Float[Tensor, "n f"], factors: Float[Tensor, "f r"], sizes: Sequence[int]
 ) -> Float[Tensor, "n f"]:
-    """Each block z_b less V_b V_b' z_b: as it is where there are no factors."""
+    """Whiten each block: z_b - V_b V_b' z_b; unchanged if there are no factors."""
     if not factors.shape[1]:
         return z
     blocks = zip(z.split(list(sizes), 1), factors.split(list(sizes)), strict=True)
@@ -204,7 +204,7 @@ def shortened(
 def directions(
     whitened: Float[Tensor, "n f"], center: Float[Tensor, "f"], sizes: Sequence[int]
 ) -> list[Float[Tensor, "n d"]]:
-    """The blocks of features about `center`, each divided by its length."""
+    """Feature blocks minus `center`, each L2-normalized."""
     blocks = (whitened - center).split(list(sizes), 1)
-    # no sum with TINY: what converts to ONNX takes so small a number for 0, and leaves it out
+    # clamp instead of adding TINY: the ONNX exporter drops so small a constant
     return [b / b.square().sum(1, keepdim=True).clamp(min=TINY).sqrt() for b in blocks]

@@ -1,4 +1,4 @@
-"""DnCNN: a network that predicts what is wrong with an image, and takes it away."""
+"""DnCNN: a residual denoising network, which predicts the noise and subtracts it."""
 
 import torch
 from jaxtyping import Float
@@ -12,16 +12,16 @@ from medshot.nn.layers import norm as norm_layer
 
 @part("encoder", "dncnn")
 class DnCNN(Encoder):
-    """The image less its predicted noise, and after it the last hidden map: features a pixel.
+    """The denoised image and the last hidden map, as features of each pixel.
 
     Source: Zhang, Zuo, Chen, Meng & Zhang 2017, arXiv:1608.03981. The paper's symbols: y is the
-    image, R(y) what the last layer predicts, y - R(y) the clean image; D is `depth` (17 in the
-    paper, for 64 features).
+    image, R(y) the output of the last layer, y - R(y) the denoised image; D is `depth` (17 in the
+    paper, with 64 features).
 
-    Where we differ: no batch normalisation by default, so that a pixel's answer depends on its
-    surroundings alone (`depth` pixels each way), whatever the size of the image; the last layer
-    starts at zero, so that an untrained network gives the image back; and the hidden map is
-    given beside the answer, for a head to mend it with. It takes images of any size.
+    Where we differ: no batch normalization by default, so that a pixel's output depends only on
+    its neighborhood (`depth` pixels each way), whatever the image size; the last layer starts at
+    zero, so that the untrained network is the identity; and the hidden map is returned as well,
+    so that a head can correct the output. Images may have any size.
     """
 
     source = "Zhang et al. 2017, arXiv:1608.03981"
@@ -41,7 +41,7 @@ class DnCNN(Encoder):
     ) -> None:
         super().__init__(channels, size, scaling)
         if depth < 2:
-            raise ConfigError(f"depth={depth}: a first and a last layer at least, please.")
+            raise ConfigError(f"depth is {depth}, but must be at least 2: first and last layer.")
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
             layers += [
@@ -57,6 +57,6 @@ class DnCNN(Encoder):
         self.n_features = channels + width
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
-        """The cleaned channels and the hidden map of images in [0, 1]."""
+        """Denoised channels and hidden map of images in [0, 1]."""
         h = self.hidden(self.scaled(x) - 0.5)
         return torch.cat([x - self.noise(h), h], 1)

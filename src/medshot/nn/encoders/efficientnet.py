@@ -1,11 +1,11 @@
-"""EfficientNet-Lite0, in the form in which TensorFlow trained it."""
+"""EfficientNet-Lite0, as trained in TensorFlow."""
 
 from collections.abc import Iterator
 
 from medshot.core.registry import part
 from medshot.nn.encoders.mobilenet import ADD, Layer, MobileNet
 
-# Of each stage: kernel, stride of the first block, expansion, channels, blocks.
+# per stage: kernel, stride of the first block, expansion, channels, blocks
 STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -20,11 +20,11 @@ STEM, HEAD = 32, 1280  # channels
 
 @part("encoder", "efficientnet-lite0")
 class EfficientNetLite0(MobileNet):
-    """The blocks of MobileNetV2 in other numbers and sizes, without its head and untrained.
+    """EfficientNet-Lite0 without its classification head, untrained; 1280 features.
 
-    Source: Tan and Le 2019, arXiv:1905.11946. The Lite form of its authors has ReLU6 in the place
-    of Swish and no squeeze-and-excitation, so that it is made of a MobileNet's layers alone; it
-    was trained with images of 224 pixels in [-1, 1]. 1280 features.
+    Source: Tan and Le 2019, arXiv:1905.11946. The authors' Lite variant replaces Swish by ReLU6
+    and drops squeeze-and-excitation, so that it consists of MobileNetV2 blocks; it was trained on
+    images of 224 pixels in [-1, 1].
     """
 
     source = "Tan and Le 2019, arXiv:1905.11946"
@@ -34,7 +34,7 @@ class EfficientNetLite0(MobileNet):
 
 
 def lite0() -> Iterator[Layer]:
-    """The layers of an EfficientNet-Lite0 without its head, as `MobileNet` takes them."""
+    """Layers of EfficientNet-Lite0 without its head, in the format of `MobileNet`."""
     yield "conv", "stem", STEM, 3, 2, True, True, False
     before, blocks = STEM, 0
     for kernel, first, expansion, channels, count in STAGES:

@@ -1,4 +1,4 @@
-"""Networks of timm and MONAI, and any other module, as encoders; imported when first asked for."""
+"""Networks of timm and MONAI as encoders; both packages are imported on first use."""
 
 import difflib
 import importlib
@@ -17,18 +17,18 @@ from medshot.core.predictor import eval_mode
 from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 
-TOKENS = 3  # axes of what a transformer gives: n t f
+TOKENS = 3  # axes of a transformer's output: n t f
 
 
 class Wrapped(Encoder):
-    """The features of a network `net` of a library.
+    """Encoder around a library network `net`.
 
-    Where the network gives a map of the size of the image, this is an encoder that keeps the grid;
-    a smaller map, or the tokens of a transformer, are averaged. Which it is, and how many features
-    there are, is found by showing it one empty image.
+    If the network returns a map of the image's size, the encoder keeps the grid; smaller maps and
+    transformer tokens are averaged. Output shape and number of features are found by a forward
+    pass on one empty image.
 
     Raises:
-        ConfigError: the network does not take such images, or gives nothing like features.
+        ConfigError: the network does not take such images, or returns no features.
     """
 
     def __init__(self, net: nn.Module, channels: int, size: int, scaling: str, name: str) -> None:
@@ -40,19 +40,19 @@ class Wrapped(Encoder):
         except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
             raise ConfigError(
                 f"{name} does not take images of {channels} x {size} x {size} ({_line(error)}). "
-                "Take another size, --set encoder.size=224 for one."
+                "Try another size, for example --set encoder.size=224."
             ) from error
         if not isinstance(z, Tensor) or z.ndim not in (2, TOKENS, 4):
-            raise ConfigError(f"{name} gives no features of images: it cannot be an encoder.")
+            raise ConfigError(f"{name} gives no features of images, so it cannot be an encoder.")
         self.keeps_grid = z.shape[2:] == (size, size)  # type: ignore[misc]  (of each network)
         self.n_features = z.shape[2] if z.ndim == TOKENS else z.shape[1]
 
     def inner(self) -> nn.Module:
-        """The network as its library knows it."""
+        """The library's network."""
         return self.net
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f *t"]:
-        """The features of images in [0, 1]."""
+        """Features of images in [0, 1]."""
         z = first_of(self.net(self.scaled(x)))
         if z.ndim == TOKENS:
             return z.mean(1)
@@ -60,7 +60,7 @@ class Wrapped(Encoder):
 
 
 def first_of(output: Any) -> Any:
-    """Some networks give more than their answer; that comes first."""
+    """The first output of a network with several outputs."""
     return output[0] if isinstance(output, tuple | list) else output
 
 
@@ -72,10 +72,10 @@ OPERATORS = ("nms", "qnms")
 
 
 def library(name: str) -> ModuleType:
-    """The package `name`, of timm or monai; the extra that brings it is called like these.
+    """Import timm or monai; the medshot extra has the same name.
 
     Raises:
-        ConfigError: it is not installed, or cannot be imported.
+        ConfigError: the package is not installed, or cannot be imported.
     """
     try:
         if name == "timm":
@@ -88,23 +88,23 @@ def library(name: str) -> ModuleType:
         ) from error
     except (ImportError, RuntimeError, OSError) as error:
         raise ConfigError(
-            f"{name} is installed and cannot be imported ({error}). It may not fit torch "
-            f"{torch.__version__}: pip install --upgrade {name}"
+            f"{name} is installed but cannot be imported ({error}). It may not be compatible with "
+            f"torch {torch.__version__}: pip install --upgrade {name}"
         ) from error
 
 
 def no_such(network: str, known: Iterable[str], name: str) -> ConfigError:
-    """The error for a network that `name` does not have; of its hundreds, the nearest few."""
+    """Error for an unknown network of `name`, with the closest known names."""
     near = difflib.get_close_matches(network, list(known), n=5, cutoff=0.4)
-    return unknown(network, near or ["(none is like it)"], kind=f"network of {name}")
+    return unknown(network, near or ["(no similar name)"], kind=f"network of {name}")
 
 
 def mend_torchvision() -> None:
-    """Let torchvision be imported where it was built for another PyTorch than the one that is here.
+    """Make torchvision importable if it was built for another PyTorch.
 
-    Its released packages are built for CUDA: with PyTorch for CPUs its compiled part is not
-    loaded, and on import it misses two operators that timm never uses. Once they are declared
-    it can be imported, and what timm takes of it (transforms) works.
+    Its released packages are built for CUDA. With a CPU build of PyTorch its compiled extension is
+    not loaded, and the import fails on two operators that timm never uses. Declaring them fixes
+    the import, and the parts that timm needs (transforms) work.
     """
     try:
         importlib.import_module("torchvision")
@@ -120,18 +120,18 @@ def mend_torchvision() -> None:
         importlib.import_module("torchvision")
 
 
-_DECLARED: list[torch.library.Library] = []  # an operator is there as long as its library
+_DECLARED: list[torch.library.Library] = []  # keeps the operators registered
 
 
 @part("encoder", "monai")
 class Monai(Wrapped):
-    """The network called `network` in MONAI, in two dimensions and untrained.
+    """MONAI's network `network`, in two dimensions and untrained.
 
-    Source: Cardoso et al. 2022, arXiv:2211.02701 (MONAI). `arguments` are what the network's own
-    constructor takes beside channels: pairs of a name and a value, `[["channels", [8, 16]],
-    ["strides", [2]]]` for a UNet. A network with a last layer of outputs has `width` of them,
-    which are the features. `resnet50` with `[["conv1_t_stride", 2], ["bias_downsample", false]]`
-    is the one of He et al. 2016, arXiv:1512.03385, and takes the weights of torchvision's files.
+    Source: Cardoso et al. 2022, arXiv:2211.02701 (MONAI). `arguments` are arguments of the
+    network's constructor other than channels: pairs of a name and a value, `[["channels", [8, 16]],
+    ["strides", [2]]]` for a UNet. A network with an output layer gets `width` outputs, which are
+    the features. `resnet50` with `[["conv1_t_stride", 2], ["bias_downsample", false]]` is the one
+    of He et al. 2016, arXiv:1512.03385, and can load torchvision's weights.
 
     Raises:
         ConfigError: MONAI is not installed, or has no such network, or not with such arguments.
@@ -163,45 +163,45 @@ def _pairs(arguments: Sequence[Sequence[Any]]) -> dict[str, Any]:
         return {str(name): value for name, value in arguments}
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"arguments are pairs of a name and a value, [[NAME, VALUE], ...], not {arguments!r}."
+            f"arguments must be pairs of name and value, [[NAME, VALUE], ...], not {arguments!r}."
         ) from error
 
 
 def _built(
     make: Callable[..., Any], name: str, channels: int, width: int, arguments: dict[str, Any]
 ) -> nn.Module:
-    """The network, under the names that its kind has for channels in and out."""
+    """Build the network, trying the known names of its channel arguments."""
     usual: dict[str, Any] = {"spatial_dims": 2}
     if "pretrained" in inspect.signature(make).parameters:
-        usual["pretrained"] = False  # nothing is fetched here
-    kinds = (
+        usual["pretrained"] = False  # no download
+    variants = (
         {"in_channels": channels, "out_channels": width},
         {"n_input_channels": channels, "feed_forward": False},
         {"in_channels": channels, "num_classes": width},
     )
-    said = []
-    for kind in kinds:
+    causes = []
+    for variant in variants:
         try:
-            net = make(**{**usual, **kind, **arguments})
+            net = make(**{**usual, **variant, **arguments})
         except (TypeError, ValueError, ImportError, NotImplementedError, AssertionError) as error:
-            said.append(str(error).partition("\n")[0])
+            causes.append(str(error).partition("\n")[0])
             continue
         if isinstance(net, nn.Module):
             return net
     raise ConfigError(
-        f"monai/{name} cannot be made with arguments {list(arguments.items())} "
-        f"({'; or '.join(dict.fromkeys(said)) or 'it is no network'}). Say what it needs in "
+        f"monai/{name} cannot be built with arguments {list(arguments.items())} "
+        f"({'; or '.join(dict.fromkeys(causes)) or 'it is not a network'}). Pass what it needs by "
         "--set 'encoder.arguments=[[NAME, VALUE], ...]'."
     )
 
 
 @part("encoder", "timm")
 class Timm(Wrapped):
-    """The network called `network` in timm, without its head and untrained.
+    """timm's network `network`, without its head and untrained.
 
     Source: Wightman 2019, doi:10.5281/zenodo.4414861 (PyTorch Image Models). The default is the
-    ResNet-50 of He et al. 2016, arXiv:1512.03385. Weights are put in afterwards, from a file or
-    from the hub: a saved encoder needs neither.
+    ResNet-50 of He et al. 2016, arXiv:1512.03385. Weights are loaded afterwards, from a file or
+    from the hub; a saved encoder needs neither.
 
     Raises:
         ConfigError: timm is not installed, or has no such network.
@@ -222,12 +222,12 @@ class Timm(Wrapped):
 
 
 def created(network: str, channels: int, size: int, *, pretrained: bool = False) -> nn.Module:
-    """The network as timm makes it, for images of such a form and without its head."""
+    """timm's network without its head, for images of this size and number of channels."""
     timm = library("timm")
     form = {"pretrained": pretrained, "in_chans": channels, "num_classes": 0}
     try:
         return timm.create_model(network, img_size=size, **form)
-    except TypeError:  # most take images of any size, and no such argument
+    except TypeError:  # most networks take any size and have no such argument
         return timm.create_model(network, **form)
 
 

@@ -1,4 +1,4 @@
-"""Fixed multi-scale filter banks for images and volumes: weak but fast features of a pixel."""
+"""Multi-scale filter banks for images and volumes: fixed pixel features, weak but fast."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ from medshot.nn.encoder import Encoder
 
 @part("encoder", "filters")
 class Filters(Encoder):
-    """A pixel's intensity, and at each scale its blur, slope, Laplacian and two curvatures.
+    """Pixel intensity, and per scale: blur, gradient magnitude, Laplacian, two curvatures.
 
     Source: the features of ilastik (Berg et al. 2019, Nat. Methods 16, 1226-1232); derivatives of
-    a Gaussian of `scales` pixels, times the scale to the power of their order (Lindeberg 1998, Int.
-    J. Comput. Vis. 30, 79-116), so that all are of one size. Curvatures are the eigenvalues of the
-    Hessian. Beyond the border, the image goes on as its last pixel.
+    a Gaussian of `scales` pixels, normalized by the scale to the power of their order (Lindeberg
+    1998, Int. J. Comput. Vis. 30, 79-116). Curvatures are the eigenvalues of the Hessian. The
+    image is padded by replicating its border.
     """
 
     source = "Berg et al. 2019, doi:10.1038/s41592-019-0582-9"
@@ -36,7 +36,9 @@ class Filters(Encoder):
     ) -> None:
         super().__init__(channels, size, scaling)
         if not scales or min(scales) <= 0:
-            raise ConfigError(f"scales={list(scales)}: one or more numbers of pixels above 0.")
+            raise ConfigError(
+                f"scales={list(scales)} must be one or more sizes above 0, in pixels."
+            )
         self.scales = tuple(scales)
         self.begins_with_image = scaling == "unit"
         self.n_features = channels * (1 + 5 * len(self.scales))
@@ -44,7 +46,7 @@ class Filters(Encoder):
             self.register_buffer(f"kernels_{i}", derivatives(scale))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
-        """The features of every pixel of images in [0, 1]."""
+        """Features of every pixel of images in [0, 1]."""
         z = self.scaled(x)
         kernels = [getattr(self, f"kernels_{i}") for i in range(len(self.scales))]
         found = [self._at(z.flatten(0, 1)[:, None], kernel) for kernel in kernels]
@@ -52,10 +54,12 @@ class Filters(Encoder):
         return torch.cat([z, seen], 1)
 
     def _at(self, z: Float[Tensor, "m 1 h w"], kernel: Tensor) -> Float[Tensor, "m 5 h w"]:
-        """All that one scale says of each channel by itself."""
+        """Features of each channel at one scale."""
         reach = kernel.shape[1] // 2
         wide = F.pad(z, (reach, reach, reach, reach), mode="replicate")
-        down = F.conv2d(wide, kernel[:, None, :, None])  # m 3 h w': blur, slope, bend along h
+        down = F.conv2d(
+            wide, kernel[:, None, :, None]
+        )  # m 3 h w': derivatives of order 0, 1, 2 along h
         both = [F.conv2d(down[:, i : i + 1], kernel[: 3 - i, None, None, :]) for i in range(3)]
         (blur, across, bent), (along, mixed), (curved,) = (each.split(1, 1) for each in both)
         slope = (along.square() + across.square() + 1e-12).sqrt()
@@ -65,7 +69,7 @@ class Filters(Encoder):
 
 
 def derivatives(scale: float) -> Float[Tensor, "3 d"]:
-    """A Gaussian and its first two derivatives, times the scale to the power of their order."""
+    """A Gaussian and its first two derivatives, scale-normalized."""
     reach = max(1, round(3 * scale))
     t = torch.arange(-reach, reach + 1, dtype=torch.float64) / scale
     blur = torch.exp(-(t**2) / 2)
@@ -76,11 +80,11 @@ def derivatives(scale: float) -> Float[Tensor, "3 d"]:
 
 @part("encoder", "filters3d")
 class Filters3d(Encoder):
-    """A voxel's intensity, and at each scale its blur, slope, Laplacian and uneven curvature.
+    """Voxel intensity, and per scale: blur, gradient magnitude, Laplacian, anisotropy.
 
-    Source: as `Filters`. The last is how far the Hessian is from curving alike in all directions
-    (the norm of its traceless part), which needs no eigenvalue of every voxel. Intensities are
-    centred, so that dark and bright differ in sign: some learners look at directions alone.
+    Source: as `Filters`. Anisotropy is the norm of the traceless part of the Hessian, which needs
+    no eigenvalues per voxel. Intensities are centered, so that dark and bright differ in sign:
+    some learners use only the direction of the feature vector.
     """
 
     source = "Berg et al. 2019, doi:10.1038/s41592-019-0582-9"
@@ -96,14 +100,16 @@ class Filters3d(Encoder):
     ) -> None:
         super().__init__(channels, None, scaling)
         if not scales or min(scales) <= 0:
-            raise ConfigError(f"scales={list(scales)}: one or more numbers of voxels above 0.")
+            raise ConfigError(
+                f"scales={list(scales)} must be one or more sizes above 0, in voxels."
+            )
         self.scales = tuple(scales)
         self.n_features = channels * (1 + 4 * len(self.scales))
         for i, scale in enumerate(self.scales):
             self.register_buffer(f"kernels_{i}", derivatives(scale))
 
     def forward(self, x: Float[Tensor, "n c z h w"]) -> Float[Tensor, "n f z h w"]:
-        """The features of every voxel of volumes in [0, 1]."""
+        """Features of every voxel of volumes in [0, 1]."""
         z = self.scaled(x)
         kernels = [getattr(self, f"kernels_{i}") for i in range(len(self.scales))]
         found = [_at(z.flatten(0, 1)[:, None], kernel) for kernel in kernels]
@@ -112,7 +118,7 @@ class Filters3d(Encoder):
 
 
 def _at(z: Float[Tensor, "m 1 d h w"], kernel: Float[Tensor, "3 r"]) -> Float[Tensor, "m 4 d h w"]:
-    """All that one scale says of each channel by itself."""
+    """Features of each channel at one scale."""
     d = _derived(F.pad(z, (kernel.shape[1] // 2,) * 6, mode="replicate"), kernel)
     pure, mixed = [d[2, 0, 0], d[0, 2, 0], d[0, 0, 2]], [d[1, 1, 0], d[1, 0, 1], d[0, 1, 1]]
     laplacian = pure[0] + pure[1] + pure[2]
@@ -123,7 +129,7 @@ def _at(z: Float[Tensor, "m 1 d h w"], kernel: Float[Tensor, "3 r"]) -> Float[Te
 
 
 def _derived(wide: Tensor, kernel: Float[Tensor, "3 r"]) -> dict[tuple[int, int, int], Tensor]:
-    """Derivatives by their orders along z, y and x, of all orders that sum to 2 at most."""
+    """Derivatives up to total order 2, keyed by their orders along z, y and x."""
     found = {}
     along_z = F.conv3d(wide, kernel[:, None, :, None, None]).split(1, 1)
     for i, once in enumerate(along_z):

@@ -11,9 +11,9 @@ from medshot.nn.encoder import Encoder, flat
 
 @part("encoder", "pixels")
 class Pixels(Encoder):
-    """The intensities as features, `c * size * size` of them.
+    """Pixel intensities as features, `c * size * size` of them.
 
-    With `reduce`, blocks of so many pixels a side are averaged first.
+    With `reduce`, blocks of `reduce` x `reduce` pixels are averaged first.
     """
 
     source = "the raw image"
@@ -24,16 +24,16 @@ class Pixels(Encoder):
         super().__init__(channels, size, scaling)
         self.reduce = reduce
         self.n_features = channels * (size // reduce) ** 2
-        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+        self.register_buffer("nothing", torch.zeros(()))  # carries device and dtype
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """The scaled intensities, averaged over blocks."""
+        """Scaled intensities, averaged over blocks."""
         return flat(F.avg_pool2d(self.scaled(x), self.reduce))
 
 
 @part("encoder", "as-is")
 class AsIs(Encoder):
-    """The image itself, on its grid, of any size: for methods that need nothing else."""
+    """The image itself, of any size, for methods that work on pixels."""
 
     source = "the raw image"
     keeps_grid = True
@@ -45,13 +45,13 @@ class AsIs(Encoder):
         self.n_features = channels
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """Images as they are."""
+        """Scaled images."""
         return self.scaled(x)
 
 
 @part("encoder", "intensities")
 class Intensities(Encoder):
-    """The intensities of each pixel as its features, one a channel."""
+    """Pixel intensities as features of each pixel, one per channel."""
 
     source = "the raw image"
     keeps_grid = True
@@ -59,8 +59,8 @@ class Intensities(Encoder):
     def __init__(self, *, channels: int = 3, size: int = 128, scaling: str = "standard") -> None:
         super().__init__(channels, size, scaling)
         self.n_features = channels
-        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+        self.register_buffer("nothing", torch.zeros(()))  # carries device and dtype
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
-        """The scaled intensities."""
+        """Scaled intensities."""
         return self.scaled(x)

@@ -1,4 +1,4 @@
-"""MobileNets v1 and v2, in the form in which TensorFlow trained them; one has its weights here."""
+"""MobileNet v1 and v2, as trained in TensorFlow; one comes with ImageNet weights."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,41 +19,39 @@ Layer = Sequence[Any]  # op, name, channels out, kernel, stride, relu6, batch no
 ADD = "add"
 EXPAND = "_expand"
 OPS = ("conv", "dwconv")
-EPS = 1e-3  # of the batch normalisation in TensorFlow's files
-LAST = 12  # blocks of the packaged network: the 13th is left out
+EPS = 1e-3  # TensorFlow's batch-norm epsilon
+LAST = 12  # blocks of the packaged network, without the 13th
 PACKAGED = Path(__file__).with_name("weights") / "mobilenet_v1.safetensors"
 SHA256 = "8e742b8d494cac49b796a38ddea6b0ed0f600455ee53bee84d0f87b582f52d37"
 DEPTHS = ("block5_pw", "block7_pw", "block9_pw", "block11_pw", "block12_pw")
 N_STATISTICS = 10
 WIDEST = 2.0
-TINY = 1e-6  # of a sum of squares, so that a root has a slope at 0
+TINY = 1e-6  # added under square roots, for a finite gradient at 0
 V1 = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2)]
 
 
 @part("encoder", "mobilenet")
 class MobileNet(Encoder):
-    """Depthwise convolutions, which see each channel alone, and pointwise ones between them.
+    """Depthwise separable convolutions: depthwise and pointwise layers in turn.
 
     Source: Howard et al. 2017, arXiv:1704.04861 (v1); Sandler et al. 2018, arXiv:1801.04381 (v2).
-
-    By default this is the network in the package: v1 at width 1, up to block 12 of 13, batch
+    The default is the packaged network: v1 at width 1, up to block 12 of 13, with batch
     normalization folded into the convolutions. `encoder("mobilenet")` has its ImageNet weights,
-    the class alone has random ones. `layers` is another architecture, from top to bottom: rows of
-    op (`conv`, or `dwconv` with a kernel a channel), name, channels out, kernel, stride, and
-    whether there are ReLU6, batch normalization and a bias. A row `add` adds what went into the
-    last layer whose name ends with `_expand`. Another `width` is an untrained v1 so many times as
-    wide as the paper's. Batch normalization keeps the statistics that it learned with.
+    the class alone has random ones. `layers` defines another architecture, one row per layer: op
+    (`conv`, or `dwconv` for depthwise), name, output channels, kernel, stride, and whether there
+    are ReLU6, batch normalization and a bias. A row `add` adds the input of the last layer whose
+    name ends with `_expand`. Another `width` gives an untrained v1 with that width multiplier.
+    Batch normalization uses its running statistics.
 
-    `depths` names the layers whose maps are read. For each, the mean and the standard deviation
-    over the map are two blocks of features, each divided by its L2 norm; a last block holds
-    statistics of color and intensity (`global_statistics`), which the layers are blind to.
-    `block_sizes` are the numbers of features of the blocks. Without depths, `()`, the features are
-    the mean over the last map alone. None means five depths of the packaged network, and no depths
-    of another.
+    `depths` names the layers whose maps are pooled. Each gives two feature blocks, mean and
+    standard deviation over the map, each L2-normalized; a last block holds statistics of color
+    and intensity (`global_statistics`), which the other blocks lose. `block_sizes` are the sizes
+    of the blocks. With `depths=()`, the features are the mean over the last map. None means five
+    depths for the packaged network and none for others.
 
-    Padding is TensorFlow's SAME, one more pixel at the bottom and the right where the two sides
-    cannot be equal: with PyTorch's the weights would see every image shifted. One channel is
-    three equal ones: the kernels of the first layer are added up.
+    Padding is TensorFlow's SAME, with the extra pixel at the bottom and right: PyTorch's symmetric
+    padding would shift images relative to the weights. For one-channel images, the kernels of the
+    first layer are summed over channels.
     """
 
     source = "Howard et al. 2017, arXiv:1704.04861; Sandler et al. 2018, arXiv:1801.04381"
@@ -71,7 +69,7 @@ class MobileNet(Encoder):
         super().__init__(channels, size, scaling)
         if not 0 < width <= WIDEST:
             raise ConfigError(
-                f"width is {width}, but it multiplies the paper's channels: 0 to {WIDEST}."
+                f"width is {width}, but a width multiplier is above 0 and at most {WIDEST}."
             )
         self.packaged = not layers and width == 1
         rows = layers or (_packaged_layers() if self.packaged else version_1(width))
@@ -96,7 +94,7 @@ class MobileNet(Encoder):
         self.n_features = sum(self.block_sizes)
 
     def pretrained(self) -> "MobileNet":
-        """Itself, with the weights of the package if it is the network that they are of.
+        """Self, with the packaged weights loaded if this is their architecture.
 
         Raises:
             SaveError: the file of weights is missing or damaged.
@@ -114,7 +112,7 @@ class MobileNet(Encoder):
         return self
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f"]:
-        """The features of images in [0, 1]."""
+        """Features of images in [0, 1]."""
         if not self.depths:
             return self.maps(x, ())[-1].mean((2, 3))
         found: list[Tensor] = []
@@ -124,15 +122,15 @@ class MobileNet(Encoder):
         return torch.cat([*found, global_statistics(x)], 1)
 
     def maps(self, x: Float[Tensor, "n c h w"], names: Sequence[str]) -> list[Tensor]:
-        """The maps `n d i j` after the layers called `names`; without any, the last."""
+        """Feature maps `n d i j` after the layers in `names`; without any, the last."""
         return self.onward(self.scaled(x), names)
 
     def onward(
         self, z: Float[Tensor, "n c h w"], names: Sequence[str], after: str | None = None
     ) -> list[Tensor]:
-        """The same, from the map after the layer called `after`, or from a scaled image.
+        """The same, starting from the map after layer `after`, or from a scaled image.
 
-        What comes after the last of `names` is left out.
+        Layers after the last of `names` are not computed.
         """
         before = z
         if not torch.is_grad_enabled():  # twice as fast on CPUs
@@ -152,12 +150,12 @@ class MobileNet(Encoder):
         return found or [z]
 
     def place(self, name: str) -> int:
-        """Where the layer called `name` is in `order`."""
+        """Index of the layer called `name` in `order`."""
         return [row[1:2] for row in self.order].index([name])
 
 
 class _Layer(nn.Conv2d):
-    """A convolution for squares of `side` pixels, and what follows it."""
+    """Convolution with SAME padding for squares of `side` pixels, normalization, activation."""
 
     def __init__(
         self,
@@ -186,10 +184,11 @@ class _Layer(nn.Conv2d):
 
 
 def global_statistics(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n s"]:
-    """Ten numbers of images in [0, 1]: color and contrast, whatever is on them.
+    """Ten color and contrast statistics of images in [0, 1].
 
-    Mean and deviation of red, green and blue; deviations of red - green and blue - green; mean
-    absolute differences of neighbors along both axes. One channel counts as three equal ones.
+    Mean and standard deviation of red, green and blue; standard deviation of red - green and
+    blue - green; mean absolute difference of neighbors along both axes. One channel counts as
+    three equal ones.
     """
     color = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
     flat = color.flatten(2)
@@ -206,12 +205,12 @@ def _deviation(flat: Float[Tensor, "n c p"]) -> Float[Tensor, "n c"]:
 
 
 def unit(z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-    """Rows divided by their L2 norm."""
+    """L2-normalized rows."""
     return z / (z.square().sum(1, keepdim=True) + TINY).sqrt()
 
 
 def _packaged_layers() -> Iterator[Layer]:
-    """The layers of the network in the package: its batch normalization lies in the kernels."""
+    """Layers of the packaged network, with batch normalization folded in."""
     for op, name, outputs, kernel, stride, *_ in version_1(1.0):
         if not name.startswith(f"block{LAST + 1}"):
             yield op, name, outputs, kernel, stride, True, False, True
@@ -227,14 +226,14 @@ def _packaged_weights() -> dict[str, Tensor]:
         ) from error
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise SaveError(
-            f"{PACKAGED} is not the file of the package (its SHA-256 differs): truncated or "
-            "changed. Install it again: pip install --force-reinstall medshot"
+            f"{PACKAGED} is not the packaged file (its SHA-256 differs): truncated or "
+            "modified. Install it again: pip install --force-reinstall medshot"
         )
     return load(content)
 
 
 def version_1(width: float) -> Iterator[Layer]:
-    """The layers of a MobileNet v1 without its head."""
+    """Layers of a MobileNet v1 without its head."""
     before = _wide(32, width)
     yield "conv", "stem", before, 3, 2, True, True, False
     for i, (outputs, stride) in enumerate([*V1, (1024, 1)], 1):
@@ -248,13 +247,13 @@ def _wide(channels: int, width: float) -> int:
 
 
 def _checked(row: Layer) -> list[Any]:
-    """`row`, if it is a layer: what a file says is not taken on trust."""
-    kinds = (str, str, int, int, int, bool, bool, bool)
-    whole = [type(value) for value in row] == list(kinds)
+    """Validate a row of `layers`, which may come from an untrusted file."""
+    types = (str, str, int, int, int, bool, bool, bool)
+    whole = [type(value) for value in row] == list(types)
     if list(row) != [ADD] and not (whole and row[0] in OPS and min(row[2:5]) > 0):
         raise ConfigError(
             f"{list(row)!r} is no layer of a MobileNet. A row is {ADD!r} alone, or an op "
-            f"({' or '.join(OPS)}), a name, channels out, kernel and stride above 0, and three "
-            "times true or false: ReLU6, batch normalisation, bias."
+            f"({' or '.join(OPS)}), a name, output channels, kernel and stride above 0, and three "
+            "booleans: ReLU6, batch normalization, bias."
         )
     return list(row)

@@ -1,4 +1,4 @@
-"""Any network as an encoder: what it gives is found by showing it empty images."""
+"""Any network as an encoder: its output format is probed with empty images."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ from medshot.core.registry import part
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.external import TOKENS, first_of
 
-SIZES = (64, 224, 32, 28, 96, 128, 256, 384, 512)  # pixels a side, as they are tried
+SIZES = (64, 224, 32, 28, 96, 128, 256, 384, 512)  # side lengths in pixels, in order of trial
 FAILS = (RuntimeError, ValueError, TypeError, AssertionError, IndexError)
 
 
 @part("module", "any-network")
 class AnyNetwork(Encoder):
-    """The features of a network `net` that takes images in [0, 1] of `channels` channels.
+    """Encoder around a network `net` for images in [0, 1] with `channels` channels.
 
-    A map smaller than the image, and the tokens of a transformer, are averaged; a map of the
-    image's size is kept, a row of features a pixel. Images may have any size where `size` is None.
+    Maps smaller than the image, and transformer tokens, are averaged; a map of the image's size is
+    kept, one feature vector per pixel. With `size` None, images may have any size.
 
     A predictor on it can be saved if `net` is a registered part (`@medshot.part`).
     """
@@ -37,7 +37,7 @@ class AnyNetwork(Encoder):
         return self.net
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *t"]:
-        """The features of images in [0, 1]."""
+        """Features of images in [0, 1]."""
         z = first_of(self.net(self.scaled(x)))
         if z.ndim == TOKENS:
             return z.mean(1)
@@ -45,11 +45,12 @@ class AnyNetwork(Encoder):
 
 
 def as_encoder(module: nn.Module) -> nn.Module:
-    """`module`, with the form of its images and features found where it does not say them.
+    """Wrap `module` as an encoder, probing its input and output format if needed.
 
-    A module that names its `n_features` says what it takes itself. Of any other, the number of
-    channels is that of its first convolution, and sizes are tried until one passes; where a second
-    one gives as many features, any size will do. What takes no images at all is left as it is.
+    A module with an attribute `n_features` is returned unchanged. For others, the number of
+    channels is that of the first convolution, and sizes are tried until one works; if a second
+    one gives as many features, any size is accepted. A module that takes no images is returned
+    unchanged.
     """
     if hasattr(module, "n_features") or isinstance(module, nn.Identity):
         return module
@@ -70,15 +71,16 @@ def as_encoder(module: nn.Module) -> nn.Module:
 
 
 def _tried(module: nn.Module) -> Iterator[tuple[int, int, Tensor]]:
-    """Channels, size and features of empty images that pass."""
+    """Channels, size and output of the empty images that the module accepts."""
     like = any_tensor(module)
-    said = [m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)][:1]
-    for channels in said or (3, 1):
+    declared = [m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)][:1]
+    for channels in declared or (3, 1):
         for size in SIZES:
             try:
                 with torch.no_grad(), eval_mode(module):
                     z = first_of(module(torch.zeros(1, channels, size, size).to(like)))
             except FAILS:
                 continue
-            if isinstance(z, Tensor) and z.ndim in (2, TOKENS, 4):
+            # a network of volumes may take n c h w for one volume: it returns no row per image
+            if isinstance(z, Tensor) and z.ndim in (2, TOKENS, 4) and len(z) == 1:
                 yield channels, size, z

@@ -1,8 +1,8 @@
-"""Encoder of images, tables, texts and signals together, any of which may be missing.
+"""Multimodal encoder of images, tables, text and signals, any of which may be missing.
 
-An example is one row of numbers. Each modality has a fixed place in it: first a 1 if it is there or
-a 0 if it is missing, then its values. The layout is the same for all data, so that any encoder of
-such rows takes any of them, and what was learned with an image can be asked without.
+An example is one row of numbers. Each modality has a fixed range in it: a flag, 1 if present
+and 0 if missing, then its values. The layout is the same for all data, so that any encoder of
+such rows takes any of them, and a model trained with images can predict without.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from medshot.nn.encoders.conv4 import Conv4
 from medshot.nn.encoders.signal import SignalCNN, SignalGRU, SignalTransformer
 from medshot.nn.layers import SelfAttention
 
-RATE = 2000  # samples a second of a sound
-COLUMNS = 32  # numbers of a table, and after them whether each is known
+RATE = 2000  # sampling rate of sounds, Hz
+COLUMNS = 32  # columns of a table row, followed by a mask of the known ones
 LAYOUT: dict[str, tuple[int, ...]] = {
     "image": (3, 64, 64),
     "table": (2, COLUMNS),
@@ -31,7 +31,11 @@ WIDTH = sum(1 + prod(shape) for shape in LAYOUT.values())
 
 
 def packed(parts: Mapping[str, Tensor]) -> Float[Tensor, "f"]:
-    """One example: its kinds of data by name, those that are missing left out."""
+    """Pack one example: its modalities by name, missing ones left out.
+
+    Raises:
+        ShapeError: a modality has another shape than in `LAYOUT`.
+    """
     row = torch.zeros(WIDTH)
     for name, (first, last) in PLACES.items():
         if name in parts:
@@ -45,7 +49,7 @@ def packed(parts: Mapping[str, Tensor]) -> Float[Tensor, "f"]:
 def unpacked(
     x: Float[Tensor, "n f"],
 ) -> dict[str, tuple[Bool[Tensor, "n"], Float[Tensor, "n ..."]]]:
-    """Where each kind is there, and its values: zeros where it is not."""
+    """Presence and values of each modality, with zeros where it is missing."""
     return {
         name: (x[:, first] > 0.5, x[:, first + 1 : last].unflatten(1, LAYOUT[name]))
         for name, (first, last) in PLACES.items()
@@ -53,7 +57,7 @@ def unpacked(
 
 
 def without(x: Float[Tensor, "n f"], name: str) -> Float[Tensor, "n f"]:
-    """The same examples, all of them without the kind of data called `name`."""
+    """Copy of the examples with modality `name` marked as missing."""
     first, last = PLACES[name]
     found = x.clone()
     found[:, first:last] = 0
@@ -69,15 +73,15 @@ def _places() -> dict[str, tuple[int, int]]:
     return found
 
 
-PLACES = _places()  # the flag and, after it, the values of each kind
+PLACES = _places()  # range of each modality: its flag, then its values
 
 
 @part("encoder", "hashed-text")
 class HashedText(Encoder):
-    """One matrix on the counts of hashed pieces of words: a learned embedding of pieces, summed.
+    """Linear embedding of hashed subword counts: a learned vector per hash, summed.
 
     Source: Joulin et al. 2017, arXiv:1607.01759 (bags of hashed n-grams). It is small, needs no
-    download and knows no language: it sees which letters are there, not what they mean.
+    download and no language model: it represents spelling, not meaning.
     """
 
     source = "Joulin et al. 2017, arXiv:1607.01759"
@@ -86,20 +90,20 @@ class HashedText(Encoder):
     def __init__(self, *, channels: int = LAYOUT["text"][0], width: int = 256) -> None:
         super().__init__(channels, None, "unit")
         self.embedding = nn.Linear(channels, width, bias=False)
-        nn.init.normal_(self.embedding.weight)  # a text of length 1 gets features of deviation 1
+        nn.init.normal_(self.embedding.weight)  # unit-norm text gives unit-variance features
         self.n_features = width
 
     def forward(self, x: Float[Tensor, "n c"]) -> Float[Tensor, "n f"]:
-        """The features of texts."""
+        """Features of texts."""
         return self.embedding(self.scaled(x))
 
 
 @part("encoder", "table")
 class Table(Encoder):
-    """The columns as they are, 0 where unknown, and which are known; with `hidden`, a layer more.
+    """Table columns, 0 where unknown, and their mask; with `hidden`, a hidden layer in addition.
 
-    The hidden layer is one matrix and a ReLU, and stands beside the columns, not in their place:
-    what a linear map can see in a table it still sees.
+    The hidden layer, linear with ReLU, is concatenated to the columns, so that a linear head on
+    top can still use them directly.
     """
 
     source = "the table itself"
@@ -109,10 +113,10 @@ class Table(Encoder):
         super().__init__(channels, size, "unit")
         self.hidden = nn.Linear(2 * size, hidden) if hidden else None
         self.n_features = 2 * size + hidden
-        self.register_buffer("nothing", torch.zeros(()))  # so that it has a device and a type
+        self.register_buffer("nothing", torch.zeros(()))  # carries device and dtype
 
     def forward(self, x: Float[Tensor, "n c s"]) -> Float[Tensor, "n f"]:
-        """The features of rows."""
+        """Features of table rows."""
         row = self.scaled(x).flatten(1)
         return row if self.hidden is None else torch.cat([row, self.hidden(row).relu()], 1)
 
@@ -127,16 +131,16 @@ SIGNALS = {
 
 @part("encoder", "joined")
 class Joined(Encoder):
-    """Each kind of data has an encoder of its own; `join` says how their features become one.
+    """One encoder per modality; `join` says how their features are fused.
 
-    `late` puts them one after the other, each divided by the root of how many there are, and a
-    learned row in the place of what is missing. `attention` makes a token of each, which one more
-    token looks at; what is missing is not looked at. Attention is to be trained (meta-trained or
-    fine-tuned): untrained, `late` is the one to take.
+    `late` concatenates them, each divided by the square root of its size, with a learned vector
+    in place of a missing modality. `attention` makes one token of each modality, which a class
+    token attends to; missing ones are masked. Attention needs training (meta-training or
+    fine-tuning); untrained, use `late`.
 
     Source: late fusion of medical data as in Huang et al. 2020, doi:10.1038/s41746-020-00341-z;
-    one token a modality, missing ones masked, as in Ma et al. 2022, arXiv:2204.05454. Rows are laid
-    out as `medshot.nn.encoders.multimodal` says; `signal` names an encoder of signals.
+    one token per modality, missing ones masked, as in Ma et al. 2022, arXiv:2204.05454. The layout
+    of rows is that of `medshot.nn.encoders.multimodal`; `signal` names the signal encoder.
     """
 
     source = "Huang et al. 2020, doi:10.1038/s41746-020-00341-z"
@@ -152,7 +156,7 @@ class Joined(Encoder):
     ) -> None:
         super().__init__(WIDTH, None, "unit")
         if join not in JOINS:
-            raise unknown(join, JOINS, kind="way to join")
+            raise unknown(join, JOINS, kind="fusion of modalities")
         size = LAYOUT["image"][1]
         branches = {
             "image": Conv4(size=size, width=width, halve="stride"),
@@ -167,7 +171,7 @@ class Joined(Encoder):
         self.n_features = made.n_features
 
     def forward(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n g"]:
-        """The features of examples."""
+        """Features of examples."""
         self.check_form(x)
         parts = unpacked(x)
         there = torch.stack([parts[name][0] for name in self.branches], 1)
@@ -176,13 +180,13 @@ class Joined(Encoder):
 
     def _encoded(self, name: str, there: Bool[Tensor, "n"], values: Tensor) -> Tensor:
         branch = self.branches[name]
-        if not there.any():  # nobody has it: no need to look
+        if not there.any():  # missing in the whole batch
             return values.new_zeros(len(values), n_features(branch))
         return branch(values)
 
 
 class Late(nn.Module):
-    """Features of all kinds, one after the other."""
+    """Late fusion: concatenation of the features of all modalities."""
 
     def __init__(self, counts: list[int]) -> None:
         super().__init__()
@@ -190,7 +194,7 @@ class Late(nn.Module):
         self.n_features = sum(counts)
 
     def forward(self, found: list[Tensor], there: Bool[Tensor, "n m"]) -> Float[Tensor, "n f"]:
-        """What is there, and the learned rows for what is not."""
+        """Concatenated features, with learned vectors for missing modalities."""
         columns = [
             torch.where(known[:, None], z / z.shape[1] ** 0.5, row)
             for z, known, row in zip(found, there.T, self.missing, strict=True)
@@ -199,7 +203,7 @@ class Late(nn.Module):
 
 
 class Attention(nn.Module):
-    """A token looks at one token of each kind that is there."""
+    """Attention fusion: a class token attends to one token per present modality."""
 
     def __init__(self, counts: list[int], width: int, heads: int = 4) -> None:
         super().__init__()
@@ -211,7 +215,7 @@ class Attention(nn.Module):
         self.n_features = width
 
     def forward(self, found: list[Tensor], there: Bool[Tensor, "n m"]) -> Float[Tensor, "n f"]:
-        """What the first token has become; it always sees itself."""
+        """Output at the class token, which always attends to itself."""
         tokens = [token(z) for token, z in zip(self.tokens, found, strict=True)]
         x = torch.stack([torch.zeros_like(tokens[0]), *tokens], 1) + self.kinds
         seen = torch.cat([torch.ones_like(there[:, :1]), there], 1)
@@ -220,5 +224,5 @@ class Attention(nn.Module):
 
 def _signal(name: str) -> Encoder:
     if name not in SIGNALS:
-        raise unknown(name, SIGNALS, kind="encoder of signals")
+        raise unknown(name, SIGNALS, kind="signal encoder")
     return SIGNALS[name]()

@@ -1,7 +1,7 @@
-"""Encoders of signals: short spectra one after the other, read by a CNN, an RNN or a transformer.
+"""Signal encoders: a CNN, a GRU or a transformer on log spectrograms.
 
-All begin with the same frames: windows of 128 samples, half overlapping (64 ms at 2 kHz), the
-logarithm of the power at 65 frequencies. A signal is first given mean 0 and deviation 1.
+All use the same frames: windows of 128 samples with 50% overlap (64 ms at 2 kHz), log power at
+65 frequencies. A signal is first standardized to mean 0 and standard deviation 1.
 """
 
 import math
@@ -17,12 +17,12 @@ from medshot.nn.layers import SelfAttention
 
 WINDOW, STEP = 128, 64
 FREQUENCIES = WINDOW // 2 + 1
-FAINT = 1e-3  # power that counts as none
-HEADS = 4  # of the transformer
+FAINT = 1e-3  # added to the power before the log
+HEADS = 4  # attention heads of the transformer
 
 
 class SignalEncoder(Encoder, ABC):
-    """Maps signals `n c t` to features `n f`; a subclass reads frames."""
+    """Maps signals `n c t` to features `n f`; a subclass encodes the frames."""
 
     dims = 1
     cosines: Tensor
@@ -45,48 +45,48 @@ class SignalEncoder(Encoder, ABC):
         self.build(FREQUENCIES * channels, width)
 
     def frames(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n g s"]:
-        """Log power at each frequency of each channel, frame by frame."""
+        """Log power spectrogram of all channels."""
         windows = self.scaled(x).unfold(-1, WINDOW, STEP)
         power = (windows @ self.cosines).square() + (windows @ self.sines).square()
         return (power + FAINT).log().transpose(2, 3).flatten(1, 2)
 
     def forward(self, x: Float[Tensor, "n c t"]) -> Float[Tensor, "n f"]:
-        """The features of signals."""
+        """Features of signals."""
         return self.read(self.frames(x))
 
     @abstractmethod
     def build(self, inputs: int, width: int) -> None:
-        """Make the layers, from so many numbers a frame to so many features."""
+        """Create the layers, from `inputs` values per frame to `width` features."""
 
     @abstractmethod
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
-        """The features of a sequence of spectra."""
+        """Features of a sequence of spectra."""
 
 
 @part("encoder", "signal-cnn")
 class SignalCNN(SignalEncoder):
-    """Three convolutions over time, each halving it; the mean over what is left.
+    """Three convolutions over time, each with pooling by 2, then the mean over time.
 
-    Source: for the form, Wang et al. 2017, arXiv:1611.06455 (fully convolutional networks for
-    time series); here on spectra, with group normalisation.
+    Source: Wang et al. 2017, arXiv:1611.06455 (fully convolutional networks for time series), here
+    on spectra, with group normalization.
     """
 
     source = "Wang et al. 2017, arXiv:1611.06455"
 
     def build(self, inputs: int, width: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         self.blocks = nn.Sequential(
             *_block(inputs, width), *_block(width, width), *_block(width, width)
         )
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
-        """The mean over time of the last map."""
+        """Mean over time of the last map."""
         return self.blocks(frames).mean(2)
 
 
 @part("encoder", "signal-gru")
 class SignalGRU(SignalEncoder):
-    """A gated recurrent unit; the mean of its states.
+    """Gated recurrent unit, with the mean of its states.
 
     Source: Cho et al. 2014, arXiv:1406.1078.
     """
@@ -94,32 +94,32 @@ class SignalGRU(SignalEncoder):
     source = "Cho et al. 2014, arXiv:1406.1078"
 
     def build(self, inputs: int, width: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         self.unit = nn.GRU(inputs, width, batch_first=True)
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
-        """The mean over time of the states."""
+        """Mean over time of the states."""
         return self.unit(frames.transpose(1, 2))[0].mean(1)
 
 
 @part("encoder", "signal-transformer")
 class SignalTransformer(SignalEncoder):
-    """Two layers of self-attention over frames that know their place; the mean of the tokens.
+    """Two self-attention layers over frames with position codes; mean of the tokens.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762 (with its sines and cosines of places).
+    Source: Vaswani et al. 2017, arXiv:1706.03762 (with its sinusoidal position codes).
     """
 
     source = "Vaswani et al. 2017, arXiv:1706.03762"
     places: Tensor
 
     def build(self, inputs: int, width: int) -> None:
-        """Make the layers."""
+        """Create the layers."""
         self.token = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(SelfAttention(width, HEADS) for _ in range(2))
         self.register_buffer("places", _places(((self.size or WINDOW) - WINDOW) // STEP + 1, width))
 
     def read(self, frames: Float[Tensor, "n g s"]) -> Float[Tensor, "n f"]:
-        """The mean over time of the tokens of the last layer."""
+        """Mean over time of the tokens of the last layer."""
         x = self.token(frames.transpose(1, 2)) + self.places
         for layer in self.layers:
             x = layer(x)

@@ -1,4 +1,4 @@
-"""U-Net encoder, whose last map is the features, and the decoder of pretraining."""
+"""U-Net encoder, with its last map as features, and the decoder used in pretraining."""
 
 import math
 from collections.abc import Sequence
@@ -19,16 +19,17 @@ from medshot.nn.layers import norm
 
 @part("encoder", "unet")
 class UNet(Encoder):
-    """Down in `depth` halvings, up again with what each level saw on the way: features a pixel.
+    """U-Net with `depth` downsampling levels and skip connections: features of each pixel.
 
-    With `filters`, scales in pixels, those of `Filters` lie beside them: what no training changes.
+    With `filters`, the features of `Filters` at these scales (in pixels), which training does not
+    change, are concatenated.
 
-    Source: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597. Level i is `width` x 2^i wide, but
-    no wider than 8 x `width`; two convolutions a level on the way down, two on the way up.
+    Source: Ronneberger, Fischer & Brox 2015, arXiv:1505.04597. Level i has `width` x 2^i channels,
+    at most 8 x `width`, and two convolutions on the way down and two on the way up.
 
-    Where we differ: borders are padded, so that the grid is kept; normalisation (by group, by
-    default) before each ReLU; nearest pixels and a convolution where the paper has a transposed
-    convolution; and no last layer that makes classes out of features: that is the head's business.
+    Where we differ: borders are padded, so that the grid is kept; normalization (group, by
+    default) before each ReLU; nearest-neighbor upsampling and a convolution instead of a
+    transposed convolution; and no classification layer, which is the head's part.
     """
 
     source = "Ronneberger et al. 2015, arXiv:1505.04597"
@@ -48,7 +49,7 @@ class UNet(Encoder):
         super().__init__(channels, size, scaling)
         if depth < 1 or size % 2**depth:
             raise ConfigError(
-                f"{depth} halvings of {size} pixels: take depth=1 or more and a size that is a "
+                f"{depth} halvings of {size} pixels: use depth=1 or more and a size that is a "
                 f"multiple of 2^depth (for depth={max(depth, 1)}, of {2 ** max(depth, 1)})."
             )
         self._layers(width, depth, norm)
@@ -69,7 +70,7 @@ class UNet(Encoder):
         self.n_features = width
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *s"]:
-        """The features of every pixel of images in [0, 1]."""
+        """Features of every pixel of images in [0, 1]."""
         z, seen = self.scaled(x), []
         pool = F.max_pool3d if self.dims == 3 else F.max_pool2d
         for i, level in enumerate(self.down):
@@ -82,11 +83,11 @@ class UNet(Encoder):
 
 @part("encoder", "unet3d")
 class UNet3d(UNet):
-    """The U-Net for volumes of any shape, all its layers in three dimensions.
+    """3D U-Net for volumes of any shape.
 
-    Source: Cicek et al. 2016, arXiv:1606.06650; in all else as `UNet`. A volume is continued by
-    its last voxels to a multiple of 2^depth, and cut to its shape again. Intensities are left as
-    they are, because a part of a volume must look as it does in the whole.
+    Source: Cicek et al. 2016, arXiv:1606.06650; otherwise as `UNet`. A volume is padded to a
+    multiple of 2^depth by replicating its border, and the output is cropped. Intensities are not
+    rescaled, because a patch must look as it does in the whole volume.
     """
 
     source = "Cicek et al. 2016, arXiv:1606.06650"
@@ -106,7 +107,7 @@ class UNet3d(UNet):
         self._layers(width, depth, norm)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f *s"]:
-        """The features of every voxel of volumes in [0, 1]."""
+        """Features of every voxel of volumes in [0, 1]."""
         self.check_form(x)
         sides = x.shape[2:]
         beyond = [(0, -side % 2**self.depth) for side in reversed(sides)]
@@ -121,14 +122,14 @@ def _level(inputs: int, outputs: int, policy: str, dims: int) -> nn.Sequential:
     return nn.Sequential(first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU())
 
 
-LEAST = 4  # pixels a side of the first map, or fewer if the image is smaller
+LEAST = 4  # maximal side of the first map, in pixels
 
 
 class Decoder(nn.Module):
-    """Images of `size` pixels from features `n f`, or from features of every pixel.
+    """Decodes images of `size` pixels from features `n f`, or from per-pixel features.
 
-    Whole images are drawn from one map of a few pixels that is doubled until it is large enough,
-    with a convolution each time. What keeps the grid needs a mixture of its features only.
+    From `n f`, a map of a few pixels is upsampled by 2, with a convolution each time, until it is
+    large enough. Per-pixel features need only a 1 x 1 convolution.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         if width < 1:
-            raise ConfigError(f"width is {width}, but a decoder has 1 channel or more.")
+            raise ConfigError(f"width is {width}, but a decoder needs at least 1 channel.")
         self.size, self.width, self.grid = size, width, grid
         if grid:
             self.last = nn.Conv2d(n_features, channels, 1)
@@ -149,7 +150,7 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, z: Float[Tensor, "n f *t"]) -> Float[Tensor, "n c h w"]:
-        """Channels for every pixel, without bounds."""
+        """Channels of every pixel, unbounded."""
         if self.grid:
             return self.last(z)
         maps = F.relu(self.first(z).unflatten(1, (self.width, self.side, self.side)))

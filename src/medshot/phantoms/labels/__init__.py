@@ -1,1 +1,1 @@
-"""Phantoms with a label an image: anatomy, findings and imaging modalities."""
+"""Phantoms with image labels: anatomy, findings and imaging modalities."""

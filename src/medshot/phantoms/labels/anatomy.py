@@ -11,8 +11,8 @@ from medshot.phantoms.fields import Map, ellipse, grid, rotate, smooth_noise, so
 class Body(NamedTuple):
     """One patient before any finding.
 
-    `tissue` is density, signal, echo strength, pigment or stain, whatever the modality sees, in
-    0 to 1; `site` is 1 where a finding may lie and 0 elsewhere.
+    `tissue` is what the modality measures (density, signal, echo strength, pigment or stain), in 0
+    to 1; `site` is 1 where a finding may lie and 0 elsewhere.
     """
 
     tissue: Map
@@ -20,16 +20,16 @@ class Body(NamedTuple):
 
 
 def patient_grid(rng: np.random.Generator, size: int, bend: float = 0.05) -> tuple[Map, Map]:
-    """Return body coordinates of every pixel for one patient.
+    """Body coordinates of every pixel for one patient.
 
-    The anatomy is drawn analytically in these coordinates, which bends it without resampling.
+    Anatomy is drawn analytically in these coordinates, which deforms it without resampling.
     `bend` is the standard deviation of the local displacement, in half image sides.
     """
     x, y = grid(size)
     x, y = rotate(x, y, float(rng.normal(0.0, 0.12)))
     scale = rng.uniform(0.9, 1.2, 2)
     shift = rng.normal(0.0, 0.07, 2)
-    # Mirrored anatomy stands in for the two sides of the body and for flipped exports.
+    # mirroring covers both sides of the body and flipped exports
     side = float(rng.choice([-1.0, 1.0]))
     bent_x = side * float(scale[0]) * x + float(shift[0]) + bend * smooth_noise(rng, size, 3)
     bent_y = float(scale[1]) * y + float(shift[1]) + bend * smooth_noise(rng, size, 3)
@@ -37,7 +37,7 @@ def patient_grid(rng: np.random.Generator, size: int, bend: float = 0.05) -> tup
 
 
 def chest(rng: np.random.Generator, size: int) -> Body:
-    """Return one frontal chest, its attenuation summed: lungs, heart, spine, ribs, diaphragm."""
+    """A frontal chest as summed attenuation: lungs, heart, spine, ribs, diaphragm."""
     x, y = patient_grid(rng, size, bend=0.03)
     body = ellipse(x, y, (0.0, 0.7), (1.2, 1.75), edge=0.15)
     lungs = np.maximum(
@@ -57,7 +57,7 @@ def chest(rng: np.random.Generator, size: int) -> Body:
 
 
 def _ribs(x: Map, y: Map, rng: np.random.Generator) -> Map:
-    """Return the bands of ribs, which fall away from the spine."""
+    """Bands of ribs, descending from the spine."""
     beat = float(rng.uniform(11.0, 15.0))
     phase = float(rng.uniform(0.0, 2.0 * np.pi))
     bands = np.sin(beat * (y - 0.55 * np.abs(x) + 0.5 * x**2) + phase)
@@ -65,7 +65,7 @@ def _ribs(x: Map, y: Map, rng: np.random.Generator) -> Map:
 
 
 def layers(rng: np.random.Generator, size: int) -> Body:
-    """Return tissue in layers by its echo strength: skin, fat, fascia, muscle, an organ."""
+    """Tissue layers by echo strength: skin, fat, fascia, muscle, an organ."""
     x, y = patient_grid(rng, size, bend=0.06)
     depth = 0.5 * (y + 1.0) + 0.05 * np.sin(float(rng.uniform(1.0, 3.0)) * x)
     count = int(rng.integers(4, 7))
@@ -74,7 +74,7 @@ def layers(rng: np.random.Generator, size: int) -> Body:
     canvas = np.full_like(depth, 0.85)
     for top, value in zip([0.04, *edges], echo, strict=True):
         canvas += soft_step(depth - float(top), 0.03) * (float(value) - canvas)
-        # Fascia reflects at the interface: a thin bright line.
+        # fascia reflects at the interface: a thin bright line
         canvas += 0.18 * np.exp(-(((depth - float(top)) / 0.012) ** 2))
     vessel = ellipse(x, y, (float(rng.uniform(-0.6, 0.6)), 0.1), (0.13, 0.09), edge=0.04)
     canvas += vessel * (0.15 - canvas) * float(rng.random() < 0.5)
@@ -83,7 +83,7 @@ def layers(rng: np.random.Generator, size: int) -> Body:
 
 
 class Organ(NamedTuple):
-    """An ellipse of tissue: centre and radii in half image sides, density in 0 to 1."""
+    """An ellipse of tissue: center and radii in half image sides, density in 0 to 1."""
 
     centre: tuple[float, float]
     radii: tuple[float, float]
@@ -112,7 +112,7 @@ HEAD = (
 
 
 def _paint(canvas: Map, x: Map, y: Map, organ: Organ, rng: np.random.Generator) -> None:
-    """Lay one organ over the canvas, varied as between people."""
+    """Paint one organ over the canvas, with variation between patients."""
     move = rng.normal(0.0, 0.025, 2)
     grow = rng.uniform(0.88, 1.12, 2)
     centre = (organ.centre[0] + float(move[0]), organ.centre[1] + float(move[1]))
@@ -122,7 +122,7 @@ def _paint(canvas: Map, x: Map, y: Map, organ: Organ, rng: np.random.Generator) 
 
 
 def torso(rng: np.random.Generator, size: int) -> Body:
-    """Return one axial torso slice; findings lie within the muscle wall."""
+    """An axial torso slice; findings lie within the muscle wall."""
     x, y = patient_grid(rng, size)
     canvas = np.zeros_like(x)
     _paint(canvas, x, y, TORSO[0], rng)
@@ -134,11 +134,11 @@ def torso(rng: np.random.Generator, size: int) -> Body:
 
 
 def head(rng: np.random.Generator, size: int) -> Body:
-    """Return one axial head slice: cortex, white matter, ventricles; findings lie in the brain."""
+    """An axial head slice: cortex, white matter, ventricles; findings lie in the brain."""
     x, y = patient_grid(rng, size, bend=0.03)
     canvas = np.zeros_like(x)
     for organ in HEAD:
-        # Only the pose varies the shells: varied one by one, the skull would cross the scalp.
+        # shells vary by the pose only: varied one by one, the skull would cross the scalp
         canvas += ellipse(x, y, organ.centre, organ.radii) * (organ.density - canvas)
     folds = smooth_noise(rng, size, 11)
     rho = np.sqrt((x / 0.71) ** 2 + (y / 0.84) ** 2)
@@ -154,7 +154,7 @@ def head(rng: np.random.Generator, size: int) -> Body:
 
 
 def skin(rng: np.random.Generator, size: int) -> Body:
-    """Return the pigment of a patch of skin, uneven and with hairs."""
+    """Pigment of a patch of skin, uneven and with hairs."""
     canvas = 0.24 + 0.05 * smooth_noise(rng, size, 2) + 0.02 * smooth_noise(rng, size, 12)
     for _ in range(int(rng.integers(0, 5))):
         canvas += _hair(rng, size) * (0.95 - canvas)
@@ -162,7 +162,7 @@ def skin(rng: np.random.Generator, size: int) -> Body:
 
 
 def _hair(rng: np.random.Generator, size: int) -> Map:
-    """Return the mask of one bent hair across the picture."""
+    """Mask of one curved hair across the image."""
     x, y = rotate(*grid(size), float(rng.uniform(0.0, np.pi)))
     offset, bow = float(rng.uniform(-0.9, 0.9)), float(rng.normal(0.0, 0.2))
     width = float(rng.uniform(0.015, 0.03))
@@ -170,7 +170,7 @@ def _hair(rng: np.random.Generator, size: int) -> Map:
 
 
 def section(rng: np.random.Generator, size: int) -> Body:
-    """Return a tissue section by its uptake of stain: pale lumens, fibres and dark nuclei."""
+    """Stain uptake of a tissue section: pale lumens, fibers and dark nuclei."""
     x, y = patient_grid(rng, size, bend=0.1)
     angle = float(rng.uniform(0.0, np.pi))
     along, _ = rotate(x, y, angle)
@@ -183,7 +183,7 @@ def section(rng: np.random.Generator, size: int) -> Body:
 
 
 def nuclei(rng: np.random.Generator, size: int, count: int) -> Map:
-    """Return the mask of `count` scattered nuclei of two sizes."""
+    """Mask of `count` scattered nuclei of two sizes."""
     mask = np.zeros((size, size), np.float32)
     for share, radius in ((0.7, 0.012), (0.3, 0.018)):
         seeds = np.zeros((size, size), np.float32)
@@ -191,7 +191,7 @@ def nuclei(rng: np.random.Generator, size: int, count: int) -> Map:
         seeds[spots[:, 0], spots[:, 1]] = 1.0
         sigma = radius * size
         ndimage.gaussian_filter(seeds, sigma, output=seeds, mode="wrap", truncate=3.0)
-        # A single impulse peaks at 1 / (2 pi sigma^2); scaling by it makes round, filled spots.
+        # a blurred impulse peaks at 1 / (2 pi sigma^2); dividing by that gives round, filled spots
         mask = np.maximum(mask, np.clip(seeds * (2.0 * np.pi * sigma**2) * 1.6 - 0.4, 0.0, 1.0))
     return mask
 

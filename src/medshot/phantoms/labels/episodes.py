@@ -1,4 +1,4 @@
-"""Endless episodes of phantoms: every episode a task that no other one is."""
+"""Endless episodes of labeled phantoms, each a new task."""
 
 import hashlib
 import json
@@ -24,7 +24,11 @@ Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def kinds(part: str) -> list[tuple[str, str]]:
-    """The pairs of finding and modality to learn from, or the third that is kept unseen."""
+    """Pairs of finding and modality for training, or the third held out as unseen.
+
+    Raises:
+        ConfigError: an unknown part.
+    """
     if part not in PARTS:
         raise unknown(part, PARTS, kind="part of the phantoms")
     unseen = [
@@ -38,7 +42,7 @@ def kinds(part: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class PhantomEpisodes:
-    """Episode i is a new task of `way` classes, of a kind in `part`; one image a patient."""
+    """Episode i is a new task of `way` classes from `part`; one image per patient."""
 
     way: int = 4
     shot: int = 5
@@ -48,15 +52,15 @@ class PhantomEpisodes:
     seed: int = 0
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`: drawn, rendered, and cut into support and query."""
+        """Episode `i`: drawn, rendered, and split into support and query."""
         return self.cut(self.pictures(i))
 
     def pictures(self, i: int) -> Pictures:
-        """The 8-bit pictures of episode `i`, their classes and patients: the slow part of it."""
+        """The 8-bit images of episode `i`, their classes and patients: the slow part."""
         return self.task(i).images(self.shot + self.query, images_per_patient=1)
 
     def cut(self, drawn: Pictures) -> Episode:
-        """The episode of these pictures."""
+        """Episode from rendered images."""
         x, y, patients = drawn
         pixels, labels, groups = (torch.from_numpy(part) for part in (x, y, patients))
         examples = Examples(unit(pixels), labels, groups)
@@ -64,7 +68,7 @@ class PhantomEpisodes:
         return Episode(Classification(self.way), examples[:cut], examples[cut:])
 
     def task(self, i: int) -> PhantomTask:
-        """The task of episode `i`."""
+        """Task of episode `i`."""
         rng = np.random.default_rng([self.seed, i])
         finding, modality = kinds(self.part)[rng.integers(len(kinds(self.part)))]
         seed = int(rng.integers(2**31))
@@ -75,13 +79,13 @@ class PhantomEpisodes:
         return {"data": "phantoms", **vars(self)}
 
     def fingerprint(self, episodes: int) -> str:
-        """A hash of what determines the first `episodes` episodes."""
-        said = json.dumps([self.describe(), episodes], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        """Hash of what determines the first `episodes` episodes."""
+        text = json.dumps([self.describe(), episodes], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def phantom_dataset(task: PhantomTask, count: int, images_per_patient: int = 2) -> Dataset:
-    """`count` images a class of one task, as a data set with its patients."""
+    """`count` images per class of one task, as a data set with patients."""
     x, y, patients = task.images(count, images_per_patient)
     return Dataset(
         name=f"phantoms-{task.seed}",

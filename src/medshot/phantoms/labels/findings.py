@@ -1,4 +1,4 @@
-"""Findings that set the classes of a phantom task apart: lesions, textures, shapes."""
+"""Findings that define the classes of a phantom task: lesions, textures, shapes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from medshot.phantoms.fields import Map, grid, rotate, smooth_noise, soft_step
 
 @dataclass(frozen=True)
 class Level:
-    """One named level of an attribute; a class takes its value between `low` and `high`."""
+    """A named level of an attribute; a class draws its value between `low` and `high`."""
 
     word: str
     low: float = 0.0
@@ -23,22 +23,22 @@ Axes = tuple[tuple[Level, ...], ...]
 
 @dataclass(frozen=True)
 class Look:
-    """The appearance of one class: a word and a value for each attribute."""
+    """Appearance of one class: a word and a value for each attribute."""
 
     words: tuple[str, ...]
     values: tuple[float, ...]
 
 
 def most_classes(axes: Axes) -> int:
-    """Return how many different classes the attributes allow."""
+    """Number of different classes that the attributes allow."""
     return int(np.prod([len(axis) for axis in axes]))
 
 
 def draw_looks(axes: Axes, way: int, rng: np.random.Generator) -> list[Look]:
-    """Draw `way` classes that stay apart.
+    """Draw `way` distinguishable classes.
 
-    The levels of an attribute leave a gap between them, and two classes differ in at least two
-    attributes, or in one once no such class is left.
+    Levels of an attribute are separated by gaps, and two classes differ in at least two
+    attributes, or in one when no such class is left.
     """
     codes = list(product(*(range(len(axis)) for axis in axes)))
     queue = [codes[i] for i in rng.permutation(len(codes))]
@@ -47,12 +47,12 @@ def draw_looks(axes: Axes, way: int, rng: np.random.Generator) -> list[Look]:
         for code in queue:
             if all(_distance(code, other) >= apart for other in chosen):
                 chosen.append(code)
-    # One draw a class and attribute, whatever `way` is: class 0 stays the same in a wider task.
+    # draws do not depend on `way`: class 0 stays the same in a wider task
     return [_look(axes, code, rng.random(len(axes))) for code in chosen[:way]]
 
 
 def short_names(looks: list[Look]) -> tuple[str, ...]:
-    """Return the shortest names that tell the classes apart, from as few attributes as will do."""
+    """Shortest distinct class names, from as few attributes as possible."""
     count = len(looks[0].words)
     for length in range(1, count + 1):
         for axes in combinations(range(count), length):
@@ -76,23 +76,23 @@ def _look(axes: Axes, code: tuple[int, ...], where: np.ndarray) -> Look:
 
 
 LESION_AXES: Axes = (
-    # Value: how far the outline leaves the circle, as a share of the radius.
+    # value: deviation of the outline from a circle, relative to the radius
     (Level("round", 0.0, 0.03), Level("lobulated", 0.2, 0.27), Level("spiculated", 0.8, 1.1)),
     # Value: the sign of the change in density.
     (Level("dense", 1.0, 1.0), Level("lucent", -1.0, -1.0)),
-    # Value: the radius of a single lesion, in half image sides.
+    # value: radius of a single lesion, in half image sides
     (Level("small", 0.17, 0.2), Level("large", 0.34, 0.4)),
-    # Value: the number of lesions.
+    # value: number of lesions
     (Level("single", 1.0, 1.0), Level("multiple", 4.0, 4.0)),
 )
 
 
 def draw_lesion(look: Look, rng: np.random.Generator, size: int) -> Map:
-    """Return the change in density, -1 to 1, that this class makes in one patient."""
+    """Density change, -1 to 1, of this class in one patient."""
     bump, sign, radius, number = look.values
     several = number > 1.0
     mask = np.zeros((size, size), np.float32)
-    # Several lesions are smaller each, so that the changed area does not give the number away.
+    # multiple lesions are smaller, so that the total area does not reveal their number
     each = radius * (0.6 if several else 1.0)
     turn = float(rng.uniform(0.0, 2.0 * np.pi))
     for index in range(round(number)):
@@ -115,14 +115,14 @@ def _mass(
     radius: float,
     centre: tuple[float, float],
 ) -> Map:
-    """Return the soft mask of one mass."""
+    """Soft mask of one mass."""
     x, y = grid(size)
     x, y = x - centre[0], y - centre[1]
     angle = np.arctan2(y, x) + float(rng.uniform(0.0, 2.0 * np.pi))
     radius = radius * float(rng.uniform(0.88, 1.12))
     squeeze = 1.0 + float(rng.uniform(0.0, 0.15)) * np.cos(2.0 * angle)
     if form == "spiculated":
-        # Spikes unequal in length and spacing: equal ones look like a drawn star.
+        # uneven length and spacing: a regular star would look artificial
         spikes = 0.5 * int(rng.integers(8, 13))
         wobble, length = rng.uniform(0.0, 2.0 * np.pi, 2)
         uneven = 0.7 + 0.3 * np.sin(2.0 * angle + float(length))
@@ -138,17 +138,17 @@ def _mass(
 
 TEXTURE_AXES: Axes = (
     (Level("cloudy"), Level("nodular"), Level("reticular")),
-    # Value: bumps across the picture.
+    # value: bumps across the image
     (Level("fine", 19.0, 23.0), Level("coarse", 10.0, 12.0)),
-    # Value: how many times longer the grain is along its direction.
+    # value: elongation of the grain along its direction
     (Level("even", 1.0, 1.0), Level("level", 2.4, 2.8), Level("upright", 2.4, 2.8)),
-    # Value: the mean change, as a share of the grain's depth.
+    # value: mean change, relative to the amplitude of the grain
     (Level("dense", 0.35, 0.45), Level("lucent", -0.45, -0.35)),
 )
 
 
 def draw_texture(look: Look, rng: np.random.Generator, size: int) -> Map:
-    """Return the change in density, about -1 to 1, inside a region of one patient's body."""
+    """Density change, about -1 to 1, inside a region of one patient's body."""
     _, bumps, stretch, mean = look.values
     across, along = round(bumps), max(2, round(bumps / stretch))
     field = smooth_noise(rng, size, across, along)
@@ -158,7 +158,7 @@ def draw_texture(look: Look, rng: np.random.Generator, size: int) -> Map:
 
 
 def _pattern(kind: str, field: Map) -> Map:
-    """Shape unit-variance noise into the pattern, with a mean near zero."""
+    """Map unit-variance noise to the pattern, with a mean near zero."""
     if kind == "nodular":
         return 1.5 * soft_step(field - 0.75, 0.6) - 0.35
     if kind == "reticular":
@@ -167,7 +167,7 @@ def _pattern(kind: str, field: Map) -> Map:
 
 
 def _region(rng: np.random.Generator, size: int) -> Map:
-    """Return the soft mask of a large, irregular region that wanders between patients."""
+    """Soft mask of a large, irregular region whose place varies between patients."""
     x, y = grid(size)
     x, y = rotate(x, y, float(rng.uniform(0.0, np.pi)))
     x0, y0 = rng.uniform(-0.2, 0.2, 2)
@@ -190,14 +190,14 @@ SHAPE_AXES: Axes = (
     (Level("dense", 1.0, 1.0), Level("lucent", -1.0, -1.0)),
 )
 
-# Thickness of a hollow shape's wall, in half image sides.
+# wall thickness of a hollow shape, in half image sides
 _WALL = 0.06
 
 
 def draw_shape(look: Look, rng: np.random.Generator, size: int) -> Map:
-    """Return the change in density, -1 to 1, that this class makes in one patient."""
+    """Density change, -1 to 1, of this class in one patient."""
     x, y = grid(size)
-    # The outline is bent a little, so that no two patients have the very same one.
+    # deform the outline slightly, differently for each patient
     x = x + 0.045 * smooth_noise(rng, size, 4) - float(rng.uniform(-0.2, 0.2))
     y = y + 0.045 * smooth_noise(rng, size, 4) - float(rng.uniform(-0.2, 0.2))
     x, y = rotate(x, y, float(rng.normal(0.0, 0.35)))
@@ -219,7 +219,7 @@ def _crescent(x: Map, y: Map) -> Map:
 
 
 def _branched(x: Map, y: Map) -> Map:
-    """Three arms from one point, as where a vessel divides."""
+    """Three arms from one point, like a branching vessel."""
     arms = [_capsule(*rotate(x, y, turn)) for turn in (0.0, 2.1, -2.1)]
     return np.maximum(np.maximum(arms[0], arms[1]), arms[2])
 
@@ -230,7 +230,7 @@ def _capsule(x: Map, y: Map) -> Map:
 
 
 def _wedge(x: Map, y: Map) -> Map:
-    """A triangle with its tip inwards, as of an infarct."""
+    """A triangle pointing inward, like an infarct."""
     sides = 0.42 * (x + 0.9) - 0.9 * np.abs(y)
     return np.minimum(sides, 0.8 - x)
 
@@ -240,9 +240,9 @@ def _spindle(x: Map, y: Map) -> Map:
 
 
 def _winding(x: Map, y: Map) -> Map:
-    """A tube in a wave, as of a dilated duct."""
+    """A sinusoidal tube, like a dilated duct."""
     height, beat = 0.42, 3.6
-    # Dividing by the slope's length turns the height above the wave into a distance from it.
+    # dividing by the gradient norm turns height above the curve into distance from it
     slope = height * beat * np.cos(beat * x)
     away = np.abs(y - height * np.sin(beat * x)) / np.sqrt(1.0 + slope**2)
     return np.minimum(1.2 - np.abs(x), 0.23 - away)
@@ -260,7 +260,7 @@ _OUTLINES: dict[str, Callable[[Map, Map], Map]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of finding: the attributes its classes differ in, and how to draw one."""
+    """A type of finding: the attributes that distinguish classes, and a function to draw one."""
 
     axes: Axes
     draw: Callable[[Look, np.random.Generator, int], Map]

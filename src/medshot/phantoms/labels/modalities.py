@@ -1,8 +1,8 @@
-"""Imaging modalities of phantoms: the anatomy each pictures, and its physics.
+"""Imaging modalities of phantoms: anatomy and image formation.
 
-A function takes tissue (0 to 1), the scanner's stream (one setting a patient) and the noise's
-stream (new for each image). Radiology returns gray values, about 0 to 1, not yet clipped; cameras
-return (3, size, size), absorbing light by Beer and Lambert's law, channel by channel.
+An acquisition function takes tissue (0 to 1), the scanner's stream (settings of a patient) and
+the noise stream (new for each image). Radiology returns gray values, about 0 to 1, not yet
+clipped; cameras return (3, size, size), with absorption by the Beer-Lambert law per channel.
 """
 
 from collections.abc import Callable
@@ -18,25 +18,25 @@ Stream = np.random.Generator
 
 
 def blur(image: Map, width: float) -> Map:
-    """Return the image after a point spread of `width` half image sides (standard deviation)."""
+    """Gaussian point spread function with a standard deviation of `width` half image sides."""
     sigma = 0.5 * width * image.shape[-1]
     return ndimage.gaussian_filter(image, sigma, truncate=2.5, mode="nearest")
 
 
 def white(rng: Stream, size: int) -> Map:
-    """Return unit white noise."""
+    """Unit white noise."""
     return rng.standard_normal((size, size), dtype=np.float32)
 
 
 def window(image: Map, scanner: Stream) -> Map:
-    """Return the image under a reader's window: another level and width for each patient."""
+    """Apply a display window whose level and width vary between patients."""
     level = float(scanner.normal(0.5, 0.06))
     width = float(scanner.uniform(0.85, 1.35))
     return (image - level) / width + 0.5
 
 
 def ct(tissue: Map, scanner: Stream, noise: Stream) -> Map:
-    """Computed tomography: a reconstruction kernel, with noise that lacks low frequencies.
+    """Computed tomography: a reconstruction kernel, and noise without low frequencies.
 
     Filtered back-projection shapes the noise power by the ramp filter, so it rises from zero
     (Riederer, Pelc, Chesler, Phys Med Biol 1978).
@@ -50,7 +50,7 @@ def ct(tissue: Map, scanner: Stream, noise: Stream) -> Map:
 
 
 def mr(tissue: Map, scanner: Stream, noise: Stream) -> Map:
-    """Magnetic resonance: coil shading and Rician noise, the magnitude of a complex signal.
+    """Magnetic resonance: coil shading and Rician noise of the magnitude of a complex signal.
 
     Gudbjartsson and Patz, Magn Reson Med 1995.
     """
@@ -65,10 +65,10 @@ def mr(tissue: Map, scanner: Stream, noise: Stream) -> Map:
 
 
 def ultrasound(tissue: Map, scanner: Stream, noise: Stream) -> Map:
-    """Ultrasound: log-compressed echoes with fully developed speckle, weaker with depth.
+    """Ultrasound: log-compressed echoes with fully developed speckle, attenuated with depth.
 
     The envelope of many scatterers is Rayleigh distributed (Burckhardt, IEEE Trans Sonics
-    Ultrason 1978); the beam is wider across than along.
+    Ultrason 1978); lateral resolution is lower than axial.
     """
     size = tissue.shape[-1]
     x, y = grid(size)
@@ -85,7 +85,7 @@ def ultrasound(tissue: Map, scanner: Stream, noise: Stream) -> Map:
 
 
 def _sector(x: Map, y: Map, scanner: Stream) -> Map:
-    """Return the mask of the fan the probe sweeps; its apex lies above the picture."""
+    """Mask of the scanned sector, whose apex lies above the image."""
     apex = float(scanner.uniform(1.5, 2.6))
     half = float(scanner.uniform(0.34, 0.5)) + 0.12
     angle = np.arctan2(x, y + apex)
@@ -106,30 +106,29 @@ def xray(tissue: Map, scanner: Stream, noise: Stream) -> Map:
     return window(blur(film, 0.9 / size), scanner)
 
 
-# Absorption of red, green and blue (relative): melanin rises towards the blue, blood peaks in
-# green and blue.
+# relative absorption of red, green and blue: melanin increases toward blue, blood peaks in green
 MELANIN = np.array([0.55, 1.0, 1.35], np.float32)
 BLOOD = np.array([0.12, 1.0, 0.8], np.float32)
 
-# Optical densities of the stains: Ruifrok and Johnston, Anal Quant Cytol Histol 2001.
+# optical densities of the stains: Ruifrok and Johnston, Anal Quant Cytol Histol 2001
 HAEMATOXYLIN = np.array([0.650, 0.704, 0.286], np.float32)
 EOSIN = np.array([0.072, 0.990, 0.105], np.float32)
 
 
 def _absorb(amounts: list[tuple[Map, np.ndarray]]) -> np.ndarray:
-    """Return the light left, (3, size, size), after these amounts of these absorbers."""
+    """Transmitted light, (3, size, size), after absorption by these amounts."""
     density = sum(amount[None] * colour[:, None, None] for amount, colour in amounts)
     return np.exp(-np.asarray(density))
 
 
 def _grain(noise: Stream, size: int, level: float) -> np.ndarray:
-    """Return sensor noise, mostly shared between the channels."""
+    """Sensor noise, mostly shared between channels."""
     shared = white(noise, size)[None]
     return level * (0.8 * shared + 0.6 * noise.standard_normal((3, size, size), dtype=np.float32))
 
 
 def dermoscopy(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
-    """Dermoscopy: pigment and blood in skin of any tone, under a lens that darkens outwards."""
+    """Dermoscopy: pigment and blood in skin of any tone, with vignetting."""
     size = tissue.shape[-1]
     x, y = grid(size)
     tone = float(scanner.uniform(0.0, 0.35))
@@ -143,9 +142,9 @@ def dermoscopy(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
 
 
 def histology(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
-    """Histology: haematoxylin and eosin, in the strengths of one laboratory and one batch.
+    """Histology: hematoxylin and eosin, with the staining strength of one laboratory and batch.
 
-    Eosin stains tissue evenly once there is some; haematoxylin takes over where it is dense.
+    Eosin stains all tissue evenly; hematoxylin dominates where it is dense.
     """
     size = tissue.shape[-1]
     strength = scanner.uniform(0.75, 1.3, 2)
@@ -158,7 +157,7 @@ def histology(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Modality:
-    """A modality: the body part it pictures, how strongly findings show, and its physics."""
+    """A modality: the body part, the contrast of findings, and the image formation."""
 
     anatomy: Callable[[np.random.Generator, int], anatomy.Body]
     contrast: float
@@ -177,7 +176,7 @@ MODALITIES: tuple[str, ...] = tuple(KINDS)
 
 
 def to_pixels(image: np.ndarray) -> np.ndarray:
-    """Return uint8 (3, size, size) from grey or colour values in 0 to 1, clipping the rest."""
+    """Convert gray or color values in 0 to 1 to uint8 (3, size, size), with clipping."""
     pixels = np.clip(image * 255.0 + 0.5, 0.0, 255.0).astype(np.uint8)
     return pixels if pixels.ndim == 3 else np.repeat(pixels[None], 3, axis=0)
 

@@ -1,6 +1,6 @@
-"""One phantom task: classes drawn from a seed, patients from the task, pictures of the patients.
+"""One phantom classification task: classes, patients and images drawn from a seed.
 
-Two pictures of a patient differ by a small motion.
+Images of one patient differ by a small motion and new noise.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from medshot.phantoms.labels.modalities import MODALITIES, to_pixels
 
 
 def move(tissue: Map, rng: np.random.Generator) -> Map:
-    """Return the tissue turned by about 2 degrees and shifted by about 1.5 % of the side."""
+    """Rotate the tissue by about 2 degrees and shift it by about 1.5% of the side."""
     size = tissue.shape[-1]
     angle = float(rng.normal(0.0, 0.035))
     cos, sin = float(np.cos(angle)), float(np.sin(angle))
@@ -34,7 +34,7 @@ SMALLEST = 16
 
 
 class _Plan(NamedTuple):
-    """What the seed decides about a task."""
+    """Properties of a task that the seed determines."""
 
     finding: str
     modality: str
@@ -43,10 +43,13 @@ class _Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class PhantomTask:
-    """One classification task: `way` classes of one finding under one modality.
+    """One classification task: `way` classes of one finding in one modality.
 
-    `size` is in pixels a side; `finding` and `modality` are drawn from the seed when None.
-    Every picture is a function of these fields and of (label, patient, image), and of no more.
+    `size` is the side in pixels; `finding` and `modality` are drawn from the seed if None. Every
+    image is a function of these fields and of (label, patient, image).
+
+    Raises:
+        ConfigError: invalid fields.
     """
 
     seed: int
@@ -56,7 +59,7 @@ class PhantomTask:
     modality: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
+        """Validate the fields."""
         _known("finding", self.finding, FINDINGS)
         _known("modality", self.modality, MODALITIES)
         at_least("seed", self.seed, 0)
@@ -70,7 +73,7 @@ class PhantomTask:
     @cached_property
     def _plan(self) -> _Plan:
         rng = stream(Purpose.TASK, self.seed)
-        # Both are always drawn, so that naming one does not change the other.
+        # always draw both, so that fixing one does not change the other
         finding, modality = str(rng.choice(FINDINGS)), str(rng.choice(MODALITIES))
         finding, modality = self.finding or finding, self.modality or modality
         rng = stream(Purpose.CLASSES, self.seed, FINDINGS.index(finding))
@@ -79,11 +82,11 @@ class PhantomTask:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Short readable class names, different within the task, such as "spiculated dense"."""
+        """Short readable class names, unique within the task, such as "spiculated dense"."""
         return short_names(self._plan.looks)
 
     def render(self, label: int, patient: int, image: int = 0) -> np.ndarray:
-        """Return one picture, uint8 (3, size, size); grey modalities repeat the channel."""
+        """Render one image, uint8 (3, size, size); gray modalities repeat the channel."""
         if not 0 <= label < self.way:
             raise ConfigError(f"label is {label}, but the labels are 0 to {self.way - 1}")
         at_least("patient", patient, 0)
@@ -93,11 +96,11 @@ class PhantomTask:
     def images(
         self, count: int, images_per_patient: int = 2
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return `count` pictures a class, as (x, y, patient).
+        """Render `count` images per class, as (x, y, patient).
 
-        x is uint8 (way * count, 3, size, size), y and patient are int64. Rows go round the
-        classes (0, 1, 2, ..., 0, 1, 2, ...), so fewer pictures are the first rows of more.
-        Classes share no patient; each patient has up to `images_per_patient` pictures.
+        x is uint8 (way * count, 3, size, size), y and patient are int64. Rows cycle through the
+        classes (0, 1, 2, ..., 0, 1, 2, ...), so that fewer images are a prefix of more. Classes
+        share no patient; each patient has up to `images_per_patient` images.
         """
         at_least("count", count, 1)
         at_least("images_per_patient", images_per_patient, 1)
@@ -115,7 +118,7 @@ class PhantomTask:
         return flat, label.reshape(-1).astype(np.int64), patient.reshape(-1).astype(np.int64)
 
     def _tissue(self, label: int, patient: int) -> Map:
-        """Return one patient's anatomy with the finding in it, before any picture is taken."""
+        """One patient's anatomy with the finding, before image formation."""
         modality = MODALITY_KINDS[self._plan.modality]
         body = modality.anatomy(stream(Purpose.ANATOMY, self.seed, patient), self.size)
         rng = stream(Purpose.FINDING, self.seed, label, patient)
@@ -125,7 +128,7 @@ class PhantomTask:
         return body.tissue + strength * body.site * change
 
     def _picture(self, tissue: Map, patient: int, image: int) -> np.ndarray:
-        """Return one picture of the patient: moved a little, the same scanner, new noise."""
+        """One image of the patient: moved slightly, same scanner, new noise."""
         moved = move(tissue, stream(Purpose.MOTION, self.seed, patient, image))
         scanner = stream(Purpose.SCANNER, self.seed, patient)
         noise = stream(Purpose.NOISE, self.seed, patient, image)
@@ -138,6 +141,6 @@ def _known(what: str, name: str | None, known: tuple[str, ...]) -> None:
 
 
 def at_least(what: str, value: int, least: int) -> None:
-    """Refuse what is no whole number, or too small."""
+    """Raise `ConfigError` unless `value` is an integer of at least `least`."""
     if not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{what} is {value!r}, but must be a whole number of {least} or more")

@@ -1,4 +1,4 @@
-"""Scenes: endless segmentation tasks of medical-looking images, with exact masks."""
+"""Scenes: endless synthetic segmentation tasks with exact masks."""
 
 from medshot.phantoms.masks.episodes import PhantomMasks as PhantomMasks
 from medshot.phantoms.masks.episodes import PhantomVolumes as PhantomVolumes

@@ -1,4 +1,4 @@
-"""Canvas of a phantom image or volume: tissue and instance of every pixel, boxes of instances."""
+"""Canvas of a phantom image or volume: tissue and instance of every pixel, and boxes."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,22 +15,22 @@ Window = tuple[slice, ...]
 
 
 class Ellipsoid(NamedTuple):
-    """Its centre, the matrix that makes it a unit ball, and its longest radius."""
+    """Center, matrix that maps the ellipsoid to the unit ball, and longest radius."""
 
     centre: Float32[ndarray, "d"]
     matrix: Float32[ndarray, "d d"]
     reach: float
 
     def scaled(self, by: float) -> "Ellipsoid":
-        """The same shape at the same place, `by` times as large."""
+        """The same shape at the same place, scaled by `by`."""
         return Ellipsoid(self.centre, self.matrix / np.float32(by), self.reach * by)
 
 
 class Canvas:
-    """A grid that things are painted on, in two dimensions or three.
+    """A 2D or 3D grid to paint objects on.
 
     Lengths are in half image sides: the grid spans -1 to 1 along every axis. `at` holds the
-    coordinates of every pixel; bending them bends all that is painted afterwards.
+    coordinates of every pixel; deforming them deforms everything painted afterwards.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -40,7 +40,7 @@ class Canvas:
         self.tissue: UInt8[ndarray, "*s"] = np.zeros(shape, np.uint8)
         self.thing: Int32[ndarray, "*s"] = np.zeros(shape, np.int32)
         self.shade: Float32[ndarray, "*s"] = np.zeros(shape, np.float32)
-        self.parts: list[tuple[int, int]] = [(0, 0)]  # of each thing: its tissue, what it is in
+        self.parts: list[tuple[int, int]] = [(0, 0)]  # per object: tissue, containing object
 
     def bend(self, rng: np.random.Generator, amount: float, bumps: int) -> None:
         """Displace the coordinates by a smooth field of standard deviation `amount`."""
@@ -49,7 +49,7 @@ class Canvas:
         self.at, self.slack = self.at + push, self.slack + 2 * amount
 
     def inside(self, body: Ellipsoid) -> tuple[Window, Bool[ndarray, "..."]]:
-        """The part of the grid that can hold the ellipsoid, and where in it the ellipsoid is."""
+        """Bounding window of the ellipsoid, and its mask in the window."""
         centre, matrix, reach = body
         window = self._window(centre, reach + self.slack)
         local = self.at[(slice(None), *window)]
@@ -68,9 +68,10 @@ class Canvas:
         within: int = 0,
         more_of: int = 0,
     ) -> int:
-        """Paint a new thing, or more of one, where it may lie; its number, or 0 where nowhere.
+        """Paint a new object, or extend `more_of`, on the tissues `onto`.
 
-        A thing can be `within` another: where both are marked as one class, both are one thing.
+        Returns its number, or `more_of` if there is no room. An object can be `within` another: if
+        both are labeled as the same class, they count as one.
         """
         if onto is not None:
             where = where & np.isin(self.tissue[window], onto)
@@ -85,7 +86,7 @@ class Canvas:
         return thing
 
     def all(self, where: Bool[ndarray, "..."], tissue: int) -> None:
-        """Paint ground, which is no thing, over the whole grid."""
+        """Paint background tissue, which is no object, over the whole grid."""
         self.tissue[where] = tissue
         self.thing[where] = 0
 
@@ -99,7 +100,7 @@ class Canvas:
 
 @lru_cache(maxsize=8)
 def coordinates(shape: tuple[int, ...]) -> Float32[ndarray, "d *s"]:
-    """The coordinates of the pixel centres, -1 to 1 along every axis (shared, read-only)."""
+    """Coordinates of the pixel centers, -1 to 1 along every axis (shared, read-only)."""
     lines = [(np.arange(size) + 0.5) * (2.0 / size) - 1.0 for size in shape]
     at = np.stack(np.meshgrid(*lines, indexing="ij")).astype(np.float32)
     at.setflags(write=False)
@@ -109,7 +110,7 @@ def coordinates(shape: tuple[int, ...]) -> Float32[ndarray, "d *s"]:
 def ellipsoid(
     rng: np.random.Generator, centre: Sequence[float] | ndarray, radius: float, long: float = 1.0
 ) -> Ellipsoid:
-    """An ellipsoid `long` times as long as wide, turned anyhow; `radius` keeps its size."""
+    """A randomly oriented ellipsoid with aspect ratio `long` and the volume of `radius`."""
     axes = len(centre)
     shrink = long ** (-1.0 / axes)
     radii = np.full(axes, radius * shrink)
@@ -119,7 +120,7 @@ def ellipsoid(
 
 
 def turn(rng: np.random.Generator, axes: int) -> ndarray:
-    """A random rotation."""
+    """A random rotation matrix."""
     if axes == 2:
         angle = rng.uniform(0, 2 * np.pi)
         cos, sin = np.cos(angle), np.sin(angle)
@@ -128,7 +129,7 @@ def turn(rng: np.random.Generator, axes: int) -> ndarray:
 
 
 def marked_things(canvas: Canvas, label: UInt8[ndarray, "t"]) -> Int32[ndarray, "*s"]:
-    """A number a marked thing, 0 elsewhere. Parts that are marked as one class are one thing."""
+    """Instance map: a number per labeled object, 0 elsewhere. Nested parts of one class merge."""
     numbers = np.zeros(len(canvas.parts), np.int32)
     for thing, (tissue, within) in enumerate(canvas.parts):
         if label[tissue]:
@@ -140,7 +141,7 @@ def marked_things(canvas: Canvas, label: UInt8[ndarray, "t"]) -> Int32[ndarray, 
 def tight_boxes(
     things: Int32[ndarray, "*s"], mask: UInt8[ndarray, "*s"], least: int
 ) -> Int64[ndarray, "m v"]:
-    """The box of each thing of at least so many pixels, then its label; the last axis first."""
+    """Bounding box and label of each object of at least `least` pixels, last axis first."""
     rows = []
     sizes = np.bincount(things.ravel())
     for number, window in enumerate(ndimage.find_objects(things), 1):

@@ -1,4 +1,4 @@
-"""Endless episodes of phantom images or volumes with masks, each of another task."""
+"""Endless episodes of phantom images or volumes with masks, each a new task."""
 
 import hashlib
 import json
@@ -19,13 +19,13 @@ from medshot.tasks import Segmentation
 
 @dataclass(frozen=True)
 class PhantomMasks:
-    """Episode i is a new task: `shot` images to adapt on, `query` to ask about, one a patient.
+    """Episode i is a new task: `shot` support and `query` query images, one per patient.
 
-    Every class is seen on every image. `classes` (1 to 3, background not counted) and `family`
-    are drawn anew for each episode when None.
+    Every class is visible in every image. `classes` (1 to 3, without background) and `family` are
+    drawn for each episode if None.
 
     Raises:
-        ConfigError: what cannot be drawn.
+        ConfigError: invalid fields.
     """
 
     shot: int = 4
@@ -42,27 +42,27 @@ class PhantomMasks:
         if self.channels not in (1, 3):
             raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
         check_kind(self.classes, self.family)
-        self.task(0)  # what cannot be drawn is said before any work
+        self.task(0)  # validate before any work
 
     def task(self, i: int) -> Phantom:
-        """The task of episode `i`."""
+        """Task of episode `i`."""
         return SceneTask(self.task_seed(i), self.size, self.classes, self.family)
 
     def task_seed(self, i: int) -> int:
-        """The seed of the task of episode `i`."""
+        """Seed of the task of episode `i`."""
         return int(np.random.default_rng([self.seed, i]).integers(2**62))
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`: drawn, and cut into support and query."""
+        """Episode `i`: drawn, and split into support and query."""
         task = self.task(i)
         x, y, patients = (torch.from_numpy(p) for p in task.images(self.shot + self.query))
         x = x if x.shape[1] == self.channels else resized(x, self.channels, self.size)
         examples = Examples(unit(x), y.long(), patients)
-        asked = Segmentation(len(task.labels))
-        return Episode(asked, examples[: self.shot], examples[self.shot :])
+        kind = Segmentation(len(task.labels))
+        return Episode(kind, examples[: self.shot], examples[self.shot :])
 
     def at(self, channels: int, size: int) -> "PhantomMasks":
-        """Such episodes in another form."""
+        """The same episodes with other channels and size."""
         return replace(self, channels=channels, size=size)
 
     def describe(self) -> dict[str, Any]:
@@ -70,17 +70,17 @@ class PhantomMasks:
         return {"data": "phantoms", "masks": True, **vars(self)}
 
     def fingerprint(self, episodes: int) -> str:
-        """A hash of what determines the first `episodes` episodes."""
-        said = json.dumps([self.describe(), episodes], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        """Hash of what determines the first `episodes` episodes."""
+        text = json.dumps([self.describe(), episodes], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class PhantomVolumes(PhantomMasks):
-    """Episode i is a new task on volumes of one channel and `size` voxels a side.
+    """Episode i is a new task on one-channel volumes of `size` voxels per side.
 
     Raises:
-        ConfigError: what cannot be drawn.
+        ConfigError: invalid fields.
     """
 
     size: int = 48
@@ -92,7 +92,7 @@ class PhantomVolumes(PhantomMasks):
             raise ConfigError(f"channels is {self.channels}, but phantom volumes have one.")
 
     def task(self, i: int) -> VolumeTask:
-        """The task of episode `i`."""
+        """Task of episode `i`."""
         return VolumeTask(self.task_seed(i), self.size, self.classes, self.family)
 
     def describe(self) -> dict[str, Any]:

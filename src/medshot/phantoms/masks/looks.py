@@ -1,4 +1,4 @@
-"""Appearance of tissues: tone, grain and light, drawn once a task."""
+"""Appearance of tissues: tone, grain and illumination, drawn once per task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from medshot.phantoms.masks.families.base import Family, between
 
 
 def palette(rng: np.random.Generator, style: str, dark: Sequence[bool]) -> Float32[ndarray, "t c"]:
-    """A tone in [0, 1] for each tissue, the first being the ground: of one channel or of three."""
+    """Tone in [0, 1] of each tissue, background first: one or three channels."""
     tones = _STYLES[style](rng, len(dark))
     tones[np.array(dark)] *= 0.05
     return tones.astype(np.float32)
 
 
 def _grey(rng: np.random.Generator, count: int) -> ndarray:
-    """Any values: magnetic resonance, computed tomography, electron microscopy, ..."""
+    """Arbitrary gray values: MR, CT, electron microscopy, ..."""
     return rng.uniform(0.04, 0.95, (count, 1))
 
 
 def _fluorescence(rng: np.random.Generator, count: int) -> ndarray:
-    """Bright on a dark ground, in grey or in one colour."""
+    """Bright on a dark background, in gray or one color."""
     values = rng.uniform(0.1, 0.95, (count, 1))
     values[0] = rng.uniform(0.0, 0.12)
     if rng.random() < 0.7:
@@ -35,7 +35,7 @@ def _fluorescence(rng: np.random.Generator, count: int) -> ndarray:
 
 
 def _stain(rng: np.random.Generator, count: int) -> ndarray:
-    """Two dyes on a light ground: haematoxylin and eosin, or others, of one laboratory."""
+    """Two dyes on a light background, such as hematoxylin and eosin of one laboratory."""
     dyes = np.stack([HAEMATOXYLIN, EOSIN]) * rng.uniform(0.6, 1.5, (2, 3))
     if rng.random() < 0.35:
         dyes = rng.uniform(0.05, 1.1, (2, 3))
@@ -46,7 +46,7 @@ def _stain(rng: np.random.Generator, count: int) -> ndarray:
 
 
 def _photo(rng: np.random.Generator, count: int) -> ndarray:
-    """Skin, mucosa or fundus: melanin and blood under a lamp, and things of other colours."""
+    """Skin, mucosa or fundus: melanin and blood under a lamp, and objects of other colors."""
     tint = rng.uniform(0.75, 1.0, 3)
     melanin, blood = rng.uniform(0.05, 1.3, (2, count, 1))
     tones = rng.uniform(0.6, 1.0, (count, 1)) * tint * np.exp(-melanin * MELANIN - blood * BLOOD)
@@ -56,7 +56,7 @@ def _photo(rng: np.random.Generator, count: int) -> ndarray:
 
 
 def _any(rng: np.random.Generator, count: int) -> ndarray:
-    """Any colours."""
+    """Arbitrary colors."""
     return rng.uniform(0.0, 1.0, (count, 3))
 
 
@@ -70,16 +70,16 @@ _STYLES = {
 
 
 TRIES = 30
-NEAR = 0.25  # of a contrast, between tissues that nearly look alike
-FAINT = 0.35  # of the tasks, with less contrast than others
+NEAR = 0.25  # contrast between nearly identical tissues, relative to the full one
+FAINT = 0.35  # fraction of tasks with reduced contrast
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Of each tissue its tone and its grain, coarse and fine; of the task, how much images vary.
+    """Tone and coarse and fine grain per tissue; variation between images of the task.
 
-    Source: that contrasts are drawn at random rather than those of one scanner: Billot et al.
-    2023, SynthSeg, Med. Image Anal. 86, 102789, doi:10.1016/j.media.2023.102789.
+    Source: random contrasts instead of those of one scanner: Billot et al. 2023, SynthSeg, Med.
+    Image Anal. 86, 102789, doi:10.1016/j.media.2023.102789.
     """
 
     tones: Float32[ndarray, "t c"]
@@ -87,15 +87,15 @@ class Looks:
     coarse: Float32[ndarray, "t"]
     fine: Float32[ndarray, "t"]
     bumps: tuple[int, int]
-    shading: float  # how much things of one tissue differ
+    shading: float  # variation between objects of one tissue
     uneven: float  # illumination, coil or bias field
     exposure: float
-    vary: float  # of the tones, from patient to patient
+    vary: float  # std of the tones between patients
 
     def paint(
         self, canvas: Canvas, patient: np.random.Generator, image: np.random.Generator
     ) -> Float32[ndarray, "c *s"]:
-        """The picture that a perfect camera would take, in [0, 1]."""
+        """The noiseless, perfectly sharp image, in [0, 1]."""
         tones = self.tones + self.vary * patient.standard_normal(self.tones.shape)
         tones = tones[list(self.like)].astype(np.float32)
         brightest = max(0.05, float(tones.mean(1).max()))
@@ -112,13 +112,13 @@ class Looks:
 
 
 def draw_style(rng: np.random.Generator, family: Family) -> str:
-    """The name of a palette that suits the family, or, rarely, any colours."""
+    """Name of a palette that suits the family or, rarely, arbitrary colors."""
     style = str(rng.choice(list(family.styles), p=list(family.styles.values())))
     return "any" if rng.random() < 0.08 else style
 
 
 def draw_looks(rng: np.random.Generator, family: Family, style: str) -> Looks:
-    """The looks of one task: those of several draws in which tissues are apart, or nearly."""
+    """Draw the appearance of a task, with retries until tissues are distinguishable."""
     need = between(rng, 0.07, 0.4)
     like = tuple(i if t.like is None else t.like for i, t in enumerate(family.tissues))
     first, second = np.array(like)[np.array(family.apart)].T
@@ -136,7 +136,7 @@ def draw_looks(rng: np.random.Generator, family: Family, style: str) -> Looks:
     for i, tissue in enumerate(family.tissues):
         if tissue.near is not None:
             best[i] = best[tissue.near] + NEAR * (best[i] - best[tissue.near])
-    # Grain that is as strong as the contrast would hide what is to be found.
+    # grain as strong as the contrast would hide the objects
     coarse = _grain(rng, len(like), 0.8 * widest)
     fine = _grain(rng, len(like), 0.3)
     return Looks(

@@ -1,4 +1,4 @@
-"""Cameras: the blur, the resolution and the noise between what is there and what is recorded."""
+"""Cameras: blur, resolution and noise of image acquisition."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,18 +14,18 @@ NOISES = ("even", "photons", "speckle", "rician")
 
 @dataclass(frozen=True)
 class Camera:
-    """One task's camera. Blur is a standard deviation in 1/128 of a side, `keep` of the pixels."""
+    """One task's camera. `blur` is a std in 1/128 of a side, `keep` the fraction of pixels kept."""
 
     blur: float
     keep: float
     noise: str
     level: float
-    smooth: bool  # noise as of resampled or compressed images
+    smooth: bool  # correlated noise, as in resampled or compressed images
 
     def record(
         self, clean: Float32[ndarray, "c *s"], rng: np.random.Generator
     ) -> Float32[ndarray, "c *s"]:
-        """The clean picture blurred, at its resolution, with new noise; not yet clipped."""
+        """Blur, downsample and add new noise; not yet clipped."""
         picture = self._blurred(clean)
         level = np.float32(self.level * rng.uniform(0.7, 1.3))
         grain = self._grain(rng, clean.shape)
@@ -38,7 +38,7 @@ class Camera:
         return picture + level * grain
 
     def _blurred(self, picture: Float32[ndarray, "c *s"]) -> Float32[ndarray, "c *s"]:
-        for size in picture.shape[1:]:  # each turn takes the first axis of space and puts it last
+        for size in picture.shape[1:]:  # each iteration moves the first spatial axis to the end
             picture = np.tensordot(picture, response(size, self.blur, self.keep), axes=(1, 1))
         return picture
 
@@ -51,7 +51,7 @@ class Camera:
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
-    """A camera: most are sharp, and few are very noisy."""
+    """A random camera: mostly sharp, rarely very noisy."""
     return Camera(
         blur=float(rng.uniform(0.3, 1.3)),
         keep=1.0 if rng.random() < 0.6 else float(rng.uniform(0.4, 0.9)),
@@ -63,7 +63,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 @lru_cache(maxsize=64)
 def response(size: int, blur: float, keep: float) -> Float32[ndarray, "s s"]:
-    """The matrix that blurs a line of `size` pixels, thins it to a share, and fills it again."""
+    """Matrix that blurs a line of `size` pixels, downsamples it to `keep`, and upsamples it."""
     at = np.arange(size)
     sigma = max(blur * size / 128, 1e-3)
     blurred = _rows(np.exp(-0.5 * ((at[:, None] - at[None]) / sigma) ** 2))

@@ -1,4 +1,4 @@
-"""Phantom images with all that is known of them: masks, instances, boxes, the noiseless image."""
+"""Phantom images with full ground truth: masks, instances, boxes, the noiseless image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from medshot.phantoms.masks.looks import Looks, draw_looks, draw_style
 from medshot.phantoms.masks.rendering import Camera, draw_camera
 
 MOST_CLASSES = 3
-ODDS = (0.7, 0.22, 0.08)  # of one class, two or three, background not counted
+ODDS = (0.7, 0.22, 0.08)  # probability of one, two or three classes, without background
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """All that is the same in every image of a task. `label` has the class of each tissue."""
+    """Properties shared by all images of a task. `label` maps tissues to classes."""
 
     seed: int
     name: str
@@ -35,9 +35,9 @@ class Plan:
 
 @lru_cache(maxsize=64)
 def draw_plan(seed: int, classes: int | None, name: str | None, grey: bool) -> Plan:
-    """The plan of a task, in colour or in `grey`; what is None is drawn from the seed."""
+    """Plan of a task, in color or in `grey`; what is None is drawn from the seed."""
     rng = stream(Purpose.SCENE, seed)
-    # Both are always drawn, so that naming one does not change the other.
+    # always draw both, so that fixing one does not change the other
     drawn = str(rng.choice(FAMILIES)), 1 + int(rng.choice(MOST_CLASSES, p=ODDS))
     name, classes = name or drawn[0], classes or drawn[1]
     rng = stream(Purpose.SCENE, seed, FAMILIES.index(name), classes)
@@ -46,24 +46,24 @@ def draw_plan(seed: int, classes: int | None, name: str | None, grey: bool) -> P
     label = np.zeros(len(family.tissues), np.uint8)
     for number, tissues in enumerate(marked, 1):
         label[list(tissues)] = number
-    said = [", ".join(family.tissues[t].name for t in tissues) for tissues in marked]
+    names = [", ".join(family.tissues[t].name for t in tissues) for tissues in marked]
     rng = stream(Purpose.LIGHT, seed)
     style = "grey" if grey else draw_style(rng, family)
     looks = draw_looks(rng, family, style)
     camera = draw_camera(stream(Purpose.CAMERA, seed))
-    return Plan(seed, name, family, style, looks, camera, label, ("background", *said))
+    return Plan(seed, name, family, style, looks, camera, label, ("background", *names))
 
 
-LEAST = 4  # pixels of every class, background too
+LEAST = 4  # minimal number of pixels of every class, including background
 TRIES = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Images as recorded, and `clean`: what is there before blur, thinning and noise.
+    """Recorded images, and `clean`: the images before blur, downsampling and noise.
 
-    `things` numbers what is marked, 0 where nothing is: a cell, an organ, all vessels of a kind,
-    all walls.
+    `things` is the instance map, 0 for background. An instance is a cell or an organ, or all
+    vessels of one type, or all walls.
     """
 
     pixels: UInt8[ndarray, "n c *s"]
@@ -74,10 +74,10 @@ class Scenes:
 
     @cached_property
     def boxes(self) -> list[Int64[ndarray, "m v"]]:
-        """A row a thing: xmin, ymin, xmax, ymax, label; right and bottom exclusive, in pixels.
+        """One row per instance: xmin, ymin, xmax, ymax, label; right and bottom exclusive.
 
-        The boxes are tight; a thing of which fewer than 4 pixels are seen has none. In volumes:
-        xmin, ymin, zmin, xmax, ymax, zmax, label.
+        Boxes are tight, in pixels; an instance of fewer than 4 pixels has none. In volumes: xmin,
+        ymin, zmin, xmax, ymax, zmax, label.
         """
         return [tight_boxes(*pair, LEAST) for pair in zip(self.things, self.masks, strict=True)]
 
@@ -85,7 +85,7 @@ class Scenes:
 def draw_scenes(
     plan: Plan, places: Iterable[tuple[int, int]], shape: tuple[int, ...], channels: int
 ) -> Scenes:
-    """The images of these numbers and patients, on such a grid."""
+    """Images with these (index, patient) pairs, on a grid of `shape`."""
     places = list(places)
     pixels, clean, masks, things = [], [], [], []
     for i, patient in places:
@@ -103,7 +103,11 @@ def draw_scenes(
 
 
 def draw_layout(plan: Plan, i: int, shape: tuple[int, ...]) -> Canvas:
-    """What lies where on image `i`: the first of several draws on which every class is seen."""
+    """Layout of image `i`: the first draw in which every class is visible.
+
+    Raises:
+        ConfigError: the classes do not fit into `shape`.
+    """
     for attempt in range(TRIES):
         canvas = Canvas(shape)
         plan.family.draw(canvas, stream(Purpose.LAYOUT, plan.seed, i, attempt))
@@ -113,7 +117,7 @@ def draw_layout(plan: Plan, i: int, shape: tuple[int, ...]) -> Canvas:
             return canvas
     raise ConfigError(
         f"The classes {', '.join(plan.labels)} of phantom {plan.seed} do not fit into "
-        f"{' x '.join(map(str, shape))} pixels. Ask for more pixels."
+        f"{' x '.join(map(str, shape))} pixels. Use more pixels."
     )
 
 

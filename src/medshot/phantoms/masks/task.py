@@ -1,4 +1,4 @@
-"""One segmentation task of phantoms: endless images or volumes with exact masks, from a seed."""
+"""One phantom segmentation task: endless images or volumes with exact masks, from a seed."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ SMALLEST_VOLUME = 16
 
 
 class Phantom(ABC):
-    """What is marked, and how it looks, are the task's; where it lies is each image's own.
+    """A task fixes what is labeled and its appearance; each image has its own layout.
 
-    Image i is a function of the task, of i and of its patient, and of no more. Every class is seen
-    on every image. Images of one patient share the stain and the exposure, not what lies where.
+    Image i is a function of the task, i and its patient. Every class is visible in every image.
+    Images of one patient share stain and exposure, not the layout.
     """
 
     channels: int
@@ -27,20 +27,20 @@ class Phantom(ABC):
     @property
     @abstractmethod
     def plan(self) -> Plan:
-        """What the seed has decided about the task."""
+        """Properties of the task that the seed determines."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """The grid of an image."""
+        """Grid of an image."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What each number in a mask stands for, background first."""
+        """Class name of each number in a mask, background first."""
         return self.plan.labels
 
     def scenes(self, count: int, *, first: int = 0, images_per_patient: int = 1) -> Scenes:
-        """Images `first` to `first + count - 1` with all that is known of them."""
+        """Images `first` to `first + count - 1` with full ground truth."""
         at_least("count", count, 1)
         at_least("first", first, 0)
         at_least("images_per_patient", images_per_patient, 1)
@@ -51,20 +51,20 @@ class Phantom(ABC):
     def images(
         self, count: int, *, first: int = 0, images_per_patient: int = 1
     ) -> tuple[UInt8[ndarray, "n c *s"], UInt8[ndarray, "n *s"], Int64[ndarray, "n"]]:
-        """The pixels, masks and patients of these images."""
+        """Pixels, masks and patients of these images."""
         found = self.scenes(count, first=first, images_per_patient=images_per_patient)
         return found.pixels, found.masks, found.patients
 
 
 @dataclass(frozen=True)
 class SceneTask(Phantom):
-    """Images of `size` pixels a side, in three channels; in grey modalities these are equal.
+    """Images of `size` pixels per side with three channels, equal in gray modalities.
 
-    `classes` (1 to 3, background not counted) and `family` are drawn from the seed when None; most
-    tasks have one class.
+    `classes` (1 to 3, without background) and `family` are drawn from the seed if None; most tasks
+    have one class.
 
     Raises:
-        ConfigError: what cannot be drawn.
+        ConfigError: invalid fields.
     """
 
     seed: int
@@ -81,7 +81,7 @@ class SceneTask(Phantom):
 
     @property
     def plan(self) -> Plan:
-        """What the seed has decided about the task."""
+        """Properties of the task that the seed determines."""
         return draw_plan(self.seed, self.classes, self.family, grey=False)
 
     @property
@@ -92,10 +92,10 @@ class SceneTask(Phantom):
 
 @dataclass(frozen=True)
 class VolumeTask(Phantom):
-    """Volumes of one channel; `size` is in voxels a side, or of (z, h, w). Else as `SceneTask`.
+    """One-channel volumes; `size` is one side in voxels, or (z, h, w). Otherwise as `SceneTask`.
 
     Raises:
-        ConfigError: what cannot be drawn.
+        ConfigError: invalid fields.
     """
 
     seed: int
@@ -115,7 +115,7 @@ class VolumeTask(Phantom):
 
     @property
     def plan(self) -> Plan:
-        """What the seed has decided about the task."""
+        """Properties of the task that the seed determines."""
         return draw_plan(self.seed, self.classes, self.family, grey=True)
 
     @property
@@ -125,7 +125,7 @@ class VolumeTask(Phantom):
 
 
 def check_kind(classes: int | None, family: str | None) -> None:
-    """Refuse a number of classes or a family that there is not."""
+    """Raise `ConfigError` for an invalid number of classes or an unknown family."""
     if classes is not None and classes not in range(1, MOST_CLASSES + 1):
         raise ConfigError(
             f"classes is {classes!r}, but a phantom has 1 to {MOST_CLASSES} of them and the "

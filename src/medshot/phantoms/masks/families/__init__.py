@@ -1,4 +1,4 @@
-"""The families of scenes: what lies where, and what of it can be marked."""
+"""Families of scenes: layouts of tissues, and what can be labeled in them."""
 
 from medshot.phantoms.masks.families.base import Family as Family
 from medshot.phantoms.masks.families.base import Regions

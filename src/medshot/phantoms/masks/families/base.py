@@ -1,4 +1,4 @@
-"""Base class of families of scenes (tissues, what can be marked), and the family of regions."""
+"""Base class of scene families, and the family of regions."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from medshot.phantoms.masks.canvas import Canvas
 
 @dataclass(frozen=True)
 class Tissue:
-    """A tissue. `like` is one that it looks like, `near` one that it nearly looks like.
+    """A tissue; `like` looks identical, `near` looks nearly identical.
 
-    No light comes from a `dark` one.
+    A `dark` tissue has no signal.
     """
 
     name: str
@@ -25,10 +25,10 @@ class Tissue:
 
 
 class Family(ABC):
-    """One task's kind of scene: what the task fixes is drawn in `__init__`, an image in `draw`.
+    """Layout family of a task: `__init__` draws what the task fixes, `draw` one image.
 
-    `tissues[0]` is what the canvas is before anything is painted. `apart` holds pairs of tissues
-    whose looks must differ. `styles` are the looks that suit, with their odds.
+    `tissues[0]` is the background. `apart` holds pairs of tissues that must look different.
+    `styles` are suitable palettes with their probabilities.
     """
 
     styles: ClassVar[dict[str, float]]
@@ -44,21 +44,21 @@ class Family(ABC):
 
     @abstractmethod
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """For each class, the tissues that are marked as it."""
+        """Tissues of each class."""
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number drawn evenly on the logarithmic scale: sizes and strengths of all orders."""
+    """Sample log-uniformly."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def some(rng: np.random.Generator, choices: list[int], count: int) -> list[tuple[int, ...]]:
-    """`count` of the tissues, each a class of its own."""
+    """`count` random tissues, each a class of its own."""
     return [(int(tissue),) for tissue in rng.permutation(choices)[:count]]
 
 
 class Regions(Family):
-    """The largest of several smooth random fields decides the tissue.
+    """The tissue at a pixel is the argmax over several smooth random fields.
 
     Source: the shapes of Hoffmann et al. 2022, SynthMorph, IEEE Trans. Med. Imaging 41, 543-558.
     """
@@ -73,11 +73,11 @@ class Regions(Family):
         self.apart = tuple((i, j) for i in range(count) for j in range(i))
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """Any of them."""
+        """Any of the regions."""
         return some(rng, list(range(1, len(self.tissues))), classes)
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """One field a tissue; each connected part of a tissue is a thing."""
+        """One field per tissue; each connected component is an object."""
         fields = [noise(rng, canvas.shape, self.bumps) + bias for bias in self.favour]
         largest = np.argmax(fields, 0)
         everywhere = tuple(slice(None) for _ in canvas.shape)

@@ -1,4 +1,4 @@
-"""Cells: many of one to three types among debris, some touching, one type often like another."""
+"""Cells of one to three types among debris, some touching; types may look alike."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ MOST = 90
 
 
 class Cells(Family):
-    """A type of cell is its size, its length, its number and its look; types differ in some."""
+    """A cell type has a size, elongation, density and look; types differ in some of these."""
 
     styles: ClassVar = {"fluorescence": 0.35, "stain": 0.4, "grey": 0.25}
 
@@ -23,7 +23,7 @@ class Cells(Family):
         types = max(classes, int(rng.integers(1, 4)))
         base = between(rng, 0.05, 0.16)
         twin = types > 1 and rng.random() < 0.3
-        # A twin is told from the first type by its size alone.
+        # a twin differs from the first type in size only
         sizes = [base, base * float(rng.choice([0.45, 2.1]) if twin else between(rng, 0.6, 1.7))]
         self.radii = [*sizes, base * between(rng, 0.6, 1.7)][:types]
         self.long = [float(rng.uniform(1.0, 2.2)) for _ in range(types)]
@@ -45,14 +45,14 @@ class Cells(Family):
         self.apart = (*((ground, cell) for ground in (GROUND, STROMA) for cell in cells), *pairs)
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """Types, or all cells as one class."""
+        """Cell types, or all cells as one class."""
         cells = list(range(FIRST, len(self.tissues)))
         if classes == 1 and rng.random() < 0.4:
             return [tuple(cells)]
         return some(rng, cells, classes)
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Stroma, then debris, then cells, of which none covers much of another."""
+        """Stroma, then debris, then cells with limited overlap."""
         if self.stroma is not None:
             canvas.all(noise(rng, canvas.shape, 3) > self.stroma, STROMA)
         for _ in range(self.debris):
@@ -79,7 +79,7 @@ class Cells(Family):
         room = self.cover[i] * float(rng.uniform(0.4, 1.6)) / self.radii[i] ** axes
         count = int(np.clip(room * (1.27 if axes == 2 else 1.9), 2, MOST))
         centres = rng.uniform(-1.0, 1.0, (count, axes))
-        centres[0] *= 0.7  # one at least is well in the picture
+        centres[0] *= 0.7  # at least one is well inside the image
         if self.clusters:
             middles = rng.uniform(-0.9, 0.9, (self.clusters, axes))
             chosen = middles[rng.integers(self.clusters, size=count)]

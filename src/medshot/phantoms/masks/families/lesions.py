@@ -1,4 +1,4 @@
-"""Lesions: an irregular, textured patch on skin or in an organ, among spots that are none."""
+"""Lesions: irregular, textured patches on skin or in an organ, among distractor spots."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ FAR, THING, STRAY, SITE, SITE_TOO, SPOT, RIM, LESION, CORE, BLANK = range(10)
 
 
 class Lesions(Family):
-    """Clutter behind, a limb or organ in front, and on it lesions with a rim and perhaps a core."""
+    """Background clutter, a limb or organ, and lesions on it with a rim and perhaps a core."""
 
     styles: ClassVar = {"photo": 0.65, "grey": 0.35}
 
@@ -38,14 +38,14 @@ class Lesions(Family):
         )
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """The lesion with its core; for more classes, its rim, and the core by itself."""
+        """The lesion with its core; for more classes, its rim, and the core separately."""
         whole = (LESION, CORE)
         if classes == 1:
             return [(RIM, *whole)] if self.rim and rng.random() < 0.2 else [whole]
         return [whole, (RIM,)] if classes == 2 else [(LESION,), (RIM,), (CORE,)]
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Clutter, the site, spots on it, lesions within the site, perhaps a blank margin."""
+        """Clutter, the site, spots on it, lesions within it, perhaps a blank margin."""
         axes = canvas.axes
         for _ in range(self.clutter):
             tissue = THING if rng.random() < 0.6 else STRAY
@@ -68,7 +68,7 @@ class Lesions(Family):
             canvas.all(side > rng.uniform(0.5, 1.0), BLANK)
 
     def _lesion(self, canvas: Canvas, rng: np.random.Generator, centre: np.ndarray) -> None:
-        # A ball fills less of a cube than a disc of a square.
+        # a ball fills a smaller fraction of its cube than a disk of its square
         radius = self.radius * (1.0 if canvas.axes == 2 else 1.5)
         size = radius * float(np.exp(rng.uniform(-0.4, 0.25)))
         body = ellipsoid(rng, centre, size, float(rng.uniform(1.0, 1.8)))
@@ -81,7 +81,7 @@ class Lesions(Family):
                 onto = (*onto, tissue)
 
     def _within(self, rng: np.random.Generator, place: Ellipsoid, share: float) -> np.ndarray:
-        """A point in the ellipsoid, in that share of it."""
+        """A random point in the ellipsoid, scaled by `share`."""
         axes = len(place.centre)
         ball = rng.standard_normal(axes)
         ball *= share * rng.random() ** (1 / axes) / np.linalg.norm(ball)

@@ -1,4 +1,4 @@
-"""Membranes: cells that fill the picture, the walls between them, and organelles inside."""
+"""Membranes: tightly packed cells, the walls between them, and organelles inside."""
 
 from itertools import product
 from typing import ClassVar
@@ -14,14 +14,14 @@ INSIDE, FILLED, WALL, LARGE, CORE, SMALL = range(6)
 
 
 class Membranes(Family):
-    """Voronoi cells of bent coordinates; walls often look like organelles, which are not walls."""
+    """Deformed Voronoi cells; organelles often look like walls, but are not."""
 
     styles: ClassVar = {"grey": 0.65, "fluorescence": 0.2, "stain": 0.15}
 
     def __init__(self, rng: np.random.Generator, classes: int) -> None:
         self.across = between(rng, 4.0, 20.0)
-        self.wall = float(rng.uniform(0.03, 0.11))  # of a cell
-        self.uneven = float(rng.uniform(0.2, 0.5))  # of a cell, how far seeds are off its middle
+        self.wall = float(rng.uniform(0.03, 0.11))  # relative to a cell
+        self.uneven = float(rng.uniform(0.2, 0.5))  # seed jitter, relative to a cell
         self.stretch = between(rng, 1.0, 2.5)
         self.rough = float(rng.uniform(0.1, 0.4))
         self.large = int(rng.integers(1, 9)) if classes > 1 or rng.random() < 0.7 else 0
@@ -37,14 +37,14 @@ class Membranes(Family):
         )
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """The walls, mostly; organelles with their matrix; vesicles."""
+        """Usually the walls; organelles with their matrix; vesicles."""
         organelle = (LARGE, CORE)
         if classes == 1:
             return [organelle] if self.large and rng.random() < 0.25 else [(WALL,)]
         return [(WALL,), organelle, (SMALL,)][:classes]
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Cells, organelles inside them, and the walls last, so that nothing crosses them."""
+        """Cells, organelles inside, and the walls last, so that nothing crosses them."""
         size = 2.0 / self.across
         canvas.bend(rng, self.rough * size, max(2, round(self.across)))
         first, second, owner = self._nearest(canvas, rng)
@@ -68,11 +68,11 @@ class Membranes(Family):
     def _nearest(
         self, canvas: Canvas, rng: np.random.Generator
     ) -> tuple[Float32[ndarray, "*s"], Float32[ndarray, "*s"], Float32[ndarray, "*s"]]:
-        """The distances to the two nearest seeds, in cells, and a number of the nearest one.
+        """Distances to the two nearest seeds, in cells, and a random number of the nearest.
 
-        One seed a unit cell; only a pixel's own and adjacent unit cells are searched, which misses
-        a second seed where seeds are very uneven. Source: Worley 1996, A cellular texture basis
-        function, SIGGRAPH.
+        One seed per unit cell. Only a pixel's own and adjacent unit cells are searched, which can
+        miss the second seed if seeds are very uneven. Source: Worley 1996, A cellular texture
+        basis function, SIGGRAPH.
         """
         axes = canvas.axes
         frame = turn(rng, axes) * (self.across / 2)

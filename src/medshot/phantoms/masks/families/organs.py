@@ -1,4 +1,4 @@
-"""Organs: an anatomy that all patients of a task share, each a little deformed and displaced."""
+"""Organs: an anatomy shared by all patients of a task, individually deformed and displaced."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ OUTSIDE, BODY, OTHER, FIRST = 0, 1, 2, 3
 
 
 class Organs(Family):
-    """Ellipsoids at places of their own in a body; the first may have two parts, nearly alike."""
+    """Ellipsoids at fixed places in a body; the first may consist of two similar parts."""
 
     styles: ClassVar = {"grey": 0.85, "photo": 0.15}
 
@@ -26,7 +26,7 @@ class Organs(Family):
         self.parts = bool(rng.random() < 0.5)
         self.hollow = bool(rng.random() < 0.3)
         organs = [Tissue(f"organ {i + 1}") for i in range(self.organs)]
-        if rng.random() < 0.3:  # told from the first by its place alone
+        if rng.random() < 0.3:  # differs from the first in place only
             organs[2] = Tissue("organ 3", like=FIRST)
         if self.parts:
             organs[1] = Tissue("organ 2", near=FIRST)
@@ -44,11 +44,11 @@ class Organs(Family):
         return some(rng, list(range(FIRST, FIRST + self.organs)), classes)
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """The same anatomy every time; only how it is bent, moved and scaled is this image's."""
+        """The task's anatomy, deformed, moved and scaled for this image."""
         plan = np.random.default_rng(self.seed)
         canvas.bend(rng, self.bent, 3)
         shift = 0.5 * self.move * rng.standard_normal(canvas.axes)
-        # A ball fills less of a cube than a disc of a square.
+        # a ball fills a smaller fraction of its cube than a disk of its square
         larger = min(1.0, self.body) * (1.0 if canvas.axes == 2 else 1.4)
         trunk = ellipsoid(plan, shift, self.body, 1.25)
         canvas.paint(*canvas.inside(trunk), BODY)
@@ -69,7 +69,7 @@ class Organs(Family):
         free = tuple(t for t in range(FIRST + i) if t not in (FIRST, FIRST + 1))
         organ = canvas.paint(window, inside, FIRST + i, onto=free)
         if i == 0 and self.parts:
-            # The matrix' first row is along the organ: what lies ahead of its middle is a part.
+            # the first row of the matrix is the organ's long axis, along which it is divided
             local = canvas.at[(slice(None), *window)] - body.centre.reshape(-1, *(1,) * canvas.axes)
             ahead = np.tensordot(body.matrix[0], local, 1) > 0.1
             canvas.paint(window, ahead, FIRST + 1, onto=(FIRST,), within=organ)
@@ -78,7 +78,7 @@ class Organs(Family):
 
 
 def _places(plan: np.random.Generator, count: int, axes: int) -> list[np.ndarray]:
-    """Places for organs, each the one of several that is farthest from those before."""
+    """Places for organs by farthest-point sampling."""
     found = [plan.uniform(-0.4, 0.4, axes)]
     while len(found) < count:
         tried = plan.uniform(-0.65, 0.65, (4, axes))

@@ -1,4 +1,4 @@
-"""Smears: a few large cells with a nucleus of one to four lobes, among small ones that are many."""
+"""Smears: a few large cells with lobed nuclei among many small ones."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ GROUND, CELL, PALE, SPECK, CYTOPLASM, NUCLEUS, GRANULE = range(7)
 
 
 class Smears(Family):
-    """White cells (cytoplasm, nucleus, perhaps granules) before red ones with a pale middle."""
+    """White cells (cytoplasm, nucleus, perhaps granules) over red cells with a pale center."""
 
     styles: ClassVar = {"stain": 0.8, "grey": 0.2}
 
@@ -34,7 +34,7 @@ class Smears(Family):
         )
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """Nucleus, cytoplasm, the whole white cell, or red cells with their middle."""
+        """Nucleus, cytoplasm, the whole white cell, or red cells with their center."""
         cytoplasm, nucleus, red = (CYTOPLASM, GRANULE), (NUCLEUS,), (CELL, PALE)
         if classes == 1:
             whole = (*cytoplasm, *nucleus)

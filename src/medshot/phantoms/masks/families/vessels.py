@@ -1,4 +1,4 @@
-"""Vessels: trees of tubes that branch and taper, over a disc, a field of view and stray wires."""
+"""Vessels: branching, tapering trees of tubes over a disk, with stray wires."""
 
 from typing import ClassVar
 
@@ -10,10 +10,10 @@ from medshot.phantoms.fields import noise
 from medshot.phantoms.masks.canvas import Canvas, coordinates, ellipsoid
 from medshot.phantoms.masks.families.base import Family, Tissue, between
 
-STEP = 0.06  # in half image sides
+STEP = 0.06  # half image sides
 STEPS = 45
 THINNEST = 0.004
-MOST = 30  # branches that grow at once
+MOST = 30  # maximal number of growing branches
 
 
 def grow(
@@ -26,28 +26,29 @@ def grow(
     branching: float,
     winding: float,
 ) -> tuple[Float[ndarray, "m 2 d"], Float[ndarray, "m"]]:
-    """The pieces of a tree from each root (from where to where) and their radii.
+    """Segments (start, end) of a tree from each root, and their radii.
 
-    Each branch winds at random; at each step it divides with the odds `branching`, the thicker of
-    the two being `taper` + 0.1 times as thick, the other at most `taper` times. It ends outside the
-    picture, or where it is too thin to be seen.
+    Each branch is a random walk. At each step it divides with probability `branching`: the radius
+    is multiplied by `taper` + 0.1 for the thicker child and by at most `taper` for the other. It
+    ends outside the image, or when too thin to be visible.
     """
-    ends, ways = roots.astype(float), _unit(aims)
+    ends, headings = roots.astype(float), _unit(aims)
     radii = np.full(len(roots), radius)
     pieces, widths = [], []
     for _ in range(STEPS):
-        ways = _unit(ways + winding * rng.standard_normal(ways.shape))
-        following = ends + STEP * ways
+        headings = _unit(headings + winding * rng.standard_normal(headings.shape))
+        following = ends + STEP * headings
         pieces.append(np.stack([ends, following], 1))
         widths.append(radii)
         divide = rng.random(len(radii)) < branching
-        aside = _unit(ways[divide] + 0.7 * rng.standard_normal((int(divide.sum()), roots.shape[1])))
+        turns = 0.7 * rng.standard_normal((int(divide.sum()), roots.shape[1]))
+        aside = _unit(headings[divide] + turns)
         thinner = radii[divide] * rng.uniform(taper - 0.2, taper, int(divide.sum()))
         radii = np.concatenate([radii * np.where(divide, taper + 0.1, 0.995), thinner])
         ends = np.concatenate([following, following[divide]])
-        ways = np.concatenate([ways, aside])
+        headings = np.concatenate([headings, aside])
         alive = (np.abs(ends) < 1.1).all(1) & (radii > max(radius / 10, THINNEST))
-        ends, ways, radii = (part[alive][:MOST] for part in (ends, ways, radii))
+        ends, headings, radii = (part[alive][:MOST] for part in (ends, headings, radii))
         if not len(radii):
             break
     return np.concatenate(pieces), np.concatenate(widths)
@@ -56,7 +57,7 @@ def grow(
 def stamp(
     pieces: Float[ndarray, "m 2 d"], radii: Float[ndarray, "m"], shape: tuple[int, ...]
 ) -> Bool[ndarray, "*s"]:
-    """The pixels whose centre is within a piece's radius of it, or nearest to its middle line."""
+    """Rasterize: pixels within a segment's radius, at least one pixel wide."""
     side = np.array(shape)
     thick = np.maximum(radii * 0.5 * min(shape), 0.55)  # pixels
     where = np.zeros(shape, bool)
@@ -72,7 +73,7 @@ def stamp(
 
 
 def _discs(where: ndarray, points: ndarray, radii: ndarray, reach: int) -> None:
-    """Mark the pixels in discs around the points."""
+    """Rasterize disks around the points."""
     axes = where.ndim
     window = np.indices((2 * reach + 1,) * axes).reshape(axes, -1).T - reach
     middle = np.rint(points).astype(int)
@@ -82,15 +83,15 @@ def _discs(where: ndarray, points: ndarray, radii: ndarray, reach: int) -> None:
     where[tuple(pixels[near].T)] = True
 
 
-def _unit(ways: Float[ndarray, "m d"]) -> Float[ndarray, "m d"]:
-    return ways / (np.linalg.norm(ways, axis=1, keepdims=True) + 1e-9)
+def _unit(vectors: Float[ndarray, "m d"]) -> Float[ndarray, "m d"]:
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9)
 
 
 GROUND, PATCH, DISC, SPOT, WIRE, VESSEL, OTHER, OUTSIDE = range(8)
 
 
 class Vessels(Family):
-    """One tree or several; with two kinds of vessels, each kind has its look."""
+    """One or several trees; two types of vessels look different."""
 
     styles: ClassVar = {"photo": 0.45, "grey": 0.4, "fluorescence": 0.15}
 
@@ -107,7 +108,7 @@ class Vessels(Family):
         self.spots = int(rng.integers(1, 8)) if rng.random() < 0.5 else 0
         self.wires = int(rng.integers(1, 3)) if rng.random() < 0.25 else 0
         self.round = bool(rng.random() < 0.4)
-        # Spots and wires of the vessels' own look are told from them by shape alone.
+        # spots and wires that look like vessels differ from them in shape only
         spot, wire = (VESSEL if rng.random() < 0.6 else None for _ in range(2))
         names = ("ground", "patch", "disc", "spot", "wire", "vessel", "other vessel")
         like = {SPOT: spot, WIRE: wire}
@@ -120,14 +121,14 @@ class Vessels(Family):
         )
 
     def mark(self, rng: np.random.Generator, classes: int) -> list[tuple[int, ...]]:
-        """Vessels of both kinds, or each kind as a class, and the disc as the third."""
+        """Vessels of both types, or each type as a class, and the disk as the third."""
         if classes == 1:
             apart = self.two and rng.random() < 0.3
             return [(VESSEL,)] if apart else [(VESSEL, OTHER)]
         return [(VESSEL,), (OTHER,), (DISC,)][:classes]
 
     def draw(self, canvas: Canvas, rng: np.random.Generator) -> None:
-        """Ground, disc and spots, then wires, then the trees from one root or from the border."""
+        """Background, disk and spots, then wires, then trees from one root or the border."""
         if self.patch:
             canvas.all(noise(rng, canvas.shape, 4) > 0.7, PATCH)
         canvas.bend(rng, 0.03, 4)
@@ -152,12 +153,12 @@ class Vessels(Family):
         tissue: int,
         root: Float[ndarray, "d"] | None,
     ) -> None:
-        """All trees of one tissue are one thing: they cross, and nobody would count them."""
+        """Paint all trees of one tissue as one object: they cross and cannot be counted."""
         wire = tissue == WIRE
         count = self.wires if wire else -(-self.roots // (2 if self.two else 1))
         aims = rng.standard_normal((count, canvas.axes))
         roots = np.broadcast_to(np.zeros(canvas.axes) if root is None else root, aims.shape)
-        if root is None:  # from the border inwards, to somewhere near the middle
+        if root is None:  # from the border toward the center
             roots = aims / np.linalg.norm(aims, axis=1, keepdims=True)
             aims = rng.uniform(-0.3, 0.3, aims.shape) - roots
         points, radii = grow(
