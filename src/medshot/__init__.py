@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
+    from medshot.training.config import PretrainConfig, TrainConfig
     from medshot.training.run import Run, load_run
     from medshot.training.train import train
 
@@ -81,12 +82,14 @@ _HOME = {
     "Ordinal": "medshot.tasks.ordinal",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
+    "PretrainConfig": "medshot.training.config",
     "Regression": "medshot.tasks.regression",
     "Report": "medshot.evaluation.report.html",
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
+    "TrainConfig": "medshot.training.config",
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
     "bibtex": "medshot.api.cite",
@@ -157,12 +160,14 @@ __all__ = [
     "Ordinal",
     "Prediction",
     "Predictor",
+    "PretrainConfig",
     "Regression",
     "Report",
     "Run",
     "Segmentation",
     "Table",
     "Task",
+    "TrainConfig",
     "Volume",
     "adapt",
     "bibtex",
