@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from medshot.tasks.ordinal import Ordinal
     from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
+    from medshot.training.config import PretrainConfig, TrainConfig
     from medshot.training.device import limit_threads
     from medshot.training.progress import progress_bar
     from medshot.training.run import Run, load_run
@@ -97,6 +98,7 @@ _HOME = {
     "Ordinal": "medshot.tasks.ordinal",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
+    "PretrainConfig": "medshot.training.config",
     "Regression": "medshot.tasks.regression",
     "Report": "medshot.evaluation.report.html",
     "Run": "medshot.training.run",
@@ -106,6 +108,7 @@ _HOME = {
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
     "TaskError": "medshot.core.errors",
+    "TrainConfig": "medshot.training.config",
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
     "bibtex": "medshot.api.cite",
@@ -187,6 +190,7 @@ __all__ = [
     "Ordinal",
     "Prediction",
     "Predictor",
+    "PretrainConfig",
     "Regression",
     "Report",
     "Run",
@@ -196,6 +200,7 @@ __all__ = [
     "Table",
     "Task",
     "TaskError",
+    "TrainConfig",
     "Volume",
     "adapt",
     "bibtex",

@@ -30,7 +30,8 @@ def _torchrun(kind: str, out: Path, *, lost_at: int = 0) -> subprocess.Completed
     program.write_text(PROGRAM)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", str(program), kind, str(out), str(lost_at)]
-    paths = {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    found = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    paths = {"PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=300, env=os.environ | paths, check=False
     )

@@ -46,7 +46,7 @@ def test_a_run_comes_back_from_its_folder(tmp_path: Path) -> None:
         assert torch.equal(found.learner.state_dict()[name], tensor)
 
 
-def test_the_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
+def test_the_record_says_all_that_must_be_the_same_to_go_on(tmp_path: Path) -> None:
     _train(tmp_path)
     about = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     assert list(about) == ["learner", "train", "val", "settings", "seen", "versions"]
@@ -64,6 +64,8 @@ def test_the_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
         "bf16": False,
         "channels_last": False,
         "workers": 1,
+        "vectorise": None,
+        "terms": [],
     }
 
 

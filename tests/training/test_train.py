@@ -15,7 +15,7 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError, SaveError, TaskError, TrainingError
 from medshot.evaluation.episodes import evaluate
-from medshot.training import checkpoint, gradient, trainer
+from medshot.training import checkpoint, gradient
 from toys.training import Diverging, blobs, build, conv4, options, train_case
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
@@ -152,7 +152,7 @@ def test_stops_after_patience_and_returns_the_best(monkeypatch: pytest.MonkeyPat
         weights.append({n: t.clone() for n, t in learner.state_dict().items()})
         return next(losses) * SMALL["val_episodes"]
 
-    monkeypatch.setattr(trainer, "validate", scripted)
+    monkeypatch.setattr("medshot.training.train.validate", scripted)
     run = medshot.train(build("prototypical"), blobs(), steps=100, patience=3, **SMALL)
     assert [row["val_loss"] for row in run.history] == [0.9, 0.5, 0.7, 0.5, 0.6]
     assert run.history[-1]["step"] == 10

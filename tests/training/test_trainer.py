@@ -27,7 +27,7 @@ def _loss(module: nn.Module):
 def test_the_loss_falls_to_what_is_wanted():
     module = _module()
     before = (module.weight[0] - TARGET).norm()
-    history = descend(module, _loss(module), steps=400, lr=0.05, judge_every=100)
+    history = descend(module, _loss(module), steps=400, lr=0.05, val_every=100)
     assert (module.weight[0] - TARGET).norm() < 0.02 < before
     assert [row["step"] for row in history] == [100, 200, 300, 400]
 
@@ -69,7 +69,7 @@ def test_the_best_weights_are_kept_and_patience_ends_it():
         return next(scores)
 
     history = descend(
-        module, _loss(module), steps=100, lr=0.05, judge=judge, judge_every=10, patience=2
+        module, _loss(module), steps=100, lr=0.05, validate=judge, val_every=10, patience=2
     )
     assert len(history) == 4
     assert torch.equal(module.weight, kept[1])
@@ -92,11 +92,11 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(tmp_path):
 
 def test_a_loss_that_is_not_finite_is_named():
     module = _module()
-    with pytest.raises(TrainingError, match="step 1 is nan"):
+    with pytest.raises(TrainingError, match="nan at step 1"):
         descend(module, lambda step: module.weight.sum() * torch.nan, steps=3, lr=0.1)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": -1}, {"lr": 0.0}, {"judge_every": 0}])
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"lr": 0.0}, {"val_every": 0}])
 def test_numbers_that_cannot_be_are_refused(wrong):
     module = _module()
     with pytest.raises(ConfigError):

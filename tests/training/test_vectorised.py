@@ -8,7 +8,7 @@ from medshot.core.errors import ConfigError
 from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.training.auxiliary_losses import SelfDistillation
-from medshot.training.config import Settings
+from medshot.training.config import TrainConfig
 from medshot.training.gradient import Gradient, choose_vmap
 from medshot.training.objective import Objective
 from toys.training import blobs
@@ -39,16 +39,9 @@ def _gradient(name, episodes, norm, **way):
     return loss, zero
 
 
-def _settings(**options):
-    numbers = {"way": 3, "shot": 1, "query": 1, "steps": 1, "meta_batch": 1, "lr": 1e-3, "seed": 0}
-    numbers |= {"halve_every": None, "val_every": 1, "val_episodes": 1, "patience": None}
-    usual = {"bf16": False, "channels_last": False, "workers": 1, "vectorise": None, "terms": []}
-    return Settings(**{**numbers, **usual, **options})
-
-
 def _chosen(learner, device="cpu", terms=(), **options):
     objective = Objective(learner, terms)
-    return choose_vmap(objective, _settings(**options), torch.device(device))
+    return choose_vmap(objective, TrainConfig(**options), torch.device(device))
 
 
 def test_most_learners_have_both_paths():

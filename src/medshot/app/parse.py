@@ -3,13 +3,16 @@
 Nothing here imports PyTorch.
 """
 
+import functools
+import inspect
 import math
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +135,36 @@ def new_json(help_: str) -> Any:
 THREADS: Any = typer.Option(
     1, "--threads", min=1, help="Of the processor, an operation. More are often slower."
 )
+
+
+def expand_configs(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator of a command: a parameter that is a dataclass becomes one option for each field.
+
+    Typer reads the options off the signature, which is made here: the name, type and default of a
+    field, and the help in its metadata. The command gets the dataclass, made of what was typed.
+    """
+    given = inspect.signature(command).parameters
+    configs: dict[str, Any] = {
+        p.name: p.annotation for p in given.values() if is_dataclass(p.annotation)
+    }
+    shown: list[inspect.Parameter] = []
+    for parameter in given.values():
+        if parameter.name in configs:
+            for each in fields(configs[parameter.name]):
+                option = typer.Option(each.default, help=each.metadata["help"])
+                changed = parameter.replace(name=each.name, annotation=each.type, default=option)
+                shown.append(changed)
+        else:
+            shown.append(parameter)
+
+    @functools.wraps(command)
+    def with_configs(**typed: Any) -> None:
+        made = {
+            name: config(**{each.name: typed.pop(each.name) for each in fields(config)})
+            for name, config in configs.items()
+        }
+        command(**typed, **made)
+
+    with_configs.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    with_configs.__annotations__ = {p.name: p.annotation for p in shown}
+    return with_configs

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from medshot import TrainConfig
 from medshot.api.resolve import OF, parse_options
 from medshot.app.terminal import busy, say
 from medshot.core.errors import ConfigError, unknown
@@ -40,18 +41,15 @@ def training_data(
     data: Sequence[Path],
     task: str | None,
     learner: Learner,
-    *,
-    way: int,
-    shot: int,
-    query: int,
-    seed: int,
+    config: TrainConfig,
 ) -> tuple[Given, Given | None]:
     """What to learn from, and what to validate on where it is not a part of that; says which."""
     form: dict[str, Any] = {n: getattr(learner.encoder, n) for n in ("channels", "size")}
     if list(data) == [PHANTOMS] and not PHANTOMS.exists():
         say("Phantoms are drawn: endless tasks to learn from, and others for validation.")
         kind = kind_called(kind_of(PHANTOMS, task))
-        taught, judged = (kind.phantoms(way, shot, query, seed=seed + i, **form) for i in (0, 1))
+        shape = (config.way, config.shot, config.query)
+        taught, judged = (kind.phantoms(*shape, seed=config.seed + i, **form) for i in (0, 1))
         return taught, judged
     with busy(f"reading {len(data)} folder(s)"):
         sets = [load_one(folder, **form, task=kind_of(folder, task)) for folder in data]

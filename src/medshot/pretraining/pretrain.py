@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from medshot.core.errors import ConfigError, TaskError, unknown
+from medshot.core.errors import TaskError, unknown
 from medshot.core.registry import options_of, recipe
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.batches import BatchSource, held_out
 from medshot.pretraining.objective import Objective, objectives
+from medshot.training.config import PretrainConfig, document_options
 from medshot.training.device import choose_device
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.trainer import descend
@@ -20,18 +21,12 @@ from medshot.training.trainer import descend
 WHAT = "encoder was pretrained"  # said where it is to be judged on the same data
 
 
+@document_options(PretrainConfig, others=True)
 def pretrain(
     encoder: Encoder,
     data: Dataset | Sequence[Dataset],
     objective: str = "reconstruct",
     *,
-    steps: int = 1000,
-    batch: int = 64,
-    lr: float = 1e-3,
-    judge_every: int = 100,
-    patience: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
     folder: Path | None = None,
     watch: Watch = quiet,
     **options: Any,
@@ -50,28 +45,27 @@ def pretrain(
         TaskError: a kind of task, or volumes, that the objective does not do.
         TrainingError: the loss is no longer finite.
     """
-    kind = _known(objective, options)
-    if batch < 2:
-        raise ConfigError(f"batch is {batch}, but a batch is of at least 2 images.")
-    torch.manual_seed(seed)
+    own = {name: options.pop(name) for name in PretrainConfig.names() if name in options}
+    kind, config = _known(objective, options), PretrainConfig(**own)
+    torch.manual_seed(config.seed)
     learned = copy.deepcopy(encoder).requires_grad_(True)
     sets = kind.usable(_in_form(data, encoder, kind))
     module = kind(learned, sets, **options)  # type: ignore[call-arg]  (each has its own)
-    halves = [held_out(dataset, seed) for dataset in sets]
-    place = choose_device(device)
+    halves = [held_out(dataset, config.seed) for dataset in sets]
+    place = choose_device(config.device)
     taught, judges = [first for first, _ in halves], [second for _, second in halves]
-    lessons = BatchSource(module.to(place), taught, judges, batch, seed, place)
-    settings = {"objective": objective, "options": _options(kind, options), "batch": batch}
-    settings |= {"seed": seed, "lr": lr, "before": encoder.origin}
+    lessons = BatchSource(module.to(place), taught, judges, config.batch, config.seed, place)
+    settings = {"objective": objective, "options": _options(kind, options), **config.record()}
+    settings["before"] = encoder.origin
     begun = {"encoder": recipe(encoder), "data": [dataset.hash for dataset in sets]}
     history = descend(
         module,
         lessons.loss,
-        steps=steps,
-        lr=lr,
-        judge=lessons.judge,
-        judge_every=judge_every,
-        patience=patience,
+        steps=config.steps,
+        lr=config.lr,
+        validate=lessons.judge,
+        val_every=config.judge_every,
+        patience=config.patience,
         folder=folder,
         settings=settings | begun,
         watch=watch,
@@ -85,10 +79,11 @@ def _known(name: str, options: dict[str, Any]) -> type[Objective]:
     table = objectives()
     if name not in table:
         raise unknown(name, table, kind="objective")
+    known = _options(table[name], {})
     for option in options:
-        if option not in _options(table[name], {}):
-            known = _options(table[name], {})
-            raise unknown(option, known, kind=f"option of the objective {name!r}")
+        if option not in known:
+            both = [*known, *PretrainConfig.names()]
+            raise unknown(option, both, kind=f"option of the objective {name!r}")
     return table[name]
 
 

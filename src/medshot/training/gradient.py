@@ -21,7 +21,7 @@ from medshot.core.registry import called
 from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
 from medshot.training.auxiliary_losses import AuxiliaryLoss
-from medshot.training.config import Settings
+from medshot.training.config import TrainConfig
 from medshot.training.device import place_episode
 from medshot.training.objective import Chunk, Objective, autocast
 
@@ -36,16 +36,16 @@ def find_vmap_unsafe_module(module: nn.Module) -> str | None:
     return None
 
 
-def choose_vmap(objective: Objective, settings: Settings, device: torch.device) -> bool:
+def choose_vmap(objective: Objective, config: TrainConfig, device: torch.device) -> bool:
     """Whether the tasks of a step go in one pass: by default on a GPU, where that is possible.
 
     Raises:
         ConfigError: it is asked for, and not possible.
     """
-    why = _why_not(objective, settings)
-    if settings.vectorise and why:
+    why = _why_not(objective, config)
+    if config.vectorise and why:
         raise ConfigError(f"{why}. Leave `vectorise` out, or that.")
-    wanted = device.type == "cuda" if settings.vectorise is None else settings.vectorise
+    wanted = device.type == "cuda" if config.vectorise is None else config.vectorise
     return wanted and why is None
 
 
@@ -83,7 +83,7 @@ def _pass(
     return {n: g.detach() for n, g in grads.items()}, values.sum().item()
 
 
-def _why_not(objective: Objective, settings: Settings) -> str | None:
+def _why_not(objective: Objective, config: TrainConfig) -> str | None:
     for part in objective.modules():
         if isinstance(part, Learner | AuxiliaryLoss) and not part.vectorizes:
             return f"{called(part)} has no path for several tasks in one pass"
@@ -91,8 +91,8 @@ def _why_not(objective: Objective, settings: Settings) -> str | None:
             return "Steps that are taken again (remat) cannot go for several tasks in one pass"
     if part := find_vmap_unsafe_module(objective.learner):
         return f"{part} changes or draws as it learns, and several tasks in one pass would mix that"
-    asked = {"bf16": settings.bf16, "channels_last": settings.channels_last}
-    asked["workers"] = settings.workers > 1
+    asked = {"bf16": config.bf16, "channels_last": config.channels_last}
+    asked["workers"] = config.workers > 1
     names = " and ".join(name for name, on in asked.items() if on)
     return f"{names} cannot be had with several tasks in one pass" if names else None
 

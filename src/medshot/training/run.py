@@ -46,8 +46,7 @@ class Run(Tabular):
         )
 
     def finish(self, state: Checkpoint) -> "Run":
-        """The run with its best weights in its learner, which is ready to use and says so."""
-        state.restore_best(self.learner)
+        """The run, its learner (with its best weights in place) ready to use, and says so."""
         self.learner.eval().origin = _origin(self.about, state)
         self.history = state.history
         return self
@@ -103,6 +102,7 @@ def load_run(folder: str | Path) -> Run:
     try:
         with remembering(about, folder / ABOUT):
             learner: Learner = make(about["learner"])
+        state.restore_best(learner)
         return Run(learner, about, folder).finish(state)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise SaveError(

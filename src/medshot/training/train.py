@@ -11,47 +11,35 @@ from typing import Any
 
 import torch
 
+from medshot.core.episode import Episode
+from medshot.core.errors import TaskError, unknown
 from medshot.core.learner import Learner
+from medshot.core.registry import called
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
 from medshot.training.auxiliary_losses import AuxiliaryLoss
-from medshot.training.checkpoint import Checkpoint
-from medshot.training.config import Settings
-from medshot.training.device import choose_device, place
+from medshot.training.config import TrainConfig, document_options
+from medshot.training.device import choose_device, place, place_episode
 from medshot.training.distributed import processes
-from medshot.training.gradient import Gradient, choose_vmap
+from medshot.training.gradient import Gradient, choose_vmap, validate
 from medshot.training.objective import Objective
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.sources import episode_sources, references, seen
-from medshot.training.trainer import Trainer, refuse_baseline
+from medshot.training.trainer import SECONDS, Trainer
 
 
+@document_options(TrainConfig)
 def train(
     learner: Learner,
     data: Dataset | Sequence[Dataset] | EpisodeSource,
     *,
     val: Dataset | Sequence[Dataset] | EpisodeSource | None = None,
     out: str | Path | None = None,
-    way: int = 5,
-    shot: int = 5,
-    query: int = 5,
-    steps: int = 1000,
-    meta_batch: int = 1,
-    lr: float = 1e-3,
-    halve_every: int | None = None,
-    val_every: int = 100,
-    val_episodes: int = 50,
-    patience: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    bf16: bool = False,
-    channels_last: bool = False,
-    workers: int = 1,
-    vectorise: bool | None = None,
     terms: Sequence[AuxiliaryLoss] = (),
-    checkpoint_seconds: float = 30.0,
+    checkpoint_seconds: float = SECONDS,
     watch: Watch = quiet,
+    **options: Any,
 ) -> Run:
     """Meta-train `learner` and return a run whose `learner` has the best weights found.
 
@@ -74,69 +62,75 @@ def train(
         ConfigError: an option that cannot be, or `out` holds a run with other settings.
         DataError: too few classes, patients or images for such episodes.
     """
-    refuse_baseline(learner)
-    settings = Settings(
-        way=way,
-        shot=shot,
-        query=query,
-        steps=steps,
-        meta_batch=meta_batch,
-        lr=lr,
-        halve_every=halve_every,
-        val_every=val_every,
-        val_episodes=val_episodes,
-        patience=patience,
-        seed=seed,
-        bf16=bf16,
-        channels_last=channels_last,
-        workers=workers,
-        vectorise=vectorise,
-        terms=[term.describe() for term in terms],
-    )
-    place_on = choose_device(device)
+    if not learner.trainable:
+        raise TaskError(
+            f"{called(learner)} is a baseline: it learns from the support alone and has "
+            "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
+        )
+    if others := options.keys() - set(TrainConfig.names()):
+        raise unknown(min(others), TrainConfig.names(), kind="training option")
+    config = TrainConfig(**options)
+    device = choose_device(config.device)
     taught, judged = episode_sources(
         data,
         val,
-        way=way,
-        shot=shot,
-        query=query,
-        seed=seed,
-        device=place_on,
+        way=config.way,
+        shot=config.shot,
+        query=config.query,
+        seed=config.seed,
+        device=device,
         encoder=learner.encoder,
     )
     objective = Objective(learner, terms)
-    place(objective, place_on, channels_last)
-    one_pass = choose_vmap(objective, settings, place_on)
-    gradient = Gradient(objective, workers=workers, one_pass=one_pass, bf16=bf16)
-    described: dict[str, Any] = {"train": taught.describe(), "val": judged.describe()}
-    before = list(getattr(learner.encoder, "seen", ()))
-    described |= {"settings": settings.record(), "seen": seen(taught) + seen(judged) + before}
+    place(objective, device, config.channels_last)
+    one_pass = choose_vmap(objective, config, device)
+    gradient = Gradient(objective, workers=config.workers, one_pass=one_pass, bf16=config.bf16)
+    about: dict[str, Any] = {
+        "train": taught.describe(),
+        "val": judged.describe(),
+        "settings": config.record() | {"terms": [term.describe() for term in terms]},
+        "seen": seen(taught) + seen(judged) + list(getattr(learner.encoder, "seen", ())),
+    }
     if (origin := getattr(learner.encoder, "origin", "untrained")) != "untrained":
-        described["before"] = origin
-    optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=lr)
+        about["before"] = origin
     if cite := [*references(taught), *objective.references()]:
-        described["cite"] = cite
-    with processes(place_on) as together:
-        objective.check(together.share(meta_batch))
+        about["cite"] = cite
+    with processes(device) as together:
+        objective.check(together.share(config.meta_batch))
+
+        def placed(i: int) -> Episode:
+            episode = taught.episode(i)
+            learner.check(episode.task)
+            return place_episode(episode, device, config.channels_last)
+
+        def backward(step: int) -> float:
+            learner.begin_step(step)
+            numbers = together.indices(step, config.meta_batch)
+            return gradient.backward(map(placed, numbers), len(numbers))
+
+        def val_loss() -> float:
+            numbers = together.part(config.val_episodes)
+            total = together.sum(validate(learner, judged, numbers, device))
+            return total / config.val_episodes
+
         with together.in_turn():  # killed before its first checkpoint, a run begins with the same
-            run = open_run(learner, described, None if out is None else Path(out))
-            torch.manual_seed(seed)
-            state = Checkpoint.resume(run.folder, learner, optimizer)
-            left = Trainer(
-                learner=learner,
-                gradient=gradient,
-                optimizer=optimizer,
-                taught=taught,
-                judged=judged,
-                settings=settings,
-                device=place_on,
-                together=together,
-                run=run,
-                state=state,
+            run = open_run(learner, about, None if out is None else Path(out))
+            torch.manual_seed(config.seed)
+            trainer = Trainer(
+                learner,
+                backward,
+                config.steps,
+                config.rate,
+                validate=val_loss,
+                val_every=config.val_every,
+                patience=config.patience,
+                folder=run.folder,
                 checkpoint_seconds=checkpoint_seconds,
+                together=together,
+                watch=watch,
+                advice="Lower lr (and, for MAML, the inner lr), or switch bf16 off.",
             )
-            if state.step == 0:
-                left.save()
+            if trainer.state.step == 0:
+                trainer.save()
         together.alike(learner)
-        left.take(watch)
-    return run.finish(state)
+        return run.finish(trainer.fit())

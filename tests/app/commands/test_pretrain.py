@@ -68,7 +68,7 @@ def test_it_is_not_judged_on_what_it_learned_from(
         (("--set", "maks=0.5"), "Did you mean 'mask'"),
         (("--encoder", "conf4"), "Did you mean 'conv4'"),
         (("--objective", "colourise"), "no colour in A, B"),
-        (("--batch", "1"), "at least 2 images"),
+        (("--batch", "1"), "at least 2"),
     ],
 )
 def test_a_wrong_word_is_one_sentence_and_nothing_is_written(

@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_is_named():
     predictor, episode = _start()
     support = episode.support
     support.x[0, 0, 0, 0] = torch.inf
-    with pytest.raises(TrainingError, match="loss of step 1 is nan"):
+    with pytest.raises(TrainingError, match="nan at step 1"):
         Descent(lr=0.01, pull=0.0, batch=100).run(
             TrainableCopy(predictor, get_method("head")), support, TASK, 1
         )

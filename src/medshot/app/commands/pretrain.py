@@ -1,12 +1,15 @@
 """`medshot pretrain`: an encoder that learns from images before any few-shot task."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
-from medshot.app.parse import THREADS, new_folder, new_json
+from medshot import PretrainConfig
+from medshot.app.parse import THREADS, expand_configs, new_folder, new_json
 
 
+@expand_configs
 def pretrain(
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
     out: Path = new_folder("New folder for the encoder."),
@@ -20,13 +23,7 @@ def pretrain(
     task: str | None = typer.Option(
         None, help="The kind of targets in the folders.", show_default="as labels.csv says"
     ),
-    steps: int = typer.Option(1000, help="Steps."),
-    batch: int = typer.Option(64, help="Images a step, all of one folder; folders take turns."),
-    lr: float = typer.Option(1e-3, help="Rate of Adam."),
-    judge_every: int = typer.Option(100, help="Steps between looks at the images held out."),
-    patience: int | None = typer.Option(None, help="Stop after so many looks without a better."),
-    seed: int = typer.Option(0, help="Decides weights, batches and what is held out."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
+    config: PretrainConfig = PretrainConfig(),
     json_file: Path | None = new_json("New file for losses, settings and seconds."),
     threads: int = THREADS,
 ) -> None:
@@ -62,7 +59,7 @@ def pretrain(
     from medshot.training.progress import progress_bar
 
     kind, options, of_encoder = objective_options(objective, set_)
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     begun = chosen_encoder(encoder, of_encoder, {})
     with unfinished(out) as (staging, working), limit_threads(threads):
         sets = pretraining_data(data, task, begun, kind)
@@ -71,15 +68,9 @@ def pretrain(
             begun,
             sets,
             objective,
-            steps=steps,
-            batch=batch,
-            lr=lr,
-            judge_every=judge_every,
-            patience=patience,
-            seed=seed,
-            device=device,
             folder=working,
             watch=progress_bar("pretrain"),
+            **asdict(config),
             **options,
         )
         seconds = round(time.monotonic() - started, 1)

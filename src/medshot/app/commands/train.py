@@ -1,16 +1,19 @@
 """`medshot train`: meta-train a learner."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from medshot.app.parse import THREADS, free_or_run
+from medshot import TrainConfig
+from medshot.app.parse import THREADS, expand_configs, free_or_run
 
 if TYPE_CHECKING:
     from medshot.training.auxiliary_losses import AuxiliaryLoss
 
 
+@expand_configs
 def train(
     learner: str = typer.Argument(help="A name from `medshot learners`."),
     data: list[Path] = typer.Option(
@@ -31,24 +34,7 @@ def train(
     set_: list[str] = typer.Option(
         [], "--set", metavar="NAME=VALUE", help="Of the learner; of its encoder as encoder.NAME."
     ),
-    way: int = typer.Option(5, help="Classes an episode (a set with fewer gives all it has)."),
-    shot: int = typer.Option(5, help="Support images a class (with masks, in all)."),
-    query: int = typer.Option(5, help="Query images a class (with masks, in all)."),
-    steps: int = typer.Option(1000, help="Meta-training steps."),
-    meta_batch: int = typer.Option(1, help="Episodes a step."),
-    lr: float = typer.Option(1e-3, help="Rate of Adam."),
-    halve_every: int | None = typer.Option(None, help="Halve the rate every so many steps."),
-    val_every: int = typer.Option(100, help="Steps between meta-validations."),
-    val_episodes: int = typer.Option(50, help="Episodes of a meta-validation."),
-    patience: int | None = typer.Option(
-        None, help="Stop after so many validations without a better one."
-    ),
-    seed: int = typer.Option(0, help="Decides weights and episodes."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda, ..."),
-    workers: int = typer.Option(1, help="On a CPU: threads that share a step's episodes."),
-    vectorise: bool | None = typer.Option(
-        None, help="All episodes of a step in one pass; by default on a GPU, where possible."
-    ),
+    config: TrainConfig = TrainConfig(),
     contrast: float | None = typer.Option(
         None, help="Weight of a contrast between tasks, beside the learner's own loss (say, 0.1)."
     ),
@@ -60,8 +46,6 @@ def train(
         metavar="EPSILON",
         help="Attack the query within this, say 8/255 (of [0, 1]).",
     ),
-    bf16: bool = typer.Option(False, help="Encode in bfloat16 (faster where it is supported)."),
-    channels_last: bool = typer.Option(False, help="Lay images out pixel by pixel (often faster)."),
     threads: int = THREADS,
 ) -> None:
     """Meta-train a learner on many small tasks drawn from labelled folders.
@@ -88,37 +72,22 @@ def train(
     from medshot.training.run import steps_done
     from medshot.training.train import train as meta_train
 
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     kinds = {kind_of(folder, task) for folder in data}
     made = named_learner(learner, encoder or encoder_for(kinds), set_)
-    counts = {"way": way, "shot": shot, "query": query, "seed": seed}
-    taught, judged = training_data(data, task, made, **counts)
+    taught, judged = training_data(data, task, made, config)
     if (done := steps_done(out)) is not None:
-        say(f"{out}: already done." if done >= steps else f"{out}: going on from step {done}.")
+        ended = done >= config.steps
+        say(f"{out}: already done." if ended else f"{out}: going on from step {done}.")
     with limit_threads(threads):
         run = meta_train(
             made,
             taught,
             val=judged,
             out=out,
-            way=way,
-            shot=shot,
-            query=query,
-            steps=steps,
-            meta_batch=meta_batch,
-            lr=lr,
-            halve_every=halve_every,
-            val_every=val_every,
-            val_episodes=val_episodes,
-            patience=patience,
-            seed=seed,
-            device=device,
-            workers=workers,
-            vectorise=vectorise,
             terms=_terms(contrast, teacher, adversarial),
-            bf16=bf16,
-            channels_last=channels_last,
             watch=bar,
+            **asdict(config),
         )
     say(f"{out}: {run.learner.origin}")
     next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")

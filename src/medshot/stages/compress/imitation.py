@@ -102,7 +102,7 @@ def imitate(
         loss,
         steps=steps,
         lr=lr,
-        judge=judge if len(held_x) else None,
+        validate=judge if len(held_x) else None,
         folder=folder,
         settings={**(settings or {}), **numbers},
         watch=watch,

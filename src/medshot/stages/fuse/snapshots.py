@@ -59,7 +59,7 @@ def snapshots(
             steps=steps,
             lr=lr,
             rate=lambda step: lr / 2 * (1 + math.cos(math.pi * step / steps)),
-            judge_every=steps,
+            val_every=steps,
             folder=folder / f"cycle-{cycle + 1}" if folder else None,
             settings={"cycles": cycles, "steps": steps, "batch": batch},
             watch=watch,
