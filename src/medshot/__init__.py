@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medshot.api.evaluation import Evaluation
     from medshot.api.robustness import robustness
     from medshot.api.selecting import Selected, select_learner
+    from medshot.api.training import pretrain, train
     from medshot.core.atomic import refuse_taken
     from medshot.core.episode import Episode, Examples
     from medshot.core.errors import (
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from medshot.evaluation.report.html import Report
     from medshot.learners.registry import build, register
     from medshot.nn.encoder import Encoder, encoder
-    from medshot.pretraining.pretrain import pretrain
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from medshot.training.device import limit_threads
     from medshot.training.progress import progress_bar
     from medshot.training.run import Run, load_run
-    from medshot.training.train import train
 
 # Each name is imported when it is first asked for: `medshot --help` must not wait for PyTorch.
 _HOME = {
@@ -140,7 +139,7 @@ _HOME = {
     "load_run": "medshot.training.run",
     "load_weights": "medshot.pretraining.weights.load",
     "part": "medshot.core.registry",
-    "pretrain": "medshot.pretraining.pretrain",
+    "pretrain": "medshot.api.training",
     "progress_bar": "medshot.training.progress",
     "prune": "medshot.stages.compress.prune",
     "quantise": "medshot.stages.compress.quantize",  # the British spelling stays
@@ -155,7 +154,7 @@ _HOME = {
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
-    "train": "medshot.training.train",
+    "train": "medshot.api.training",
     "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
     "write_dicom_seg": "medshot.data.io.write",

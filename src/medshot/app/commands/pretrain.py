@@ -42,41 +42,24 @@ def pretrain(
 
         medshot adapt my_images/ --encoder encoders/simclr --out my_model
     """
-    import time
+    import medshot
+    from medshot.app.terminal import announce, next_step, say, tell
 
-    import torch
-
-    from medshot.app.render import write_record
-    from medshot.app.terminal import next_step, say
-    from medshot.app.training_data import objective_options, pretraining_data
-    from medshot.core.atomic import unfinished
-    from medshot.core.predictor import versions
-    from medshot.core.registry import recipe
-    from medshot.factory.encoders import chosen_encoder
-    from medshot.pretraining import pretrain as learn
-    from medshot.pretraining import save_encoder
-    from medshot.training.device import limit_threads
-    from medshot.training.progress import progress_bar
-
-    kind, options, of_encoder = objective_options(objective, set_)
-    torch.manual_seed(config.seed)
-    begun = chosen_encoder(encoder, of_encoder, {})
-    with unfinished(out) as (staging, working), limit_threads(threads):
-        sets = pretraining_data(data, task, begun, kind)
-        started = time.monotonic()
-        learned = learn(
-            begun,
-            sets,
-            objective,
-            folder=working,
-            watch=progress_bar("pretrain"),
-            **asdict(config),
-            **options,
-        )
-        seconds = round(time.monotonic() - started, 1)
-        save_encoder(learned, staging)
+    announce(f"reading {len(data)} folder(s)")
+    learned = medshot.pretrain(
+        encoder,
+        data,
+        objective,
+        task=task,
+        options=set_,
+        out=out,
+        record=json_file,
+        threads=threads,
+        watch=medshot.progress_bar("pretrain"),
+        tell=say,
+        **asdict(config),
+    )
     say(f"{out}: {learned.origin}")
     if json_file:
-        record = {"encoder": recipe(learned), **learned.about, "seconds": seconds}
-        write_record(json_file, record | {"versions": versions()})
+        tell(f"Written: {json_file}")
     next_step("adapt", "MY_IMAGES", "--encoder", out, "--out", "MODEL")

@@ -2,15 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from medshot import TrainConfig
 from medshot.app.parse import THREADS, expand_configs, free_or_run
-
-if TYPE_CHECKING:
-    from medshot.training.auxiliary_losses import AuxiliaryLoss
 
 
 @expand_configs
@@ -61,46 +57,24 @@ def train(
 
         medshot train prototypical --data phantoms --task segmentation --out runs/phantoms
     """
-    import torch
+    import medshot
+    from medshot.app.terminal import announce, next_step, say
 
-    from medshot.api.resolve import named_learner
-    from medshot.app.terminal import next_step, say
-    from medshot.app.training_data import encoder_for, training_data
-    from medshot.data.readers.registry import kind_of
-    from medshot.training.device import limit_threads
-    from medshot.training.progress import bar
-    from medshot.training.run import steps_done
-    from medshot.training.train import train as meta_train
-
-    torch.manual_seed(config.seed)
-    kinds = {kind_of(folder, task) for folder in data}
-    made = named_learner(learner, encoder or encoder_for(kinds), set_)
-    taught, judged = training_data(data, task, made, config)
-    if (done := steps_done(out)) is not None:
-        ended = done >= config.steps
-        say(f"{out}: already done." if ended else f"{out}: going on from step {done}.")
-    with limit_threads(threads):
-        run = meta_train(
-            made,
-            taught,
-            val=judged,
-            out=out,
-            terms=_terms(contrast, teacher, adversarial),
-            watch=bar,
-            **asdict(config),
-        )
+    announce(f"reading {len(data)} folder(s)")
+    run = medshot.train(
+        learner,
+        data,
+        out=out,
+        task=task,
+        encoder=encoder,
+        options=set_,
+        contrast=contrast,
+        teacher=teacher,
+        adversarial=adversarial,
+        threads=threads,
+        watch=medshot.progress_bar("meta-train"),
+        tell=say,
+        **asdict(config),
+    )
     say(f"{out}: {run.learner.origin}")
     next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")
-
-
-def _terms(
-    contrast: float | None, teacher: Path | None, adversarial: str | None
-) -> "list[AuxiliaryLoss]":
-    from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
-    from medshot.stages.robustness.threat_model import read_epsilon
-    from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
-    from medshot.training.run import load_run
-
-    terms: list[AuxiliaryLoss] = [] if contrast is None else [TaskContrast(contrast)]
-    terms += [] if teacher is None else [SelfDistillation(load_run(teacher).learner)]
-    return terms + ([AdversarialQuerying(read_epsilon(adversarial))] if adversarial else [])

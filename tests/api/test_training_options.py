@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medshot.app.training_data import objective_options, pretraining_data
+from medshot.api.training import objective_options, pretraining_data
 from medshot.core.errors import ConfigError, DataError
 from medshot.pretraining import objectives
 from toys import conv4
