@@ -58,7 +58,7 @@ def planned(
         dataset = load_one(data[0], task=kind_of(data[0], task))
     ways = way or len(dataset.labels)
     sampler = dataset.episodes(way=ways, shot=shot, query=query, seed=seed)
-    name = f"{shot}-shot" if not dataset.by_class else f"{ways}-way {shot}-shot"
+    name = f"{shot}-shot" if not dataset.task.by_class else f"{ways}-way {shot}-shot"
     return Plan(f"{dataset.name} {name}", sampler, episodes, {}, {})
 
 
