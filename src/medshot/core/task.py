@@ -175,6 +175,11 @@ def is_share(metric: str) -> bool:
     return not metric.endswith(")")
 
 
+def kinds_among(tasks: tuple[type[Task], ...]) -> tuple[str, ...]:
+    """The kinds that are known of these tasks, in alphabetical order; of `(Task,)`, all."""
+    return tuple(kind for kind, task in TASKS.all().items() if issubclass(task, tasks))
+
+
 def positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """The places of `labels` among those `wanted`. Raises `DataError` where one is not there."""
     if others := [label for label in labels if label not in wanted]:

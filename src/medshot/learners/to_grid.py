@@ -18,7 +18,7 @@ def on_grid(learner: Learner, size: int = 128) -> Learner:
         TaskError: it does not do masks, on whatever encoder.
         ConfigError: its encoder has no maps to lay on the grid.
     """
-    if Segmentation not in learner.supports:
+    if not issubclass(Segmentation, learner.supports):
         raise TaskError(
             f"{called(learner)} cannot be turned to masks. prototypical, ridge, "
             "linear-probe, finetune and those of the MAML family can."

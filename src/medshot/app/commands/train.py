@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from medshot.app.parse import THREADS, free_or_run
+from medshot.app.parse import TASK, THREADS, free_or_run
 
 if TYPE_CHECKING:
     from medshot.training.auxiliary_losses import AuxiliaryLoss
@@ -19,12 +19,7 @@ def train(
     out: Path = typer.Option(
         help="Folder of the run; if it holds this run already, it goes on.", callback=free_or_run
     ),
-    task: str | None = typer.Option(
-        None,
-        help="classification, detection, enhancement, multi-label, ordinal, regression, "
-        "segmentation.",
-        show_default="as labels.csv says",
-    ),
+    task: str | None = TASK,
     encoder: str | None = typer.Option(
         None, help="The encoder: as in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),
