@@ -184,7 +184,7 @@ def positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """The places of `labels` among those `wanted`. Raises `DataError` where one is not there."""
     if others := [label for label in labels if label not in wanted]:
         raise DataError(
-            f"{', '.join(others)} among the labels {', '.join(labels)}, and the model knows "
+            f"{', '.join(others)} among its labels {', '.join(labels)}, and the model knows "
             f"{', '.join(wanted)}. Take images with the labels of the model, correct a label that "
             "is another word for one of them, or adapt a model to yours."
         )

@@ -25,7 +25,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers, written
+from medshot.presenters.tables import Answers, AnswerTable, written
 from medshot.select import Auto, Categorical, Family, FloatRange
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
@@ -131,7 +131,7 @@ class OfLabels(Kind):
             "many: look at the table for how often that happens.",
         }
 
-    def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a class."""
         return written(out, Answers(card.labels))
 

@@ -26,7 +26,7 @@ from medshot.factory.learners import WAYS
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers, Findings, Numbers, written
+from medshot.presenters.tables import Answers, AnswerTable, Findings, Numbers, written
 from medshot.select import Categorical, Family, FloatRange
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 from medshot.tasks.ordinal import median_grade
@@ -80,7 +80,7 @@ class OfGrades(Solved):
             "many: look at the table for how often that happens.",
         }
 
-    def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a grade."""
         return written(out, Answers(card.labels))
 
@@ -149,7 +149,7 @@ class OfFindings(Solved):
             "where there are as many: look at the table for how often that happens.",
         }
 
-    def answers(self, out: Path, card: Card) -> AbstractContextManager[Findings]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a finding."""
         return written(out, Findings(card.labels))
 
@@ -213,7 +213,7 @@ class OfNumbers(Solved):
             "for how well it does in all.",
         }
 
-    def answers(self, out: Path, card: Card) -> AbstractContextManager[Numbers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with the number."""
         del card
         return written(out, Numbers())
