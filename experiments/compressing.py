@@ -94,7 +94,7 @@ def _trained(data: Dataset) -> medshot.Predictor:
     torch.manual_seed(0)
     learner = medshot.build("finetune", encoder=medshot.encoder("conv4", size=64), steps=0)
     predictor = learner.adapt(data)
-    model, shown, task = trainable(predictor), data.examples(), data.task()
+    model, shown, task = trainable(predictor), data.examples(), data.task
 
     def loss(step: int) -> torch.Tensor:
         some = batch_of(step, len(shown), 32)

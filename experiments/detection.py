@@ -125,7 +125,7 @@ def built(learner: str) -> Learner:
 @torch.no_grad()
 def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, float]:
     """Adapt to `support` and score the answers to `query`."""
-    task = support.task()
+    task = support.task
     predictor = learner.adapt(support)
     parts = torch.arange(len(query)).split(16)
     decoded = torch.cat([task.decode(predictor(query.examples(p).x).double()) for p in parts])

@@ -35,8 +35,8 @@ from medshot.core.episode import Examples
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Card, Task
+from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.data.multimodal import Multimodal
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
 from medshot.evaluation.episodes import evaluate
@@ -180,7 +180,7 @@ def heart_sounds(out: Path) -> dict[str, Any]:
     return _rows(found)
 
 
-def _compared(data: Multimodal, chosen: dict[str, list[str]]) -> dict[str, Any]:
+def _compared(data: Dataset, chosen: dict[str, list[str]]) -> dict[str, Any]:
     found = {}
     for name, kinds in chosen.items():
         torch.manual_seed(0)
@@ -194,7 +194,7 @@ def _compared(data: Multimodal, chosen: dict[str, list[str]]) -> dict[str, Any]:
     return _rows(found)
 
 
-def _blind(data: Multimodal, kinds: list[str]) -> Multimodal:
+def _blind(data: Dataset, kinds: list[str]) -> Dataset:
     """All examples, those too that have none of these kinds of data: the same for every method."""
     x = data.x
     for kind in {"image", "text", "table", "signal"} - set(kinds):
@@ -214,7 +214,7 @@ def _rows(found: dict[str, OutOfFold]) -> dict[str, Any]:
     }
 
 
-def _loaded(folder: Path, write: Callable[[Path], list[dict[str, str]]]) -> Multimodal:
+def _loaded(folder: Path, write: Callable[[Path], list[dict[str, str]]]) -> Dataset:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rows = write(folder)
@@ -222,9 +222,7 @@ def _loaded(folder: Path, write: Callable[[Path], list[dict[str, str]]]) -> Mult
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-    data = medshot.load(folder)
-    assert isinstance(data, Multimodal)
-    return data
+    return medshot.load(folder)
 
 
 def _views(folder: Path) -> list[dict[str, str]]:
@@ -264,7 +262,7 @@ def _sounds(folder: Path) -> list[dict[str, str]]:
     return [{"label": row["label"], "signal": Path(row["path"]).name} for row in rows]
 
 
-def _without_some_notes(data: Multimodal) -> Multimodal:
+def _without_some_notes(data: Dataset) -> Dataset:
     """The notes of a third of the patients are taken away."""
     patients = np.unique(data.groups.numpy())
     gone = np.random.default_rng(0).permutation(patients)[: len(patients) // 3]

@@ -36,7 +36,6 @@ from medshot.data.episodes import ImageEpisodes, Mixture
 from medshot.data.io.image import read_image, stored
 from medshot.data.io.mask import fit_mask
 from medshot.data.load import load_one
-from medshot.data.segmented import Segmented
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.episodes import evaluate
@@ -174,7 +173,7 @@ def real_set(name: str) -> Dataset:
     return load_one(folder, 3, SIZE, "segmentation")
 
 
-def _nuclei(folder: Path) -> Segmented:
+def _nuclei(folder: Path) -> Dataset:
     """Its masks number the nuclei of an image: every nucleus is foreground."""
     form = ImagePreprocessing(3, SIZE)
     rows = read_manifest(folder, target="mask")
@@ -183,7 +182,8 @@ def _nuclei(folder: Path) -> Segmented:
     y = torch.from_numpy(np.stack([fit_mask(mask, SIZE) for mask in masks]))
     groups = torch.full((len(rows),), -1)
     labels = ("background", "nucleus")
-    return Segmented(folder.name, x, y, labels, groups, form, f"{len(rows)} images, foreground")
+    said = f"{len(rows)} images, foreground"
+    return Dataset(folder.name, x, y, labels, groups, form, said, task=medshot.Segmentation(2))
 
 
 class ContinuedLearner(Learner):

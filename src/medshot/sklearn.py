@@ -15,8 +15,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.core.predictor import Predictor
 from medshot.data.arrays import pixels_of
-from medshot.data.dataset import resized
-from medshot.data.transforms import unit
+from medshot.data.transforms import resized, unit
 from medshot.learners.registry import build
 from medshot.tasks import Classification
 

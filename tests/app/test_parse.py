@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from medshot.app.parse import WORDS, program, python, spread, typed
+from medshot.app.parse import KINDS, WORDS, program, python, spread, typed
+from medshot.core.task import TASKS
+from medshot.data.readers.registry import FOLDERS
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,8 @@ def test_what_is_printed_to_type_next_starts_medshot_here(
     here.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(here))
     assert python() == "python"
+
+
+def test_the_help_of_task_lists_what_is_registered_and_can_be_read() -> None:
+    assert tuple(TASKS.all()) == KINDS
+    assert set(KINDS) <= set(FOLDERS.all())

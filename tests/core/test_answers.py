@@ -31,4 +31,4 @@ def test_a_folder_is_predicted_and_written(tmp_path):
     with pytest.raises(DataError, match="nowhere"):
         predictor.predict_folder(tmp_path / "nowhere")
     with pytest.raises(SaveError):
-        learner.adapt(toys.dataset().examples(), toys.dataset().task()).predict_folder(new)
+        learner.adapt(toys.dataset().examples(), toys.dataset().task).predict_folder(new)

@@ -4,31 +4,31 @@ import pytest
 import torch
 
 from medshot.core.errors import DataError
-from medshot.data.dataset import Found, Graded, Measured
+from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import folds_of
-from medshot.tasks import Regression
+from medshot.tasks import MultiLabel, Ordinal, Regression
 from toys.files import toy
 
 N = 12
 
 
-def _like(cls, y, labels):
+def _like(task, y, labels):
     plain = vars(toy([0] * N))
-    return cls(**plain | {"y": y, "labels": labels})
+    return Dataset(**plain | {"y": y, "labels": labels, "task": task})
 
 
 def measured(y=None):
     values = torch.arange(N, dtype=torch.float64) if y is None else y
-    return _like(Measured, values[:, None], ("mm",))
+    return _like(Regression(0), values[:, None], ("mm",))
 
 
 def found():
     y = torch.tensor([[1, 0], [0, 1], [0, 0]]).repeat(N // 3, 1)
-    return _like(Found, y, ("edema", "effusion"))
+    return _like(MultiLabel(0), y, ("edema", "effusion"))
 
 
 def graded():
-    return _like(Graded, torch.arange(N) % 3, ("0", "1", "2"))
+    return _like(Ordinal(0), torch.arange(N) % 3, ("0", "1", "2"))
 
 
 @pytest.mark.parametrize("made", [measured, found, graded])
@@ -40,7 +40,7 @@ def test_an_episode_has_so_many_images_in_all(made):
 
 @pytest.mark.parametrize("made", [measured, found, graded])
 def test_it_is_split_by_patient_only(made):
-    with pytest.raises(DataError, match="split it by patient"):
+    with pytest.raises(DataError, match="by patient"):
         made().only([0])
 
 
@@ -64,7 +64,7 @@ def test_every_fold_has_each_finding_to_learn_from_and_images_without_it():
     folds = folds_of(data.shows(), data.groups)
     assert len(folds) == 4
     for rest, _ in folds:
-        data.task().check(data.y[rest])
+        data.task.check(data.y[rest])
 
 
 def test_a_support_whose_numbers_are_all_equal_can_still_be_drawn():

@@ -1,5 +1,7 @@
 """Episodes of masks: repeatable, by patient, every class in the support."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 import toys
 from medshot.core.errors import ConfigError, DataError
 from medshot.data.episodes import ImageEpisodes
-from medshot.data.segmented import Segmented
+from medshot.tasks import Segmentation
 
 
 def _data(groups=None, shows=None):
@@ -17,7 +19,8 @@ def _data(groups=None, shows=None):
     y[:, :4] = 1
     y[list(range(8) if shows is None else shows), 8:] = 2
     known = base.groups if groups is None else torch.tensor(groups)
-    return Segmented(**{**vars(base), "y": y, "labels": ("0", "1", "2"), "groups": known})
+    labels, task = ("0", "1", "2"), Segmentation(3)
+    return replace(base, y=y, labels=labels, groups=known, task=task)
 
 
 def test_an_episode_is_a_function_of_seed_and_number():

@@ -8,10 +8,10 @@ import torch
 import toys
 from medshot.core.errors import DataError, LeakError
 from medshot.core.predictor import load_predictor
-from medshot.data.dataset import Boxed, Found
+from medshot.data.dataset import Dataset
 from medshot.data.load import images_for, in_form, load, refuse_learned_from
-from medshot.data.segmented import Segmented
 from medshot.learners.registry import build
+from medshot.tasks import Detection, MultiLabel, Segmentation
 from medshot.tasks.boxes import NO_BOX
 from toys.commands import folder
 
@@ -67,13 +67,16 @@ def test_targets_of_other_kinds_are_numbered_anew(tmp_path):
     base = toys.dataset(2, 1)
     same = {n: getattr(base, n) for n in ("name", "x", "groups", "preprocessing", "hash")}
     y = torch.tensor([[1, 0], [1, 1]])
-    found = Found(y=y, labels=("b", "d"), **same).numbered_as(("a", "b", "c", "d"))
+    found = Dataset(y=y, labels=("b", "d"), task=MultiLabel(2), **same)
+    found = found.numbered_as(("a", "b", "c", "d"))
     assert found.y.tolist() == [[0, 1, 0, 0], [0, 1, 0, 1]]
     boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0.0]], [[0.0, 0.0, 0.0, 0.0, float(NO_BOX)]]])
-    boxed = Boxed(y=boxes, labels=("b",), **same).numbered_as(("a", "b"))
+    boxed = Dataset(y=boxes, labels=("b",), task=Detection.of(1), **same)
+    boxed = boxed.numbered_as(("a", "b"))
     assert boxed.y[:, 0, 4].tolist() == [1, NO_BOX]
     masks = torch.zeros(2, toys.SIZE, toys.SIZE, dtype=torch.uint8)
-    masked = Segmented(y=masks, labels=("background", "foreground"), **same)
+    two = ("background", "foreground")
+    masked = Dataset(y=masks, labels=two, task=Segmentation(2), **same)
     three = ("background", "1", "2")
     assert masked.numbered_as(three).labels == three
     assert torch.equal(masked.numbered_as(three).y, masks)

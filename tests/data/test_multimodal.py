@@ -5,17 +5,15 @@ import torch
 
 import medshot
 from medshot.core.errors import ConfigError, DataError, ShapeError
-from medshot.data.multimodal import Multimodal, hashed
+from medshot.data.multimodal import as_read_by, hashed, keeping
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.nn.encoders.multimodal import unpacked
 from toys.tables import several
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Multimodal:
-    found = medshot.load(several(tmp_path_factory.mktemp("data") / "several"))
-    assert isinstance(found, Multimodal)
-    return found
+def data(tmp_path_factory) -> medshot.Dataset:
+    return medshot.load(several(tmp_path_factory.mktemp("data") / "several"))
 
 
 def test_any_learner_learns_predicts_and_is_saved(data, tmp_path):
@@ -38,7 +36,7 @@ def test_what_was_learned_with_images_is_asked_without(data, tmp_path):
 
 @pytest.mark.parametrize("kind", ["image", "table", "text", "signal"])
 def test_each_kind_alone_tells_the_classes_apart(data, kind):
-    alone = data.keeping([kind])
+    alone = keeping(data, [kind])
     assert len(alone) < len(data) or kind == "table"  # those without it are left out
     there = {name: known.any().item() for name, (known, _) in unpacked(alone.x).items()}
     assert [name for name, known in there.items() if known] == [kind]
@@ -50,7 +48,7 @@ def test_each_kind_alone_tells_the_classes_apart(data, kind):
 
 def test_a_kind_that_is_not_there_and_an_encoder_of_images_are_refused(data):
     with pytest.raises(ConfigError, match=r"'sound'.*signal"):
-        data.keeping(["sound"])
+        keeping(data, ["sound"])
     with pytest.raises(ShapeError, match="take encoder='joined'"):
         medshot.build("prototypical", encoder="conv4").adapt(data)
 
@@ -58,7 +56,7 @@ def test_a_kind_that_is_not_there_and_an_encoder_of_images_are_refused(data):
 def test_other_rows_are_read_with_the_columns_of_the_model(data, tmp_path):
     other = medshot.load(several(tmp_path / "other", seed=5))
     assert other.preprocessing.columns[0].mean != data.preprocessing.columns[0].mean
-    again = other.as_read_by(data.preprocessing)
+    again = as_read_by(other, data.preprocessing)
     assert again.preprocessing == data.preprocessing
     torch.testing.assert_close(again.x[0], data.preprocessing.read(other.rows[0].path))
 

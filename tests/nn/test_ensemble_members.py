@@ -3,7 +3,7 @@
 import torch
 
 import toys
-from medshot.data.dataset import resized
+from medshot.data.transforms import resized
 from medshot.learners.registry import build
 from medshot.nn.ensemble import EnsembleMembers, in_form
 

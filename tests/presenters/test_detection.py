@@ -3,19 +3,20 @@
 import numpy as np
 import torch
 
-from medshot.data.dataset import Boxed
+from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.presenters.detection import table_of_classes
 from medshot.tasks import Detection
 
 
-def _found(boxes: torch.Tensor, claims: np.ndarray) -> tuple[Boxed, OutOfFold]:
+def _found(boxes: torch.Tensor, claims: np.ndarray) -> tuple[Dataset, OutOfFold]:
     n = len(boxes)
-    dataset = Boxed(
+    dataset = Dataset(
         x=torch.zeros(n, 3, 8, 8, dtype=torch.uint8),
         y=boxes,
         labels=("cell", "mitosis", "debris"),
+        task=Detection.of(3),
         preprocessing=ImagePreprocessing(channels=3, size=8),
         groups=torch.arange(n),
         name="toy",

@@ -21,7 +21,7 @@ def test_those_that_lost_most_come_first(dataset):
     decoded = (mixed * given.y.numpy() + (1 - mixed) * given.x.numpy()).astype(float)
     decoded[3] = 0
     everyone = torch.arange(8).numpy()
-    found = OutOfFold(decoded, given.y.numpy(), everyone, 5, dataset.task(), 0 * everyone)
+    found = OutOfFold(decoded, given.y.numpy(), everyone, 5, dataset.task, 0 * everyone)
     shown = image_examples(dataset, found)
     assert len(shown) == 6
     assert [each.name for each in shown[:3]] == ["3.png", "0.png", "1.png"]

@@ -4,13 +4,15 @@ import numpy as np
 import torch
 
 import toys
-from medshot.data.dataset import Found
+from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.presenters.scalar import finding_examples, support_of_findings, table_of_findings
 from medshot.tasks import MultiLabel
 
 Y = torch.tensor([[1, 0], [0, 0], [1, 1], [0, 1]])
-DATA = Found(**vars(toys.dataset(2, 2)) | {"y": Y, "labels": ("edema", "fracture")})
+DATA = Dataset(
+    **vars(toys.dataset(2, 2)) | {"y": Y, "labels": ("edema", "fracture"), "task": MultiLabel(2)}
+)
 P = np.array([[0.9, 0.1], [0.1, 0.2], [0.8, 0.4], [0.2, 0.9]])
 ANSWERED = OutOfFold(P, Y.numpy(), np.arange(4), 2, MultiLabel(2), np.zeros(4, dtype=np.int64))
 

@@ -4,14 +4,14 @@ import numpy as np
 import torch
 
 import toys
-from medshot.data.dataset import Measured
+from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.presenters.scalar import number_examples, scatter_of, support_of_numbers
 from medshot.tasks import Regression
 
 N = 30
 Y = torch.arange(N, dtype=torch.float64)[:, None]
-DATA = Measured(**vars(toys.dataset(3, N // 3)) | {"y": Y, "labels": ("mm",)})
+DATA = Dataset(**vars(toys.dataset(3, N // 3)) | {"y": Y, "labels": ("mm",), "task": Regression(1)})
 
 
 def _answered(decoded: np.ndarray) -> OutOfFold:

@@ -1,15 +1,16 @@
 """Contrast: better than chance, the same in parts as at once, and classes where they are asked."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from medshot.core.errors import ConfigError, TaskError
-from medshot.data.dataset import Measured
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
 from medshot.pretraining.contrastive import Contrast
+from medshot.tasks import Regression
 from toys.pretraining import small, stripes
 
 
@@ -68,7 +69,7 @@ def test_a_map_of_features_is_averaged() -> None:
 
 def test_labels_are_asked_for_where_there_are_none() -> None:
     data = stripes()
-    numbers = Measured(**{**vars(data), "y": torch.rand(len(data), 1)})
+    numbers = replace(data, y=torch.rand(len(data), 1), task=Regression(1))
     with pytest.raises(TaskError, match="stripes: no class for each image"):
         Contrast(small(), [numbers], labels=True)
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from medshot.core.errors import DataError, TaskError
-from medshot.data.dataset import Measured
-from medshot.data.segmented import Segmented
+from medshot.data.dataset import Dataset
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
 from medshot.pretraining.supervised import Supervise
+from medshot.tasks import Regression, Segmentation
 from toys.pretraining import small, stripes
 
 
-def _masked() -> Segmented:
+def _masked() -> Dataset:
     data = stripes()
     mask = (data.x[:, 0] > 127).byte()
-    return Segmented(**{**vars(data), "y": mask, "labels": ("dark", "bright")})
+    return replace(data, y=mask, labels=("dark", "bright"), task=Segmentation(2))
 
 
 def test_data_sets_of_other_labels_are_learned_at_once() -> None:
@@ -34,7 +34,7 @@ def test_data_sets_of_other_labels_are_learned_at_once() -> None:
 
 def test_masks_and_labels_and_numbers_teach_what_keeps_the_grid() -> None:
     data = stripes()
-    numbers = Measured(**{**vars(data), "y": data.y[:, None].double()})
+    numbers = replace(data, y=data.y[:, None].double(), labels=("mm",), task=Regression(1))
     unet = UNet(channels=1, size=16, width=8, depth=2)
     learned = pretrain(
         unet, [data, _masked(), numbers], "supervise", steps=90, batch=20, judge_every=15, lr=0.01

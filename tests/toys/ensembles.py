@@ -7,10 +7,10 @@ import torch
 import toys
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
-from medshot.data.segmented import Segmented
 from medshot.data.transforms import ImagePreprocessing
 from medshot.learners.registry import build
 from medshot.nn import UNet
+from medshot.tasks import Segmentation
 
 
 def bars(shots: int, seed: int, name: str = "bars", noise: int = 200) -> Dataset:
@@ -25,7 +25,7 @@ def bars(shots: int, seed: int, name: str = "bars", noise: int = 200) -> Dataset
     return Dataset(name, x.byte(), y, labels, groups, form, f"{name} {seed} {shots}")
 
 
-def masked(n: int, seed: int) -> Segmented:
+def masked(n: int, seed: int) -> Dataset:
     """Bright squares in noise, and where they are."""
     rng = torch.Generator().manual_seed(seed)
     x = torch.randint(0, 130, (n, 1, 16, 16), generator=rng)
@@ -36,7 +36,8 @@ def masked(n: int, seed: int) -> Segmented:
         y[i, at : at + 8, at : at + 8] = 1
     groups = torch.full((n,), -1)
     form = ImagePreprocessing(1, 16)
-    return Segmented("masks", x.byte(), y, ("background", "square"), groups, form, f"masks {seed}")
+    labels, said = ("background", "square"), f"masks {seed}"
+    return Dataset("masks", x.byte(), y, labels, groups, form, said, task=Segmentation(2))
 
 
 def members(support: Dataset | None = None) -> list[Predictor]:

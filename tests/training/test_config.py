@@ -49,4 +49,4 @@ def test_the_signature_shows_every_option_with_its_default(function, config) -> 
     for name in config.names():
         assert shown[name].default == getattr(defaults, name)
         assert f"    {name} = " in function.__doc__
-    assert ("options" in shown) == (function is medshot.pretrain)
+    assert ("config" in shown) == (function is medshot.pretrain)

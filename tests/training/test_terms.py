@@ -17,7 +17,9 @@ from medshot.training.run import load_run
 from toys.training import blobs
 
 ANY = [
-    name for name, kind in learners().items() if kind.trainable and Classification in kind.supports
+    name
+    for name, kind in learners().items()
+    if kind.trainable and issubclass(Classification, kind.supports)
 ]
 TRAIN = {"way": 3, "shot": 1, "query": 2, "steps": 3, "meta_batch": 2, "val_episodes": 2}
 

@@ -16,7 +16,7 @@ from medshot.api.resolve import (
     training_data_of,
 )
 from medshot.core.atomic import new_folder
-from medshot.core.errors import ConfigError, DataError, LeakError
+from medshot.core.errors import DataError, LeakError
 from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.registry import described
@@ -24,7 +24,7 @@ from medshot.core.table import Table, Tabular
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
-from medshot.data.multimodal import Multimodal
+from medshot.data.multimodal import keeping
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold, cross_validate
@@ -131,7 +131,8 @@ def adapt(
         dataset = data
         if not isinstance(dataset, Dataset):
             dataset = load_one(Path(dataset), **form, task=kind)
-        dataset = keeping(dataset, modalities)
+        if modalities is not None:
+            dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):
             tell(said)
         seen: Sequence[Mapping[str, Any]] = training_data_of(
@@ -297,19 +298,3 @@ def _options(learner: Learner, chosen: Learner, card: Card) -> dict[str, str]:
         if stage.get("kept") is False:
             options["fine-tuned"] = f"no: {stage.get('why', 'it did not help on images left out')}"
     return {"chosen by auto": describe(chosen), **options} if learner is not chosen else options
-
-
-def keeping(dataset: Dataset, wanted: str | None) -> Dataset:
-    """Only the kinds in `wanted`, "image,text"; all of them where nothing is wanted.
-
-    Raises:
-        ConfigError: the data have no such kind, or one kind only.
-    """
-    if wanted is None:
-        return dataset
-    if not isinstance(dataset, Multimodal):
-        raise ConfigError(
-            f"--modalities chooses among several kinds of data, and {dataset.name} has images "
-            "alone. Add a column text, signal or table.NAME to labels.csv, or leave it out."
-        )
-    return dataset.keeping([kind.strip() for kind in wanted.split(",")])

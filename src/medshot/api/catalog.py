@@ -7,7 +7,7 @@ from medshot.api.resolve import options_text
 from medshot.core.errors import unknown
 from medshot.core.registry import PARTS, import_files, names, options_of
 from medshot.core.table import Table, Tabular
-from medshot.core.task import TASKS
+from medshot.core.task import TASKS, kinds_among
 from medshot.learners import registry
 
 
@@ -63,7 +63,7 @@ def list_learners(task: str | None = None) -> Catalog:
         raise unknown(task, TASKS, kind="task")
     entries = []
     for name, cls in found.items():
-        kinds = tuple(kind.kind for kind in cls.supports)
+        kinds = kinds_among(cls.supports)
         is_so = {"baseline": not cls.trainable, "transductive": cls.transductive}
         remarks = tuple(remark for remark, so in is_so.items() if so)
         entry = Entry(name, kinds, cls.source, options_text(cls), registry.file_of(cls), remarks)

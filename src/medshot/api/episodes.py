@@ -184,7 +184,7 @@ def planned(
         data = load_one(Path(str(data)), task=kind_of(Path(str(data)), task))
     ways = way or len(data.labels)
     sampler = data.episodes(way=ways, shot=shot, query=query, seed=seed)
-    name = f"{shot}-shot" if not data.by_class else f"{ways}-way {shot}-shot"
+    name = f"{shot}-shot" if not data.task.by_class else f"{ways}-way {shot}-shot"
     return Plan(f"{data.name} {name}", sampler, episodes, {}, {})
 
 

@@ -271,7 +271,7 @@ def finished(
 
     `seen` is what each run was meta-trained on, by the name that it was given.
     """
-    metric, choice = dataset.task().leading, found.choice
+    metric, choice = dataset.task.leading, found.choice
     name = choice.chosen.configuration.learner if choice else ""
     predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()), watch)
     summary = f"{report.summary} {in_words(found, metric)}"

@@ -132,6 +132,18 @@ def new_json(help_: str) -> Any:
     return typer.Option(None, "--json", metavar="FILE", help=help_, callback=free)
 
 
+KINDS = (  # of tasks that come with medshot: to ask what is registered would import PyTorch
+    "classification",
+    "detection",
+    "enhancement",
+    "multi-label",
+    "ordinal",
+    "regression",
+    "segmentation",
+)
+TASK: Any = typer.Option(
+    None, "--task", help=f"{', '.join(KINDS)}.", show_default="as labels.csv says"
+)
 THREADS: Any = typer.Option(
     1, "--threads", min=1, help="Of the processor, an operation. More are often slower."
 )

@@ -19,7 +19,7 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, TaskError
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.registry import called, described
-from medshot.core.task import Card, Task
+from medshot.core.task import Card, Task, kinds_among
 
 
 @runtime_checkable
@@ -96,7 +96,7 @@ class Learner(nn.Module, ABC):
     def check(self, task: Task) -> None:
         """Raise `TaskError` if the learner does not support `task`."""
         if not isinstance(task, self.supports):
-            able = " or ".join(kind.kind for kind in self.supports)
+            able = " or ".join(kinds_among(self.supports))
             raise TaskError(
                 f"{called(self)} does {able}, not {task.kind}. `medshot learners` lists all tasks."
             )

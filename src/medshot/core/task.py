@@ -5,7 +5,7 @@ not a data set and not an episode.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import TaskError
+from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.registry import Registry
 
 Metric = Callable[..., float]  # of a task's evidence
@@ -32,6 +32,7 @@ class Task(ABC):
 
     n_outputs: int
     kind: ClassVar[str]
+    by_class: ClassVar[bool] = False  # True: an episode has so many images a class, not in all
     on_grid: ClassVar[bool] = False  # True: a target for every site of an image
     from_image: ClassVar[bool] = False  # True: an answer is the image itself, made better
     at_centers: ClassVar[bool] = False  # True: a target is things with a centre, not the sites
@@ -105,6 +106,45 @@ class Task(ABC):
         del target
         return self
 
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """The targets of an array as a data set keeps them, and the names of what they are.
+
+        Raises:
+            ConfigError: such targets come from folders alone.
+            DataError, ShapeError: they do not fit the task or the `labels`.
+        """
+        del y, labels
+        raise ConfigError(f"{cls.kind} is no task for arrays: load a folder.")
+
+    def sized(self, n_labels: int, target: Shaped[Tensor, "n ..."]) -> "Task":
+        """This task with as many outputs as data with `n_labels` labels and such targets need."""
+        del target
+        return replace(self, n_outputs=n_labels)
+
+    def unpack(self, target: Shaped[Tensor, "n ..."]) -> Shaped[Tensor, "n ..."]:
+        """Targets as the loss takes them, out of those that a data set keeps (masks in 8 bits)."""
+        return target
+
+    def resize(self, target: Shaped[Tensor, "n ..."], form: "Form") -> Shaped[Tensor, "n ..."]:
+        """Targets for images that take another `form`: by default, one an image, the same."""
+        del form
+        return target
+
+    def renumber(
+        self, target: Shaped[Tensor, "n ..."], labels: Sequence[str], wanted: Sequence[str]
+    ) -> Shaped[Tensor, "n ..."]:
+        """Targets by `labels` in the numbers of `wanted`; by default they are class numbers.
+
+        Raises:
+            DataError: a label is not among those wanted.
+        """
+        return torch.tensor(positions(labels, wanted))[target]
+
+    def counts(self, target: Shaped[Tensor, "n ..."]) -> list[int]:
+        """On how many images each label is."""
+        return self.shows(target).sum(0).tolist()
+
     def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n g"]:
         """What is on which image, that a support must not lack: by default, each class."""
         flat = target.reshape(len(target), -1)
@@ -135,6 +175,22 @@ def is_share(metric: str) -> bool:
     return not metric.endswith(")")
 
 
+def kinds_among(tasks: tuple[type[Task], ...]) -> tuple[str, ...]:
+    """The kinds that are known of these tasks, in alphabetical order; of `(Task,)`, all."""
+    return tuple(kind for kind, task in TASKS.all().items() if issubclass(task, tasks))
+
+
+def positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """The places of `labels` among those `wanted`. Raises `DataError` where one is not there."""
+    if others := [label for label in labels if label not in wanted]:
+        raise DataError(
+            f"{', '.join(others)} among its labels {', '.join(labels)}, and the model knows "
+            f"{', '.join(wanted)}. Take images with the labels of the model, correct a label that "
+            "is another word for one of them, or adapt a model to yours."
+        )
+    return [wanted.index(label) for label in labels]
+
+
 def task_of(kind: str, n_outputs: int, **fields: Any) -> Task:
     """The task called `kind` (`classification`, ...); `fields` are what some kinds have beside."""
     cls = TASKS.find(kind)
@@ -163,6 +219,37 @@ class Restoring(Preprocessing, Protocol):
 
     def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
         """`values` with the channels, the type and the range of the image in `path`."""
+        ...
+
+
+@runtime_checkable
+class Form(Preprocessing, Protocol):
+    """A preprocessing that can be changed: the form in which a data set has its images."""
+
+    @property
+    def channels(self) -> int:
+        """Of an image in this form."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """The side of an image in pixels; None where images keep their shape."""
+        ...
+
+    def at(self, channels: int | None, size: int | None) -> "Form":
+        """The form for an encoder of `channels` and `size`; None where it takes any.
+
+        Raises:
+            DataError, ShapeError: it takes no such images.
+        """
+        ...
+
+    def refit(self, x: Tensor) -> Tensor:
+        """Images in memory in this form. Raises `DataError` or `ShapeError` if they cannot be."""
+        ...
+
+    def support(self, examples: Any) -> Any:
+        """`Examples` as a support has them: what is too large is cut."""
         ...
 
 

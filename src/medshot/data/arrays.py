@@ -10,12 +10,11 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from medshot.core.errors import ConfigError, DataError, ShapeError, unknown
-from medshot.data.dataset import Dataset, Found, Graded, Measured, resized
-from medshot.data.segmented import Segmented
+from medshot.core.errors import ConfigError, DataError, ShapeError
+from medshot.core.task import TASKS
+from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing
 
-TASKS = ("classification", "multi-label", "ordinal", "regression", "segmentation")
 CHANNELS = (1, 3)
 SHORT = 16  # hexadecimal digits of a hash
 
@@ -39,8 +38,9 @@ def dataset(
             1; grades; or masks `n h w` of class numbers, 0 being background.
         labels: the names of the classes in order; of numbers, what they are called.
         patients: whom each image is from; None, NaN or "" where that is not known.
-        task: classification, multi-label, ordinal, regression or segmentation; by default what the
-            shape and type of `y` say, which is never ordinal.
+        task: classification, multi-label, ordinal, regression, segmentation, or one of your own
+            that reads arrays; by default what the shape and type of `y` say, which is never
+            ordinal.
         name: what results call it.
 
     Raises:
@@ -59,20 +59,22 @@ def dataset(
     if len(images) != len(targets):
         raise ShapeError(f"Got {len(images)} images but {len(targets)} targets: one an image.")
     kind = task or _guessed(targets)
-    if kind not in TASKS:
-        raise unknown(kind, TASKS, kind="task for arrays")
-    cls, encoded, names = _targets(kind, targets, None if labels is None else list(labels))
-    side = max(images.shape[2:])
-    form = ImagePreprocessing(channels=images.shape[1], size=side)
-    if kind == "segmentation":
-        encoded = _masks(encoded, images, side)
-    square = images if images.shape[2] == images.shape[3] else resized(images, form.channels, side)
+    cls = TASKS.find(kind)
+    kept, names = cls.from_array(targets, None if labels is None else list(labels))
+    if cls.on_grid and kept.shape[1:] != images.shape[2:]:
+        raise ShapeError(
+            f"Masks of {tuple(kept.shape[1:])} on images of {tuple(images.shape[2:])}."
+        )
+    form = ImagePreprocessing(channels=images.shape[1], size=max(images.shape[2:]))
+    square = images
+    if images.shape[2] != images.shape[3]:
+        square, kept = form.refit(images), cls(0).resize(kept, form)
     digests = [hashlib.sha256(image.numpy().tobytes()).hexdigest()[:SHORT] for image in images]
     groups = _groups(patients, len(images))
     whole = hashlib.sha256(repr((digests, targets.tolist(), groups.tolist())).encode())
     doubts = () if (groups >= 0).any() else ("No patient ids: scores may be optimistic.",)
     said = {"hash": whole.hexdigest()[:SHORT], "contents": tuple(digests), "notes": doubts}
-    return cls(name, square, encoded, tuple(names), groups, form, **said)
+    return Dataset(name, square, kept, tuple(names), groups, form, task=cls(0), **said)
 
 
 def _read(source: Any) -> tuple[list[ndarray], list[Any]]:
@@ -125,68 +127,6 @@ def _guessed(y: ndarray) -> str:
     if y.ndim == 2 and y.shape[1] > 1:
         return "multi-label"
     return "regression" if y.dtype.kind == "f" else "classification"
-
-
-def _targets(
-    kind: str, y: ndarray, labels: list[str] | None
-) -> tuple[type[Dataset], Tensor, list[str]]:
-    """The class of data set, the targets as it holds them, and their names."""
-    if kind == "segmentation":
-        return Segmented, *_classes_of_masks(y, labels)
-    if kind == "multi-label":
-        names = labels or [f"finding {i + 1}" for i in range(y.shape[-1])]
-        if y.ndim != 2 or y.shape[1] != len(names) or not np.isin(y, (0, 1)).all():
-            raise DataError(
-                f"Findings are n x {len(names)} of 0 and 1, one column a label, not {y.shape}."
-            )
-        return Found, torch.from_numpy(y.astype(np.int64)), names
-    flat = y.reshape(len(y)) if y.size == len(y) else None
-    if flat is None:
-        raise ShapeError(f"Targets of shape {y.shape}: for {kind} one an image.")
-    if kind == "regression":
-        if flat.dtype.kind not in "fiu" or not np.isfinite(flat.astype(float)).all():
-            raise DataError("Regression needs a finite number an image.")
-        return Measured, torch.from_numpy(flat.astype(np.float32))[:, None], labels or ["value"]
-    codes, names = _codes(flat, labels)
-    return (Graded if kind == "ordinal" else Dataset), torch.from_numpy(codes), names
-
-
-def _codes(y: ndarray, labels: list[str] | None) -> tuple[ndarray, list[str]]:
-    if y.dtype.kind == "f":
-        raise DataError("Classes are names or whole numbers; for numbers say task='regression'.")
-    if y.dtype.kind in "iu" and labels is not None:
-        if y.min() < 0 or y.max() >= len(labels):
-            raise DataError(
-                f"Class numbers go from {y.min()} to {y.max()}, and there are {len(labels)} "
-                "labels, numbered from 0."
-            )
-        return y.astype(np.int64), labels
-    values = sorted(set(y.tolist()))
-    names = labels or [str(value) for value in values]
-    told = [str(value) for value in y.tolist()]
-    if others := sorted(set(told) - set(names)):
-        raise DataError(f"{', '.join(others)} is not among the labels {', '.join(names)}.")
-    return np.array([names.index(value) for value in told], dtype=np.int64), names
-
-
-def _classes_of_masks(y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
-    if y.ndim != 3 or y.dtype.kind not in "iub":
-        raise DataError(f"Masks are n h w of class numbers, not {y.shape} of {y.dtype}.")
-    most = int(y.max())
-    names = labels or ["background", *(f"class {i}" for i in range(1, max(most, 1) + 1))]
-    if most >= len(names) or y.min() < 0:
-        raise DataError(
-            f"Masks hold numbers from {y.min()} to {most}, and there are {len(names)} labels, of "
-            "which the first is background."
-        )
-    return torch.from_numpy(y.astype(np.uint8)), names
-
-
-def _masks(y: Tensor, images: Tensor, side: int) -> Tensor:
-    if y.shape[1:] != images.shape[2:]:
-        raise ShapeError(f"Masks of {tuple(y.shape[1:])} on images of {tuple(images.shape[2:])}.")
-    fitted = torch.nn.functional.interpolate(y[:, None].float(), (side, side), mode="nearest-exact")
-    return fitted[:, 0].byte()
 
 
 def _groups(patients: Any, n: int) -> Tensor:

@@ -1,49 +1,55 @@
-"""Labeled images in memory as 8-bit pixels: classes, numbers, grades, findings, boxes."""
+"""Labeled images in memory: one class for all kinds of targets, which their task tells apart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import DataError, ShapeError
 from medshot.core.table import Table, Tabular
-from medshot.core.task import Card, Task, kind_in
+from medshot.core.task import Card, Form, Task, kind_in
 from medshot.data.episodes import EpisodeSampler, ImageEpisodes
 from medshot.data.tables.labels import Row
-from medshot.data.transforms import ImagePreprocessing, unit
-from medshot.tasks import Classification, Detection, MultiLabel, Ordinal, Regression
-from medshot.tasks.boxes import NO_BOX
+from medshot.data.transforms import unit
+from medshot.tasks import Classification
 
+Reader = Callable[[Sequence[Row], Any], tuple[Tensor, Tensor]]  # rows in a form: images, targets
 NAMED = 12  # labels in the line that a data set prints as
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset(Tabular):
-    """Images, their classes, and whom they are from.
+    """Images, what is known of each, and whom they are from.
 
+    What the targets `y` mean is the `task`'s to say: how they are counted, moved, resized and drawn
+    for episodes. It is given as many outputs as the data need, so that `Segmentation(0)` will do.
     `groups` numbers the patients; -1 where unknown (such an image is its own group). `split`
     holds the published split of each image, "" where there is none.
     """
 
     name: str
-    x: UInt8[Tensor, "n c h w"]
+    x: Shaped[Tensor, "n ..."]  # 8 bits, or numbers as encoders take them
     y: Shaped[Tensor, "n ..."]  # for classes, their numbers
     labels: tuple[str, ...]
     groups: Int[Tensor, "n"]
-    preprocessing: ImagePreprocessing
+    preprocessing: Form
     hash: str
     split: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()  # the files, where there are any
     contents: tuple[str, ...] = ()  # the beginning of a hash of each file, where there are any
     licence: str = "not stated"
     notes: tuple[str, ...] = field(default=())  # doubts that a report must repeat
-    by_class: ClassVar[bool] = True  # an episode has so many images a class; False: so many in all
+    task: Task = field(default=Classification(0))
+    read: Reader | None = None  # files again in another form; None: images, which alone change
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", self.task.sized(len(self.labels), self.y))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -54,22 +60,22 @@ class Dataset(Tabular):
         return bool((self.groups >= 0).any())
 
     def counts(self) -> dict[str, int]:
-        """Images a class."""
-        found = torch.bincount(self.y, minlength=len(self.labels)).tolist()
-        return dict(zip(self.labels, found, strict=True))
+        """On how many images each label is."""
+        return dict(zip(self.labels, self.task.counts(self.y), strict=True))
 
     def shows(self) -> Bool[Tensor, "n g"]:
         """Which class is on which image, or whatever else a support must not lack."""
-        return self.task().shows(self.y)
+        return self.task.shows(self.y)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
-        """The images at `index` in [0, 1], with their labels and patients."""
+        """The images at `index` in [0, 1], with their targets and patients."""
         x = (
             self.x[index]
             if isinstance(index, slice)
             else self.x.index_select(0, index.to(self.x.device))
         )
-        return Examples(unit(x), self.y[index], self.groups[index])
+        y = self.task.unpack(self.y[index]).to(x.device)
+        return Examples(unit(x) if x.dtype == torch.uint8 else x, y, self.groups[index])
 
     def subset(self, index: Tensor) -> "Dataset":
         """Only the images at `index` (positions); classes keep their numbers."""
@@ -85,7 +91,16 @@ class Dataset(Tabular):
         )
 
     def only(self, classes: Sequence[int]) -> "Dataset":
-        """Only these classes, numbered again from 0 in the order given."""
+        """Only these classes, numbered again from 0 in the order given.
+
+        Raises:
+            DataError: the targets are no classes of whole images.
+        """
+        if not self.task.by_class:
+            raise DataError(
+                f"{self.name} is for {self.kind}, which knows no classes of whole images: split "
+                "it by patient, not by class."
+            )
         kept = torch.cat([(self.y == c).nonzero().flatten() for c in classes])
         new = torch.full((len(self.labels),), -1)
         new[torch.tensor(classes)] = torch.arange(len(classes))
@@ -100,51 +115,54 @@ class Dataset(Tabular):
         """
         if self.labels == labels:
             return self
-        if others := [label for label in self.labels if label not in labels]:
-            raise DataError(
-                f"{self.name} has {', '.join(others)} among its labels {', '.join(self.labels)}, "
-                f"and the model knows {', '.join(labels)}. Take images with the labels of the "
-                "model, correct a label that is another word for one of them, or adapt a model to "
-                "yours."
-            )
-        return replace(self, y=self._numbered(labels), labels=labels)
+        with self._named():
+            y = self.task.renumber(self.y, self.labels, labels)
+        return replace(self, y=y, labels=labels)
 
-    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
-        """The targets, where the classes are numbered as in `labels`."""
-        return torch.tensor([labels.index(label) for label in self.labels])[self.y]
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the task and of the form of images say which data set they are about."""
+        try:
+            yield
+        except (DataError, ShapeError) as error:
+            raise type(error)(f"{self.name}: {error}") from error
 
     def to(self, device: torch.device) -> "Dataset":
-        """With the pixels on `device`; labels and patients stay where indices are made."""
+        """With the pixels on `device`; targets and patients stay where indices are made."""
         return replace(self, x=self.x.to(device))
 
-    def at(self, channels: int, size: int) -> "Dataset":
-        """The same images in another form: from the files where there are any."""
-        if (channels, size) == (self.preprocessing.channels, self.preprocessing.size):
-            return self
-        form = replace(self.preprocessing, channels=channels, size=size)
-        if self.rows:
-            x = torch.from_numpy(np.stack([form.pixels(row.path) for row in self.rows]))
+    def at(self, channels: int | None, size: int | None) -> "Dataset":
+        """The same images in the form of an encoder: from the files where there are any.
+
+        Raises:
+            DataError, ShapeError: such an encoder takes no such images.
+        """
+        with self._named():
+            form = self.preprocessing.at(channels, size)
+            if form == self.preprocessing:
+                return self
+            if not self.rows:
+                x, y = form.refit(self.x), self.task.resize(self.y, form)
+                return replace(self, x=x, y=y, preprocessing=form)
+        if self.read is not None:
+            x, y = self.read(self.rows, form)
         else:
-            x = resized(self.x, channels, size)
-        return replace(self, x=x, preprocessing=form)
+            x, y = pixels(self.rows, form), self.y
+        return replace(self, x=x, y=y, preprocessing=form)
 
     def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
         """All images as a support set for `encoder`, and what must travel with a predictor."""
-        channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
-        fitted = self.at(channels, size) if channels and size else self
+        fitted = self.at(getattr(encoder, "channels", None), getattr(encoder, "size", None))
         examples = fitted.examples()
-        task = self.task().fitted(examples.y)
+        task = fitted.task.fitted(examples.y)
         learned = self.about() | {"files": list(self.contents)}
-        return examples, Card(task, self.labels, fitted.preprocessing, learned)
+        card = Card(task, self.labels, fitted.preprocessing, learned)
+        return fitted.preprocessing.support(examples), card
 
     @property
     def kind(self) -> str:
         """The kind of task, for volumes with a `-3d`."""
-        return kind_in(self.task(), self.preprocessing)
-
-    def task(self) -> Task:
-        """What the targets mean: one label an image."""
-        return Classification(len(self.labels))
+        return kind_in(self.task, self.preprocessing)
 
     def table(self) -> Table:
         """How many images show each class."""
@@ -162,7 +180,7 @@ class Dataset(Tabular):
 
     def episodes(self, *, way: int, shot: int, query: int, seed: int = 0) -> "DrawnEpisodes":
         """Episodes of `shot` and `query` images for each of `way` classes, or in all."""
-        if not self.by_class:
+        if not self.task.by_class:
             return ImageEpisodes(self, shot=shot, query=query, seed=seed)
         return EpisodeSampler(self, way=way, shot=shot, query=query, seed=seed)
 
@@ -176,6 +194,11 @@ class Dataset(Tabular):
             "hash": self.hash,
             "licence": self.licence,
         }
+
+
+def pixels(rows: Sequence[Row], form: Any) -> UInt8[Tensor, "n c s s"]:
+    """The images of `rows` in a form that squares have."""
+    return torch.from_numpy(np.stack([form.pixels(row.path) for row in rows]))
 
 
 @runtime_checkable
@@ -202,102 +225,3 @@ class DrawnEpisodes(Protocol):
     def fingerprint(self, episodes: int) -> str:
         """A hash of the first `episodes` of them."""
         ...
-
-
-def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
-    """Pixels in another form, where there are no files to read again."""
-    if x.shape[1] == 3 and channels == 1:
-        weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-        x = (x * weight).sum(1, keepdim=True).round().byte()
-    elif x.shape[1] == 1 and channels == 3:
-        x = x.expand(-1, 3, -1, -1)
-    elif x.shape[1] != channels:
-        raise ShapeError(f"Images of {x.shape[1]} channels cannot be given {channels}: 1 or 3.")
-    values = F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
-    return values.round().clamp(0, 255).byte()
-
-
-@dataclass(frozen=True, eq=False)
-class Targeted(Dataset):
-    """Images with a target each, of which an episode has so many in all."""
-
-    by_class = False
-
-    def only(self, classes: Sequence[int]) -> "Targeted":
-        """Refused: such targets are learned together."""
-        raise DataError(f"{self.name} has no classes of its own: split it by patient.")
-
-
-@dataclass(frozen=True, eq=False)
-class Measured(Targeted):
-    """A number an image, in the user's unit; `labels` says what it is called."""
-
-    y: Float[Tensor, "n 1"]
-
-    def counts(self) -> dict[str, int]:
-        """How many images have the number: all."""
-        return {self.labels[0]: len(self)}
-
-    def task(self) -> Task:
-        """Regression of one number."""
-        return Regression(1)
-
-
-@dataclass(frozen=True, eq=False)
-class Graded(Targeted):
-    """A grade an image: its place among `labels`, which are in order."""
-
-    y: Int[Tensor, "n"]
-
-    def task(self) -> Task:
-        """So many grades, and one question fewer."""
-        return Ordinal(len(self.labels) - 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Found(Targeted):
-    """The findings of an image: a one for each of `labels` that is there."""
-
-    y: Int[Tensor, "n k"]
-
-    def counts(self) -> dict[str, int]:
-        """On how many images each finding is."""
-        return dict(zip(self.labels, self.y.sum(0).tolist(), strict=True))
-
-    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
-        y = self.y.new_zeros(len(self), len(labels))
-        y[:, [labels.index(label) for label in self.labels]] = self.y
-        return y
-
-    def task(self) -> Task:
-        """Each finding there or not."""
-        return MultiLabel(len(self.labels))
-
-
-@dataclass(frozen=True, eq=False)
-class Boxed(Dataset):
-    """Images and the boxes on each, as `medshot.tasks.boxes` has them: right for every form."""
-
-    y: Float[Tensor, "n m 5"]
-    by_class = False
-
-    def counts(self) -> dict[str, int]:
-        """On how many images each class has a box."""
-        return dict(zip(self.labels, self.shows().sum(0).tolist(), strict=True))
-
-    def examples(self, index: Tensor | slice = slice(None)) -> Examples:
-        """The images at `index` in [0, 1], with their boxes and patients."""
-        found = super().examples(index)
-        return replace(found, y=found.y.to(found.x.device))
-
-    def only(self, classes: Sequence[int]) -> "Boxed":
-        """Refused: what is left of an image without some of its classes?"""
-        raise DataError(f"{self.name} has boxes: it can be split by patient, not by class.")
-
-    def _numbered(self, labels: tuple[str, ...]) -> Tensor:
-        new = torch.tensor([*(float(labels.index(label)) for label in self.labels), NO_BOX])
-        return torch.cat([self.y[..., :4], new[self.y[..., 4:].long()]], -1)  # the last one is -1
-
-    def task(self) -> Task:
-        """Detection of as many classes."""
-        return Detection.of(len(self.labels))

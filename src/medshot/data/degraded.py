@@ -16,13 +16,15 @@ from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, unknown
 from medshot.data.checks.issue import TABLE
 from medshot.data.corruptions import DEGRADATIONS, degraded
-from medshot.data.enhanced import LABELS, Enhanced, Pair, squares
+from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.io.image import decode, window_of
+from medshot.data.readers.enhancement import LABELS, Pair, squares
 from medshot.data.readers.metadata import about, digest, named
 from medshot.data.tables.labels import Row, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
+from medshot.tasks import Enhancement
 
 WEAKEST = 0.3
 
@@ -41,7 +43,7 @@ class DegradedEpisodes:
 
     def __init__(
         self,
-        datasets: Sequence[Enhanced],
+        datasets: Sequence[Dataset],
         *,
         shot: int,
         query: int,
@@ -69,7 +71,7 @@ class DegradedEpisodes:
         strength = float(rng.uniform(WEAKEST, 1))
         data = source.dataset
         support, query = (self._made(data, at, kind, strength, rng) for at in source.draw(i))
-        return Episode(data.task(), support, query)
+        return Episode(data.task, support, query)
 
     def describe(self) -> dict[str, Any]:
         """Everything that, with the data, determines the episodes."""
@@ -106,7 +108,7 @@ TARGETS = ("label", "mask", "target")
 
 def clean_images(
     folder: str | Path, *, channels: int = 1, size: int = 128, most: int | None = None
-) -> Enhanced:
+) -> Dataset:
     """The images of `folder` as pairs of equals: squares of `size` at their own resolution.
 
     At most `most` of them, drawn once and for all.
@@ -127,7 +129,8 @@ def clean_images(
     x, y = squares(pairs, form)
     known = about(folder, rows, [digest(row.path) for row in rows])
     del known["rows"]  # the files hold no pairs to read again
-    return Enhanced(x=x, y=y, labels=LABELS, preprocessing=form, **known)
+    task = Enhancement(channels)
+    return Dataset(x=x, y=y, labels=LABELS, preprocessing=form, task=task, **known)
 
 
 def _twice(row: Row) -> Pair:

@@ -9,7 +9,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -41,8 +41,6 @@ class EpisodeSource(Protocol):
 @runtime_checkable
 class LabeledData(Protocol):
     """What samplers need of a data set (`medshot.Dataset` has it)."""
-
-    by_class: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -95,6 +93,7 @@ class LabeledData(Protocol):
         """Images at `index` with their targets."""
         ...
 
+    @property
     def task(self) -> Task:
         """What the targets mean."""
         ...
@@ -231,7 +230,7 @@ class EpisodeSampler(Generic[Data]):
     def _check(self) -> None:
         counts = self.dataset.counts()
         asked = 1 if self.query is None else self.query
-        if not self.dataset.by_class:
+        if not self.dataset.task.by_class:
             raise DataError(
                 f"{self.dataset.name} has no labels of whole images: take `ImageEpisodes`."
             )
@@ -336,7 +335,7 @@ class ImageEpisodes(Generic[Data]):
     def episode(self, i: int) -> Episode:
         """Episode `i`, with its images."""
         support, query = (self.dataset.examples(torch.from_numpy(part)) for part in self.draw(i))
-        return Episode(self.dataset.task().fitted(support.y), support, query)
+        return Episode(self.dataset.task.fitted(support.y), support, query)
 
     def at(self, channels: int, size: int) -> "ImageEpisodes[Data]":
         """Such episodes of the same data in another form."""

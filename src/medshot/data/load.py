@@ -6,7 +6,7 @@ from typing import Any, overload
 from medshot.core.errors import DataError, LeakError
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
-from medshot.data.multimodal import Multimodal
+from medshot.data.multimodal import MultimodalPreprocessing, as_read_by
 from medshot.data.readers.registry import USUAL, kind_of, reader_of
 
 
@@ -87,11 +87,10 @@ def in_form(card: Card, dataset: Dataset) -> Dataset:
     """
     if dataset.kind != card.kind:
         raise DataError(f"{dataset.name} is for {dataset.kind}, and the model does {card.kind}.")
-    if isinstance(dataset, Multimodal):
-        dataset = dataset.as_read_by(card.preprocessing)
-    channels, size = (getattr(card.preprocessing, name, None) for name in FORM)
-    fitted = dataset.at(channels, size) if channels and size else dataset
-    return fitted.numbered_as(card.labels)
+    if isinstance(card.preprocessing, MultimodalPreprocessing):
+        dataset = as_read_by(dataset, card.preprocessing)
+    form: list[Any] = [getattr(card.preprocessing, name, None) for name in FORM]
+    return dataset.at(*form).numbered_as(card.labels)
 
 
 def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -> None:

@@ -1,18 +1,18 @@
-"""Examples of several kinds of data in memory: a packed row each, a label each."""
+"""Examples of several kinds of data (image, table, text, signal): a packed row each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from medshot.core.episode import Examples
-from medshot.core.errors import ShapeError, unknown
-from medshot.core.registry import called, part
-from medshot.core.task import Card, Preprocessing
+from medshot.core.errors import ConfigError, ShapeError, unknown
+from medshot.core.registry import part
+from medshot.core.task import Preprocessing
 from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.signal import read_signal
@@ -34,8 +34,8 @@ class MultimodalPreprocessing:
     kinds: Sequence[str]
     columns: Sequence[Column]
     dims: ClassVar[int] = 0
-    channels: ClassVar[int] = WIDTH
-    size: ClassVar[None] = None
+    channels = WIDTH
+    size = None
 
     def __post_init__(self) -> None:
         for name in ("kinds", "columns"):  # lists, where they are from a file
@@ -57,6 +57,24 @@ class MultimodalPreprocessing:
         del path
         return ()
 
+    def at(self, channels: int | None, size: int | None) -> "MultimodalPreprocessing":
+        """The same: all rows have one form. Raises `ShapeError` for an encoder of images."""
+        del size
+        if channels not in (None, WIDTH):
+            raise ShapeError(
+                f"There is {', '.join(self.kinds)}, and this encoder takes images alone: take "
+                "encoder='joined'."
+            )
+        return self
+
+    def refit(self, x: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+        """The same."""
+        return x
+
+    def support(self, examples: Examples) -> Examples:
+        """The same: rows are small."""
+        return examples
+
     def _part(self, kind: str, cells: dict[str, str], folder: Path) -> Tensor | None:
         if kind == "table":
             return row_of(self.columns, cells)
@@ -71,55 +89,35 @@ class MultimodalPreprocessing:
         return ImagePreprocessing(channels, size).read(folder / cell)
 
 
-@dataclass(frozen=True, eq=False)
-class Multimodal(Dataset):
-    """Packed rows, their classes, and whom they are from."""
+def keeping(dataset: Dataset, kinds: Sequence[str]) -> Dataset:
+    """Only these kinds of data; an example that has none of them is left out.
 
-    x: Float[Tensor, "n f"]
-    preprocessing: MultimodalPreprocessing  # pyright: ignore[reportIncompatibleVariableOverride]
+    Raises:
+        ConfigError: a kind that the data do not have, or one kind alone to choose from.
+    """
+    form = dataset.preprocessing
+    if not isinstance(form, MultimodalPreprocessing):
+        raise ConfigError(
+            f"--modalities chooses among several kinds of data, and {dataset.name} has images "
+            "alone. Add a column text, signal or table.NAME to labels.csv, or leave it out."
+        )
+    for kind in kinds:
+        if kind not in form.kinds:
+            raise unknown(kind, form.kinds, kind=f"kind of data in {dataset.name}")
+    x = dataset.x
+    for kind in set(form.kinds) - set(kinds):
+        x = without(x, kind)
+    some = (x != 0).any(1).nonzero().flatten()
+    form = replace(form, kinds=[kind for kind in form.kinds if kind in kinds])
+    return replace(dataset.subset(some), x=x[some], preprocessing=form)
 
-    def examples(self, index: Tensor | slice = slice(None)) -> Examples:
-        """The rows at `index`, with their labels and patients."""
-        return Examples(self.x[index], self.y[index], self.groups[index])
 
-    def at(self, channels: int, size: int) -> "Multimodal":
-        """The same: all rows have one form."""
-        del channels, size
-        return self
-
-    def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
-        """All rows as a support set for `encoder`, which must take such rows."""
-        if getattr(encoder, "channels", WIDTH) != WIDTH:
-            raise ShapeError(
-                f"{called(encoder)} takes images alone, and {self.name} has "
-                f"{', '.join(self.preprocessing.kinds)}: take encoder='joined'."
-            )
-        return super().support(encoder)
-
-    def keeping(self, kinds: Sequence[str]) -> "Multimodal":
-        """Only these kinds of data; an example that has none of them is left out.
-
-        Raises:
-            ConfigError: a kind that the data do not have.
-        """
-        have = self.preprocessing.kinds
-        for kind in kinds:
-            if kind not in have:
-                raise unknown(kind, have, kind=f"kind of data in {self.name}")
-        x = self.x
-        for kind in set(have) - set(kinds):
-            x = without(x, kind)
-        form = replace(self.preprocessing, kinds=[k for k in have if k in kinds])
-        some = (x != 0).any(1).nonzero().flatten()
-        rest = cast("Multimodal", self.subset(some))
-        return replace(rest, x=x[some], preprocessing=form)
-
-    def as_read_by(self, form: Preprocessing) -> "Multimodal":
-        """The same rows read as a predictor reads them: its columns, its kinds of data."""
-        if not isinstance(form, MultimodalPreprocessing):
-            raise ShapeError(f"The model takes images alone, and {self.name} has several kinds.")
-        x = torch.stack([form.read(row.path) for row in self.rows])
-        return replace(self, x=x, preprocessing=form)
+def as_read_by(dataset: Dataset, form: Preprocessing) -> Dataset:
+    """The same rows read as a predictor reads them: its columns, its kinds of data."""
+    if not isinstance(form, MultimodalPreprocessing):
+        raise ShapeError(f"The model takes images alone, and {dataset.name} has several kinds.")
+    x = torch.stack([form.read(row.path) for row in dataset.rows])
+    return replace(dataset, x=x, preprocessing=form)
 
 
 def hashed(text: str) -> Float[Tensor, "c"]:

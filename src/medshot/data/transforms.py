@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, unknown
+from medshot.core.errors import ConfigError, DataError, ShapeError, unknown
 from medshot.core.predictor import SIDE
 from medshot.core.registry import part
 from medshot.data.io.image import WINDOW, decode, read_image, stored, window_of
@@ -70,10 +70,35 @@ class ImagePreprocessing:
         height, width = stored(path).shape[:2]
         return height, width
 
+    def at(self, channels: int | None, size: int | None) -> "ImagePreprocessing":
+        """The same with other channels and another size, if both are told."""
+        return replace(self, channels=channels, size=size) if channels and size else self
+
+    def refit(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n d s s"]:
+        """Images in memory in this form."""
+        return resized(x, self.channels, self.size)
+
+    def support(self, examples: Examples) -> Examples:
+        """The same: they are small."""
+        return examples
+
 
 def unit(x: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
     """8-bit values as numbers in [0, 1]."""
     return x.float() / 255
+
+
+def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
+    """Pixels in another form, where there are no files to read again."""
+    if x.shape[1] == 3 and channels == 1:
+        weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        x = (x * weight).sum(1, keepdim=True).round().byte()
+    elif x.shape[1] == 1 and channels == 3:
+        x = x.expand(-1, 3, -1, -1)
+    elif x.shape[1] != channels:
+        raise ShapeError(f"Images of {x.shape[1]} channels cannot be given {channels}: 1 or 3.")
+    values = F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
+    return values.round().clamp(0, 255).byte()
 
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601
@@ -134,9 +159,26 @@ class NativePreprocessing:
         height, width = decode(path).shape[:2]
         return self.factor * height, self.factor * width
 
-    def at(self, channels: int, size: int) -> "NativePreprocessing":
-        """The same in another form."""
-        return replace(self, channels=channels, size=size)
+    def at(self, channels: int | None, size: int | None) -> "NativePreprocessing":
+        """The same with other channels and squares of another size, if both are told."""
+        return replace(self, channels=channels, size=size) if channels and size else self
+
+    def refit(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c s s"]:
+        """Images in memory are cut: pixels stay as they are.
+
+        Raises:
+            DataError: they are smaller, or have other channels.
+        """
+        if self.channels != x.shape[1] or self.size > x.shape[2]:
+            raise DataError(
+                f"There are no files to read again at {self.channels} x {self.size} x "
+                f"{self.size}: take channels={x.shape[1]} and at most size={x.shape[2]}."
+            )
+        return x[:, :, : self.size, : self.size]
+
+    def support(self, examples: Examples) -> Examples:
+        """The same: they are squares of one size."""
+        return examples
 
 
 def scaled(pixels: Shaped[ndarray, "h w c"], low: float, high: float) -> Float[ndarray, "h w c"]:
@@ -185,8 +227,8 @@ class VolumePreprocessing:
     """
 
     spacing: Sequence[float] | None = None
-    channels: ClassVar[int] = 1
-    size: ClassVar[None] = None
+    channels = 1
+    size = None
     dims: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
@@ -202,6 +244,23 @@ class VolumePreprocessing:
     def grid(self, path: Path) -> tuple[int, ...]:
         """The depth, height and width of the volume in the file, turned as in memory."""
         return read_volume(path).values.shape
+
+    def at(self, channels: int | None, size: int | None) -> "VolumePreprocessing":
+        """The same; volumes keep their shape. Raises `DataError` for an encoder of images."""
+        if channels and size:
+            raise DataError(
+                "These are volumes, and this encoder takes images. Take a learner on an encoder "
+                'for volumes, "unet3d" or "filters3d".'
+            )
+        return self
+
+    def refit(self, x: UInt8[Tensor, "n 1 z h w"]) -> UInt8[Tensor, "n 1 z h w"]:
+        """The same: volumes keep their shape."""
+        return x
+
+    def support(self, examples: Examples) -> Examples:
+        """Parts of volumes that are large."""
+        return patches(examples)
 
     def fit(self, volume: Volume) -> UInt8[ndarray, "d r c"]:
         """A volume in this form."""

@@ -129,7 +129,7 @@ def cross_validate(
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
-    return OutOfFold(found, y, own, len(folds), fitted.task(), rarest(shows).numpy())
+    return OutOfFold(found, y, own, len(folds), fitted.task, rarest(shows).numpy())
 
 
 def folds_of(

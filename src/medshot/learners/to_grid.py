@@ -18,7 +18,7 @@ def on_grid(learner: Learner, size: int = 128) -> Learner:
         TaskError: the learner does not support segmentation with any encoder.
         ConfigError: the encoder has no feature maps.
     """
-    if Segmentation not in learner.supports:
+    if not issubclass(Segmentation, learner.supports):
         raise TaskError(
             f"{called(learner)} cannot be converted to masks. prototypical, ridge, "
             "linear-probe, finetune and the MAML family can."

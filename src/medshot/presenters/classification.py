@@ -1,12 +1,11 @@
 """Labels of images and multimodal examples: confusion, reliability, examples, table of answers."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from medshot.core.atomic import write_text
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.core.task import Card
@@ -26,7 +25,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers
+from medshot.presenters.tables import Answers, AnswerTable, written
 from medshot.select import Auto, Categorical, Family, FloatRange
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
@@ -132,12 +131,9 @@ class OfLabels(Kind):
             "many: look at the table for how often that happens.",
         }
 
-    @contextmanager
-    def answers(self, out: Path, card: Card) -> Iterator[Answers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a class."""
-        found = Answers(card.labels)
-        yield found
-        write_text(out, found.text())
+        return written(out, Answers(card.labels))
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
         """Unequal classes make accuracy look good."""

@@ -1,13 +1,11 @@
 """Numbers, grades and findings of an image: scatter, confusion, a row a finding, tables."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
@@ -28,7 +26,7 @@ from medshot.factory.learners import WAYS
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers, Findings, Numbers
+from medshot.presenters.tables import Answers, AnswerTable, Findings, Numbers, written
 from medshot.select import Categorical, Family, FloatRange
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 from medshot.tasks.ordinal import median_grade
@@ -82,12 +80,9 @@ class OfGrades(Solved):
             "many: look at the table for how often that happens.",
         }
 
-    @contextmanager
-    def answers(self, out: Path, card: Card) -> Iterator[Answers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a grade."""
-        found = Answers(card.labels)
-        yield found
-        write_text(out, found.text())
+        return written(out, Answers(card.labels))
 
 
 NONE = "no finding"
@@ -154,12 +149,9 @@ class OfFindings(Solved):
             "where there are as many: look at the table for how often that happens.",
         }
 
-    @contextmanager
-    def answers(self, out: Path, card: Card) -> Iterator[Findings]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with a probability a finding."""
-        found = Findings(card.labels)
-        yield found
-        write_text(out, found.text())
+        return written(out, Findings(card.labels))
 
 
 PARTS, SHOWN_A_PART = 3, 6
@@ -221,10 +213,7 @@ class OfNumbers(Solved):
             "for how well it does in all.",
         }
 
-    @contextmanager
-    def answers(self, out: Path, card: Card) -> Iterator[Numbers]:
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """A table with the number."""
         del card
-        found = Numbers()
-        yield found
-        write_text(out, found.text())
+        return written(out, Numbers())

@@ -4,9 +4,10 @@ import csv
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from medshot.core.atomic import write_text
 from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
@@ -79,6 +80,16 @@ class Numbers(AnswerTable):
     def cells(self, found: NumberPrediction) -> Sequence[str]:
         """The number."""
         return [f"{value:.6g}" for value in found.values.values()]
+
+
+Filled = TypeVar("Filled", bound=AnswerTable)
+
+
+@contextmanager
+def written(out: Path, table: Filled) -> Iterator[Filled]:
+    """`table`, to be filled: it is in the file `out` once the block has ended well."""
+    yield table
+    write_text(out, table.text())
 
 
 def harmless(label: str) -> str:

@@ -56,7 +56,7 @@ class Contrast(Objective):
                 f"chunk={chunk} 0 (all at once) or more."
             )
         check_strength(augment)
-        if labels and (without := [s.name for s in sets if s.y.ndim != 1 or not s.by_class]):
+        if labels and (without := [s.name for s in sets if s.y.ndim != 1 or not s.task.by_class]):
             raise TaskError(
                 f"{', '.join(without)}: no class for each image, which labels=true asks for. "
                 "Leave it out: SimCLR needs no labels."

@@ -56,7 +56,7 @@ class Supervise(Objective):
 
 def _task(dataset: Dataset, encoder: Encoder) -> Task:
     """The task of `dataset`, if it can be taught by a head on such an encoder."""
-    task = dataset.task()
+    task = dataset.task
     if task.from_image:
         raise TaskError(f"{dataset.name}: images are learned by --objective reconstruct.")
     if task.on_grid and not encoder.keeps_grid:
@@ -64,6 +64,6 @@ def _task(dataset: Dataset, encoder: Encoder) -> Task:
             f"{dataset.name} is for {task.kind}, and this encoder gives features of the image as a "
             "whole: take --encoder unet."
         )
-    target = dataset.y if dataset.y.is_floating_point() else dataset.y.long()  # masks are bytes
+    target = task.unpack(dataset.y)
     task.check(target)
     return task.fitted(target)

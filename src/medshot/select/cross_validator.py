@@ -92,7 +92,7 @@ def bench_of(dataset: Dataset, folds: int = FOLDS) -> CrossValidator:
         return forms[channels, size]
 
     examples = dataset.examples()
-    return CrossValidator(images, examples.y, dataset.groups, dataset.task(), folds)
+    return CrossValidator(images, examples.y, dataset.groups, dataset.task, folds)
 
 
 def joined(found: list[Evidence]) -> Evidence:

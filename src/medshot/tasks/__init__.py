@@ -1,5 +1,6 @@
 """One file a kind of task."""
 
+from medshot.core.task import Task
 from medshot.tasks.classification import Classification as Classification
 from medshot.tasks.classification import one_hot as one_hot
 from medshot.tasks.detection import Detection as Detection
@@ -9,12 +10,4 @@ from medshot.tasks.ordinal import Ordinal as Ordinal
 from medshot.tasks.regression import Regression as Regression
 from medshot.tasks.segmentation import Segmentation as Segmentation
 
-EVERY = (  # what a learner does that asks a task for its loss alone
-    Classification,
-    Detection,
-    Enhancement,
-    MultiLabel,
-    Ordinal,
-    Regression,
-    Segmentation,
-)
+EVERY = (Task,)  # what a learner does that asks a task for its loss alone

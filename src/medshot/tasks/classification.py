@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError
+from medshot.core.errors import DataError, ShapeError
 from medshot.core.prediction import Prediction
 from medshot.core.task import Card, Metric, Task
 
@@ -62,8 +62,18 @@ class Classification(Task):
     """Which of `n_outputs` classes an image belongs to; targets are 0 ... k-1."""
 
     kind = "classification"
+    by_class = True
     link = "softmax"
     metrics = METRICS
+
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """Numbers of classes, or their names."""
+        return class_numbers(y, labels, cls.kind)
+
+    def counts(self, target: Int[Tensor, "n"]) -> list[int]:
+        """Images a class."""
+        return torch.bincount(target, minlength=self.n_outputs).tolist()
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every class needs an example, and there must be at least two classes."""
@@ -102,6 +112,39 @@ class Classification(Task):
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
     """Labels as rows of 0 and 1, on the device and in the type of `like`."""
     return torch.eye(k, dtype=like.dtype, device=like.device)[y]
+
+
+def one_an_image(y: ndarray, kind: str) -> Shaped[ndarray, "n"]:
+    """Targets of an array in a row. Raises `ShapeError` unless there is one an image."""
+    if y.size != len(y):
+        raise ShapeError(f"Targets of shape {y.shape}: for {kind} one an image.")
+    return y.reshape(len(y))
+
+
+def class_numbers(
+    y: ndarray, labels: list[str] | None, kind: str
+) -> tuple[Int[Tensor, "n"], list[str]]:
+    """Classes of an array as numbers, and their names: without `labels`, the values in order.
+
+    Raises:
+        DataError: a class is not among the labels, or `y` holds floating-point numbers.
+        ShapeError: there is not one an image.
+    """
+    flat = one_an_image(y, kind)
+    if flat.dtype.kind == "f":
+        raise DataError("Classes are names or whole numbers; for numbers say task='regression'.")
+    if flat.dtype.kind in "iu" and labels is not None:
+        if flat.min() < 0 or flat.max() >= len(labels):
+            raise DataError(
+                f"Class numbers go from {flat.min()} to {flat.max()}, and there are {len(labels)} "
+                "labels, numbered from 0."
+            )
+        return torch.from_numpy(flat.astype(np.int64)), labels
+    names = labels or [str(value) for value in sorted(set(flat.tolist()))]
+    said = [str(value) for value in flat.tolist()]
+    if others := sorted(set(said) - set(names)):
+        raise DataError(f"{', '.join(others)} is not among the labels {', '.join(names)}.")
+    return torch.tensor([names.index(value) for value in said]), names
 
 
 def check_classes(target: Shaped[Tensor, "..."], k: int) -> None:

@@ -1,6 +1,8 @@
 """Object detection: boxes, each of one of k classes, and the score threshold of those shown."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import BoxPrediction
-from medshot.core.task import Card, Task
+from medshot.core.task import Card, Task, positions
 from medshot.tasks.average_precision import METRICS, SCORE_THRESHOLD, judged
 from medshot.tasks.boxes import NO_BOX, find, paint
 from medshot.tasks.multi_label import bernoulli_kl
@@ -47,6 +49,18 @@ class Detection(Task):
     def n_classes(self) -> int:
         """How many classes of objects there are."""
         return self.n_outputs - SIZES
+
+    def sized(self, n_labels: int, target: Tensor) -> "Detection":
+        """Two outputs more than there are classes."""
+        del target
+        return replace(self, n_outputs=n_labels + SIZES)
+
+    def renumber(
+        self, target: Float[Tensor, "n m 5"], labels: Sequence[str], wanted: Sequence[str]
+    ) -> Float[Tensor, "n m 5"]:
+        """The same boxes, of classes by their numbers among those wanted."""
+        new = target.new_tensor([*positions(labels, wanted), NO_BOX])
+        return torch.cat([target[..., :4], new[target[..., 4:].long()]], -1)  # the last one is -1
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a box somewhere in the support."""

@@ -1,18 +1,19 @@
 """Image enhancement (denoising, deblurring, artifact removal), by tiles, with PSNR and SSIM."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import ImagePrediction
-from medshot.core.task import Card, Metric, Restoring, Task
+from medshot.core.task import Card, Form, Metric, Restoring, Task
 
 MOST = 100.0  # dB: what is the same to within 1/400 of an 8-bit step counts as the same
 SIGMA, REACH = 1.5, 5  # pixels: the window of SSIM, and how far it reaches
@@ -121,6 +122,19 @@ class Enhancement(Task):
         "look right and not be there, and what it smooths away may have been real: keep the "
         "original beside it."
     )
+
+    def sized(self, n_labels: int, target: Tensor) -> "Enhancement":
+        """As many outputs as the targets have channels."""
+        del n_labels
+        return replace(self, n_outputs=target.shape[1])
+
+    def unpack(self, target: UInt8[Tensor, "n k h w"]) -> Float[Tensor, "n k h w"]:
+        """Images are kept in 8 bits."""
+        return target.float() / 255
+
+    def resize(self, target: UInt8[Tensor, "n k h w"], form: Form) -> UInt8[Tensor, "n d s s"]:
+        """A target is an image like those that it is learned from."""
+        return form.refit(target)
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Targets are images in [0, 1] of as many channels as there are outputs."""

@@ -1,5 +1,6 @@
 """Multi-label classification: each of k findings is there or not; macro-averaged metrics."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import FindingsPrediction
-from medshot.core.task import Card, Metric, Task
+from medshot.core.task import Card, Metric, Task, positions
 from medshot.tasks.classification import ranks
 
 LIKELY = 0.5  # a label with a higher probability is said to be there
@@ -94,6 +95,28 @@ class MultiLabel(Task):
     kind = "multi-label"
     link = "sigmoid"
     metrics = METRICS
+
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """Rows of 0 and 1, a column a label."""
+        names = labels or [f"finding {i + 1}" for i in range(y.shape[-1])]
+        if y.ndim != 2 or y.shape[1] != len(names) or not np.isin(y, (0, 1)).all():
+            raise DataError(
+                f"Findings are n x {len(names)} of 0 and 1, one column a label, not {y.shape}."
+            )
+        return torch.from_numpy(y.astype(np.int64)), names
+
+    def renumber(
+        self, target: Int[Tensor, "n k"], labels: Sequence[str], wanted: Sequence[str]
+    ) -> Int[Tensor, "n q"]:
+        """The columns in the order wanted; of a label that the data do not have, all 0."""
+        found = target.new_zeros(len(target), len(wanted))
+        found[:, positions(labels, wanted)] = target
+        return found
+
+    def counts(self, target: Int[Tensor, "n k"]) -> list[int]:
+        """On how many images each label is."""
+        return target.sum(0).tolist()
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every label needs an image with it, and one without."""

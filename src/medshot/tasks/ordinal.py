@@ -1,5 +1,6 @@
 """Ordinal classification: one grade an image, out of k that have an order; kappa and its kin."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from medshot.core.prediction import Prediction
 from medshot.core.task import Card, Metric, Task
-from medshot.tasks.classification import check_classes
+from medshot.tasks.classification import check_classes, class_numbers
 from medshot.tasks.multi_label import bernoulli_kl
 
 
@@ -72,6 +73,16 @@ class Ordinal(Task):
     kind = "ordinal"
     link = "sigmoid"
     metrics = METRICS
+
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """Numbers of grades, or their names in the order of `labels` (sorted, if not told)."""
+        return class_numbers(y, labels, cls.kind)
+
+    def sized(self, n_labels: int, target: Tensor) -> "Ordinal":
+        """One question fewer than there are grades."""
+        del target
+        return replace(self, n_outputs=n_labels - 1)
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
         """Every grade needs an example, and there must be at least two grades."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from medshot.core.errors import DataError
 from medshot.core.prediction import NumberPrediction
 from medshot.core.task import Card, Metric, Task
-from medshot.tasks.classification import ranks
+from medshot.tasks.classification import one_an_image, ranks
 
 MEAN_ERROR = "mean absolute error (own unit)"
 
@@ -121,6 +121,18 @@ class Regression(Task):
     def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
         """There are no classes: any image will do."""
         return torch.ones(len(target), 1, dtype=torch.bool)
+
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """A finite number an image, called \"value\" if not told."""
+        flat = one_an_image(y, cls.kind)
+        if flat.dtype.kind not in "fiu" or not np.isfinite(flat.astype(float)).all():
+            raise DataError(f"{cls.kind.capitalize()} needs a finite number an image.")
+        return torch.from_numpy(flat.astype(np.float32))[:, None], labels or ["value"]
+
+    def counts(self, target: Shaped[Tensor, "n ..."]) -> list[int]:
+        """Each image has each of the numbers."""
+        return [len(target)] * self.n_outputs
 
     def chance(self, metric: str) -> float | None:
         """The mean for every image explains nothing and orders nothing."""

@@ -15,13 +15,13 @@ from types import MappingProxyType
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.core.prediction import MaskPrediction
-from medshot.core.task import Card, Metric, Task
+from medshot.core.task import Card, Form, Metric, Task
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]
@@ -140,6 +140,43 @@ class Segmentation(Task):
             object.__setattr__(self, "spacing", tuple(self.spacing))
             measured = {**METRICS, "mean surface distance (mm)": mean_surface_distance}
             object.__setattr__(self, "metrics", measured)
+
+    @classmethod
+    def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
+        """Masks `n h w` of class numbers, 0 being background."""
+        if y.ndim != 3 or y.dtype.kind not in "iub":
+            raise DataError(f"Masks are n h w of class numbers, not {y.shape} of {y.dtype}.")
+        most = int(y.max())
+        names = labels or ["background", *(f"class {i}" for i in range(1, max(most, 1) + 1))]
+        if most >= len(names) or y.min() < 0:
+            raise DataError(
+                f"Masks hold numbers from {y.min()} to {most}, and there are {len(names)} labels, "
+                "of which the first is background."
+            )
+        return torch.from_numpy(y.astype(np.uint8)), names
+
+    def unpack(self, target: Integer[Tensor, "n *s"]) -> Int64[Tensor, "n *s"]:
+        """Masks are kept in 8 bits."""
+        return target.long()
+
+    def resize(self, target: Integer[Tensor, "n h w"], form: Form) -> Integer[Tensor, "n s s"]:
+        """Each pixel takes the number of the nearest."""
+        if form.size is None:
+            return target
+        side = (form.size, form.size)
+        found = F.interpolate(target[:, None].float(), side, mode="nearest-exact")
+        return found[:, 0].to(target.dtype)
+
+    def renumber(
+        self, target: Integer[Tensor, "n *s"], labels: Sequence[str], wanted: Sequence[str]
+    ) -> Integer[Tensor, "n *s"]:
+        """The same: masks hold numbers, of which the model must know as many."""
+        if len(labels) > len(wanted):
+            raise DataError(
+                f"The masks hold numbers up to {len(labels) - 1}, and the model knows "
+                f"{len(wanted)} classes, {', '.join(wanted)}. Take masks of these."
+            )
+        return target
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a site somewhere in the support; there are at least two classes."""

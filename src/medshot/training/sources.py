@@ -64,7 +64,9 @@ def _refuse_shared(taught: EpisodeSource, judged: EpisodeSource) -> None:
     """
     for a in _drawn(taught):
         for b in _drawn(judged):
-            if a.hash == b.hash and not a.by_class:  # in another folder, one code is another person
+            if (
+                a.hash == b.hash and not a.task.by_class
+            ):  # in another folder, one code is another person
                 refuse_shared_patients(a, b)
 
 
@@ -104,7 +106,7 @@ def _datasets(given: Given | None, encoder: nn.Module) -> list[Dataset]:
 
 
 def _hold_out(dataset: Dataset, way: int, seed: int) -> tuple[Dataset, Dataset]:
-    if dataset.by_class and len(dataset.labels) >= ENOUGH_CLASSES * way:
+    if dataset.task.by_class and len(dataset.labels) >= ENOUGH_CLASSES * way:
         return split_classes(dataset, 0.2, seed)
     return split_patients(dataset, 0.2, seed)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 import medshot
 from medshot.core.errors import DataError
-from medshot.data.dataset import Boxed
+from medshot.data.dataset import Dataset
 from medshot.data.readers.registry import kind_of
 
 HEAD = "path,xmin,ymin,xmax,ymax,label"
@@ -31,14 +31,14 @@ def write(folder, *lines, name="boxes.csv"):
 
 def test_boxes_are_in_shares_of_the_image_and_others_fill_up(folder):
     found = medshot.load(folder, size=16)
-    assert isinstance(found, Boxed)
+    assert isinstance(found, Dataset)
     assert found.labels == ("cell", "nerve")
     assert tuple(found.x.shape) == (3, 3, 16, 16)
     expected = torch.tensor([[0.05, 0.05, 0.15, 0.25, 0], [0.25, 0.2, 0.5, 0.45, 1]])
     torch.testing.assert_close(found.y[0], expected)
     assert found.y[1:, :, 4].tolist() == [[0, -1], [-1, -1]]
     assert found.counts() == {"cell": 2, "nerve": 1}
-    assert found.task() == medshot.Detection.of(2)
+    assert found.task == medshot.Detection.of(2)
     assert found.at(1, 8).y is found.y
     assert tuple(found.at(1, 8).x.shape) == (3, 1, 8, 8)
 

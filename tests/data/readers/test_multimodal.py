@@ -4,7 +4,7 @@ import pytest
 
 import medshot
 from medshot.core.errors import DataError
-from medshot.data.multimodal import Multimodal
+from medshot.data.multimodal import MultimodalPreprocessing
 from medshot.data.readers.registry import kind_of
 from toys.tables import several
 
@@ -13,13 +13,14 @@ def test_such_a_folder_is_known_by_its_columns(tmp_path):
     folder = several(tmp_path / "several")
     assert kind_of(folder) == "classification-multimodal"
     data = medshot.load(folder)
-    assert isinstance(data, Multimodal)
+    assert isinstance(data.preprocessing, MultimodalPreprocessing)
     assert data.counts() == {"sick": 6, "well": 6}
     assert data.preprocessing.kinds == ("image", "text", "signal", "table")
     assert len(data.groups.unique()) == 12
     assert data.kind == "classification-multimodal"
     assert data.hash == medshot.load(folder).hash
-    assert type(medshot.load(several(tmp_path / "b", columns=("label", "table.sex")))) is Multimodal
+    other = medshot.load(several(tmp_path / "b", columns=("label", "table.sex")))
+    assert isinstance(other.preprocessing, MultimodalPreprocessing)
 
 
 def _folder(tmp_path, text: str):

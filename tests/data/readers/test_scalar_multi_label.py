@@ -14,7 +14,7 @@ def test_findings_are_split_and_an_empty_cell_is_none(table: Write):
     data = medshot.load(table(*rows, columns="path,labels"))
     assert data.labels == ("edema", "effusion")
     assert data.y.tolist() == [[1, 1], [0, 0], [1, 1], [0, 0]]
-    assert data.task() == MultiLabel(2)
+    assert data.task == MultiLabel(2)
     assert data.counts() == {"edema": 2, "effusion": 2}
 
 

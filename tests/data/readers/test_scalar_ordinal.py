@@ -13,14 +13,14 @@ def test_grades_are_in_the_order_of_their_numbers(table: Write):
     data = medshot.load(folder)
     assert data.labels == ("0", "2", "10")
     assert data.y.tolist() == [2, 0, 1, 1]
-    assert data.task() == Ordinal(2)
+    assert data.task == Ordinal(2)
     assert data.counts() == {"0": 1, "2": 2, "10": 1}
 
 
 def test_sub_folders_may_be_grades_where_the_user_says_so(write: Write):
     write("0/a.png")
     folder = write("1/b.png").parents[1]
-    assert medshot.load(folder).task().kind == "classification"
+    assert medshot.load(folder).task.kind == "classification"
     assert medshot.load(folder, task="ordinal").labels == ("0", "1")
 
 

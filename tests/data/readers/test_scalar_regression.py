@@ -15,7 +15,7 @@ def test_a_column_of_numbers_is_found_and_read(table: Write):
     data = medshot.load(folder)
     assert data.y.tolist() == [[3.5], [-100.0], [7.0]]
     assert data.groups.tolist() == [0, 0, 1]
-    assert data.task() == Regression(1)
+    assert data.task == Regression(1)
     assert data.about()["images"] == {"target": 3}
     support, card = data.support(torch.nn.Identity())
     assert card.task == Regression(1).fitted(support.y)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import THREADS, new_folder
+from medshot.app.parse import TASK, THREADS, new_folder
 
 
 def adapt(
@@ -13,12 +13,7 @@ def adapt(
     ),
     out: Path = new_folder("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
-    task: str | None = typer.Option(
-        None,
-        help="classification, detection, enhancement, multi-label, ordinal, regression, "
-        "segmentation.",
-        show_default="as labels.csv says",
-    ),
+    task: str | None = TASK,
     encoder: str | None = typer.Option(
         None,
         help="A name, an ENCODER of `medshot pretrain`, a file of weights, resnet50 or timm/NAME.",

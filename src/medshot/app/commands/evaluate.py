@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medshot.app.parse import THREADS, free, new_json
+from medshot.app.parse import TASK, THREADS, free, new_json
 
 if TYPE_CHECKING:
     from medshot import Evaluation
@@ -31,12 +31,7 @@ def evaluate(
         None, help="A named protocol; `list` lists them.", callback=_listed, is_eager=True
     ),
     data: list[Path] = typer.Option([], help="A folder of labelled images."),
-    task: str | None = typer.Option(
-        None,
-        help="classification, detection, enhancement, multi-label, ordinal, regression, "
-        "segmentation.",
-        show_default="as labels.csv says",
-    ),
+    task: str | None = TASK,
     json_file: Path | None = new_json("New file for the result."),
     report: Path | None = typer.Option(
         None, metavar="FILE", help="Of saved models: new HTML file for a report.", callback=free

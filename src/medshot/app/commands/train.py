@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from medshot import TrainConfig
-from medshot.app.parse import THREADS, expand_configs, free_or_run
+from medshot.app.parse import TASK, THREADS, expand_configs, free_or_run
 
 
 @expand_configs
@@ -18,12 +18,7 @@ def train(
     out: Path = typer.Option(
         help="Folder of the run; if it holds this run already, it goes on.", callback=free_or_run
     ),
-    task: str | None = typer.Option(
-        None,
-        help="classification, detection, enhancement, multi-label, ordinal, regression, "
-        "segmentation.",
-        show_default="as labels.csv says",
-    ),
+    task: str | None = TASK,
     encoder: str | None = typer.Option(
         None, help="The encoder: as in adapt.", show_default="mobilenet, for masks and boxes unet"
     ),

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medshot.data.checks.issue import TABLE, Finding, refusal
-from medshot.data.dataset import Boxed
+from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
 from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
@@ -34,7 +34,7 @@ def has_boxes(folder: Path) -> bool:
 
 
 @reads(Detection.kind, where=has_boxes)
-def boxed(folder: Path, channels: int | None, size: int | None) -> Boxed:
+def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with their boxes: 3 x 128 x 128 where no form is asked for."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     if not (folder / BOXES).is_file():
@@ -52,11 +52,12 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Boxed:
     rows = [listed[i] for i in kept]
     labels = tuple(sorted({box.label for row in rows for box in boxes.get(row.path, ())}))
     contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
-    return Boxed(
+    return Dataset(
         x=torch.from_numpy(np.stack([read[i][0] for i in kept])),
         y=_filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels),
         labels=labels,
         preprocessing=form,
+        task=Detection.of(len(labels)),
         **about(folder, rows, contents, notes=(*notes, *twice)),
     )
 

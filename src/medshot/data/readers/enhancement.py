@@ -1,22 +1,42 @@
-"""Folders of images with a target each that is an image: the same scene as it should look."""
+"""Folders of images with a target each that is an image: the same scene as it should look.
+
+Both are kept as squares at their own resolution.
+"""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy import ndarray
+from torch import Tensor
 
 from medshot.data.checks.issue import TABLE, refusal
-from medshot.data.enhanced import LABELS, Enhanced, Pair, read_pair, squares
+from medshot.data.dataset import Dataset
+from medshot.data.io.image import decode, window_of
 from medshot.data.io.registry import image_format
 from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.labels import Row, cells, inside, outside
 from medshot.data.tables.manifest import read_manifest
-from medshot.data.transforms import NativePreprocessing
+from medshot.data.transforms import NativePreprocessing, busiest, eight_bits, enlarged, scaled
 from medshot.tasks import Enhancement
 
 COLUMN = "target"
+LABELS = ("enhanced image",)
+
+
+class Pair(NamedTuple):
+    """An image, by now `factor` times as large as its file, and its target: one grid, in [0, 1]."""
+
+    image: Float[ndarray, "h w c"]
+    wanted: Float[ndarray, "h w d"]
+    factor: int
 
 
 def has_image_targets(folder: Path) -> bool:
@@ -27,7 +47,7 @@ def has_image_targets(folder: Path) -> bool:
 
 
 @reads(Enhancement.kind, where=has_image_targets)
-def enhanced(folder: Path, channels: int | None, size: int | None) -> Enhanced:
+def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The pairs of `folder`: squares of 3 x 128 x 128 where no form is asked for."""
     listed = [_with_target(row, folder) for row in read_manifest(folder, target=COLUMN)]
     with ThreadPoolExecutor() as pool:
@@ -36,13 +56,75 @@ def enhanced(folder: Path, channels: int | None, size: int | None) -> Enhanced:
     rows, pairs = [listed[i] for i in kept], [everything[i] for i in kept]
     form = NativePreprocessing(channels or 3, size or 128, _factor(rows, pairs))
     x, y = squares(pairs, form)
-    return Enhanced(
+    return Dataset(
         x=x,
         y=y,
         labels=LABELS,
         preprocessing=form,
+        task=Enhancement(form.channels),
+        read=read_squares,
         **about(folder, rows, digests, notes=twice),
     )
+
+
+def read_squares(
+    rows: Sequence[Row], form: NativePreprocessing
+) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n c s s"]]:
+    """Squares of images and targets in another form."""
+    return squares([read_pair(row) for row in rows], form)
+
+
+def squares(
+    pairs: Sequence[Pair], form: NativePreprocessing
+) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n c s s"]]:
+    """Of each pair the square on whose target most is to be seen, as large as the smallest image.
+
+    The sides are `form.size`, or those of the smallest image if that is less.
+    """
+    plain = replace(form, factor=1)
+    side = min(form.size, *(n for pair in pairs for n in pair.wanted.shape[:2]))
+    x, y = [], []
+    for pair in pairs:
+        given, clean = plain.fit(pair.image), plain.fit(pair.wanted)
+        down, across = busiest(clean, side)
+        x.append(eight_bits(given[:, down, across]))
+        y.append(eight_bits(clean[:, down, across]))
+    return torch.from_numpy(np.stack(x)), torch.from_numpy(np.stack(y))
+
+
+def read_pair(row: Row) -> Pair:
+    """The image and the target of one row in [0, 1], both scaled by the image's window.
+
+    An image that is smaller by a whole factor is enlarged to the grid of its target.
+
+    Raises:
+        DataError: one cannot be read, there is no target, it is the same image, or it does not fit.
+    """
+    if row.clean is None:
+        raise refusal(row.path, "it has no target", "Give it one in labels.csv.", row.line).error()
+    given, wanted = decode(row.path), decode(row.clean)
+    window = window_of(given)
+    if given.dtype != wanted.dtype:
+        what = f"its values are of the type {wanted.dtype}, and those of {row.path.name} are"
+        mend = "Export both from the same program, so that equal values mean the same."
+        raise refusal(row.clean, f"{what} {given.dtype}", mend, row.line or None).error()
+    factor = _enlargement(row, given.shape, wanted.shape)
+    image, target = scaled(given, *window), scaled(wanted, *window)
+    if factor == 1 and given.shape == wanted.shape and (given == wanted).all():
+        what = f"it holds the same pixels as its image {row.path.name}: nothing can be learned"
+        raise refusal(row.clean, what, "Leave the row out.", row.line or None).error()
+    return Pair(enlarged(image, factor) if factor > 1 else image, target, factor)
+
+
+def _enlargement(row: Row, given: Sequence[int], wanted: Sequence[int]) -> int:
+    """How many times as large the target is, along both axes."""
+    factor = wanted[0] // given[0]
+    if factor < 1 or (factor * given[0], factor * given[1]) != (wanted[0], wanted[1]):
+        sizes = [" x ".join(map(str, shape[:2])) for shape in (wanted, given)]
+        what = f"it has {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
+        mend = "A target shows the same scene on the same grid, or on one 2, 3, ... times as fine."
+        raise refusal(row.clean, what, mend, row.line or None).error()
+    return factor
 
 
 def _with_target(row: Row, folder: Path) -> Row:

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from medshot.data.checks.issue import TABLE, refusal
-from medshot.data.multimodal import Multimodal, MultimodalPreprocessing
+from medshot.data.dataset import Dataset
+from medshot.data.multimodal import MultimodalPreprocessing
 from medshot.data.readers.metadata import about, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import (
@@ -23,7 +24,7 @@ from medshot.data.tables.labels import Row
 
 
 @reads("classification-multimodal", where=is_multimodal)
-def multimodal(folder: Path, channels: int | None, size: int | None) -> Multimodal:
+def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The examples in labels.csv of `folder`, with a label each.
 
     The means and deviations of its numbers are of all rows: no label is looked at.
@@ -49,7 +50,7 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Multimod
         ).error()
     y = torch.tensor([labels.index(row.label) for row in rows])
     fields = about(folder, rows, digests)
-    return Multimodal(x=x, y=y, labels=labels, preprocessing=form, **fields)
+    return Dataset(x=x, y=y, labels=labels, preprocessing=form, **fields)
 
 
 def _row(table: Path, line: int, cells: Cells) -> Row:

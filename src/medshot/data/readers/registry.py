@@ -1,7 +1,7 @@
 """Which kinds of targets a folder can hold, and how each is told from the others and read.
 
     @reads("segmentation", where=has_masks, check=check_pairs)
-    def masked(folder: Path, channels: int | None, size: int | None) -> Segmented: ...
+    def masked(folder: Path, channels: int | None, size: int | None) -> Dataset: ...
 
 A new kind is one file in this folder. For volumes, a kind ends with `-3d`, and `--task` without it
 finds it all the same.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from medshot.data.checks.issue import TABLE, refusal
-from medshot.data.dataset import Found, Graded, Measured
+from medshot.data.dataset import Dataset
 from medshot.data.readers.metadata import about, digest, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import LARGEST, NUMBER
@@ -77,7 +77,7 @@ def has_numbers(folder: Path) -> bool:
 
 
 @reads(Regression.kind, where=has_numbers)
-def measured(folder: Path, channels: int | None, size: int | None) -> Measured:
+def measured(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a number each, in the unit in which they are written."""
     fields = whole_images(folder, TARGET, channels, size)
     values = [number(row) for row in fields["rows"]]
@@ -85,7 +85,7 @@ def measured(folder: Path, channels: int | None, size: int | None) -> Measured:
         what = f"every image has the target {values[0]:g}: there is nothing to learn"
         raise refusal(folder, what, "Add images with other values.").error()
     y = torch.tensor(values, dtype=torch.float64)[:, None]
-    return Measured(y=y, labels=(TARGET,), **fields)
+    return Dataset(y=y, labels=(TARGET,), task=Regression(1), **fields)
 
 
 GRADE = "grade"
@@ -98,7 +98,7 @@ def has_grades(folder: Path) -> bool:
 
 
 @reads(Ordinal.kind, where=has_grades)
-def graded(folder: Path, channels: int | None, size: int | None) -> Graded:
+def graded(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a grade each: numbers, whose order is that of the grades.
 
     How far two numbers are apart says nothing: of 0, 1 and 4 each is one grade above the last.
@@ -111,7 +111,8 @@ def graded(folder: Path, channels: int | None, size: int | None) -> Graded:
         mend = "Add images of another grade; for a measurement say --task regression."
         raise refusal(folder, what, mend).error()
     y = torch.tensor([grades.index(value) for value in values])
-    return Graded(y=y, labels=tuple(f"{grade:g}" for grade in grades), **fields)
+    labels = tuple(f"{grade:g}" for grade in grades)
+    return Dataset(y=y, labels=labels, task=Ordinal(len(labels) - 1), **fields)
 
 
 LABELS = "labels"
@@ -125,7 +126,7 @@ def has_findings(folder: Path) -> bool:
 
 
 @reads(MultiLabel.kind, where=has_findings)
-def found(folder: Path, channels: int | None, size: int | None) -> Found:
+def found(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with their findings: `edema;effusion`, or an empty cell for none.
 
     Between two findings stands `;` or `|`. `none`, `normal` and `no finding`, alone, say the same
@@ -142,7 +143,7 @@ def found(folder: Path, channels: int | None, size: int | None) -> Found:
             what = f"every image has the finding {label!r}: there is nothing to tell apart"
             raise refusal(folder, what, "Add images without it, or leave it out.").error()
     y = torch.tensor([[int(label in those) for label in labels] for those in findings])
-    return Found(y=y, labels=tuple(labels), **fields)
+    return Dataset(y=y, labels=tuple(labels), task=MultiLabel(len(labels)), **fields)
 
 
 def findings_of(row: Row) -> set[str]:

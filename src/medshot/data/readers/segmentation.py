@@ -1,26 +1,32 @@
 """Readers of folders of images or volumes with a mask each."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int8, UInt8
+from numpy import ndarray
+from torch import Tensor
 
 from medshot.core.errors import DataError
 from medshot.data.checks.issue import TABLE, Finding, refusal
 from medshot.data.checks.masks import check_masks
-from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask
+from medshot.data.dataset import Dataset
+from medshot.data.io.image import read_image
+from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask, read_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.readers.metadata import about, named, once
 from medshot.data.readers.registry import reads
-from medshot.data.segmented import Segmented, Volumes, read_pair, stacked
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
-from medshot.tasks import Segmentation
+from medshot.tasks.segmentation import UNLABELED, Segmentation
 
+AGAIN = "Export both from the same image, or leave the row out."
 APART = 1.1  # times: spacings that differ by more are brought to the one in the middle
 
 
@@ -36,7 +42,7 @@ def check_volumes(folder: Path) -> list[Finding]:
 
 
 @reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
-def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
+def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The volumes of `folder` with a mask each; of unlike spacings, all take the median one."""
     if size:
         raise DataError(
@@ -57,12 +63,12 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Volumes:
     x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
     k = max(highest for _, _, highest in read) + 1
     labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
-    return Volumes(
+    return Dataset(
         x=x,
         y=y,
         labels=labels,
         preprocessing=form,
-        spacing=middle,
+        task=Segmentation(k, middle),
         **about(folder, rows, digests, notes=twice),
     )
 
@@ -95,10 +101,40 @@ def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
     return volume, mask
 
 
+def stacked(
+    volumes: list[UInt8[ndarray, "..."]], masks: list[UInt8[ndarray, "..."]]
+) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
+    """Volumes and masks of any shapes in tensors of the largest of each side."""
+    shape = np.array([v.shape for v in volumes]).max(0)
+    x = torch.zeros(len(volumes), 1, *shape.tolist(), dtype=torch.uint8)
+    y = torch.full((len(volumes), *shape.tolist()), UNLABELED, dtype=torch.int8)
+    for i, (values, mask) in enumerate(zip(volumes, masks, strict=True)):
+        there = tuple(slice(0, side) for side in values.shape)
+        x[i, 0][there] = torch.from_numpy(values)
+        y[i][there] = torch.from_numpy(mask.astype(np.int8))
+    return x, y
+
+
 def has_masks(folder: Path) -> bool:
     """Whether labels.csv has a column `mask`, that of images, and none `label`."""
     columns = columns_of(folder / TABLE)
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
+
+
+def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
+    """The pixels and the mask of one row, as they are in their files.
+
+    Raises:
+        DataError: one cannot be read, there is no mask, or it is of another size than the image.
+    """
+    if row.mask is None:
+        raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
+    pixels, mask = read_image(row.path), read_mask(row.mask)
+    if mask.shape != pixels.shape[:2]:
+        sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
+        what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
+        raise refusal(row.mask, what, AGAIN, row.line or None).error()
+    return pixels, mask
 
 
 def check_pairs(folder: Path) -> list[Finding]:
@@ -107,7 +143,7 @@ def check_pairs(folder: Path) -> list[Finding]:
 
 
 @reads(Segmentation.kind, where=has_masks, check=check_pairs)
-def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
+def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """The images of `folder` with a mask each: 3 x 128 x 128 where no form is asked for."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     listed = read_manifest(folder, target="mask")
@@ -117,13 +153,24 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Segmented:
     rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
     k = max(highest for _, _, highest in read) + 1
     labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
-    return Segmented(
+    return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
+        task=Segmentation(k),
+        read=read_masked,
         **about(folder, rows, digests, notes=twice),
     )
+
+
+def read_masked(
+    rows: Sequence[Row], form: ImagePreprocessing
+) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
+    """Images and masks in another form."""
+    pairs = [read_pair(row) for row in rows]
+    x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
+    return x, torch.from_numpy(np.stack([fit_mask(mask, form.size) for _, mask in pairs]))
 
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:

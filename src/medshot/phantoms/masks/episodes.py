@@ -10,8 +10,7 @@ import torch
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, unknown
-from medshot.data.dataset import resized
-from medshot.data.transforms import unit
+from medshot.data.transforms import resized, unit
 from medshot.phantoms.labels.task import at_least
 from medshot.phantoms.masks.task import Phantom, SceneTask, VolumeTask, check_kind
 from medshot.tasks import Segmentation

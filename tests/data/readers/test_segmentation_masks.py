@@ -10,7 +10,6 @@ from PIL import Image
 import medshot
 from medshot.core.errors import DataError, LeakError, TaskError
 from medshot.data.augment import Shifted
-from medshot.data.segmented import Segmented
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.episodes import evaluate
 
@@ -34,12 +33,11 @@ def folder(tmp_path):
 
 def test_a_column_of_masks_makes_it_segmentation(folder):
     found = medshot.load(folder, size=16)
-    assert isinstance(found, Segmented)
     assert (tuple(found.x.shape), tuple(found.y.shape)) == ((4, 3, 16, 16), (4, 16, 16))
     assert found.labels == ("background", "foreground")
     assert found.counts() == {"background": 4, "foreground": 4}
     assert found.groups.tolist() == [0, 1, 0, 1]
-    assert found.task() == medshot.Segmentation(2)
+    assert found.task == medshot.Segmentation(2)
     examples = found.examples(torch.tensor([2]))
     assert examples.y.dtype == torch.int64
     bright = examples.x[0].mean(0)
@@ -52,7 +50,7 @@ def test_another_form_is_read_from_the_files_and_without_files_resized(folder):
     other = found.at(1, 32)
     assert (tuple(other.x.shape), tuple(other.y.shape)) == ((4, 1, 32, 32), (4, 32, 32))
     torch.testing.assert_close(other.y, medshot.load(folder, channels=1, size=32).y)
-    bare = Segmented(**{**vars(found), "rows": ()}).at(3, 32)
+    bare = replace(found, rows=()).at(3, 32)
     assert (bare.y == found.y.repeat_interleave(2, 1).repeat_interleave(2, 2)).all()
 
 

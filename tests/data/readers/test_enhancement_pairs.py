@@ -1,13 +1,15 @@
 """Pairs in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from medshot.core.errors import DataError
-from medshot.data.enhanced import read_pair
 from medshot.data.load import load
+from medshot.data.readers.enhancement import read_pair
 from medshot.data.tables.labels import Row
 from medshot.tasks import Enhancement
 from toys.pairs import pairs, save
@@ -24,7 +26,7 @@ def test_examples_are_in_unit_range_with_their_patients(dataset):
     assert found.y.is_floating_point()
     assert found.y.max() <= 1
     assert found.groups.tolist() == [0, 1]
-    assert dataset.task() == Enhancement(1)
+    assert dataset.task == Enhancement(1)
 
 
 def test_another_form_is_read_from_the_files(dataset):
@@ -35,7 +37,7 @@ def test_another_form_is_read_from_the_files(dataset):
 
 
 def test_without_files_it_can_only_be_cut(dataset):
-    bare = type(dataset)(**{**vars(dataset), "rows": ()})
+    bare = replace(dataset, rows=())
     assert torch.equal(bare.at(1, 16).y, dataset.y[:, :, :16, :16])
     with pytest.raises(DataError, match="no files to read again"):
         bare.at(1, 64)
