@@ -32,6 +32,7 @@ GROUPS = {
     "medshot.tasks": "medshot.tasks",
     "medshot.data.readers": "medshot.readers",
     "medshot.presenters": "medshot.tasks",
+    "medshot.stages": "medshot.stages",
     "medshot.stages.finetune": "medshot.stages",
 }
 USED: list[str] = []  # what `use` was told
