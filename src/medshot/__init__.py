@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
+    from medshot.stages.base import Stage, option, stage
     from medshot.stages.compress.distill import distil, distill
     from medshot.stages.compress.prune import prune
     from medshot.stages.compress.quantize import quantise, quantize
@@ -85,6 +86,7 @@ _HOME = {
     "Report": "medshot.evaluation.report.html",
     "Run": "medshot.training.run",
     "Segmentation": "medshot.tasks.segmentation",
+    "Stage": "medshot.stages.base",
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
     "Volume": "medshot.data.io.volume",
@@ -113,6 +115,7 @@ _HOME = {
     "load_predictor": "medshot.core.predictor",
     "load_run": "medshot.training.run",
     "load_weights": "medshot.pretraining.weights.load",
+    "option": "medshot.stages.base",
     "part": "medshot.core.registry",
     "pretrain": "medshot.pretraining.pretrain",
     "prune": "medshot.stages.compress.prune",
@@ -127,6 +130,7 @@ _HOME = {
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
+    "stage": "medshot.stages.base",
     "train": "medshot.training.train",
     "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
@@ -161,6 +165,7 @@ __all__ = [
     "Report",
     "Run",
     "Segmentation",
+    "Stage",
     "Table",
     "Task",
     "Volume",
@@ -189,6 +194,7 @@ __all__ = [
     "load_predictor",
     "load_run",
     "load_weights",
+    "option",
     "part",
     "pretrain",
     "prune",
@@ -203,6 +209,7 @@ __all__ = [
     "snapshots",
     "split_classes",
     "split_patients",
+    "stage",
     "train",
     "use",
     "write_dicom_report",

@@ -1,4 +1,4 @@
-"""Plug-ins: learners, encoders, tasks and readers that live outside medshot.
+"""Plug-ins: learners, encoders, tasks, readers and stages that live outside medshot.
 
 Two ways in. A package that is installed names its modules as entry points, and they are found:
 

@@ -28,8 +28,7 @@ import torch
 from torch import Tensor
 
 from medshot.core.errors import ConfigError, SaveError, unknown
-from medshot.core.lookup import Registry as Registry
-from medshot.core.lookup import import_files as import_files
+from medshot.core.lookup import Registry, import_files
 from medshot.core.plugins import GROUPS, load_entry_points
 
 Class = TypeVar("Class", bound=type)
