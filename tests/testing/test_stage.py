@@ -11,7 +11,7 @@ from medshot.testing import check_stage
 from medshot.testing.stage import example
 
 OURS = {
-    "compress": {"prune": 0.5, "distil": "small", "quantise": "int8", "steps": 2},
+    "compress": {"prune": 0.5, "distil": "small", "steps": 2},
     "distil": {"steps": 2},
     "finetune": {"steps": 2},
     "fuse": {},
@@ -24,7 +24,6 @@ FUNCTIONS = {
     "finetune": partial(medshot.finetune, steps=2),
     "harden": partial(medshot.harden, steps=2),
     "prune": partial(medshot.prune, share=0.5, steps=2),
-    "quantize": medshot.quantize,
 }
 
 

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,24 @@ def check_stage(
     given = predictor or (members if several else members[0])
     known = examples or shown.examples()
     who = getattr(made, "name", getattr(made, "__name__", repr(made)))
+    once = _Once(made)
     for check in CHECKS:
-        run_check(check, made, given, known, who=who)
+        run_check(check, once, given, known, who=who)
     if isinstance(made, Stage):
-        run_check(notes_its_name, made, given, known, who=who)
+        run_check(partial(notes_its_name, made.name), once, given, known, who=who)
         if examples is None:
-            run_check(takes_a_dataset, made, given, shown, who=who)
+            run_check(partial(takes_a_dataset, shown), once, given, known, who=who)
+
+
+class _Once:
+    """A stage that runs when it is first called; what it made is given again after that."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.made = run, None
+
+    def __call__(self, given: Given, shown: Examples) -> Predictor:
+        self.made = self.run(given, shown) if self.made is None else self.made
+        return self.made
 
 
 def _made(run: Run | Stage | type[Stage] | str, options: dict[str, Any]) -> Run | Stage:
@@ -77,7 +90,7 @@ def _members(given: Given) -> list[Predictor]:
     return [given] if isinstance(given, Predictor) else list(given)
 
 
-def leaves_predictor_alone(run: Run, given: Given, shown: Examples) -> None:
+def leaves_predictor_alone(run: _Once, given: Given, shown: Examples) -> None:
     """The predictor that it is given, and the examples, stay as they are."""
     members = _members(given)
     before = [{n: t.clone() for n, t in each.state_dict().items()} for each in members]
@@ -93,7 +106,7 @@ def leaves_predictor_alone(run: Run, given: Given, shown: Examples) -> None:
     require(stays, "It changed the card that it was given.")
 
 
-def gives_a_predictor(run: Run, given: Given, shown: Examples) -> None:
+def gives_a_predictor(run: _Once, given: Given, shown: Examples) -> None:
     """It gives a frozen predictor for the same task, whose outputs are finite."""
     after = run(given, shown)
     require(isinstance(after, Predictor), f"It gave {type(after).__name__}, no Predictor.")
@@ -108,13 +121,13 @@ def gives_a_predictor(run: Run, given: Given, shown: Examples) -> None:
     require(bool(output.isfinite().all()), "Not all outputs are finite.")
 
 
-def can_be_repeated(run: Run, given: Given, shown: Examples) -> None:
+def can_be_repeated(run: _Once, given: Given, shown: Examples) -> None:
     """The same predictor and examples give the same predictor."""
-    first, again = (run(given, shown)(shown.x) for _ in range(2))
+    first, again = (made(given, shown)(shown.x) for made in (run, run.run))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
 
 
-def notes_itself_on_the_card(run: Run, given: Given, shown: Examples) -> None:
+def notes_itself_on_the_card(run: _Once, given: Given, shown: Examples) -> None:
     """The card says that the stage was run, after those before, and what labels there are.
 
     What is made of several predictors begins a new list of stages: its first one names them as
@@ -133,7 +146,7 @@ def notes_itself_on_the_card(run: Run, given: Given, shown: Examples) -> None:
     require(named, "The first stage must name all that were given, as `members`.")
 
 
-def can_be_saved(run: Run, given: Given, shown: Examples) -> None:
+def can_be_saved(run: _Once, given: Given, shown: Examples) -> None:
     """What was saved and loaded again gives the same numbers to the bit."""
     after = run(given, shown)
     with tempfile.TemporaryDirectory() as place:
@@ -141,18 +154,17 @@ def can_be_saved(run: Run, given: Given, shown: Examples) -> None:
     torch.testing.assert_close(loaded(shown.x), after(shown.x), rtol=0, atol=0)
 
 
-def notes_its_name(run: Stage, given: Given, shown: Examples) -> None:
+def notes_its_name(name: str, run: _Once, given: Given, shown: Examples) -> None:
     """The last stage on the card is called as it is; of a chain, as its last step."""
-    name = run(given, shown).known_card().stages[-1]["stage"]
-    step = name in STAGES and not STAGES[name].command
-    require(step or name == run.name, f"The card says {name!r}, and not {run.name!r}.")
+    said = run(given, shown).known_card().stages[-1]["stage"]
+    step = said in STAGES and not STAGES[said].command
+    require(step or said == name, f"The card says {said!r}, and not {name!r}.")
 
 
-def takes_a_dataset(run: Stage, given: Given, shown: Dataset) -> None:
+def takes_a_dataset(data: Dataset, run: _Once, given: Given, shown: Examples) -> None:
     """Of a data set it makes what it makes of the same images as examples."""
-    x = shown.examples().x
-    made, wanted = run(given, shown), run(given, shown.examples())
-    torch.testing.assert_close(made(x), wanted(x), rtol=0, atol=0)
+    made, wanted = run.run(given, data), run(given, shown)
+    torch.testing.assert_close(made(shown.x), wanted(shown.x), rtol=0, atol=0)
 
 
 CHECKS = (

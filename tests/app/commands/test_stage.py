@@ -100,7 +100,7 @@ def brighten():
             """Add."""
             brighter = predictor.freeze()
             for each in (*brighter.parameters(), *brighter.buffers()):
-                each += self.by * (1 + self.twice) + sum(self.set_.values())
+                each.add_(self.by * (1 + self.twice) + sum(self.set_.values()))
             return brighter
 
     yield Brighten
