@@ -89,7 +89,11 @@ app.command()(evaluate.evaluate)
 app.command()(pretrain.pretrain)
 app.command()(export.export)
 app.command()(train.train)
-OURS = {s.name: s for s in Stage.declared() if s.__module__.startswith("medshot.")}
+OURS = {
+    name: stage
+    for name, stage in Stage.known().items()
+    if stage.command and stage.__module__.startswith("medshot.")
+}
 for each in OURS.values():
     app.command(each.name)(command_of(each, SHOWN.get(each.name, StageCommand)))
 app.command()(attack.attack)

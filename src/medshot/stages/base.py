@@ -136,23 +136,20 @@ class Stage(ABC):
         ]
 
     @staticmethod
-    def declared() -> list[type["Stage"]]:
-        """The stages that are commands and known without PyTorch, those of `stage.py` files.
-
-        Those that were used or imported are among them.
-        """
+    def known() -> MappingProxyType[str, type["Stage"]]:
+        """The stages of our `stage.py` files, and what else was imported, by name: no PyTorch."""
         for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
             inside = f"{PACKAGE}.{module.name}"
             parts = importlib.import_module(inside).__path__ if module.ispkg else ()
             if any(part.name == "stage" for part in pkgutil.iter_modules(parts)):
                 importlib.import_module(f"{inside}.stage")
-        return [each for _, each in sorted(STAGES.items()) if each.command]
+        return MappingProxyType(dict(sorted(STAGES.items())))
 
     @staticmethod
     def commands() -> list[type["Stage"]]:
         """All stages that are commands, those of installed packages too, which it imports."""
         load_entry_points(PACKAGE)
-        return Stage.declared()
+        return [each for each in Stage.known().values() if each.command]
 
     def settings(self) -> dict[str, Any]:
         """The options with their values, for a card or a record."""
