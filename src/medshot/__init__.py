@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
+    from medshot.stages.base import Stage, option, stage
     from medshot.stages.compress.distill import distil, distill
     from medshot.stages.compress.prune import prune
     from medshot.stages.compress.quantize import quantise, quantize
@@ -104,6 +105,7 @@ _HOME = {
     "SaveError": "medshot.core.errors",
     "Segmentation": "medshot.tasks.segmentation",
     "Selected": "medshot.api.selecting",
+    "Stage": "medshot.stages.base",
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
     "TaskError": "medshot.core.errors",
@@ -138,6 +140,7 @@ _HOME = {
     "load_predictor": "medshot.core.predictor",
     "load_run": "medshot.training.run",
     "load_weights": "medshot.pretraining.weights.load",
+    "option": "medshot.stages.base",
     "part": "medshot.core.registry",
     "pretrain": "medshot.api.training",
     "progress_bar": "medshot.training.progress",
@@ -154,6 +157,7 @@ _HOME = {
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
+    "stage": "medshot.stages.base",
     "train": "medshot.api.training",
     "use": "medshot.core.plugins",
     "write_dicom_report": "medshot.data.io.write",
@@ -196,6 +200,7 @@ __all__ = [
     "SaveError",
     "Segmentation",
     "Selected",
+    "Stage",
     "Table",
     "Task",
     "TaskError",
@@ -230,6 +235,7 @@ __all__ = [
     "load_predictor",
     "load_run",
     "load_weights",
+    "option",
     "part",
     "pretrain",
     "progress_bar",
@@ -246,6 +252,7 @@ __all__ = [
     "snapshots",
     "split_classes",
     "split_patients",
+    "stage",
     "train",
     "use",
     "write_dicom_report",

@@ -9,7 +9,8 @@ from medshot.core.errors import ConfigError
 from medshot.core.registry import PARTS, import_files
 from medshot.learners.registry import build, learners
 from medshot.pretraining import objectives, save_encoder
-from medshot.stages.finetune import finetune, methods
+from medshot.stages.finetune.finetune import finetune
+from medshot.stages.finetune.methods import methods
 from medshot.training.train import train
 from toys import conv4
 from toys import dataset as toy_dataset

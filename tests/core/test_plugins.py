@@ -148,7 +148,7 @@ ASK = """
 import medshot
 from medshot.core.task import task_of
 from medshot.data.readers.registry import reader_of
-from medshot.stages.finetune import methods
+from medshot.stages.finetune.methods import methods
 
 found = medshot.encoder("rows"), task_of("sides", 2), reader_of("sides"), methods()["still"]
 print(*(getattr(each, "__module__") for each in found))

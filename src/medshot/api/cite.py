@@ -13,16 +13,15 @@ from medshot.core.task import Card
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder
 from medshot.pretraining import is_encoder, load_encoder, objectives
+from medshot.stages.base import Stage
 from medshot.training.run import Run, is_run, load_run
 
 Citable = str | Path | Predictor | Run | Learner | Encoder
 
 STAGES = {
-    "distil": "Hinton et al. 2015, arXiv:1503.02531; Beyer et al. 2022, arXiv:2106.05237",
-    "prune": "Sun et al. 2023, arXiv:2306.11695; Fang et al. 2023, arXiv:2301.12900",
-    "quantise": "Jacob et al. 2018, arXiv:1712.05877",
     "select": "Tsamardinos et al. 2018; Bergstra et al. 2011; Pfisterer et al. 2021, "
     "arXiv:1811.09409",
+    **{name: cls.source for name, cls in Stage.known().items() if cls.source},
 }
 WAYS = {  # of hardening, and of fusing
     "fgsm": "Goodfellow et al. 2015, arXiv:1412.6572; Wong et al. 2020, arXiv:2001.03994",
@@ -36,7 +35,7 @@ WAYS = {  # of hardening, and of fusing
 
 
 def sources_of(stage: Mapping[str, Any]) -> Iterator[str]:
-    """The papers of one stage of a card; of fine-tuning, the card says it itself."""
+    """The papers of one stage of a card: those that it says itself, and those of our stages."""
     yield str(stage.get("source", ""))
     yield STAGES.get(str(stage["stage"]), "")
     yield WAYS.get(str(stage.get("attack") or stage.get("how")), "")

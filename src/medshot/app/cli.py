@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version as installed
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from medshot import Stage
 from medshot.app.commands import (
     adapt,
     attack,
@@ -28,11 +30,50 @@ from medshot.app.commands import (
     select,
     train,
 )
+from medshot.app.commands.stage import StageCommand, command_of
 from medshot.app.parse import WORDS, spread, take_use
-from medshot.core.errors import MedshotError
+from medshot.core.errors import ConfigError, MedshotError
 from medshot.core.plugins import use
 
+SHOWN: dict[str, type[StageCommand[Any]]] = {  # stages that show more than scores
+    "compress": compress.CompressCommand,
+    "finetune": finetune.FineTuneCommand,
+    "fuse": fuse.FuseCommand,
+    "harden": harden.HardenCommand,
+}
+
+
+class Commands(TyperGroup):
+    """The commands that are always there, and those of stages from elsewhere.
+
+    Installed packages are asked for stages only where a command is unknown, or all are listed.
+    """
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; None if there is none."""
+        found = super().get_command(ctx, cmd_name)
+        return found or self._of_plugins().get(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names."""
+        return [*super().list_commands(ctx), *self._of_plugins()]
+
+    def _of_plugins(self) -> dict[str, Any]:
+        made = typer.Typer(rich_markup_mode="markdown")
+        made.callback()(lambda: None)  # a group, if there is one command or none
+        for stage in Stage.commands():
+            if (before := self.commands.get(stage.name)) is None:
+                made.command(stage.name)(command_of(stage))
+            elif stage.name not in OURS:
+                raise ConfigError(
+                    f"{stage.__module__} calls a stage {stage.name!r}, and `medshot {before.name}` "
+                    "is another command: rename the stage."
+                )
+        return dict(typer.main.get_group(made).commands)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Meta-learning for medical images. Research use only: not a medical device.",
     epilog="Begin with `medshot demo`, or with `medshot adapt MY_IMAGES --out MODEL`.",
     no_args_is_help=True,
@@ -48,11 +89,14 @@ app.command()(evaluate.evaluate)
 app.command()(pretrain.pretrain)
 app.command()(export.export)
 app.command()(train.train)
-app.command()(compress.compress)
-app.command()(finetune.finetune)
+OURS = {
+    name: stage
+    for name, stage in Stage.known().items()
+    if stage.command and stage.__module__.startswith("medshot.")
+}
+for each in OURS.values():
+    app.command(each.name)(command_of(each, SHOWN.get(each.name, StageCommand)))
 app.command()(attack.attack)
-app.command()(harden.harden)
-app.command()(fuse.fuse)
 app.command()(learners.learners)
 app.command()(select.select)
 app.command()(cite.cite)
@@ -68,8 +112,8 @@ def main_options(
         list[str] | None,
         typer.Option(
             metavar="MODULE|FILE.py",
-            help="Import learners, encoders, tasks or readers of your own. Repeatable; may stand "
-            "anywhere on the line.",
+            help="Import learners, encoders, tasks, readers or stages of your own. Repeatable; may "
+            "stand anywhere on the line.",
         ),
     ] = None,
 ) -> None:

@@ -1,19 +1,20 @@
 """Compression steps as typed: each by itself, all of them in a chain, and a table of costs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.table import Table
-from torch import nn
 
-from medshot.api.resolve import named_encoder
+from medshot import Stage
+from medshot.api.resolve import named_encoder, parse_options
 from medshot.app.render import INTERVALS, cell, show, unit
 from medshot.app.stage import say_verdicts
 from medshot.app.terminal import say, tell
 from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, DataError, TaskError, unknown
+from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Predictor
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset
@@ -21,12 +22,8 @@ from medshot.data.load import images_for
 from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.comparison import Comparison
 from medshot.stages.compress.cost import Cost
-from medshot.stages.compress.distill import SIZES
-from medshot.stages.compress.distill import distill as distilled
-from medshot.stages.compress.imitation import Images, examples_for
-from medshot.stages.compress.prune import check_share
-from medshot.stages.compress.prune import prune as pruned
-from medshot.stages.compress.quantize import quantize as quantised
+from medshot.stages.compress.imitation import Images
+from medshot.stages.compress.stage import SIZES, Compress
 from medshot.training.progress import progress_bar
 
 Step = Callable[[Predictor, Path], Predictor]  # the folder is for its checkpoints
@@ -115,8 +112,6 @@ def ratios(before: Cost, after: Cost) -> tuple[float, float]:
     return before.megabytes / after.megabytes, before.milliseconds / after.milliseconds
 
 
-NUMBERS = ("int8",)
-
 # images, the options of learning, the predictor so far, a folder for checkpoints
 Wanted = Callable[[Images, Mapping[str, Any], Predictor, Path], Predictor]
 
@@ -135,51 +130,22 @@ def wanted_steps(
     Raises:
         ConfigError: there is none, or one that cannot be.
     """
-    if prune is None and distil is None and quantise is None:
-        raise ConfigError(
-            "Say how to compress: --distil small, --prune 0.5, --quantise int8, or several."
-        )
-    if quantise not in (None, *NUMBERS):
-        raise unknown(str(quantise), NUMBERS, kind="kind of number to quantise to")
-    if given and (distil is None or distil in SIZES):
-        raise ConfigError("--set is for --distil with the name of an encoder: conv4, unet, ...")
-    steps: dict[str, Wanted] = {}
-    if distil is not None:
-        steps[f"distil {distil}"] = _distilling(original, distil, given, seed)
-    if prune is not None:
-        check_share(prune)
-        steps[f"prune {prune:g}"] = _pruning(original, prune)
-    if quantise is not None:
-        steps[quantise] = _quantizing
-    return steps
+    stage = Compress(
+        prune=prune, distil=distil, quantise=quantise, set_=parse_options(given), seed=seed
+    )
+    if distil is not None and distil not in SIZES:
+        form: Any = original.known_card().preprocessing
+        sides = {"channels": form.channels} | ({"size": form.size} if form.dims == 2 else {})
+        stage = replace(stage, network=named_encoder(distil, given, **sides))
+    return {name: _wanted(step) for name, step in stage.chain(original).items()}
 
 
-def _distilling(original: Predictor, name: str, given: Sequence[str], seed: int) -> Wanted:
-    form: Any = original.known_card().preprocessing
-    sides = {"channels": form.channels} | ({"size": form.size} if form.dims == 2 else {})
-    into: str | nn.Module = name if name in SIZES else named_encoder(name, given, **sides)
-
+def _wanted(stage: Stage) -> Wanted:
     def step(
         images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
     ) -> Predictor:
-        watch = progress_bar("distil")
-        return distilled(predictor, images, into, **options, seed=seed, folder=folder, watch=watch)
+        taken = {each.name for each in stage.options()} & options.keys()
+        told = replace(stage, **{name: options[name] for name in taken})
+        return told(predictor, images, folder=folder, watch=progress_bar(stage.name))
 
     return step
-
-
-def _pruning(original: Predictor, share: float) -> Wanted:
-    def step(
-        images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
-    ) -> Predictor:
-        seen: dict[str, Any] = {"folder": folder, "watch": progress_bar("prune")}
-        return pruned(predictor, images, share, teacher=original, **options, **seen)
-
-    return step
-
-
-def _quantizing(
-    images: Images, options: Mapping[str, Any], predictor: Predictor, folder: Path
-) -> Predictor:
-    del options, folder  # nothing is learned, and it takes seconds
-    return quantised(predictor, examples_for(predictor, images))

@@ -1,4 +1,4 @@
-"""Plug-ins: learners, encoders, tasks, readers and file formats from outside medshot.
+"""Plug-ins: learners, encoders, tasks, readers, file formats and stages from outside medshot.
 
 An installed package declares its modules as entry points, which are found automatically:
 
@@ -33,6 +33,7 @@ GROUPS = {
     "medshot.data.io.formats": "medshot.formats",
     "medshot.data.readers": "medshot.readers",
     "medshot.presenters": "medshot.tasks",
+    "medshot.stages": "medshot.stages",
     "medshot.stages.finetune": "medshot.stages",
 }
 USED: list[str] = []  # arguments of `use`

@@ -32,6 +32,7 @@ def run_check(check: Callable[..., None], *given: Any, who: str) -> None:
     except MedshotError:
         raise
     except Exception as error:
-        promise = (check.__doc__ or check.__name__).strip().splitlines()[0]
+        stated = getattr(check, "func", check)  # of a partial
+        promise = (stated.__doc__ or stated.__name__).strip().splitlines()[0]
         found = str(error) if isinstance(error, AssertionError) else repr(error)
         raise AssertionError(f"{who} breaks the promise: {promise} {found}") from error

@@ -9,7 +9,8 @@ import toys
 from medshot.core.predictor import load_predictor
 from medshot.core.task import TASKS
 from medshot.learners.registry import build
-from medshot.stages.finetune import finetune, methods
+from medshot.stages.finetune.finetune import finetune
+from medshot.stages.finetune.methods import methods
 
 CASES = [pytest.param(way, kind, id=f"{way}-{kind}") for way in methods() for kind in TASKS]
 

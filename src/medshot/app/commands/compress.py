@@ -1,97 +1,88 @@
 """`medshot compress`: from a model to one that is smaller and faster."""
 
+import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+from medshot.app.commands.stage import StageCommand
+from medshot.stages.compress.stage import Compress
 
-from medshot.app.parse import THREADS, new_folder, new_json
+if TYPE_CHECKING:
+    from medshot.core.predictor import Predictor
+    from medshot.evaluation.comparison import Comparison
 
 
-def compress(
-    model: Path = typer.Argument(help="A folder that `medshot adapt`, or another stage, made."),
-    data: Path = typer.Option(help="Images to learn from; they need no labels if there is --test."),
-    out: Path = new_folder("New folder for the smaller model; MODEL stays as it is."),
-    prune: float | None = typer.Option(None, help="Share of the channels to remove, 0.5 say."),
-    distil: str | None = typer.Option(
-        None, help="small, tiny, or an encoder by name: a smaller network learns its answers."
-    ),
-    quantise: str | None = typer.Option(
-        None, help="int8: convolutions in 8-bit numbers; a model that no gradient goes through."
-    ),
-    set_: list[str] = typer.Option(
-        [], "--set", metavar="NAME=VALUE", help="With an encoder by name: encoder.width=16."
-    ),
-    steps: int | None = typer.Option(
-        None, min=0, help="Steps of learning, of each.", show_default="prune 300, distil 1000"
-    ),
-    lr: float = typer.Option(1e-3, help="Rate of Adam."),
-    seed: int = typer.Option(0, help="Decides the untrained weights of --distil."),
-    test: Path | None = typer.Option(None, help="Labelled images of other patients to judge on."),
-    json_file: Path | None = new_json("New file for the numbers."),
-    threads: int = THREADS,
-) -> None:
-    """Make a model smaller and faster; say how much, and what it costs in score.
+class CompressCommand(StageCommand[Compress]):
+    """Does each step alone too, and measures what all cost; images to learn from need no labels."""
 
-    With several of --distil, --prune and --quantise, each is also done alone, for the table, and
-    what is saved is the chain: distilled, then pruned, then quantised. Killed at any moment, the
-    same command goes on. Without --test it is judged on what it learned from, which flatters.
+    refuses_shared = False  # images without labels may be those that are judged on
 
-    Examples:
+    def made(self, typed: Mapping[str, Any]) -> Compress:
+        """The chain; all of its steps are checked here."""
+        import torch
 
-        medshot compress my_model --data my_images/ --prune 0.5 --out pruned --test others/
+        from medshot.app.compress_chain import wanted_steps
 
-        medshot compress my_model --data my_images/ --prune 0.5 --quantise int8 --out small
-    """
-    import time
-    from functools import partial
-    from typing import Any
+        torch.manual_seed(typed["seed"])
+        named = {name: typed[name] for name in ("prune", "distil", "quantise", "seed")}
+        self.steps = wanted_steps(self.given, given=typed["set_"], **named)
+        self.learning = {n: typed[n] for n in ("lr", "steps") if typed[n] is not None}
+        return super().made(typed)
 
-    import torch
+    def read(self, folder: Path) -> Any:
+        """Images, with or without labels where they are to be learned from."""
+        from medshot.app.compress_chain import pictures
 
-    from medshot.app.compress_chain import (
-        gather_scalars,
-        in_steps,
-        pictures,
-        show_compressed,
-        wanted_steps,
-    )
-    from medshot.app.render import write_record
-    from medshot.app.stage import judged_on
-    from medshot.app.terminal import tell
-    from medshot.core.atomic import unfinished
-    from medshot.core.errors import DataError
-    from medshot.core.predictor import load_predictor
-    from medshot.data.dataset import Dataset
-    from medshot.data.load import images_for
-    from medshot.evaluation.comparison import compared
-    from medshot.stages.compress.cost import costs
-    from medshot.training.device import limit_threads
+        if folder == self.data:
+            return pictures(self.given.known_card(), folder)
+        return super().read(folder)
 
-    started = time.monotonic()
-    torch.manual_seed(seed)
-    original = load_predictor(model)
-    card = original.known_card()
-    wanted = wanted_steps(
-        original, prune=prune, distil=distil, quantise=quantise, given=set_, seed=seed
-    )
-    with unfinished(out) as (staging, working), limit_threads(threads):
-        images = pictures(card, data)
-        asked = images_for(card, test) if test else images
-        if not isinstance(asked, Dataset):
-            raise DataError(f"{data} has no labels, so nothing can be judged on it: give --test.")
-        options = {"lr": lr} | ({} if steps is None else {"steps": steps})
-        ready = {name: partial(step, images, options) for name, step in wanted.items()}
-        found = in_steps(original, ready, working)
-        *_, last = found.values()
-        scores, known = compared(found, asked), costs(found)
-        last.save(staging)
+    def refuse(self) -> None:
+        """Raise `DataError` if there are no labels to be judged on."""
+        from medshot.core.errors import DataError
+        from medshot.data.dataset import Dataset
+
+        if not isinstance(self.judged, Dataset):
+            raise DataError(
+                f"{self.data} has no labels, so nothing can be judged on it: give --test."
+            )
+
+    def run(self, working: Path) -> "Predictor":
+        """Each step alone, and the chain, which is saved."""
+        from medshot.app.compress_chain import gather_scalars, in_steps
+
+        steps = {n: partial(step, self.shown, self.learning) for n, step in self.steps.items()}
+        self.all = in_steps(self.given, steps, working)
         gather_scalars(working)
-    where = judged_on(data, test)
-    show_compressed(known, scores, where)
-    if json_file:
-        about: dict[str, Any] = {"model": str(model), "data": str(data), "judged on": where}
-        about |= {"stages": last.known_card().stages, "scores": scores.gains()}
-        about |= {"costs": {name: vars(cost) for name, cost in known.items()}}
-        about["seconds"] = time.monotonic() - started
-        write_record(json_file, about)
-    tell(f"Model:   {out}")
+        *_, last = self.all.values()
+        return last
+
+    def judge(self, after: "Predictor") -> "Comparison":
+        """The scores of all, and what each costs."""
+        from medshot.evaluation.comparison import compared
+        from medshot.stages.compress.cost import costs
+
+        found, self.known = compared(self.all, self.judged), costs(self.all)
+        return found
+
+    def show(self) -> None:
+        """Print costs and scores."""
+        from medshot.app.compress_chain import show_compressed
+
+        show_compressed(self.known, self.found, self.where)
+
+    def record(self) -> dict[str, Any]:
+        """Costs and scores of each."""
+        *_, last = self.all.values()
+        (model,) = self.models
+        return {
+            "model": model,
+            "data": str(self.data),
+            "judged on": self.where,
+            "stages": last.known_card().stages,
+            "scores": self.found.gains(),
+            "costs": {name: vars(cost) for name, cost in self.known.items()},
+            "seconds": time.monotonic() - self.began,
+        }

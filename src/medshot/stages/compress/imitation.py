@@ -141,7 +141,7 @@ def examples_for(predictor: Predictor, images: Images) -> Examples:
             "it, so there is no answer to imitate. Adapt with norm='group' and a learner that "
             "`medshot learners` does not call transductive."
         )
-    found = images if isinstance(images, Examples) else _in_form(predictor, images)
+    found = images if isinstance(images, Examples) else in_form_of(predictor, images)
     if len(found.x) < 2:
         raise DataError(
             f"There is {len(found.x)} image to learn from. Give two at least; fifty and more are "
@@ -155,7 +155,8 @@ def examples_for(predictor: Predictor, images: Images) -> Examples:
     return found.to(any_tensor(predictor))
 
 
-def _in_form(predictor: Predictor, images: Dataset) -> Examples:
+def in_form_of(predictor: Predictor, images: Dataset) -> Examples:
+    """The images of a data set in the form that the predictor's encoder takes."""
     encoders = (m for m in predictor.modules() if isinstance(m, Encoder))
     examples, _ = images.support(next(encoders, nn.Module()))
     return examples

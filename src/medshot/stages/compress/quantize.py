@@ -15,6 +15,7 @@ from medshot.core.errors import DataError, TaskError, unknown
 from medshot.core.predictor import Predictor
 from medshot.core.registry import called, needed
 from medshot.nn.onnx import INPUT, Graph, graph_of, quietly, takes_any_sides
+from medshot.stages.compress.imitation import Images, in_form_of
 
 TYPES = ("int8",)
 FEWEST = 4  # images that ranges are measured on
@@ -22,7 +23,7 @@ MOST = 128  # beyond these, ranges hardly widen, and time goes on
 MOST_MOVED = 0.5  # of the deviation of the outputs: beyond it, other answers are given
 
 
-def quantize(predictor: Predictor, examples: Examples, *, to: str = "int8") -> Predictor:
+def quantize(predictor: Predictor, examples: Images, *, to: str = "int8") -> Predictor:
     """A predictor whose convolutions multiply 8-bit integers, run by ONNX Runtime on one thread.
 
     The ranges of what goes into each convolution are measured on `examples`, whose labels are not
@@ -45,7 +46,8 @@ def quantize(predictor: Predictor, examples: Examples, *, to: str = "int8") -> P
         raise unknown(to, TYPES, kind="type to quantise to")
     if predictor.transductive or not predictor.exportable:
         raise _not_this(predictor)
-    x = examples.x[:MOST]
+    shown = examples if isinstance(examples, Examples) else in_form_of(predictor, examples)
+    x = shown.x[:MOST]
     _refuse_unfit(x)
     whole = predictor.freeze().cpu().float()
     with torch.no_grad():

@@ -1,9 +1,26 @@
 """Fine-tune: from a predictor and its support to a predictor whose weights have moved."""
 
-from medshot.stages.finetune.automatic import AutoTuned as AutoTuned
-from medshot.stages.finetune.finetune import finetune as finetune
-from medshot.stages.finetune.learner import FineTuned as FineTuned
-from medshot.stages.finetune.methods import FineTuneMethod as FineTuneMethod
-from medshot.stages.finetune.methods import get_method as get_method
-from medshot.stages.finetune.methods import methods as methods
-from medshot.stages.finetune.trainable import default_method as default_method
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medshot.stages.finetune.automatic import AutoTuned as AutoTuned
+    from medshot.stages.finetune.learner import FineTuned as FineTuned
+    from medshot.stages.finetune.methods import FineTuneMethod as FineTuneMethod
+    from medshot.stages.finetune.methods import get_method as get_method
+    from medshot.stages.finetune.trainable import default_method as default_method
+
+# Imported when asked for: the declaration of the stage beside them must not wait for PyTorch.
+_HOME = {
+    "AutoTuned": "automatic",
+    "FineTuneMethod": "methods",
+    "FineTuned": "learner",
+    "default_method": "trainable",
+    "get_method": "methods",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
