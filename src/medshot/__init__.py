@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from medshot.api.demo import demo
     from medshot.api.episodes import EpisodeEvaluation, evaluate_episodes, list_protocols
     from medshot.api.evaluation import Evaluation
+    from medshot.api.export import Exported, export
     from medshot.api.robustness import robustness
     from medshot.api.selecting import Selected, select_learner
+    from medshot.api.stage_runs import StageRun, run_stage
     from medshot.api.training import pretrain, train
     from medshot.core.atomic import refuse_taken
     from medshot.core.episode import Episode, Examples
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from medshot.stages.fuse.fuse import fuse
     from medshot.stages.fuse.learner import EnsembleOf
     from medshot.stages.fuse.snapshots import snapshots
+    from medshot.stages.robustness.evaluate import Robustness
     from medshot.stages.robustness.harden import harden
     from medshot.tasks.classification import Classification
     from medshot.tasks.detection import Detection
@@ -88,6 +91,7 @@ _HOME = {
     "EpisodeSampler": "medshot.data.episodes",
     "Evaluation": "medshot.api.evaluation",
     "Examples": "medshot.core.episode",
+    "Exported": "medshot.api.export",
     "ImageEpisodes": "medshot.data.episodes",
     "ImagePrediction": "medshot.core.prediction",
     "LeakError": "medshot.core.errors",
@@ -101,11 +105,13 @@ _HOME = {
     "PretrainConfig": "medshot.training.config",
     "Regression": "medshot.tasks.regression",
     "Report": "medshot.evaluation.report.html",
+    "Robustness": "medshot.stages.robustness.evaluate",
     "Run": "medshot.training.run",
     "SaveError": "medshot.core.errors",
     "Segmentation": "medshot.tasks.segmentation",
     "Selected": "medshot.api.selecting",
     "Stage": "medshot.stages.base",
+    "StageRun": "medshot.api.stage_runs",
     "Table": "medshot.core.table",
     "Task": "medshot.core.task",
     "TaskError": "medshot.core.errors",
@@ -124,6 +130,7 @@ _HOME = {
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.api.compare",
     "evaluate_episodes": "medshot.api.episodes",
+    "export": "medshot.api.export",
     "export_bundle": "medshot.stages.export.monai_bundle",
     "export_onnx": "medshot.stages.export.onnx_file",
     "finetune": "medshot.stages.finetune.finetune",
@@ -152,6 +159,7 @@ _HOME = {
     "refuse_taken": "medshot.core.atomic",
     "register": "medshot.learners.registry",
     "robustness": "medshot.api.robustness",
+    "run_stage": "medshot.api.stage_runs",
     "save_encoder": "medshot.pretraining.store",
     "select_learner": "medshot.api.selecting",
     "snapshots": "medshot.stages.fuse.snapshots",
@@ -183,6 +191,7 @@ __all__ = [
     "EpisodeSampler",
     "Evaluation",
     "Examples",
+    "Exported",
     "ImageEpisodes",
     "ImagePrediction",
     "LeakError",
@@ -196,11 +205,13 @@ __all__ = [
     "PretrainConfig",
     "Regression",
     "Report",
+    "Robustness",
     "Run",
     "SaveError",
     "Segmentation",
     "Selected",
     "Stage",
+    "StageRun",
     "Table",
     "Task",
     "TaskError",
@@ -219,6 +230,7 @@ __all__ = [
     "encoder",
     "evaluate",
     "evaluate_episodes",
+    "export",
     "export_bundle",
     "export_onnx",
     "finetune",
@@ -247,6 +259,7 @@ __all__ = [
     "refuse_taken",
     "register",
     "robustness",
+    "run_stage",
     "save_encoder",
     "select_learner",
     "snapshots",

@@ -9,7 +9,7 @@ SLOW = ("scipy.stats", "sklearn", "nibabel", "torchvision", "tensorboard", "matp
 def test_what_every_command_imports_brings_no_slow_library() -> None:
     code = (
         "import sys\n"
-        "import medshot.api.adapt, medshot.app.stage, medshot.api.episodes\n"
+        "import medshot.api.adapt, medshot.api.stage_runs, medshot.api.episodes\n"
         "from medshot.presenters import kind_called\n"
         "from medshot.learners.registry import learners\n"
         "kind_called('classification'), learners()\n"

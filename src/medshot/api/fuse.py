@@ -1,11 +1,16 @@
 """Members of an ensemble and the whole, judged on the same images, as `medshot fuse` shows them."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from medshot.api.stage_runs import StageRun
 from medshot.core.errors import DataError
 from medshot.core.predictor import Predictor
 from medshot.data.dataset import Dataset
+from medshot.data.load import images_for
 from medshot.evaluation.comparison import Comparison
 from medshot.evaluation.cross_validation import answered
 from medshot.nn.ensemble import EnsembleMembers
@@ -70,3 +75,29 @@ def _warnings(
     except DataError:
         found.append("A model learned from these very images: its scores here are too good.")
     return tuple(found)
+
+
+class FuseRun(StageRun[Any]):
+    """Fusion, compared with every model, the best of them first."""
+
+    refuses_shared = False  # what was fitted is evaluated out of fold, or a warning says it
+
+    def read(self, folder: Path) -> Any:
+        """The images in `folder`, in the largest form that a model takes."""
+        return images_for(together(self.stage, self.given).known_card(), folder)
+
+    def compare(self) -> Judgement:
+        """Every model and the fused one."""
+        return judgement(self.stage, self.models, self.predictor, self.train, self.judged)
+
+    def show(self) -> None:
+        """Tell scores, and what makes them optimistic."""
+        self.show_scores(self.scores.scores, self.scores.where)
+        for warning in self.scores.warnings:
+            self.tell(f"  - {warning}")
+
+    def to_json(self) -> dict[str, Any]:
+        """What was fused, and all scores."""
+        seconds = round(time.monotonic() - self.began, 1)
+        about = {"models": list(self.models), "on": self.scores.where}
+        return {**self.noted, **about, "scores": self.scores.scores.gains(), "seconds": seconds}

@@ -1,5 +1,6 @@
 """How well a predictor does under attack and on corrupted images: `medshot.robustness`."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,15 +44,26 @@ def robustness(
         DataError: images that cannot be used, or with labels that the predictor does not know.
         TaskError: the predictor takes volumes.
     """
+    started = time.monotonic()
     predictor = model if isinstance(model, Predictor) else load_predictor(model)
     given = budgets(epsilon, norm)
     card = predictor.known_card()
     images = in_form(card, data) if isinstance(data, Dataset) else images_for(card, Path(data))
     numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
     found = measured(predictor, images, given, **numbers, watch=watch("attack"))
-    if not corruptions:
-        return found
-    return replace(found, corrupted=corrupt(predictor, images, seed=seed, watch=watch("corrupt")))
+    if corruptions:
+        worse = corrupt(predictor, images, seed=seed, watch=watch("corrupt"))
+        found = replace(found, corrupted=worse)
+    where = images.name if isinstance(data, Dataset) else str(data)
+    about: dict[str, Any] = {"data": images.about(), **numbers, "signs": found.signs}
+    notes: tuple[str, ...] = ()
+    if card.data.get("hash") == images.hash:
+        notes = (f"The model has learned from {where}: what it scores there flatters it.",)
+    name = "score"
+    if not isinstance(model, Predictor):
+        name, about = Path(model).name, {"model": str(model), **about}
+    about["seconds"] = time.monotonic() - started
+    return replace(found, name=name, data=where, about=about, notes=notes)
 
 
 def budgets(epsilon: Sequence[float | str], norm: str) -> list[ThreatModel]:

@@ -11,36 +11,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from medshot import Stage
+from medshot import ConfigError, MedshotError, Stage, use
 from medshot.app.commands import (
     adapt,
     attack,
     cite,
-    compress,
     data,
     demo,
     evaluate,
     export,
-    finetune,
-    fuse,
-    harden,
     learners,
     predict,
     pretrain,
     select,
     train,
 )
-from medshot.app.commands.stage import StageCommand, command_of
+from medshot.app.commands.stage import command_of
 from medshot.app.parse import WORDS, spread, take_use
-from medshot.core.errors import ConfigError, MedshotError
-from medshot.core.plugins import use
-
-SHOWN: dict[str, type[StageCommand[Any]]] = {  # stages that show more than scores
-    "compress": compress.CompressCommand,
-    "finetune": finetune.FineTuneCommand,
-    "fuse": fuse.FuseCommand,
-    "harden": harden.HardenCommand,
-}
 
 
 class Commands(TyperGroup):
@@ -95,7 +82,7 @@ OURS = {
     if stage.command and stage.__module__.startswith("medshot.")
 }
 for each in OURS.values():
-    app.command(each.name)(command_of(each, SHOWN.get(each.name, StageCommand)))
+    app.command(each.name)(command_of(each))
 app.command()(attack.attack)
 app.command()(learners.learners)
 app.command()(select.select)

@@ -18,8 +18,7 @@ from typing import Any
 
 import typer
 
-from medshot.core.atomic import refuse_taken
-from medshot.core.errors import ConfigError, SaveError
+from medshot import ConfigError, SaveError, refuse_taken
 
 SEVERAL = ("--data",)  # options that take several values
 WORDS: ContextVar[tuple[str, ...]] = ContextVar("words", default=())  # of the command that runs

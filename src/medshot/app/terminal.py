@@ -19,6 +19,7 @@ from medshot import Adaptation, Table, progress_bar
 from medshot.app.parse import program
 
 FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, only the first prints
+BULLET = "  - "  # of an item of a list
 ROWS = 40  # of a table on the terminal
 
 Item = TypeVar("Item")
@@ -67,6 +68,16 @@ def show(table: Table, rows: int = ROWS) -> None:
     console.print(drawn)
     if len(table.rows) > rows:
         tell(f"and {len(table.rows) - rows} more")
+
+
+def show_item(item: str | Table) -> None:
+    """A sentence, with a hanging indent where it is an item of a list, or a table."""
+    if isinstance(item, Table):
+        show(item)
+    elif item.startswith(BULLET):
+        say(item.removeprefix(BULLET), start=BULLET)
+    else:
+        say(item)
 
 
 def next_step(*words: str | Path, start: str = "Next: ") -> None:

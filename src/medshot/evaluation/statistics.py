@@ -12,6 +12,8 @@ from medshot.core.task import is_share
 
 Z95 = 1.959964  # 97.5% quantile of the standard normal distribution
 
+INTERVALS = "with 95 % intervals over patients (images, where none are known)"
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -1,8 +1,6 @@
 """`medshot attack`: how well a model does under attack, and on corrupted images."""
 
-import time
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -40,38 +38,30 @@ def attack(
 
         medshot attack my_model --data other_patients/ --norm l2 --corruptions
     """
-    from medshot import load_predictor, robustness
-    from medshot.app.render import show_attacks, show_corruptions, tell_of_masking, write_record
-    from medshot.app.terminal import say, tell
-    from medshot.core.atomic import write_text
-    from medshot.data.load import images_for
-    from medshot.stages.robustness.attacks import FGSM, PGD, Square
-    from medshot.stages.robustness.curve import curve, points_of
-    from medshot.stages.robustness.evaluate import signs
-    from medshot.training.device import limit_threads
-    from medshot.training.progress import progress_bar
+    import medshot
+    from medshot.app.terminal import say, show, tell
 
-    started = time.monotonic()
-    predictor = load_predictor(model)
-    card = predictor.known_card()
-    images = images_for(card, data)
-    if card.data.get("hash") == images.hash:
-        say(f"The model has learned from {data}: what it scores there flatters it.")
-    numbers: dict[str, Any] = {"steps": steps, "queries": queries, "seed": seed}
-    with limit_threads(threads):
-        asked = {"epsilon": epsilon, "norm": norm, "corruptions": corruptions}
-        found = robustness(predictor, images, **asked, **numbers, watch=progress_bar)
-        show_attacks({model.name: found}, str(data))
-        tell_of_masking(found)
-        record: dict[str, Any] = {"model": str(model), "data": images.about(), **numbers}
-        record |= {**found.to_json(), "signs": signs(found)}
-        if found.corrupted:
-            show_corruptions(found.clean, found.corrupted, str(data))
+    with medshot.limit_threads(threads):
+        found = medshot.robustness(
+            model,
+            data,
+            epsilon=epsilon,
+            norm=norm,
+            corruptions=corruptions,
+            steps=steps,
+            queries=queries,
+            seed=seed,
+            watch=medshot.progress_bar,
+        )
+    for note in found.notes:
+        say(note)
+    show(found.table())
+    say(found.verdict)
+    for sign in found.signs:
+        say(sign, start="  - ")
+    if table := found.corruption_table():
+        show(table)
     if plot:
-        kinds = [kind for kind in (FGSM, PGD) if found.by(kind)] or [Square]
-        lines = {kind.name.upper(): points_of(found, kind) for kind in kinds}
-        write_text(plot, curve(lines, found.clean.task.leading, model.name))
-        tell(f"Written: {plot}")
+        tell(f"Written: {found.plot(plot)}")
     if json_file:
-        record["seconds"] = time.monotonic() - started
-        write_record(json_file, record)
+        tell(f"Written: {found.save(json_file)}")

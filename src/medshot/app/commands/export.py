@@ -7,8 +7,6 @@ import typer
 
 from medshot.app.parse import THREADS, new_folder
 
-FORMATS = ("bundle", "onnx")
-
 
 def export(
     model: Path = typer.Argument(help="A folder that medshot made."),
@@ -31,35 +29,17 @@ def export(
 
         medshot export my_model --format bundle --out my_bundle
     """
+    import medshot
     from medshot.app.parse import python
     from medshot.app.terminal import busy, tell
-    from medshot.core.errors import unknown
-    from medshot.core.predictor import load_predictor
-    from medshot.stages.export.onnx_file import script_beside
-    from medshot.training.device import limit_threads
 
-    if format_ not in FORMATS:
-        raise unknown(format_, FORMATS, kind="format")
-    predictor = load_predictor(model)
-    with busy(f"exporting {model}"), limit_threads(threads):
-        if format_ == "onnx":
-            from medshot.stages.export.onnx_file import export_onnx
-
-            export_onnx(predictor, out)
-        else:
-            from medshot.stages.export.monai_bundle import export_bundle
-
-            export_bundle(predictor, out)
-    files = [out] if out.is_file() else [f for f in out.rglob("*") if f.is_file()]
-    tell(
-        f"{out}: {sum(f.stat().st_size for f in files) / 1e6:.2f} MB, {predictor.known_card().kind}"
-    )
+    with busy(f"exporting {model}"), medshot.limit_threads(threads):
+        done = medshot.export(model, out, format_)
+    tell(str(done))
     if format_ == "bundle":
         tell(
             f"Next: cd {quote(str(out))} && {python()} -m monai.bundle run --config_file "
             "configs/inference.json --meta_file configs/metadata.json --dataset_dir IMAGES"
         )
-    else:
-        script = script_beside(out, predictor.known_card())
-        if script:
-            tell(f"Next: {python()} {quote(str(script))} {quote(str(out))} IMAGES")
+    elif done.script:
+        tell(f"Next: {python()} {quote(str(done.script))} {quote(str(out))} IMAGES")

@@ -1,20 +1,15 @@
 """The command of a stage, `medshot NAME MODEL --data IMAGES --out NEW`, derived from its class."""
 
 import inspect
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any
 
 import typer
 
 from medshot import Stage
 from medshot.app.parse import THREADS, new_folder, new_json
 
-if TYPE_CHECKING:
-    from medshot.core.predictor import Predictor
-
-S = TypeVar("S", bound=Stage)
 HELPS = {
     "model": "A folder that `medshot adapt`, or another stage, made.",
     "data": "Folder of labelled images to learn from.",
@@ -23,121 +18,21 @@ HELPS = {
 }
 
 
-class StageCommand(Generic[S]):
-    """One run of a stage's command: read, run, judge, save, show.
-
-    A subclass shows more than scores before and after, or reads something else.
-    """
-
-    result = "Model:   "  # what the line that names the new folder begins with
-    refuses_shared = True  # images to be judged on that are learned from too
-
-    def __init__(self, stage: type[S], models: list[Path], data: Path, test: Path | None) -> None:
-        from medshot.core.predictor import load_predictor
-
-        self.cls, self.data, self.test, self.began = stage, data, test, time.monotonic()
-        self.models = {str(path): load_predictor(path) for path in models}
-
-    def __call__(self, out: Path, json_file: Path | None, threads: int, **typed: Any) -> None:
-        """Do all of it; where anything is refused or fails, no `out` is left."""
-        from medshot.app.render import write_record
-        from medshot.app.stage import judged_on
-        from medshot.app.terminal import next_step, tell
-        from medshot.core.atomic import unfinished
-        from medshot.training.device import limit_threads
-
-        self.stage = self.made(typed)
-        self.stage.check(self.given)
-        self.begin()
-        with unfinished(out) as (staging, working), limit_threads(threads):
-            self.shown = self.read(self.data)
-            self.judged = self.read(self.test) if self.test else self.shown
-            self.refuse()
-            started = time.perf_counter()
-            after = self.run(working)
-            self.seconds = time.perf_counter() - started
-            self.found = self.judge(after)
-            after.save(staging)
-            self.add(staging)
-        self.did = after.known_card().stages[-1]
-        self.where = judged_on(self.data, self.test)
-        self.show()
-        if json_file:
-            write_record(json_file, self.record())
-        tell(f"{self.result}{out}")
-        next_step("predict", out, "NEW_IMAGES", "--out", answers_of(after), start="Next:    ")
-
-    @property
-    def given(self) -> Any:
-        """The model, or all models, as the stage takes them."""
-        models = list(self.models.values())
-        return models if self.cls.several else models[0]
-
-    def made(self, typed: Mapping[str, Any]) -> S:
-        """The stage with the options that were typed."""
-        from medshot.api.resolve import parse_options
-
-        of_pairs = {each.name for each in self.cls.options() if each.type is dict}
-        return self.cls(**{n: parse_options(v) if n in of_pairs else v for n, v in typed.items()})
-
-    def begin(self) -> None:
-        """Say what will be done, before anything is written. By default nothing."""
-
-    def read(self, folder: Path) -> Any:
-        """The images in `folder`, in the form of the model."""
-        from medshot.data.load import images_for
-
-        return images_for(self.given.known_card(), folder)
-
-    def refuse(self) -> None:
-        """Raise `DataError` if the images cannot be learned from, or judged on."""
-        from medshot.data.load import refuse_shared
-
-        if self.test and self.refuses_shared:
-            refuse_shared(self.shown, self.judged)
-
-    def run(self, working: Path) -> "Predictor":
-        """Run the stage, with its checkpoints in `working`."""
-        from medshot.training.progress import progress_bar
-
-        watch = progress_bar(self.cls.name)
-        return self.stage(self.given, self.shown, folder=working, watch=watch)
-
-    def judge(self, after: "Predictor") -> Any:
-        """How well the models before and the one after do on the images to be judged on."""
-        return self.stage.compare(self.given, after, self.judged)
-
-    def add(self, staging: Path) -> None:
-        """Write further files beside the new model. By default none."""
-
-    def show(self) -> None:
-        """Print what was done and what it brought."""
-        from medshot.app.stage import show_gains
-
-        show_gains(self.found, self.where)
-
-    def record(self) -> dict[str, Any]:
-        """What `--json` writes."""
-        about = {"seconds": self.seconds, "judged on": self.where}
-        return {**self.did, **about, "scores": self.found.gains()}
-
-
-def answers_of(predictor: "Predictor") -> str:
-    """A name for the file or folder of answers, as `predict` writes them."""
-    from medshot.presenters import kind_called
-
-    return kind_called(predictor.known_card().kind).out
-
-
-def command_of(
-    stage: type[Stage], command: type[StageCommand[Any]] = StageCommand
-) -> Callable[..., None]:
+def command_of(stage: type[Stage]) -> Callable[..., None]:
     """The function that Typer makes the command of: its signature is what the stage declares."""
 
-    def run(**typed: Any) -> None:
-        models = typed.pop("model")
-        listed = models if stage.several else [models]
-        command(stage, listed, typed.pop("data"), typed.pop("test"))(**typed)
+    def run(model: Any, data: Path, json_file: Path | None, **options: Any) -> None:
+        import medshot
+        from medshot.app.terminal import next_step, show_item, tell
+
+        done = medshot.run_stage(
+            stage, model, data, tell=show_item, watch=medshot.progress_bar, **options
+        )
+        if json_file:
+            tell(f"Written: {done.save(json_file)}")
+        tell(f"Model:   {options['out']}")
+        words = ("predict", options["out"], "NEW_IMAGES", "--out", done.default_output)
+        next_step(*words, start="Next:    ")
 
     parameters = list(_parameters(stage))
     keyword = inspect.Parameter.KEYWORD_ONLY

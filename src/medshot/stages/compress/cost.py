@@ -12,6 +12,7 @@ from typing import Any
 
 from medshot.core.errors import TrainingError
 from medshot.core.predictor import Predictor
+from medshot.core.table import Table
 
 WEIGHTS = "weights.safetensors"
 MEASURED_BY = "medshot.stages.compress.benchmark"
@@ -58,3 +59,18 @@ def _measured(rounds: int, saved: list[Path]) -> list[dict[str, Any]]:
         last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
         raise TrainingError(f"Speed and memory could not be measured: {last}.")
     return json.loads(done.stdout)
+
+
+def cost_table(known: Mapping[str, Cost]) -> Table:
+    """A predictor a row: size, time and memory, and how many times smaller and faster."""
+    first, *_ = known
+    rows = []
+    for name, cost in known.items():
+        memory = "not known" if cost.memory is None else f"{cost.memory:.1f}"
+        ratios = ("", "")
+        if name != first:
+            smaller = known[first].megabytes / cost.megabytes
+            ratios = f"{smaller:.1f}x", f"{known[first].milliseconds / cost.milliseconds:.1f}x"
+        rows.append((name, f"{cost.megabytes:.3f}", f"{cost.milliseconds:.2f}", memory, *ratios))
+    heads = ("", "MB", "ms", "memory MB", "smaller", "faster")
+    return Table("what each takes", heads, tuple(rows))

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from medshot.core.errors import ConfigError
 from medshot.evaluation.report.charts import step_of
 from medshot.evaluation.statistics import Interval
-from medshot.stages.robustness.evaluate import Robustness
 
 WIDTH, HEIGHT = 420, 260  # of the frame
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")  # Okabe & Ito 2008
@@ -56,19 +55,6 @@ def curve(lines: Mapping[str, Sequence[Point]], metric: str, title: str = "") ->
         *(WIDTH + 76, tall, title, Markup("").join(parts)),
         *(WIDTH / 2, HEIGHT + 34, HEIGHT / 2, metric),
     )
-
-
-def points_of(found: Robustness, kind: type) -> list[Point]:
-    """The leading metric on images as they are, and under one kind of attack at every epsilon.
-
-    Of several at one epsilon, the strongest.
-    """
-    metric = found.clean.task.leading
-    points: dict[float, Point] = {0.0: ("0", 0.0, found.clean.interval(metric))}
-    for row in found.by(kind):
-        budget = row.attack.budget
-        points[budget.epsilon] = (str(budget), budget.epsilon, row.answers.interval(metric))
-    return list(points.values())
 
 
 def _ticks(frame: Frame, points: Sequence[Point]) -> Markup:

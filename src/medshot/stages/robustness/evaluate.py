@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from medshot.core.atomic import write_text
 from medshot.core.episode import Examples
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.table import Table, Tabular
+from medshot.core.table import Result, Table
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold, answered
+from medshot.evaluation.statistics import INTERVALS, with_unit
 from medshot.stages.robustness.attacks import (
     FGSM,
     PGD,
@@ -21,7 +24,8 @@ from medshot.stages.robustness.attacks import (
     losses_of,
     passes_gradient,
 )
-from medshot.stages.robustness.corruption import Corrupted
+from medshot.stages.robustness.corruption import Corrupted, lost
+from medshot.stages.robustness.curve import Point, curve
 from medshot.stages.robustness.harden import refuse_volumes
 from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.training.progress import Watch, quiet
@@ -40,7 +44,7 @@ class Attacked:
 
 
 @dataclass(frozen=True, eq=False)
-class Robustness(Tabular):
+class Robustness(Result):
     """The answers for images as they are, and for attacked ones: the weakest attack first.
 
     `flat` is the share of images at which the loss has no slope at all, or None if not looked at;
@@ -51,27 +55,59 @@ class Robustness(Tabular):
     attacked: tuple[Attacked, ...]
     flat: float | None = None
     corrupted: Mapping[str, Corrupted] = field(default_factory=dict)
+    name: str = ""  # of the model
+    data: str = ""  # name or folder of the images
+    about: Mapping[str, Any] = field(default_factory=dict)  # noted beside the numbers
+    notes: tuple[str, ...] = ()  # what makes the scores optimistic
 
     def table(self) -> Table:
-        """The leading metric as images are, under each attack, and corrupted; and a verdict."""
-        metric = self.clean.task.leading
-        found = [("0", "", self.clean)]
-        found += [(str(a.attack.budget), str(a.attack), a.answers) for a in self.attacked]
-        found += [("corrupted", family, each.all()) for family, each in self.corrupted.items()]
-        rows = tuple((size, how, of.interval(metric).bracketed()) for size, how, of in found)
-        return Table(verdict(self), ("epsilon", "attack", metric), rows)
+        """The leading metric on clean images and under each attack."""
+        return attack_table({self.name or "score": self}, self.data or "these images")
+
+    def corruption_table(self) -> Table | None:
+        """The score on corrupted images by family; None where it was not measured."""
+        return corruption_table(self, self.data or "these images") if self.corrupted else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether gradients seem masked, in one sentence."""
+        return verdict(self)
+
+    @property
+    def signs(self) -> list[str]:
+        """Signs of masked gradients, a sentence each."""
+        return signs(self)
+
+    def plot(self, path: str | Path) -> Path:
+        """Write the score by epsilon as an SVG file, atomically."""
+        kinds = [kind for kind in (FGSM, PGD) if self.by(kind)] or [Square]
+        lines = {kind.name.upper(): self.points(kind) for kind in kinds}
+        write_text(Path(path), curve(lines, self.clean.task.leading, self.name))
+        return Path(path)
 
     def by(self, kind: type[Attack]) -> list[Attacked]:
         """Those of one kind of attack, by epsilon and then by strength."""
         found = [row for row in self.attacked if isinstance(row.attack, kind)]
         return sorted(found, key=lambda row: (row.attack.budget.epsilon, row.attack.passes))
 
+    def points(self, kind: type[Attack]) -> list[Point]:
+        """The leading metric on clean images, and under one kind of attack at every epsilon.
+
+        Of several at one epsilon, the strongest.
+        """
+        metric = self.clean.task.leading
+        points: dict[float, Point] = {0.0: ("0", 0.0, self.clean.interval(metric))}
+        for row in self.by(kind):
+            threat = row.attack.budget
+            points[threat.epsilon] = (str(threat), threat.epsilon, row.answers.interval(metric))
+        return list(points.values())
+
     def to_json(self) -> dict[str, Any]:
         """Every metric with its interval."""
         rows = [{**a.attack.describe(), **_metrics(a.answers)} for a in self.attacked]
         found = {"clean": _metrics(self.clean), "attacked": rows, "flat": self.flat}
         worse = {family: each.to_json() for family, each in self.corrupted.items()}
-        return found | ({"corruptions": worse} if worse else {})
+        return {**self.about, **found, **({"corruptions": worse} if worse else {})}
 
 
 def robustness(
@@ -221,3 +257,40 @@ def _called(row: Attacked) -> str:
 
 def _value(answers: OutOfFold) -> str:
     return f"{answers.interval(answers.task.leading).mean:.3f}"
+
+
+def attack_table(found: Mapping[str, Robustness], where: str) -> Table:
+    """An epsilon and attack a row, a model a column; empty where one was not attacked so."""
+    first = next(iter(found.values()))
+    rows = [("0", "", *(_score(model.clean) for model in found.values()))]
+    by_attack = [
+        {(str(row.attack.budget), str(row.attack)): row.answers for row in model.attacked}
+        for model in found.values()
+    ]
+    longest_first = sorted(by_attack, key=len, reverse=True)
+    for epsilon, attack in dict.fromkeys(key for model in longest_first for key in model):
+        scores = (model.get((epsilon, attack)) for model in by_attack)
+        rows.append((epsilon, attack, *("" if of is None else _score(of) for of in scores)))
+    norm = first.attacked[0].attack.budget.measure.said
+    caption = f"{with_unit(first.clean.task.leading)} on {where}, attacked in {norm}, {INTERVALS}"
+    return Table(caption, ("epsilon", "attack", *found), tuple(rows))
+
+
+def corruption_table(found: Robustness, where: str) -> Table:
+    """A family of corruptions a row: the score over all severities and at some, and the loss."""
+    metric, severities = found.clean.task.leading, (1, 3, 5)
+    rows = []
+    for family, corrupted in found.corrupted.items():
+        gone = lost(found.clean, corrupted.all()).text(metric)
+        at = [corrupted.at(s).interval(metric).text(metric).split()[0] for s in severities]
+        rows.append((family, _score(corrupted.all()), gone, *at))
+    caption = (
+        f"{with_unit(metric)} on {where}, corrupted, in severities 1 to 5 (as they are: "
+        f"{_score(found.clean)})"
+    )
+    heads = ("family", "all severities", "lost", *(f"at {s}" for s in severities))
+    return Table(caption, heads, tuple(rows))
+
+
+def _score(answers: OutOfFold) -> str:
+    return answers.interval(answers.task.leading).text(answers.task.leading)

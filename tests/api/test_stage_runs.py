@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import medshot
 import toys
-from medshot.app.stage import say_verdicts
 from medshot.core.atomic import unfinished
 from medshot.core.errors import LeakError, SaveError
 from medshot.data.load import images_for, load, refuse_shared
@@ -62,20 +62,35 @@ def test_gains_are_differences_to_the_first(tmp_path):
     assert "0.0 [0.0, 0.0]" in said
 
 
-def test_a_verdict_stands_where_the_interval_leaves_out_0(tmp_path, capsys):
+def test_a_verdict_stands_where_the_interval_leaves_out_0(tmp_path):
     model = _model(tmp_path)
     data = images_for(model.known_card(), tmp_path / "mine")
     same = compared({"before": model, "after": model}, data)
-    say_verdicts(same)
-    assert "after and before are the same" in capsys.readouterr().out
+    assert "after and before are the same" in same.verdicts()[0]
     right, wrong = (
         replace(same.answers["before"], decoded=_sure_of(data.y if ok else (data.y + 1) % 3))
         for ok in (True, False)
     )
-    say_verdicts(replace(same, answers={"a": right, "b": wrong}))
-    assert "b is WORSE than a: by balanced accuracy, keep a" in capsys.readouterr().out
-    say_verdicts(replace(same, answers={"a": wrong, "b": right}))
-    assert "b is better than a" in capsys.readouterr().out
+    (worse,) = replace(same, answers={"a": right, "b": wrong}).verdicts()
+    assert "b is WORSE than a" in worse
+    assert replace(same, answers={"a": wrong, "b": right}).verdicts() == ["b is better than a."]
+
+
+def test_a_stage_runs_from_folders_and_gives_predictor_scores_and_numbers(tmp_path):
+    _model(tmp_path).save(tmp_path / "model")
+    test = folder(tmp_path / "test", (3, 3, 3), first=50)
+    told = []
+    words = {"test": test, "out": tmp_path / "new", "tell": told.append, "steps": 1, "what": "bias"}
+    run = medshot.run_stage("finetune", tmp_path / "model", tmp_path / "mine", **words)
+    assert run.shown == told
+    assert any("weights moved for 1 steps" in said for said in told if isinstance(said, str))
+    assert list(run.scores.answers) == ["before", "fine-tuned"]
+    assert run.to_json()["stage"] == "finetune"
+    x = torch.rand(2, 1, toys.SIZE, toys.SIZE)
+    assert torch.equal(medshot.load_predictor(tmp_path / "new")(x), run.predictor(x))
+    assert run.save(tmp_path / "a.json").is_file()
+    with pytest.raises(medshot.ConfigError, match="Did you mean 'finetune'"):
+        medshot.run_stage("fine-tune", tmp_path / "model", tmp_path / "mine")
 
 
 def _sure_of(y):
