@@ -3,7 +3,7 @@
     python experiments/auto_regret.py --features runs/stacked --out docs/results/auto_regret.json
 
 `medshot adapt` chooses among the stacked probe, the ImageNet linear probe and a linear probe on raw
-pixels by cross-validation inside the support and a prior across sets (`medshot.select.Auto`). Here
+pixels by cross-validation inside the support and a prior across sets (`selection.Auto`). Here
 on the features of the `cls_*` sets (--features: the folder of `stacked_probe.py`, with its priors):
 5 and 20 images a class, patients apart; each set judged with a stacked probe and a prior of `Auto`
 that know no set of its modality. Regret, by set: balanced accuracy of the bar less that of the
@@ -26,7 +26,7 @@ from medshot.core.atomic import write_text
 from medshot.core.learner import Learner
 from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.learners.closed_form.stacked_probe import StackedProbe
-from medshot.select.auto import Auto
+from medshot.selection.auto import Auto
 from medshot.tasks import Classification
 from record import commit, hardware
 

@@ -1,6 +1,6 @@
 """The stored table of `medshot select`: which configuration did how well on other data sets.
 
-    python experiments/portfolio.py [--to src/medshot/select/portfolio.json]
+    python experiments/portfolio.py [--to src/medshot/selection/portfolio.json]
 
 From docs/results/medical.csv (experiments/medical.py: eight `cls_*` sets, 1, 5 and 20 images a
 class, 40 episodes each): the mean balanced accuracy of each learner that needs no meta-training,
@@ -17,8 +17,8 @@ from medical import PIXELS, SHOTS
 from medical_tables import METRIC, read
 from medshot.core.atomic import write_text
 from medshot.presenters.classification import BAR
-from medshot.select import Configuration
-from medshot.select.portfolio import STORED
+from medshot.selection import Configuration
+from medshot.selection.portfolio import STORED
 from pages import read_csv
 
 CSV = Path(__file__).parents[1] / "docs" / "results" / "medical.csv"

@@ -26,12 +26,12 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval
 from medshot.factory.learners import Builder
 from medshot.presenters import kind_called
-from medshot.select import Configuration
-from medshot.select.choice import BiasCorrectedBootstrap, best_of, through
-from medshot.select.cross_validator import CrossValidator
-from medshot.select.portfolio import stored
-from medshot.select.search import Limits, search
-from medshot.select.space import FINETUNE, Space
+from medshot.selection import Configuration
+from medshot.selection.choice import BiasCorrectedBootstrap, best_of, through
+from medshot.selection.cross_validator import CrossValidator
+from medshot.selection.portfolio import stored
+from medshot.selection.search import Limits, search
+from medshot.selection.space import FINETUNE, Space
 from pages import made_on, markdown
 from record import commit, hardware, parse
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from medshot.api.evaluation import Evaluation
     from medshot.api.export import Exported, export
     from medshot.api.robustness import robustness
-    from medshot.api.selecting import Selected, select_learner
+    from medshot.api.selecting import Selected, select, select_learner
     from medshot.api.stage_runs import StageRun, run_stage
     from medshot.api.training import pretrain, train
     from medshot.core.atomic import refuse_taken
@@ -161,6 +161,7 @@ _HOME = {
     "robustness": "medshot.api.robustness",
     "run_stage": "medshot.api.stage_runs",
     "save_encoder": "medshot.pretraining.store",
+    "select": "medshot.api.selecting",
     "select_learner": "medshot.api.selecting",
     "snapshots": "medshot.stages.fuse.snapshots",
     "split_classes": "medshot.data.split",
@@ -261,6 +262,7 @@ __all__ = [
     "robustness",
     "run_stage",
     "save_encoder",
+    "select",
     "select_learner",
     "snapshots",
     "split_classes",

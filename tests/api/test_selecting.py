@@ -18,8 +18,8 @@ from medshot.data.load import load_one
 from medshot.factory.learners import WAYS, Builder
 from medshot.learners.registry import build
 from medshot.presenters import kind_called
-from medshot.select import Family, choice
-from medshot.select.choice import TrialResult
+from medshot.selection import Family, choice
+from medshot.selection.choice import TrialResult
 from toys.candidates import some_images
 
 

@@ -7,8 +7,8 @@ from medshot.core.errors import ConfigError
 from medshot.factory.learners import WAYS, Builder
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Configuration
-from medshot.select.space import FINETUNE
+from medshot.selection import Configuration
+from medshot.selection.space import FINETUNE
 from medshot.stages.finetune import FineTuned
 from medshot.stages.finetune.methods import methods
 

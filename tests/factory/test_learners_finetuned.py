@@ -11,7 +11,7 @@ from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
 from medshot.factory.learners import cost, finetuned
 from medshot.learners.registry import build
-from medshot.select import Auto
+from medshot.selection import Auto
 from medshot.stages.finetune import AutoTuned, FineTuned
 from stages.finetune.test_pointwise import small
 from toys import conv4

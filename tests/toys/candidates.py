@@ -13,9 +13,9 @@ from medshot.core.task import Task
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.nn.heads import Linear
-from medshot.select import Categorical, Configuration, Family, FloatRange
-from medshot.select.cross_validator import CrossValidator
-from medshot.select.space import Space
+from medshot.selection import Categorical, Configuration, Family, FloatRange
+from medshot.selection.cross_validator import CrossValidator
+from medshot.selection.space import Space
 from medshot.tasks import Classification
 
 TASK = Classification(2)

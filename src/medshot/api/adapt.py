@@ -34,7 +34,7 @@ from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.evaluation.report.model import Estimate
 from medshot.factory.learners import NONE, cost, finetuned
 from medshot.presenters import kind_called
-from medshot.select import Auto
+from medshot.selection import Auto
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, quiet

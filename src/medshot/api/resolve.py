@@ -19,7 +19,7 @@ from medshot.nn.encoders.identity import Pixels
 from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.nn.encoders.module import AnyNetwork
 from medshot.presenters import kind_called
-from medshot.select import Auto
+from medshot.selection import Auto
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.run import is_run, load_run
 

@@ -26,11 +26,11 @@ from medshot.evaluation.report import Report, Table
 from medshot.evaluation.statistics import Interval
 from medshot.factory.learners import WAYS, Builder
 from medshot.presenters import kind_called
-from medshot.select.choice import RULE, Choice, Row, Selection, chosen_of
-from medshot.select.cross_validator import bench_of
-from medshot.select.portfolio import stored
-from medshot.select.search import Limits, Place, search, studies_in
-from medshot.select.space import Configuration, Family, Space
+from medshot.selection.choice import RULE, Choice, Row, Selection, chosen_of
+from medshot.selection.cross_validator import bench_of
+from medshot.selection.portfolio import stored
+from medshot.selection.search import Limits, Place, search, studies_in
+from medshot.selection.space import Configuration, Family, Space
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import is_run, load_run

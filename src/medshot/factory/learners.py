@@ -12,8 +12,8 @@ from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
 from medshot.learners.registry import build
 from medshot.nn.encoder import Encoder, encoder
-from medshot.select import Auto, Categorical, Configuration
-from medshot.select.space import FINETUNE
+from medshot.selection import Auto, Categorical, Configuration
+from medshot.selection.space import FINETUNE
 from medshot.stages.finetune import AutoTuned, FineTuned, get_method
 from medshot.stages.finetune.methods import methods
 from medshot.stages.finetune.trainable import moves_below

@@ -17,7 +17,7 @@ from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.factory.learners import Builder
-from medshot.select import Auto, Family
+from medshot.selection import Auto, Family
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
 FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by spatial axes of what is read

@@ -26,7 +26,7 @@ from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import Answers, AnswerTable, written
-from medshot.select import Auto, Categorical, Family, FloatRange
+from medshot.selection import Auto, Categorical, Family, FloatRange
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
 CONV4 = {

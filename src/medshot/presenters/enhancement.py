@@ -31,7 +31,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.select import Categorical, Family, FloatRange
+from medshot.selection import Categorical, Family, FloatRange
 
 SHOWN_SUPPORT = 6
 

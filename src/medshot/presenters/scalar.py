@@ -27,7 +27,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import Answers, AnswerTable, Findings, Numbers, written
-from medshot.select import Categorical, Family, FloatRange
+from medshot.selection import Categorical, Family, FloatRange
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 from medshot.tasks.ordinal import median_grade
 

@@ -28,7 +28,7 @@ from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.select import Categorical, Family, FloatRange
+from medshot.selection import Categorical, Family, FloatRange
 from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medshot.core.predictor import load_predictor
-from medshot.select import choice
+from medshot.selection import choice
 from toys.commands import folder
 from toys.fixtures import Medshot
 

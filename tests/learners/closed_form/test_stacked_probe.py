@@ -26,7 +26,7 @@ from medshot.learners import build
 from medshot.learners.closed_form import stacked_probe
 from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, at_shot
 from medshot.nn.encoders.adapters import directions, shortened
-from medshot.select.cross_validator import bench_of
+from medshot.selection.cross_validator import bench_of
 from medshot.tasks import Classification, Segmentation
 from medshot.tasks.classification import METRICS
 from toys.commands import folder

@@ -11,7 +11,7 @@ from medshot.core.predictor import load_predictor
 from medshot.core.registry import make, recipe
 from medshot.learners.registry import build
 from medshot.nn.ensemble import Ensemble
-from medshot.select import Auto
+from medshot.selection import Auto
 from medshot.stages.finetune import AutoTuned
 from medshot.stages.finetune.automatic import Verdict
 from medshot.tasks import Classification, Regression

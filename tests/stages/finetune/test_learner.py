@@ -10,7 +10,7 @@ from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.episodes import evaluate
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
-from medshot.select import Auto
+from medshot.selection import Auto
 from medshot.stages.finetune import FineTuned
 from medshot.tasks import Classification
 from toys.training import blobs

@@ -45,14 +45,13 @@ def select(
         medshot select my_images/ --learner runs/proto --learner runs/maml --out my_model
     """
     import medshot
-    from medshot.api.selecting import select
     from medshot.app.parse import seconds_of, typed
     from medshot.app.terminal import announce, conclude, show, tell
 
     units = {"select": "second" if trials is None else "candidate"}
     limit = seconds_of(budget)
     announce(f"reading {folder}, searching, and adapting")
-    found = select(
+    found = medshot.select(
         folder,
         budget=limit,
         trials=trials,

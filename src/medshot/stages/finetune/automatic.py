@@ -16,7 +16,7 @@ from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import folds_of
 from medshot.nn.ensemble import Ensemble, mixed
-from medshot.select.auto import learn_at_size
+from medshot.selection.auto import learn_at_size
 from medshot.stages.finetune.learner import Chooses, Tuned
 from medshot.stages.finetune.pointwise import AT_ONCE, SOURCE, Pointwise
 from medshot.tasks import Classification

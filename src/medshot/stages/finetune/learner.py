@@ -7,7 +7,7 @@ from medshot.core.learner import Learner, SupportSet
 from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 from medshot.core.task import Task
-from medshot.select.auto import learn_at_size
+from medshot.selection.auto import learn_at_size
 from medshot.stages.finetune.finetune import BATCH, LR, PULL, STEPS, finetune
 from medshot.stages.finetune.methods import get_method
 from medshot.tasks import EVERY

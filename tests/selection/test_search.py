@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from medshot.core.learner import Learner
-from medshot.select import Configuration
-from medshot.select import choice as tried_module
-from medshot.select import search as module
-from medshot.select.choice import TrialResult, best_of
-from medshot.select.cross_validator import CrossValidator, Evidence
-from medshot.select.search import Limits, Place, search
+from medshot.selection import Configuration
+from medshot.selection import choice as tried_module
+from medshot.selection import search as module
+from medshot.selection.choice import TrialResult, best_of
+from medshot.selection.cross_validator import CrossValidator, Evidence
+from medshot.selection.search import Limits, Place, search
 from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
 Found = list[tuple[Configuration, TrialResult]]

@@ -18,8 +18,8 @@ from medshot.core.learner import Learner
 from medshot.core.table import Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
 from medshot.evaluation.statistics import Interval
-from medshot.select.cross_validator import CrossValidator, Evidence, joined
-from medshot.select.space import Configuration
+from medshot.selection.cross_validator import CrossValidator, Evidence, joined
+from medshot.selection.space import Configuration
 
 Stop = Callable[[int, float, float], str]  # (folds done, score, seconds) to a reason, or ""
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medshot.select import Configuration, choice
-from medshot.select.choice import Choice, TrialResult, chosen_of, through
-from medshot.select.cross_validator import CrossValidator
+from medshot.selection import Configuration, choice
+from medshot.selection.choice import Choice, TrialResult, chosen_of, through
+from medshot.selection.cross_validator import CrossValidator
 from toys.candidates import GUESS, LDA, bench, made, noise
 
 

@@ -13,8 +13,8 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
-from medshot.select.choice import TrialResult, best_of, through
-from medshot.select.cross_validator import CrossValidator
+from medshot.selection.choice import TrialResult, best_of, through
+from medshot.selection.cross_validator import CrossValidator
 from medshot.tasks import EVERY
 
 DRAWS = 200  # bootstrap draws for the standard error of a difference

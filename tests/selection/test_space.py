@@ -4,8 +4,8 @@ import optuna
 import pytest
 
 from medshot.core.errors import ConfigError
-from medshot.select import Categorical, Configuration, Family, FloatRange
-from medshot.select.space import FINETUNE, METHOD, Space
+from medshot.selection import Categorical, Configuration, Family, FloatRange
+from medshot.selection.space import FINETUNE, METHOD, Space
 
 PROBE = Family(
     "probe", "pixels", {"c": FloatRange(0.1, 10.0, (1.0, 5.0)), "reduce": Categorical((2, 4))}

@@ -7,8 +7,8 @@ from medshot.core.errors import TaskError, TrainingError
 from medshot.core.predictor import Predictor
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.learners.registry import build
-from medshot.select import cross_validator as module
-from medshot.select.cross_validator import CrossValidator, bench_of, joined
+from medshot.selection import cross_validator as module
+from medshot.selection.cross_validator import CrossValidator, bench_of, joined
 from medshot.tasks import Regression
 from toys import conv4, dataset
 from toys.candidates import TASK, Guess, bench, pixels, some_images

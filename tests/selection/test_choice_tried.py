@@ -9,7 +9,7 @@ import torch
 from medshot.core.errors import TrainingError
 from medshot.core.learner import Learner
 from medshot.learners.registry import build
-from medshot.select.choice import TrialResult, best_of, through
+from medshot.selection.choice import TrialResult, best_of, through
 from toys.candidates import Guess, bench, pixels
 
 

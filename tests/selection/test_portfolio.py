@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from medshot.presenters import kind_called
-from medshot.select.portfolio import Table, stored, table_of
-from medshot.select.space import Configuration, Space
+from medshot.selection.portfolio import Table, stored, table_of
+from medshot.selection.space import Configuration, Space
 
 ONES = tuple(Configuration(name) for name in "abcd")
 SETS, SHOTS = ("one", "one", "two", "two", "three"), (5, 20, 5, 20, 5)

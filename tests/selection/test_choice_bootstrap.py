@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from medshot.evaluation.cross_validation import drawn_again
-from medshot.select import choice as module
-from medshot.select.choice import BiasCorrectedBootstrap, TrialResult, through
-from medshot.select.cross_validator import CrossValidator
+from medshot.selection import choice as module
+from medshot.selection.choice import BiasCorrectedBootstrap, TrialResult, through
+from medshot.selection.cross_validator import CrossValidator
 from medshot.tasks.classification import balanced_accuracy
 from toys.candidates import TASK, Guess, bench, pixels, some_images
 

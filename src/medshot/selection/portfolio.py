@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from medshot.select.space import Configuration
+from medshot.selection.space import Configuration
 
 STORED = Path(__file__).with_name("portfolio.json")
 

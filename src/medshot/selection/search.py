@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medshot.core.learner import Learner
-from medshot.select.choice import TrialResult, through
-from medshot.select.cross_validator import CrossValidator, Evidence
-from medshot.select.space import Configuration, Space
-from medshot.select.storage import optuna_itself, place_at
+from medshot.selection.choice import TrialResult, through
+from medshot.selection.cross_validator import CrossValidator, Evidence
+from medshot.selection.space import Configuration, Space
+from medshot.selection.storage import optuna_itself, place_at
 from medshot.training.progress import Row, Scalars, Watch, quiet
 
 if TYPE_CHECKING:

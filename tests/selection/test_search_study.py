@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medshot.core.errors import ConfigError
-from medshot.select.search import WORKER, opened, sampler, studies_in, take_up
+from medshot.selection.search import WORKER, opened, sampler, studies_in, take_up
 
 
 @pytest.fixture(params=["sqlite", "journal"])

@@ -17,7 +17,7 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.episodes import can_be_encoded, evaluate
 from medshot.learners.registry import build
-from medshot.select import Auto, cross_validator
+from medshot.selection import Auto, cross_validator
 from toys.candidates import TASK, Guess, pixels, some_images
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from medshot.select.choice import TrialResult
-from medshot.select.search import TRIED, read, written
+from medshot.selection.choice import TrialResult
+from medshot.selection.search import TRIED, read, written
 
 
 def _again(tried: TrialResult) -> TrialResult:
