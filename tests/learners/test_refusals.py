@@ -55,6 +55,8 @@ def test_examples_without_a_task(case):
 
 def test_another_task_by_its_name(case, divination):
     learner, ep = case
+    if isinstance(divination, learner.supports):
+        return  # it asks a task for its loss alone, so it takes any
     with pytest.raises(TaskError, match=f"{re.escape(called(learner))} does .*, not divination"):
         learner.adapt(ep.support, divination)
 
