@@ -90,7 +90,10 @@ def _why_not(objective: Objective, config: TrainConfig) -> str | None:
         if getattr(part, "remat", False):
             return "Rematerialized steps (remat) do not support several tasks in one pass"
     if part := find_vmap_unsafe_module(objective.learner):
-        return f"{part} updates statistics or draws random numbers, which one pass would mix up"
+        return (
+            f"{part} updates statistics or draws random numbers, which several tasks in one pass "
+            "would mix up"
+        )
     asked = {"bf16": config.bf16, "channels_last": config.channels_last}
     asked["workers"] = config.workers > 1
     names = " and ".join(name for name, on in asked.items() if on)
