@@ -103,9 +103,9 @@ class Volume:
     """
 
     values: Shaped[ndarray, "z h w"]
-    grid: Grid  # as the file has it
+    grid: Grid  # of the file
     source: Path
-    window: tuple[float, float] | None = None  # what the file wants to be black and white
+    window: tuple[float, float] | None = None  # display window of the file
 
     @property
     def affine(self) -> Float64[ndarray, "4 4"]:

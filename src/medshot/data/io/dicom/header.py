@@ -43,7 +43,7 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
             what = "it is deflated as a whole, and what it unpacks to is not known"
             raise refusal(path, what, "Export it in another transfer syntax.").error()
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-        for tag in tags:  # values are parsed when first asked for: now, where errors are expected
+        for tag in tags:  # values are parsed on first access: now, where errors are caught
             value = found.get(tag)
             if tag in SIZE and value is not None:
                 int(value)
@@ -51,7 +51,7 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
                 np.asarray(value, dtype=np.float64)
     except DataError:
         raise
-    except Exception as error:  # values are parsed by whatever their type says
+    except Exception as error:  # parsers of values raise any exception
         raise damaged(path, error) from None
     return found
 

@@ -26,14 +26,14 @@ NO_DECODER = 'Install what decodes it (`pip install "medshot[dicom]"`), or expor
 
 
 def decoded(path: Path) -> tuple[Dataset, Shaped[ndarray, "..."]]:
-    """The whole file, and its pixels as they are stored (colours as RGB).
+    """Read the file and decode its stored pixels (color as RGB).
 
     Raises:
-        DataError: damaged, without pixels, or compressed in a way that nothing here decodes.
+        DataError: damaged, without pixels, or in a transfer syntax without a decoder here.
     """
     try:
         found = pydicom.dcmread(path)
-    except Exception as error:  # on damaged bytes, pydicom raises whatever it falls over
+    except Exception as error:  # pydicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     if not any(tag in found for tag in PIXELS):
         raise refusal(path, "it is cut off before its pixels", EXPORT).error()

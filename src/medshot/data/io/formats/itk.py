@@ -102,11 +102,11 @@ READERS = {
 @volume_reader(".nrrd", ".nhdr", name="NRRD", magic=b"NRRD", extra="volumes")
 @volume_reader(".mha", ".mhd", name="MetaImage", magic=b"ObjectType", extra="volumes")
 def read_itk(path: Path) -> Volume:
-    """The volume in `path`. The header is judged before any voxel is read.
+    """Read the volume in `path`. The header is checked before any voxel is read.
 
     Raises:
-        DataError: damaged, of another format, not one grey volume, too large, not known where it
-            lies, or with its voxels in a file elsewhere.
+        DataError: damaged, of another format, not one gray volume, too large, without an
+            orientation, or with its voxels in a file elsewhere.
     """
     import SimpleITK  # noqa: PLC0415  (optional)
 
@@ -122,7 +122,7 @@ def read_itk(path: Path) -> Volume:
         image = reader.Execute()
     except DataError:
         raise
-    except Exception as error:  # ITK's own words are of its source files
+    except Exception as error:  # ITK's messages are about its own source files
         what = "it is damaged, truncated, or not what its header says"
         raise refusal(path, what, "Copy or export it again.").error() from error
     values = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)  # i, j, k

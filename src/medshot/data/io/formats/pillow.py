@@ -19,9 +19,9 @@ from medshot.data.io.image import ONE, negative
 from medshot.data.io.registry import image_reader
 
 MOST_BYTES = 2**30
-PLAIN = ("MINISWHITE", "MINISBLACK", "RGB")  # the values are what is seen, or its negative
+PLAIN = ("MINISWHITE", "MINISBLACK", "RGB")  # values are intensities, or inverted ones
 ORIENTATION = 274
-TURNS = {  # how a picture must be moved to stand upright, by TIFF 6.0's numbers
+TURNS = {  # transpositions to the upright orientation, by the numbers of TIFF 6.0
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
     4: lambda x: x[::-1],
