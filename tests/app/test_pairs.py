@@ -32,7 +32,7 @@ def model(medshot: Medshot, folder: Path, tmp_path: Path) -> Path:
 
 def test_the_report_shows_images_answers_and_targets(model: Path) -> None:
     page = (model / "report.html").read_text()
-    for said in ("Example images", "Wanted", "PSNR (dB)", "one square of 32 x 32", "keep the"):
+    for said in ("Example images", "Wanted", "PSNR (dB)", "one crop of 32 x 32", "keep the"):
         assert said in page
     assert "none of the classes" not in page
     assert "keep the" in (model / "README.md").read_text()

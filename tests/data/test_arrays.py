@@ -86,7 +86,7 @@ def test_a_torch_dataset_is_read_once_and_learned_from():
         (GREY, NAMES, {"labels": ["cat"]}, DataError, "dog is not among"),
         (GREY, [0, 1, 2] * 4, {"labels": ["cat"]}, DataError, "from 0 to 2"),
         (GREY, NAMES, {"patients": [1]}, ShapeError, "1 patients"),
-        (GREY, NAMES, {"task": "detection"}, ConfigError, "task for arrays"),
+        (GREY, NAMES, {"task": "detection"}, ConfigError, "cannot be loaded from arrays"),
         (GREY, np.full(12, np.nan), {}, DataError, "finite number"),
         (GREY, GREY[:, :4], {}, ShapeError, "Masks of"),
     ],

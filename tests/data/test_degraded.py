@@ -52,7 +52,7 @@ def test_a_run_knows_which_data_it_has_seen(clean):
 def test_what_cannot_be_drawn_is_refused(clean):
     with pytest.raises(ConfigError, match="no degradation called 'rain'"):
         DegradedEpisodes([clean], shot=1, query=1, kinds=("rain",))
-    with pytest.raises(ConfigError, match="out of images of 32"):
+    with pytest.raises(ConfigError, match="from images of 32"):
         DegradedEpisodes([clean], shot=1, query=1, size=33)
     with pytest.raises(ConfigError, match="at least one data set"):
         DegradedEpisodes([], shot=1, query=1)

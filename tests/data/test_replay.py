@@ -69,7 +69,7 @@ def test_a_run_knows_what_it_has_seen_and_goes_on(tmp_path):
 
 @pytest.mark.parametrize("part", [0.0, 1.0, -1.0, float("nan")])
 def test_a_part_that_cannot_be(part):
-    with pytest.raises(ConfigError, match="between 0 and 1"):
+    with pytest.raises(ConfigError, match="replay probability"):
         ReplayBuffer(Numbered(), part=part)
 
 

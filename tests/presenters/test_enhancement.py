@@ -38,7 +38,7 @@ def test_the_support_is_shown_in_pairs(dataset):
     assert found.n_images == 8
     assert found.n_patients == 4
     assert {heading: len(each) for heading, each in found.by_label().items()} == {
-        "As they are": 6,
-        "As they should look": 6,
+        "Images": 6,
+        "Targets": 6,
     }
     assert "targets" in found.goal

@@ -66,8 +66,8 @@ def test_the_loss_is_least_where_the_output_is_right():
         (torch.zeros(2, 3), "rows of xmin"),
         (torch.tensor([[[0.4, 0.1, 0.2, 0.3, 0]]]), "xmin < xmax"),
         (torch.tensor([[[0.1, float("nan"), 0.2, 0.3, 0]]]), "xmin < xmax"),
-        (torch.tensor([[[10, 10, 20.0, 30, 0]]]), "shares of the width"),
-        (torch.tensor([[[0.1, 0.1, 0.2, 0.3, 2]]]), "none of 0 ... 1"),
+        (torch.tensor([[[10, 10, 20.0, 30, 0]]]), "fractions of"),
+        (torch.tensor([[[0.1, 0.1, 0.2, 0.3, 2]]]), "not in 0 ... 1"),
         (torch.tensor([[[0.1, 0.1, 0.2, 0.3, 0]]]), r"Class number\(s\) \[1\] have no box"),
     ],
 )
@@ -92,7 +92,7 @@ def test_boxes_come_in_pixels_of_the_file_and_only_the_sure_ones(tmp_path):
 
 def test_what_shows_a_class_and_what_is_no_detection():
     assert Detection.of(3).shows(BOXES).tolist() == [[True, True, False]]
-    with pytest.raises(DataError, match="no class to look for"):
+    with pytest.raises(DataError, match="no class to detect"):
         Detection(2).check(BOXES)
     with pytest.raises(TaskError, match="not classification"):
         detection(Classification(2))

@@ -40,8 +40,8 @@ def test_encoders_of_ours_keep_it():
 @pytest.mark.parametrize(
     ("made", "promise"),
     [
-        (Short, "Features are `n_features` a row"),
-        (Crowd, "One image alone gets the features"),
+        (Short, "Features are finite, `n_features` an image"),
+        (Crowd, "Features of an image do not depend"),
     ],
 )
 def test_a_broken_promise_is_named(made, promise):

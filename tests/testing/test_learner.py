@@ -62,8 +62,8 @@ def test_a_learner_of_ours_keeps_it_by_name_and_by_class():
 @pytest.mark.parametrize(
     ("learner", "promise"),
     [
-        (Forgetful, "`adapt` leaves the learner as it is"),
-        (Greedy, "`adapt` leaves the support as it is|can be repeated"),
+        (Forgetful, "`adapt` does not change the learner"),
+        (Greedy, "`adapt` does not change the support|deterministic"),
         (Sequential, "The order of the support does not matter"),
         (Binary, "2 and 7 classes work"),
     ],

@@ -90,10 +90,10 @@ def _training(predictor, examples):
 @pytest.mark.parametrize(
     ("stage", "promise"),
     [
-        (_same, "stay as they are.*give a copy"),
-        (_silent, r"The card says that the stage was run.*card\.after"),
-        (_in_place, "stay as they are"),
-        (_training, "It gives a frozen predictor.*train mode"),
+        (_same, "are not changed.*return a copy"),
+        (_silent, r"The card records the stage.*card\.after"),
+        (_in_place, "are not changed"),
+        (_training, "It returns a frozen predictor.*train mode"),
     ],
 )
 def test_a_broken_promise_is_named(stage, promise):

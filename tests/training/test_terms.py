@@ -132,7 +132,7 @@ def test_terms_that_look_at_two_and_at_three_tasks_get_chunks_of_six():
 def test_a_term_with_something_to_train_is_refused():
     term = TaskContrast()
     term.scale = torch.nn.Parameter(torch.ones(()))
-    with pytest.raises(ConfigError, match="no term is trained"):
+    with pytest.raises(ConfigError, match="a term must have none"):
         Objective(_learner(), [term])
 
 

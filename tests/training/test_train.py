@@ -280,6 +280,6 @@ def test_a_full_disk_keeps_the_checkpoint_before(
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     write_text(tmp_path / "thesis.txt", "precious")
-    with pytest.raises(SaveError, match="no run of medshot"):
+    with pytest.raises(SaveError, match="not a medshot run"):
         medshot.train(build("prototypical"), blobs(), out=tmp_path, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,4 +1,4 @@
-"""A data set from arrays, or from a torch `Dataset` of images and labels: `medshot.dataset`."""
+"""`medshot.dataset`: a data set from arrays, or from a torch `Dataset` of images and labels."""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,18 +33,18 @@ def dataset(
     Args:
         x: images, `n h w`, `n h w c` or `n c h w` with 1 or 3 channels, as 8-bit values or as
             numbers in [0, 1] (kept in 8 bits); or a torch `Dataset` of (image, label), which is
-            read once, in order. Images that are no squares are squeezed to one.
+            read once, in order. Images that are not square are resized to a square.
         y: a class an image (names, or numbers of `labels`); numbers, `n`; findings, `n k` of 0 and
             1; grades; or masks `n h w` of class numbers, 0 being background.
         labels: the names of the classes in order; of numbers, what they are called.
-        patients: whom each image is from; None, NaN or "" where that is not known.
+        patients: a patient ID for each image; None, NaN or "" where unknown.
         task: classification, multi-label, ordinal, regression, segmentation, or one of your own
             that reads arrays; by default what the shape and type of `y` say, which is never
             ordinal.
         name: what results call it.
 
     Raises:
-        ShapeError: images of another shape, or as many targets or patients as there are no images.
+        ShapeError: images of another shape, or a different number of targets or patients.
         DataError: values out of range, or targets that do not fit the task or the labels.
         ConfigError: an unknown task.
     """
@@ -80,7 +80,7 @@ def dataset(
 def _read(source: Any) -> tuple[list[ndarray], list[Any]]:
     pairs = [source[i] for i in range(len(source))]
     if not pairs or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
-        raise DataError("A torch Dataset must give pairs (image, label), one at least.")
+        raise DataError("A torch Dataset must give pairs (image, label), at least one.")
     images = [_numpy(image) for image, _ in pairs]
     if len({image.shape for image in images}) > 1:
         shapes = ", ".join(sorted({str(image.shape) for image in images}))
@@ -93,7 +93,7 @@ def _numpy(values: Any) -> ndarray:
 
 
 def pixels_of(x: Any) -> Tensor:
-    """As `n c h w` in 8 bits."""
+    """Convert images to `n c h w` in 8 bits."""
     found = _numpy(x)
     if found.ndim == 3:
         found = found[:, None]

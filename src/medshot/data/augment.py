@@ -1,9 +1,9 @@
-"""Task augmentation: more tasks out of those that there are.
+"""Task augmentation: more training tasks from a given episode source.
 
-Each of these is a source of episodes around a source of episodes. What it does to episode i is a
-function of (seed, i), so that a run that is resumed sees the same again. For meta-training only:
-episodes that judge a learner stay as they are. Rotations as classes, the oldest of the kind, are
-an option of the Omniglot source and of `EpisodeSampler`.
+Each class wraps an episode source. Its augmentation of episode i is a function of (seed, i), so
+that a resumed run sees the same episodes. For meta-training only, not for evaluation. Rotated
+classes, the oldest task augmentation, are an option of the Omniglot source and of
+`EpisodeSampler`.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from medshot.data.episodes import EpisodeSource
 
 @dataclass(frozen=True)
 class Shifted:
-    """Each image moved by up to `pixels` along each axis, its border repeated."""
+    """Random translation of each image by up to `pixels` along each axis, with edge padding."""
 
     source: EpisodeSource
     pixels: int
@@ -30,28 +30,28 @@ class Shifted:
 
     def __post_init__(self) -> None:
         if self.pixels < 1:
-            raise ConfigError(f"Images are moved by at least 1 pixel, not {self.pixels}.")
+            raise ConfigError(f"pixels must be at least 1, not {self.pixels}.")
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`, its images moved."""
+        """Episode `i` with translated images."""
         found, rng = _labelled(self.source.episode(i)), np.random.default_rng([self.seed, i, 2])
         parts = (found.support, found.query)
         support, query = (replace(e, x=_moved(e.x, self.pixels, rng)) for e in parts)
         return replace(found, support=support, query=query)
 
     def describe(self) -> dict[str, Any]:
-        """What the source says, and the moving."""
+        """Description of the source, and the translation."""
         return {**self.source.describe(), "shifted": self.pixels, "shift_seed": self.seed}
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """Each class of an episode blended with another of its classes: new classes, new tasks.
+    """Mixup of each class of an episode with another of its classes: new classes, new tasks.
 
     Source: Ni et al. 2021, arXiv:2010.07092 (task augmentation: classes made by mixing).
 
-    All images of class a become w a + (1 - w) b, with b an image of a's partner. Partners are
-    drawn anew for each episode, and so is w, from Beta(`alpha`, `alpha`), made at least a half.
+    All images of class a become w a + (1 - w) b, where b is an image of a's partner class.
+    Partners and w are sampled for each episode, w from Beta(`alpha`, `alpha`) as max(w, 1 - w).
     """
 
     reference: ClassVar[str] = "Ni et al. 2021, arXiv:2010.07092"
@@ -62,10 +62,10 @@ class Mixed:
 
     def __post_init__(self) -> None:
         if self.alpha <= 0:
-            raise ConfigError(f"alpha is above 0, not {self.alpha}.")
+            raise ConfigError(f"alpha must be above 0, not {self.alpha}.")
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`, its classes blended."""
+        """Episode `i` with mixed classes."""
         found, rng = _labelled(self.source.episode(i)), np.random.default_rng([self.seed, i, 3])
         way = found.task.n_outputs
         partner = (torch.arange(way) + int(rng.integers(1, way))) % way
@@ -75,13 +75,13 @@ class Mixed:
         return replace(found, support=support, query=query)
 
     def describe(self) -> dict[str, Any]:
-        """What the source says, and the mixing."""
+        """Description of the source, and the mixing."""
         return {**self.source.describe(), "mixed": self.alpha, "mix_seed": self.seed}
 
 
 def _labelled(episode: Episode) -> Episode:
     if episode.task.on_grid:
-        raise TaskError("Images are augmented here and masks would stay: give episodes of labels.")
+        raise TaskError("Only images are augmented, not masks: give episodes with image labels.")
     return episode
 
 

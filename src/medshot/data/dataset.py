@@ -1,4 +1,4 @@
-"""Labeled images in memory: one class for all kinds of targets, which their task tells apart."""
+"""Dataset: images with targets in memory; one class for all tasks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,34 +19,34 @@ from medshot.data.tables.labels import Row
 from medshot.data.transforms import unit
 from medshot.tasks import Classification
 
-Reader = Callable[[Sequence[Row], Any], tuple[Tensor, Tensor]]  # rows in a form: images, targets
-NAMED = 12  # labels in the line that a data set prints as
+Reader = Callable[[Sequence[Row], Any], tuple[Tensor, Tensor]]  # rows and form: images, targets
+NAMED = 12  # labels in the string form of a data set at most
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset(Tabular):
-    """Images, what is known of each, and whom they are from.
+    """Images with targets, patients and metadata.
 
-    What the targets `y` mean is the `task`'s to say: how they are counted, moved, resized and drawn
-    for episodes. It is given as many outputs as the data need, so that `Segmentation(0)` will do.
-    `groups` numbers the patients; -1 where unknown (such an image is its own group). `split`
-    holds the published split of each image, "" where there is none.
+    The `task` defines what the targets `y` mean: how they are counted, renumbered, resized and
+    sampled for episodes. Its number of outputs is set from the data, so that `Segmentation(0)` is
+    enough. `groups` numbers the patients; -1 where unknown (such an image is its own group).
+    `split` is the published split of each image, "" where there is none.
     """
 
     name: str
-    x: Shaped[Tensor, "n ..."]  # 8 bits, or numbers as encoders take them
-    y: Shaped[Tensor, "n ..."]  # for classes, their numbers
+    x: Shaped[Tensor, "n ..."]  # 8 bits, or floats as encoders take them
+    y: Shaped[Tensor, "n ..."]  # class numbers, or as the task defines
     labels: tuple[str, ...]
     groups: Int[Tensor, "n"]
     preprocessing: Form
     hash: str
     split: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()  # the files, where there are any
-    contents: tuple[str, ...] = ()  # the beginning of a hash of each file, where there are any
+    contents: tuple[str, ...] = ()  # a truncated hash of each file, where there are any
     licence: str = "not stated"
-    notes: tuple[str, ...] = field(default=())  # doubts that a report must repeat
+    notes: tuple[str, ...] = field(default=())  # warnings that a report repeats
     task: Task = field(default=Classification(0))
-    read: Reader | None = None  # files again in another form; None: images, which alone change
+    read: Reader | None = None  # reads files in another form; None: only images are read again
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", self.task.sized(len(self.labels), self.y))
@@ -56,15 +56,15 @@ class Dataset(Tabular):
 
     @property
     def has_patients(self) -> bool:
-        """Whether any image says whom it is from."""
+        """Whether the patient of any image is known."""
         return bool((self.groups >= 0).any())
 
     def counts(self) -> dict[str, int]:
-        """On how many images each label is."""
+        """Number of images with each label."""
         return dict(zip(self.labels, self.task.counts(self.y), strict=True))
 
     def shows(self) -> Bool[Tensor, "n g"]:
-        """Which class is on which image, or whatever else a support must not lack."""
+        """Which classes (or other groups that a support needs) each image contains."""
         return self.task.shows(self.y)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
@@ -91,15 +91,15 @@ class Dataset(Tabular):
         )
 
     def only(self, classes: Sequence[int]) -> "Dataset":
-        """Only these classes, numbered again from 0 in the order given.
+        """Only these classes, renumbered from 0 in the given order.
 
         Raises:
-            DataError: the targets are no classes of whole images.
+            DataError: the targets are not image-level classes.
         """
         if not self.task.by_class:
             raise DataError(
-                f"{self.name} is for {self.kind}, which knows no classes of whole images: split "
-                "it by patient, not by class."
+                f"{self.name} is for {self.kind}, which has no image-level classes: split it by "
+                "patient, not by class."
             )
         kept = torch.cat([(self.y == c).nonzero().flatten() for c in classes])
         new = torch.full((len(self.labels),), -1)
@@ -108,7 +108,7 @@ class Dataset(Tabular):
         return replace(part, y=new[part.y], labels=tuple(self.labels[c] for c in classes))
 
     def numbered_as(self, labels: tuple[str, ...]) -> "Dataset":
-        """The same images, their classes numbered as in `labels`, which may hold further ones.
+        """The same images with classes numbered as in `labels`, which may hold further ones.
 
         Raises:
             DataError: a class is not among `labels`.
@@ -121,21 +121,21 @@ class Dataset(Tabular):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors of the task and of the form of images say which data set they are about."""
+        """Prefix errors of the task and the preprocessing with the name of the data set."""
         try:
             yield
         except (DataError, ShapeError) as error:
             raise type(error)(f"{self.name}: {error}") from error
 
     def to(self, device: torch.device) -> "Dataset":
-        """With the pixels on `device`; targets and patients stay where indices are made."""
+        """With the images on `device`; targets and patients stay on the CPU, as indices do."""
         return replace(self, x=self.x.to(device))
 
     def at(self, channels: int | None, size: int | None) -> "Dataset":
-        """The same images in the form of an encoder: from the files where there are any.
+        """The same images with other channels and size, read from the files where there are any.
 
         Raises:
-            DataError, ShapeError: such an encoder takes no such images.
+            DataError, ShapeError: an encoder of this form does not take such images.
         """
         with self._named():
             form = self.preprocessing.at(channels, size)
@@ -151,7 +151,7 @@ class Dataset(Tabular):
         return replace(self, x=x, y=y, preprocessing=form)
 
     def support(self, encoder: nn.Module) -> tuple[Examples, Card]:
-        """All images as a support set for `encoder`, and what must travel with a predictor."""
+        """All images as a support set for `encoder`, and the card of a predictor."""
         fitted = self.at(getattr(encoder, "channels", None), getattr(encoder, "size", None))
         examples = fitted.examples()
         task = fitted.task.fitted(examples.y)
@@ -161,11 +161,11 @@ class Dataset(Tabular):
 
     @property
     def kind(self) -> str:
-        """The kind of task, for volumes with a `-3d`."""
+        """Task name with its modality suffix, e.g. `segmentation-3d`."""
         return kind_in(self.task, self.preprocessing)
 
     def table(self) -> Table:
-        """How many images show each class."""
+        """Number of images with each label."""
         rows = tuple((label, str(n)) for label, n in self.counts().items())
         return Table(str(self), (self.kind, "images"), rows)
 
@@ -179,13 +179,13 @@ class Dataset(Tabular):
         return f"{self.name}: {len(self)} images ({form}){patients}, {self.kind}: {labels}"
 
     def episodes(self, *, way: int, shot: int, query: int, seed: int = 0) -> "DrawnEpisodes":
-        """Episodes of `shot` and `query` images for each of `way` classes, or in all."""
+        """Sampler of episodes: `shot` and `query` images for each of `way` classes, or in all."""
         if not self.task.by_class:
             return ImageEpisodes(self, shot=shot, query=query, seed=seed)
         return EpisodeSampler(self, way=way, shot=shot, query=query, seed=seed)
 
     def about(self) -> dict[str, Any]:
-        """What a result says of its data."""
+        """Metadata of the data set, for a record."""
         known = self.groups[self.groups >= 0].unique()
         return {
             "name": self.name,
@@ -197,17 +197,17 @@ class Dataset(Tabular):
 
 
 def pixels(rows: Sequence[Row], form: Any) -> UInt8[Tensor, "n c s s"]:
-    """The images of `rows` in a form that squares have."""
+    """Read the images of `rows` as squares."""
     return torch.from_numpy(np.stack([form.pixels(row.path) for row in rows]))
 
 
 @runtime_checkable
 class DrawnEpisodes(Protocol):
-    """Endless numbered episodes that are drawn from one data set."""
+    """Episode source that draws from one data set."""
 
     @property
     def dataset(self) -> Dataset:
-        """Where they are drawn from."""
+        """The data set."""
         ...
 
     def episode(self, i: int) -> Episode:
@@ -215,7 +215,7 @@ class DrawnEpisodes(Protocol):
         ...
 
     def at(self, channels: int, size: int) -> "DrawnEpisodes":
-        """Such episodes of the same data in another form."""
+        """A sampler of the same data with other channels and size."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -223,5 +223,5 @@ class DrawnEpisodes(Protocol):
         ...
 
     def fingerprint(self, episodes: int) -> str:
-        """A hash of the first `episodes` of them."""
+        """Hash of the first `episodes` episodes."""
         ...

@@ -1,4 +1,4 @@
-"""Endless episodes of enhancement: clean images, degraded in one way an episode."""
+"""Enhancement episodes: clean images with one synthetic degradation an episode."""
 
 import hashlib
 import json
@@ -30,12 +30,12 @@ WEAKEST = 0.3
 
 
 class DegradedEpisodes:
-    """Episode i takes images of one of `datasets`, crops them, and degrades them all alike.
+    """Episode i takes crops of images of one of `datasets` and degrades them all alike.
 
-    What is wrong is the task: one of `kinds`, in a strength from 0.3 to 1, drawn for each episode.
-    Support and query are of other patients. Source: that one network is meta-trained on many
-    degradations, to be adapted to one that it has not seen, is the setting of Soh, Cho & Cho 2020,
-    arXiv:2002.12213 (MZSR), who do so for the blur of super-resolution.
+    The degradation is the task: one of `kinds`, with a strength from 0.3 to 1, sampled for each
+    episode. Support and query are of different patients. Source: meta-training on many
+    degradations, for adaptation to an unseen one, is the setting of Soh, Cho & Cho 2020,
+    arXiv:2002.12213 (MZSR), with the blur kernels of super-resolution.
 
     Raises:
         ConfigError: an unknown kind, no data set, or crops larger than the images.
@@ -58,13 +58,13 @@ class DegradedEpisodes:
             raise ConfigError("Give at least one data set, and at least one kind of degradation.")
         smallest = min(dataset.y.shape[-1] for dataset in datasets)
         if size > smallest:
-            raise ConfigError(f"Crops of {size} pixels out of images of {smallest}: take less.")
+            raise ConfigError(f"Crops of {size} pixels from images of {smallest}: lower the size.")
         drawn = {"shot": shot, "query": query, "seed": seed}
         self.sources = [ImageEpisodes(dataset, **drawn) for dataset in datasets]
         self.size, self.kinds, self.seed = size, tuple(kinds), seed
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`: drawn, cropped and degraded."""
+        """Episode `i`: sampled, cropped and degraded."""
         rng = np.random.default_rng([self.seed, i, 5])
         source = self.sources[rng.integers(len(self.sources))]
         kind = self.kinds[rng.integers(len(self.kinds))]
@@ -79,7 +79,7 @@ class DegradedEpisodes:
         return about | {"sources": [source.describe() for source in self.sources]}
 
     def fingerprint(self, episodes: int) -> str:
-        """A hash of what determines the first `episodes` episodes."""
+        """Hash of what determines the first `episodes` episodes."""
         said = json.dumps([self.describe(), episodes], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
@@ -91,7 +91,7 @@ class DegradedEpisodes:
         strength: float,
         rng: np.random.Generator,
     ) -> Examples:
-        """The images at `index`: a crop of each, and the same with its fault."""
+        """Crops of the images at `index`, clean and degraded."""
         images, side = data.y[torch.from_numpy(index)].numpy(), data.y.shape[-1]
         corners = rng.integers(0, side - self.size + 1, (len(index), 2))
         crops = [
@@ -109,9 +109,9 @@ TARGETS = ("label", "mask", "target")
 def clean_images(
     folder: str | Path, *, channels: int = 1, size: int = 128, most: int | None = None
 ) -> Dataset:
-    """The images of `folder` as pairs of equals: squares of `size` at their own resolution.
+    """Load reference images for synthetic degradation: crops of `size`, as identical pairs.
 
-    At most `most` of them, drawn once and for all.
+    At most `most` images, a fixed random subset.
 
     Raises:
         DataError: as `medshot.load`.

@@ -1,11 +1,11 @@
-"""Drawing of masks as outlines and of boxes as frames on images; colors of masks in files."""
+"""Overlay of mask outlines and boxes on images; the color palette of mask files."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer, UInt8
 from numpy import ndarray
 from PIL import Image, ImageDraw
 
-# Okabe & Ito 2008: told apart by those who do not see all colours, too. The first is background.
+# Okabe & Ito 2008: a palette for color-blind readers. The first is background.
 COLORS = np.array(
     [
         (0, 0, 0),
@@ -22,12 +22,12 @@ COLORS = np.array(
 
 
 def colours(k: int) -> UInt8[ndarray, "k 3"]:
-    """A colour a class; after the eighth they begin again, without black."""
+    """A color for each class; after the eighth they repeat, without black."""
     return COLORS[[c if c < len(COLORS) else 1 + (c - 1) % (len(COLORS) - 1) for c in range(k)]]
 
 
 def outlined(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt8[ndarray, "3 h w"]:
-    """The image with the edge of every class but background in its colour."""
+    """The image with the outline of every foreground class in its color."""
     drawn = np.broadcast_to(pixels, (3, *pixels.shape[1:])).copy()
     edges = _edges(mask)
     drawn[:, edges] = colours(int(mask.max()) + 1)[mask[edges]].T
@@ -35,7 +35,7 @@ def outlined(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt
 
 
 def _edges(mask: Int[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
-    """Where a marked pixel has a neighbour above, below, left or right that is of another class."""
+    """Foreground pixels with a 4-neighbor of another class."""
     wide = np.pad(mask, 1, mode="edge")
     around = wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]
     return (mask > 0) & np.any([mask != other for other in around], 0)
@@ -44,7 +44,7 @@ def _edges(mask: Int[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
 def framed(
     pixels: UInt8[ndarray, "c h w"], boxes: Float[ndarray, "m 4"], labels: Integer[ndarray, "m"]
 ) -> UInt8[ndarray, "3 h w"]:
-    """The image with a frame around each box, in the colour of its class; corners are shares."""
+    """The image with each box in the color of its class; corners are fractions of the image."""
     height, width = pixels.shape[1:]
     drawn = np.broadcast_to(pixels, (3, height, width)).transpose(1, 2, 0)
     image = Image.fromarray(np.ascontiguousarray(drawn))

@@ -1,8 +1,8 @@
-"""Episode samplers, by index: a number of images a class, or in all (masks, boxes, numbers).
+"""Episode samplers: stratified by class, or not (masks, boxes, numbers).
 
-Episode i is a pure function of (seed, i): the same on every machine, in any order, with no
-state to save but the next i. Drawing one touches index arrays only; pixels are gathered once,
-from the tensor that holds them all.
+Episode i is a pure function of (seed, i): the same on every machine and in any order, without
+state to save but the next i. Sampling works on index arrays only; images are gathered once, from
+the tensor that holds them all.
 """
 
 import copy
@@ -34,13 +34,13 @@ class EpisodeSource(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What the episodes are, for the record."""
+        """Description of the source, for a record."""
         ...
 
 
 @runtime_checkable
 class LabeledData(Protocol):
-    """What samplers need of a data set (`medshot.Dataset` has it)."""
+    """Interface of a data set that samplers need (`medshot.Dataset` has it)."""
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ Data = TypeVar("Data", bound=LabeledData)
 
 @dataclass(frozen=True)
 class Draw:
-    """Which images make an episode: positions in the data set, and their labels 0 ... way-1."""
+    """Indices of the images of an episode, and their labels 0 ... way-1."""
 
     support: Int[ndarray, "s"]
     support_y: Int[ndarray, "s"]
@@ -120,9 +120,9 @@ class Draw:
 class EpisodeSampler(Generic[Data]):
     """`way`-way episodes with `shot` support and `query` query images a class.
 
-    `shot` may be a range (low, high), drawn anew for each class; `query=None` asks about all
-    images that are left. Where patients are known, none is in both support and query. `rotate`
-    turns each class of an episode by a random multiple of 90 degrees (Omniglot).
+    `shot` may be a range (low, high), sampled for each class; `query=None` takes all remaining
+    images as queries. Where patients are known, none is in both support and query. `rotate`
+    rotates each class of an episode by a random multiple of 90 degrees (Omniglot).
 
     Raises:
         DataError: too few classes, or a class with too few images, named.
@@ -146,7 +146,7 @@ class EpisodeSampler(Generic[Data]):
         self._groups = dataset.groups.numpy() if dataset.has_patients else None
 
     def draw(self, i: int) -> Draw:
-        """Which images make episode `i`."""
+        """Indices and labels of episode `i`."""
         rng = np.random.default_rng([self.seed, i])
         for _ in range(RETRIES):
             classes = rng.choice(len(self._members), self.way, replace=False)
@@ -170,7 +170,7 @@ class EpisodeSampler(Generic[Data]):
         )
 
     def at(self, channels: int, size: int) -> "EpisodeSampler[Data]":
-        """The same episodes, their images in another form."""
+        """The same episodes with images of other channels and size."""
         other = copy.copy(self)
         other.dataset = self.dataset.at(channels, size)
         return other
@@ -231,11 +231,9 @@ class EpisodeSampler(Generic[Data]):
         counts = self.dataset.counts()
         asked = 1 if self.query is None else self.query
         if not self.dataset.task.by_class:
-            raise DataError(
-                f"{self.dataset.name} has no labels of whole images: take `ImageEpisodes`."
-            )
+            raise DataError(f"{self.dataset.name} has no image-level labels: take `ImageEpisodes`.")
         if self.way < 2 or self.low < 1 or self.high < self.low or asked < 1:
-            raise ConfigError("way is at least 2, shot and query at least 1.")
+            raise ConfigError("way must be at least 2, shot and query at least 1.")
         if len(counts) < self.way:
             mend = f"Use way={len(counts)}, or other data." if len(counts) > 1 else "Add classes."
             raise DataError(
@@ -257,23 +255,23 @@ class EpisodeSampler(Generic[Data]):
 
 
 class Mixture:
-    """Episodes from several sources; each episode is from one of them, drawn at random."""
+    """Episodes from several sources; the source of each episode is random."""
 
     def __init__(self, sources: Sequence[EpisodeSource], *, seed: int = 0) -> None:
         self.sources, self.seed = tuple(sources), seed
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`: the source is a function of (seed, i) too."""
+        """Episode `i`; its source is a function of (seed, i) too."""
         which = np.random.default_rng([self.seed, i, 1]).integers(len(self.sources))
         return self.sources[which].episode(i)
 
     def describe(self) -> dict[str, Any]:
-        """Those of all sources."""
+        """Descriptions of all sources."""
         return {"seed": self.seed, "mixture": [source.describe() for source in self.sources]}
 
 
 def _table(y: Int[ndarray, "n"], k: int) -> tuple[Int[ndarray, "k most"], Int[ndarray, "k"]]:
-    """Positions by class, padded with -1, and how many there are of each."""
+    """Indices by class, padded with -1, and the count of each class."""
     sizes = np.bincount(y, minlength=k)
     table = np.full((k, sizes.max()), -1, dtype=np.int64)
     for label, positions in enumerate(np.split(np.argsort(y, kind="stable"), sizes.cumsum()[:-1])):
@@ -285,10 +283,10 @@ REDRAWS = 50
 
 
 class ImageEpisodes(Generic[Data]):
-    """`shot` support and `query` query images, no patient in both.
+    """Episodes with `shot` support and `query` query images in all, no patient in both.
 
-    Every class is seen on some support image; with masks that may depend on the size of the images.
-    `query=None` asks about all that are left.
+    Every class is on some support image; with masks, that may depend on the size of the images.
+    `query=None` takes all remaining images as queries.
 
     Raises:
         DataError: a class is on no image, or too few images or patients.
@@ -296,7 +294,7 @@ class ImageEpisodes(Generic[Data]):
 
     def __init__(self, dataset: Data, *, shot: int, query: int | None = 1, seed: int = 0) -> None:
         if shot < 1 or (query is not None and query < 1):
-            raise ConfigError("shot and query are at least 1.")
+            raise ConfigError("shot and query must be at least 1.")
         self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
         self._groups = own_groups(dataset.groups).numpy()
         self._shows = dataset.shows().numpy()
@@ -305,10 +303,10 @@ class ImageEpisodes(Generic[Data]):
                 f"{dataset.name}: class(es) {', '.join(absent)} are on no image, or too small "
                 "at this size. Load it larger, or leave these classes out."
             )
-        self.draw(0)  # what cannot be drawn is said before any work
+        self.draw(0)  # raises early if episodes cannot be drawn
 
     def draw(self, i: int) -> tuple[Int[ndarray, "s"], Int[ndarray, "q"]]:
-        """The positions of the support and of the query images of episode `i`."""
+        """Indices of the support and of the query images of episode `i`."""
         rng = np.random.default_rng([self.seed, i])
         for _ in range(REDRAWS):
             order = rng.permutation(len(self.dataset))
@@ -318,13 +316,13 @@ class ImageEpisodes(Generic[Data]):
             if len(support) == self.shot and len(asked) >= (self.query or 1):
                 return support, asked
         raise DataError(
-            f"{self.dataset.name}: {self.shot} support image(s) on which every class is seen, and "
-            f"{self.query or 'any'} of other patients to ask about, could not be drawn. Ask for "
+            f"{self.dataset.name}: {self.shot} support image(s) that show every class, and "
+            f"{self.query or 'any'} query image(s) of other patients, could not be drawn. Take "
             "more support, fewer queries, or leave out rare classes."
         )
 
     def _support(self, order: Int[ndarray, "n"]) -> Int[ndarray, "s"]:
-        """For each class that is not seen yet, the rarest first, the next image that shows it."""
+        """Greedy cover: for each class not shown yet, the rarest first, an image that shows it."""
         chosen: list[int] = []
         for c in self._shows.sum(0).argsort(kind="stable"):
             if not self._shows[chosen, c].any():
@@ -338,7 +336,7 @@ class ImageEpisodes(Generic[Data]):
         return Episode(self.dataset.task.fitted(support.y), support, query)
 
     def at(self, channels: int, size: int) -> "ImageEpisodes[Data]":
-        """Such episodes of the same data in another form."""
+        """A sampler of the same data with other channels and size."""
         fitted = self.dataset.at(channels, size)
         return ImageEpisodes(fitted, shot=self.shot, query=self.query, seed=self.seed)
 
@@ -358,7 +356,7 @@ class ImageEpisodes(Generic[Data]):
 
 
 def own_groups(groups: Int[Tensor, "n"]) -> Int[Tensor, "n"]:
-    """Each example of an unknown group (-1) as a group of its own."""
+    """Give each example of an unknown group (-1) its own group."""
     own = groups.clone()
     unknown = own < 0
     own[unknown] = groups.max().clamp(min=0) + 1 + torch.arange(int(unknown.sum()))

@@ -1,4 +1,4 @@
-"""Loading of folders: as data sets, and in the form of a predictor."""
+"""Load folders as data sets, also with the preprocessing and labels of a predictor."""
 
 from pathlib import Path
 from typing import Any, overload
@@ -37,17 +37,17 @@ def load(
     size: int | None = None,
     task: str | None = None,
 ) -> Dataset | list[Dataset]:
-    """The data set in a folder; for several folders, a list of them.
+    """Load the data set in a folder; for several folders, a list of them.
 
-    A folder has labels.csv (path,label[,patient,split]) or one sub-folder a class, or the zips
-    of Omniglot. Images are kept as 8-bit tensors of `channels` x `size` x `size`, 3 x 64 x 64 if
-    not told (Omniglot: 1 x 28 x 28; with masks: 3 x 128 x 128); a learner that wants another form
-    asks for it by itself. Where labels.csv has a column `mask` and none `label`, or with
-    `task="segmentation"`, every image comes with its mask; likewise `target` holds numbers, `grade`
-    grades, and `labels` findings.
+    A folder has labels.csv (path,label[,patient,split]), or one sub-folder a class, or the zips of
+    Omniglot. Images are stored as 8-bit tensors of `channels` x `size` x `size`, by default 3 x 64
+    x 64 (Omniglot: 1 x 28 x 28; with masks: 3 x 128 x 128); a learner with another encoder reads
+    them again itself. If labels.csv has a column `mask` and none `label`, or with
+    `task="segmentation"`, every image has a mask; likewise `target` holds numbers, `grade` grades,
+    and `labels` findings.
 
     Raises:
-        DataError: what is wrong, in which file, and what to do.
+        DataError: the problem, the file, and the fix.
     """
     if not folders:
         raise DataError("Name at least one folder: medshot.load('my_images').")
@@ -62,7 +62,7 @@ def load_one(
     size: int | None = None,
     task: str = USUAL,
 ) -> Dataset:
-    """The data set in one folder."""
+    """Load the data set in one folder."""
     return reader_of(task)(folder, channels, size)
 
 
@@ -70,20 +70,20 @@ FORM = ("channels", "size")
 
 
 def images_for(card: Card, folder: Path) -> Dataset:
-    """The images in `folder`, in the form and with the labels of a predictor's `card`.
+    """Load `folder` with the preprocessing and labels of a predictor's `card`.
 
     Raises:
-        DataError: they are of another kind, or have labels that the predictor does not know.
+        DataError: it is for another task, or has labels that the predictor does not know.
     """
     form: dict[str, Any] = {name: getattr(card.preprocessing, name, None) for name in FORM}
     return in_form(card, load_one(folder, **form, task=card.kind))
 
 
 def in_form(card: Card, dataset: Dataset) -> Dataset:
-    """The images of `dataset`, in the form and with the labels of a predictor's `card`.
+    """Convert `dataset` to the preprocessing and labels of a predictor's `card`.
 
     Raises:
-        DataError: they are of another kind, or have labels that the predictor does not know.
+        DataError: it is for another task, or has labels that the predictor does not know.
     """
     if dataset.kind != card.kind:
         raise DataError(f"{dataset.name} is for {dataset.kind}, and the model does {card.kind}.")
@@ -94,10 +94,10 @@ def in_form(card: Card, dataset: Dataset) -> Dataset:
 
 
 def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -> None:
-    """Raise `LeakError` if a predictor learned from images of `dataset`, by what its card says.
+    """Raise `LeakError` if, by its card, a predictor was trained on images of `dataset`.
 
-    Images are known again by what is in their files, in whatever folder they lie; an image that was
-    saved anew is another file. Cards of before say the hash of the whole folder alone.
+    Images are recognized by the hash of their files, in any folder; a re-encoded image is another
+    file. Cards of older versions hold only the hash of the whole folder.
     """
     known = set(card.data.get("files", ()))
     same = [i for i, file in enumerate(dataset.contents) if file in known]
@@ -113,7 +113,7 @@ def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -
 
 
 def refuse_shared(learned: Dataset, judged: Dataset) -> None:
-    """Raise `LeakError` if an image to be judged on is among those that are learned from."""
+    """Raise `LeakError` if an evaluation image is among the training images."""
     known = {image.numpy().tobytes() for image in learned.x}
     shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
     if shared:

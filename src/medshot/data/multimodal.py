@@ -1,4 +1,4 @@
-"""Examples of several kinds of data (image, table, text, signal): a packed row each."""
+"""Multimodal examples (image, table, text, signal) as packed rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from medshot.data.tables.columns import Column, cells_at, row_of
 from medshot.data.transforms import ImagePreprocessing
 from medshot.nn.encoders.multimodal import LAYOUT, WIDTH, packed, without
 
-PIECES = (3, 5)  # letters of a piece of a word
+PIECES = (3, 5)  # shortest and longest character n-gram
 
 
 @part("preprocessing", "multimodal")
@@ -28,7 +28,7 @@ PIECES = (3, 5)  # letters of a piece of a word
 class MultimodalPreprocessing:
     """Packed rows (`medshot.nn.encoders.multimodal`) from lines of a table and the files they name.
 
-    `kinds` are those that are read; `columns` says how cells of the table become numbers.
+    `kinds` are the modalities that are read; `columns` is the encoding of table cells as numbers.
     """
 
     kinds: Sequence[str]
@@ -38,11 +38,11 @@ class MultimodalPreprocessing:
     size = None
 
     def __post_init__(self) -> None:
-        for name in ("kinds", "columns"):  # lists, where they are from a file
+        for name in ("kinds", "columns"):  # JSON files give lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def read(self, path: Path) -> Float[Tensor, "f"]:
-        """The example in one line, as `labels.csv/2`. Raises `DataError` naming table and line."""
+        """Read a line, given as `labels.csv/2`. Raises `DataError` naming table and line."""
         cells, folder = cells_at(path), path.parent.parent
         found = {kind: self._part(kind, cells, folder) for kind in self.kinds}
         there = {kind: values for kind, values in found.items() if values is not None}
@@ -53,7 +53,7 @@ class MultimodalPreprocessing:
         return packed(there)
 
     def grid(self, path: Path) -> tuple[int, ...]:
-        """Nothing: a row has no sites."""
+        """Empty: a row has no pixels."""
         del path
         return ()
 
@@ -90,10 +90,10 @@ class MultimodalPreprocessing:
 
 
 def keeping(dataset: Dataset, kinds: Sequence[str]) -> Dataset:
-    """Only these kinds of data; an example that has none of them is left out.
+    """Select modalities; an example that has none of them is left out.
 
     Raises:
-        ConfigError: a kind that the data do not have, or one kind alone to choose from.
+        ConfigError: a modality that the data do not have, or there is only one.
     """
     form = dataset.preprocessing
     if not isinstance(form, MultimodalPreprocessing):
@@ -113,7 +113,7 @@ def keeping(dataset: Dataset, kinds: Sequence[str]) -> Dataset:
 
 
 def as_read_by(dataset: Dataset, form: Preprocessing) -> Dataset:
-    """The same rows read as a predictor reads them: its columns, its kinds of data."""
+    """The same rows with the columns and modalities of a predictor."""
     if not isinstance(form, MultimodalPreprocessing):
         raise ShapeError(f"The model takes images alone, and {dataset.name} has several kinds.")
     x = torch.stack([form.read(row.path) for row in dataset.rows])
@@ -121,9 +121,9 @@ def as_read_by(dataset: Dataset, form: Preprocessing) -> Dataset:
 
 
 def hashed(text: str) -> Float[Tensor, "c"]:
-    """Counts of pieces of words (3 to 5 letters, in lower case), each in a place by its hash.
+    """Hashed counts of character n-grams (3 to 5 letters, lower case), with L2 norm 1.
 
-    Source: Weinberger et al. 2009, arXiv:0902.2206 (feature hashing, with signs). Of length 1.
+    Source: Weinberger et al. 2009, arXiv:0902.2206 (feature hashing, with signs).
     """
     from sklearn.feature_extraction.text import HashingVectorizer  # noqa: PLC0415  (slow, rare)
 

@@ -1,7 +1,7 @@
-"""Tasks that come one kind after the other, and experience replay of those that have passed.
+"""Continual meta-learning: sequential task distributions, and experience replay.
 
-Sources of episodes around sources of episodes, for meta-training: episode i is a function of the
-source and i, so that a run that is resumed sees the same again.
+Each class wraps episode sources. Episode i is a function of the sources and i, so that a resumed
+run sees the same episodes.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from medshot.data.episodes import EpisodeSource
 
 @dataclass(frozen=True)
 class SequentialTasks:
-    """`episodes` episodes of each source, one source after the other; the last one goes on.
+    """`episodes` episodes of each source, one after the other; the last source has no end.
 
-    As data come in a hospital: a scanner, then another. A learner that only follows forgets.
+    It simulates a hospital that changes its scanner: a learner without replay may forget.
     """
 
     sources: Sequence[EpisodeSource]
@@ -30,24 +30,23 @@ class SequentialTasks:
             raise ConfigError("Give at least one source, and at least 1 episode of each.")
 
     def episode(self, i: int) -> Episode:
-        """Episode `i`, of the source whose turn it is."""
+        """Episode `i`, from the current source."""
         return self.sources[min(i // self.episodes, len(self.sources) - 1)].episode(i)
 
     def describe(self) -> dict[str, Any]:
-        """All sources, and how long each has its turn."""
+        """Descriptions of all sources, and the number of episodes of each."""
         return {"in_turn": [s.describe() for s in self.sources], "episodes": self.episodes}
 
 
 @dataclass(frozen=True)
 class ReplayBuffer:
-    """With probability `part`, an episode of the past in place of the next one.
+    """With probability `part`, replay a past episode in place of the next one.
 
     Source: Riemer et al. 2019, arXiv:1810.11910 (meta-learning with experience replay).
 
-    Where we differ: theirs keeps a reservoir of the past, of which each element is equally likely
-    to be any past one; ours draws from all of the past. An episode is remembered by its number
-    alone and drawn again from the source, so this memory takes no room, and images that may no
-    longer be kept must not be in the source any more.
+    Where we differ: theirs keeps a reservoir sample of the past; ours samples from all past
+    episodes. An episode is identified by its number and drawn again from the source, so the buffer
+    needs no memory, and images that may no longer be stored must be removed from the source.
     """
 
     reference: ClassVar[str] = "Riemer et al. 2019, arXiv:1810.11910"
@@ -58,7 +57,7 @@ class ReplayBuffer:
 
     def __post_init__(self) -> None:
         if not 0 < self.part < 1:
-            raise ConfigError(f"The part that is replayed is between 0 and 1, not {self.part}.")
+            raise ConfigError(f"part, the replay probability, is in (0, 1), not {self.part}.")
 
     def episode(self, i: int) -> Episode:
         """Episode `i`, or one from 0 to i - 1."""
@@ -67,6 +66,6 @@ class ReplayBuffer:
         return self.source.episode(int(rng.integers(i)) if past else i)
 
     def describe(self) -> dict[str, Any]:
-        """What the source says, and the replay."""
+        """Description of the source, and the replay probability."""
         replay = {"replayed": self.part, "replay_seed": self.seed}
         return {**self.source.describe(), **replay}

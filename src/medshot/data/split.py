@@ -1,4 +1,4 @@
-"""Two halves that share nothing they must not share: by patient, or by class."""
+"""Leak-free splits: by patient, or by class."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from medshot.data.episodes import own_groups
 
 
 def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
-    """(rest, fold) positions for each of `folds` folds: no patient on both sides.
+    """(rest, fold) indices for each of `folds` folds: no patient on both sides.
 
     Raises:
         DataError: fewer patients than folds, or no class with as many images.
@@ -29,10 +29,10 @@ def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Ten
 def grouped_folds(
     y: Int[Tensor, "n"], groups: Int[Tensor, "n"], folds: int, seed: int = 0
 ) -> list[tuple[Tensor, Tensor]]:
-    """(rest, fold) positions: no group on both sides.
+    """(rest, fold) indices: stratified folds with no group on both sides.
 
-    Classes are spread over the folds as evenly as the groups allow. An image whose group is not
-    known (-1) is a group of its own.
+    Classes are balanced over the folds as far as the groups allow. An image of an unknown group
+    (-1) is its own group.
     """
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415  (slow to import)
 
@@ -44,22 +44,22 @@ def grouped_folds(
 
 
 def fewest_groups(shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"]) -> int:
-    """Of how many groups the class with the fewest has examples."""
+    """Number of groups of the class that is in the fewest."""
     own = own_groups(groups)
     return min(len(own[images].unique()) for images in shows.T)
 
 
 def rarest(shows: Bool[Tensor, "n k"]) -> Int[Tensor, "n"]:
-    """The class of each image that is on the fewest: what is to be spread evenly."""
+    """Rarest class of each image, for stratification."""
     counts = shows.sum(0).expand(len(shows), -1)
     return torch.where(shows, counts, len(shows) + 1).argmin(1)
 
 
 def split_patients(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """`dataset` without and with about `share` of its patients: more, where they are very few.
+    """Split off about `share` of the patients of `dataset` (more, where they are very few).
 
     Raises:
-        ConfigError: a share that is not above 0 and at most a half.
+        ConfigError: `share` is not above 0 and at most 0.5.
         DataError: a class would be left with no image on one side.
     """
     _check_share(share)
@@ -78,13 +78,13 @@ def split_patients(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple
 
 
 def split_classes(dataset: Dataset, share: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """`dataset` without and with about `share` of its classes: for meta-learning.
+    """Split off about `share` of the classes of `dataset`, for meta-learning.
 
-    A patient with images of classes on both sides stays on the first only.
+    A patient with images of classes on both sides stays on the first side only.
 
     Raises:
-        ConfigError: a share that is not above 0 and at most a half.
-        DataError: one class only.
+        ConfigError: `share` is not above 0 and at most 0.5.
+        DataError: there is only one class.
     """
     _check_share(share)
     if len(dataset.labels) < 2:
@@ -114,4 +114,4 @@ def _most_folds(dataset: Dataset) -> int:
 
 def _check_share(share: float) -> None:
     if not 0 < share <= 0.5:
-        raise ConfigError(f"A share of {share} cannot be split off. It is above 0, at most 0.5.")
+        raise ConfigError(f"A share of {share} cannot be split off. It must be in (0, 0.5].")

@@ -1,6 +1,6 @@
 """Preprocessing: image and volume files to the tensors that encoders take, and back.
 
-It is the same at training and at use, and travels with the predictor.
+It is the same in training and prediction, and is saved with the predictor.
 """
 
 import itertools
@@ -31,10 +31,10 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NE
 @part("preprocessing", "image")
 @dataclass(frozen=True)
 class ImagePreprocessing:
-    """Reads, sets the number of channels, and resizes to a square of `size` pixels.
+    """Convert to 1 or 3 channels and resize to a square of `size` pixels.
 
-    Grey to colour repeats the channel; colour to grey is luminance (ITU-R 601). The shape of
-    the image is not kept: a wide one is squeezed.
+    Gray to RGB repeats the channel; RGB to gray is luminance (ITU-R 601). The aspect ratio is not
+    kept.
     """
 
     channels: int = 3
@@ -49,11 +49,11 @@ class ImagePreprocessing:
             raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
 
     def pixels(self, path: Path) -> UInt8[ndarray, "d s s"]:
-        """One file as 8-bit values, as they are kept in memory."""
+        """Read one file as 8-bit values, as they are stored in memory."""
         return self.fit(read_image(path))
 
     def fit(self, pixels: UInt8[ndarray, "h w c"]) -> UInt8[ndarray, "d s s"]:
-        """Decoded pixels in this form."""
+        """Convert decoded pixels."""
         image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
         image = image.convert("L" if self.channels == 1 else "RGB")
         if image.size != (self.size, self.size):
@@ -62,24 +62,24 @@ class ImagePreprocessing:
         return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
     def read(self, path: Path) -> Float[Tensor, "d s s"]:
-        """One file in [0, 1]."""
+        """Read one file, in [0, 1]."""
         return unit(torch.from_numpy(self.pixels(path).copy()))
 
     def grid(self, path: Path) -> tuple[int, int]:
-        """The height and width of the image in the file."""
+        """Height and width of the image in the file."""
         height, width = stored(path).shape[:2]
         return height, width
 
     def at(self, channels: int | None, size: int | None) -> "ImagePreprocessing":
-        """The same with other channels and another size, if both are told."""
+        """The same with other channels and another size, if both are given."""
         return replace(self, channels=channels, size=size) if channels and size else self
 
     def refit(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n d s s"]:
-        """Images in memory in this form."""
+        """Convert images in memory."""
         return resized(x, self.channels, self.size)
 
     def support(self, examples: Examples) -> Examples:
-        """The same: they are small."""
+        """The same: images are small."""
         return examples
 
 
@@ -89,29 +89,29 @@ def unit(x: UInt8[Tensor, "*n c h w"]) -> Float[Tensor, "*n c h w"]:
 
 
 def resized(x: UInt8[Tensor, "n c h w"], channels: int, size: int) -> UInt8[Tensor, "n d s s"]:
-    """Pixels in another form, where there are no files to read again."""
+    """Convert and resize images in memory, where there are no files to read again."""
     if x.shape[1] == 3 and channels == 1:
         weight = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
         x = (x * weight).sum(1, keepdim=True).round().byte()
     elif x.shape[1] == 1 and channels == 3:
         x = x.expand(-1, 3, -1, -1)
     elif x.shape[1] != channels:
-        raise ShapeError(f"Images of {x.shape[1]} channels cannot be given {channels}: 1 or 3.")
+        raise ShapeError(f"Images of {x.shape[1]} channels cannot become {channels}: 1 or 3.")
     values = F.interpolate(x.float(), (size, size), mode="bilinear", antialias=True)
     return values.round().clamp(0, 255).byte()
 
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R 601
-STEP = 32  # pixels between the squares that are looked at
+STEP = 32  # pixels between candidate crops
 
 
 @part("preprocessing", "native")
 @dataclass(frozen=True)
 class NativePreprocessing:
-    """Sets the number of channels and leaves the resolution: what is learned is what pixels do.
+    """Convert to 1 or 3 channels and keep the resolution, for pixel-level enhancement.
 
-    Learning takes the square of `size` pixels of each image on which most is to be seen; predicting
-    takes the whole image. With a `factor`, the image is first made as many times larger (bicubic).
+    Training takes the crop of `size` pixels with the highest variance of each image; prediction
+    takes the whole image. With a `factor`, the image is first upsampled by it (bicubic).
     """
 
     channels: int = 3
@@ -124,13 +124,13 @@ class NativePreprocessing:
             raise unknown(str(self.channels), ("1", "3"), kind="number of channels")
 
     def read(self, path: Path) -> Float[Tensor, "d h w"]:
-        """One file, all of it, in [0, 1]."""
+        """Read one file, the whole image, in [0, 1]."""
         pixels = decode(path)
         low, high = window_of(pixels)
         return torch.from_numpy(self.fit(scaled(pixels, low, high))).float()
 
     def fit(self, values: Float[ndarray, "h w c"]) -> Float[ndarray, "d H W"]:
-        """Values in [0, 1] with the channels and the resolution asked for."""
+        """Convert values in [0, 1] to the channels and the resolution."""
         if self.factor != 1:
             values = enlarged(values, self.factor)
         if values.shape[2] == 3 and self.channels == 1:
@@ -139,9 +139,9 @@ class NativePreprocessing:
         return np.broadcast_to(planes, (self.channels, *planes.shape[1:])).copy("C")
 
     def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
-        """`values` with the channels, the type and the range of the image in `path`.
+        """`values` with the channels, dtype and range of the image in `path`.
 
-        What its window had cut off, above and below, is added again.
+        What its window clipped, above and below, is added again.
         """
         pixels = decode(path)
         low, high = window_of(pixels)
@@ -155,16 +155,16 @@ class NativePreprocessing:
         return _as(low + (high - low) * found + beyond, pixels.dtype)
 
     def grid(self, path: Path) -> tuple[int, int]:
-        """The height and width of the answer for the image in the file."""
+        """Height and width of the output for the image in the file."""
         height, width = decode(path).shape[:2]
         return self.factor * height, self.factor * width
 
     def at(self, channels: int | None, size: int | None) -> "NativePreprocessing":
-        """The same with other channels and squares of another size, if both are told."""
+        """The same with other channels and crops of another size, if both are given."""
         return replace(self, channels=channels, size=size) if channels and size else self
 
     def refit(self, x: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c s s"]:
-        """Images in memory are cut: pixels stay as they are.
+        """Crop images in memory; the resolution stays.
 
         Raises:
             DataError: they are smaller, or have other channels.
@@ -177,17 +177,17 @@ class NativePreprocessing:
         return x[:, :, : self.size, : self.size]
 
     def support(self, examples: Examples) -> Examples:
-        """The same: they are squares of one size."""
+        """The same: images are crops of one size."""
         return examples
 
 
 def scaled(pixels: Shaped[ndarray, "h w c"], low: float, high: float) -> Float[ndarray, "h w c"]:
-    """`low` to `high` as 0 to 1; what lies outside is cut off."""
+    """Map `low` ... `high` to 0 ... 1, with clipping."""
     return ((pixels.astype(np.float64) - low) / (high - low)).clip(0, 1)
 
 
 def enlarged(values: Float[ndarray, "h w c"], factor: int) -> Float[ndarray, "H W c"]:
-    """`factor` times as large, by bicubic interpolation, in [0, 1]."""
+    """Bicubic upsampling by `factor`, clipped to [0, 1]."""
     height, width = (factor * side for side in values.shape[:2])
     planes = [
         Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
@@ -197,14 +197,14 @@ def enlarged(values: Float[ndarray, "h w c"], factor: int) -> Float[ndarray, "H 
 
 
 def busiest(values: Float[ndarray, "d h w"], size: int) -> tuple[slice, slice]:
-    """Where the square of `size` pixels is whose values differ most: not the background."""
+    """Position of the crop of `size` pixels with the highest variance, to avoid background."""
     tops, lefts = (sorted({*range(0, n - size, STEP), n - size}) for n in values.shape[1:])
     squares = [(slice(t, t + size), slice(x, x + size)) for t in tops for x in lefts]
     return max(squares, key=lambda at: float(values[:, *at].var()))
 
 
 def eight_bits(values: Float[ndarray, "d s s"]) -> UInt8[ndarray, "d s s"]:
-    """Numbers in [0, 1] as they are kept in memory."""
+    """8-bit values from numbers in [0, 1]."""
     return (255 * values).round().astype(np.uint8)
 
 
@@ -220,10 +220,10 @@ def _as(values: Float[ndarray, "h w c"], dtype: np.dtype) -> Shaped[ndarray, "h 
 @part("preprocessing", "volume")
 @dataclass(frozen=True)
 class VolumePreprocessing:
-    """Windows the values to 0 ... 255 and resamples to `spacing` mm (z, y, x); its shape is kept.
+    """Window the values to 0 ... 255 and resample to `spacing` mm (z, y, x), at any shape.
 
-    The window is the file's own, or else the 0.5th and 99.5th percentile of its values. Without a
-    `spacing` the voxels are as in the file.
+    The window is the file's own, or else the 0.5th and 99.5th percentile of its values. Without
+    `spacing`, voxels are not resampled.
     """
 
     spacing: Sequence[float] | None = None
@@ -234,15 +234,15 @@ class VolumePreprocessing:
     def __post_init__(self) -> None:
         if self.spacing is not None and (len(self.spacing) != 3 or min(self.spacing) <= 0):
             raise ConfigError(
-                f"spacing={list(self.spacing)}: three numbers of mm above 0, along z, y and x."
+                f"spacing={list(self.spacing)} must be three numbers above 0, mm along z, y, x."
             )
 
     def read(self, path: Path) -> Float[Tensor, "1 z h w"]:
-        """One volume in [0, 1]."""
+        """Read one volume, in [0, 1]."""
         return unit(torch.from_numpy(self.fit(read_volume(path)))[None])
 
     def grid(self, path: Path) -> tuple[int, ...]:
-        """The depth, height and width of the volume in the file, turned as in memory."""
+        """Depth, height and width of the volume in the file, in the orientation of memory."""
         return read_volume(path).values.shape
 
     def at(self, channels: int | None, size: int | None) -> "VolumePreprocessing":
@@ -259,11 +259,11 @@ class VolumePreprocessing:
         return x
 
     def support(self, examples: Examples) -> Examples:
-        """Parts of volumes that are large."""
+        """Patches of large volumes."""
         return patches(examples)
 
     def fit(self, volume: Volume) -> UInt8[ndarray, "d r c"]:
-        """A volume in this form."""
+        """Window and resample a volume."""
         values = volume.values.astype(np.float32)
         low, high = volume.window or np.percentile(values, WINDOW)
         if low >= high:
@@ -275,7 +275,7 @@ class VolumePreprocessing:
         return (255 * seen).round().byte().numpy()
 
     def fit_mask(self, mask: Integer[ndarray, "z h w"], volume: Volume) -> UInt8[ndarray, "d r c"]:
-        """The mask of a volume in this form: each voxel takes the nearest number."""
+        """Resample the mask of a volume by nearest neighbor."""
         numbers = torch.from_numpy(mask.astype(np.float32))[None, None]
         new = self._shape(volume)
         if new != mask.shape:
@@ -290,10 +290,10 @@ class VolumePreprocessing:
 
 
 def patches(examples: Examples, side: int = SIDE) -> Examples:
-    """`examples` cut into parts of at most `side` voxels a side, if they are larger.
+    """Cut `examples` into patches of at most `side` voxels a side, if they are larger.
 
-    All parts that show something but background are kept, and as many of those that do not,
-    evenly over all. Parts of one patient stay that patient's.
+    All patches with foreground are kept, and as many evenly spaced background patches. A patch
+    keeps its patient.
     """
     sides = examples.x.shape[2:]
     if max(sides) <= side:
@@ -305,7 +305,7 @@ def patches(examples: Examples, side: int = SIDE) -> Examples:
 
 
 def _starts(side: int) -> list[int]:
-    """Where parts begin along one axis: the last one ends where the volume does."""
+    """Start of patches along one axis: the last one ends where the volume does."""
     return sorted({min(start, max(0, side - SIDE)) for start in range(0, side, SIDE)})
 
 
@@ -315,7 +315,7 @@ def _cut(examples: Examples, corner: tuple[int, ...], side: int) -> Examples:
 
 
 def _kept(marked: Bool[Tensor, "n"], known: Bool[Tensor, "n"]) -> Tensor:
-    """Positions of the marked parts, and of as many others that somebody has looked at."""
+    """Indices of the patches with foreground, and of as many other labeled ones."""
     plain = (known & ~marked).nonzero().flatten()
     wanted = min(len(plain), max(1, int(marked.sum())))
     evenly = torch.linspace(0, len(plain) - 1, wanted).round().long() if wanted else plain[:0]

@@ -1,6 +1,6 @@
-"""How the commands meet each kind of task: what is tried, what is shown, what is written.
+"""Presenters: candidate learners, report and output files of each task, for the commands.
 
-One file a kind, with a subclass of `Kind`.
+One file a task, with a subclass of `Kind`.
 """
 
 from medshot.presenters.base import Kind as Kind

@@ -1,4 +1,4 @@
-"""What the commands need to know of a kind of task, and nothing else does."""
+"""Base class of presenters: what only the commands need to know of a task."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,20 @@ from medshot.factory.learners import Builder
 from medshot.selection import Auto, Family
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
-FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by spatial axes of what is read
+FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by the number of spatial axes
 
 
 class Kind(ABC):
-    """How the commands meet one kind of task; a subclass is found by the `name` it has."""
+    """Presenter of one task; a subclass is registered under its `name`."""
 
     name: ClassVar[str]  # of the task, as `--task` takes it
-    encoder: ClassVar[str]  # what a learner by name is built on, if no encoder is named
-    linear: ClassVar[str] = "linear-probe"  # the learner that `evaluate` puts on the same encoder
-    out: ClassVar[str] = "answers.csv"  # what `adapt` proposes that `predict` writes
-    ways: ClassVar[bool] = False  # True: an episode may have some of the classes only
-    families: ClassVar[tuple[Family, ...]]  # what a search looks through
-    folds: ClassVar[int] = FOLDS  # to choose by: fewer where learning takes long
-    prior: ClassVar[Mapping[str, tuple[float, float]]] = {}  # of candidates, as `Auto` takes it
+    encoder: ClassVar[str]  # default encoder of a learner that is given by name
+    linear: ClassVar[str] = "linear-probe"  # baseline of `evaluate` on the same encoder
+    out: ClassVar[str] = "answers.csv"  # default output of `predict`, as `adapt` prints it
+    ways: ClassVar[bool] = False  # True: an episode may use a subset of the classes
+    families: ClassVar[tuple[Family, ...]]  # search space of `select`
+    folds: ClassVar[int] = FOLDS  # of selection: fewer where training takes long
+    prior: ClassVar[Mapping[str, tuple[float, float]]] = {}  # prior of the candidates, see `Auto`
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -41,57 +41,57 @@ class Kind(ABC):
             KINDS[cls.name] = WRITERS[cls.name] = cls()
 
     def candidates(self) -> Auto:
-        """What `--learner auto` chooses from: the simple ones, as they are tried first."""
+        """Candidates of `--learner auto`, the simple ones first."""
         build = Builder()
         first = [start for family in self.families if family.simple for start in family.starts()]
         prior = [self.prior[start.name] for start in first] if self.prior else ()
         return Auto([build(start) for start in first], folds=self.folds, prior=prior).eval()
 
     def baselines(self, **form: Any) -> list[Learner]:
-        """The simple learners that a report shows, the one to compare with first."""
+        """Baselines of a report; the first is the one of the comparison."""
         return [self.baseline(**form)]
 
     @abstractmethod
     def baseline(self, **form: Any) -> Learner:
-        """The simple learner beside everything, on images of such a form (channels, size)."""
+        """The baseline that every report shows; `form` is channels and size of the images."""
 
     @abstractmethod
     def support(self, dataset: Dataset) -> r.Support:
-        """What was learned from, as the report shows it."""
+        """The support set, as the report shows it."""
 
     @abstractmethod
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Further fields of the report; `unseen` says how the answers were got."""
+        """Further fields of the report; `unseen` says how the predictions were made."""
 
     @abstractmethod
     def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
-        """Where `predict` writes to: `out` is there, whole, once the block has ended well."""
+        """Writer of `predict`: `out` is created atomically at the end of the block."""
 
     def files(self, images: Sequence[Path], card: Card) -> Sequence[Path]:
-        """The files of the form that a predictor takes, in folders and by name."""
+        """The files that a predictor can read, among names and in folders."""
         return FINDERS[card.preprocessing.dims](list(images))
 
     def listed(self, folder: Path) -> str:
-        """What the names and tables of a folder say that it holds, before any file is opened."""
+        """Summary of a folder from its names and tables, without decoding files."""
         del folder
         return ""
 
     def from_run(self, learner: Learner) -> Learner:
-        """What a meta-trained learner is for this kind: by default, what it is."""
+        """Adapt a meta-trained learner to this task; by default it is not changed."""
         return learner
 
     def phantoms(
         self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
     ) -> EpisodeSource:
-        """Episodes that are drawn. Raises `ConfigError` where there are none of this kind."""
+        """Synthetic episodes. Raises `ConfigError` where there are none for this task."""
         raise ConfigError(f"There are no phantoms for {self.name}: name folders with --data.")
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
-        """Doubts about such data that a report must say."""
+        """Warnings about the data, for the report."""
         del dataset
         return ()
 
 
 def kind_called(name: str) -> Kind:
-    """The kind of task called `name`."""
+    """The presenter of the task `name`."""
     return KINDS.find(name)

@@ -1,4 +1,4 @@
-"""Labels of images and multimodal examples: confusion, reliability, examples, table of answers."""
+"""Classification: confusion matrix, reliability diagram, examples, CSV of predictions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from medshot.presenters.base import Kind
 from medshot.presenters.tables import Answers, AnswerTable, written
 from medshot.selection import Auto, Categorical, Family, FloatRange
 
-BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # the ImageNet linear probe
+BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # ImageNet linear probe
 CONV4 = {
     "encoder.size": Categorical((64, 32)),
     "encoder.width": Categorical((32, 16, 64)),
@@ -36,8 +36,8 @@ CONV4 = {
 }
 PIXELS = {"encoder.size": Categorical((64, 32)), "encoder.reduce": Categorical((2, 1, 4, 8))}
 DEPTHS = {"encoder.size": Categorical((128, 224))}
-# Balanced accuracy minus that of the stacked probe: mean and deviation over data sets. The ImageNet
-# linear probe from experiments/stacked_probe.py, raw pixels from experiments/auto_regret.py.
+# Balanced accuracy minus that of the stacked probe: mean and standard deviation over data sets. The
+# ImageNet probe is from experiments/stacked_probe.py, raw pixels from experiments/auto_regret.py.
 PRIOR = {
     "stacked-probe on mobilenet": (0.0, 0.0),
     "linear-probe on mobilenet": (-0.02, 0.03),
@@ -59,7 +59,7 @@ DESCENT = {
     "steps": FloatRange(20, 200, starts=(50,)),
     "batch": Categorical((16, None)),
 }
-UNEQUAL = 3  # times as many images in the largest class as in the smallest
+UNEQUAL = 3  # ratio of largest to smallest class from which a report warns
 
 
 class OfLabels(Kind):
@@ -88,7 +88,7 @@ class OfLabels(Kind):
         return build("linear-probe", encoder=encoder("pixels", **form))
 
     def baselines(self, **form: Any) -> list[Learner]:
-        """What a careful engineer does by hand; below it a probe on raw pixels and mean color."""
+        """Linear probe on ImageNet features, linear probe on raw pixels, mean color."""
         channels = {"channels": form.get("channels") or 3}
         bar = encoder("mobilenet", size=224, depths=(), **channels)
         pixels = encoder("pixels", size=64, reduce=2, **channels)
@@ -100,7 +100,7 @@ class OfLabels(Kind):
         ]
 
     def listed(self, folder: Path) -> str:
-        """How many images each class has."""
+        """Number of images of each class."""
         counts = Counter(row.label for row in survey(folder)[0])
         said = ", ".join(f"{label} {count}" for label, count in sorted(counts.items())[:12])
         n = f"{counts.total()} images, {len(counts)} classes" if counts else ""
@@ -109,7 +109,7 @@ class OfLabels(Kind):
     def phantoms(
         self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
     ) -> PhantomEpisodes:
-        """Findings to tell apart, on images of a form that phantoms have."""
+        """Synthetic classification episodes; raises `ConfigError` for channels they lack."""
         if channels != 3 or size is None:
             raise ConfigError(
                 "Phantoms with labels are flat and have 3 channels, and this encoder takes other "
@@ -122,7 +122,7 @@ class OfLabels(Kind):
         return support_of(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Confusion, reliability, and examples of which half are wrong."""
+        """Confusion matrix, reliability diagram, and examples, half of them wrong."""
         return {
             "confusion": confusion_of(dataset.labels, found.decoded, found.y),
             "reliability": reliability_of(found.decoded, found.y),
@@ -132,11 +132,11 @@ class OfLabels(Kind):
         }
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
-        """A table with a probability a class."""
+        """CSV with a probability for each class."""
         return written(out, Answers(card.labels))
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
-        """Unequal classes make accuracy look good."""
+        """Warn of class imbalance, which inflates accuracy."""
         counts = dataset.counts().values()
         if max(counts) <= UNEQUAL * min(counts):
             return ()
@@ -150,25 +150,25 @@ class OfSeveral(OfLabels):
     encoder = "joined"
 
     def candidates(self) -> Auto:
-        """Three heads on untrained encoders, one a kind of data, joined late."""
+        """Three heads on untrained encoders, one for each modality, with late fusion."""
         joined = encoder("joined")
         return Auto([build(head, encoder=joined) for head in HEADS]).eval()
 
     def baseline(self, **form: Any) -> Learner:
-        """A linear probe on the same."""
-        del form  # there is one
+        """A linear probe on the same encoders."""
+        del form  # rows have a fixed form
         return build("linear-probe", encoder=encoder("joined"))
 
     def baselines(self, **form: Any) -> list[Learner]:
-        """The same alone: there need not be images."""
+        """That one only: there may be no images."""
         return [self.baseline(**form)]
 
     def support(self, dataset: Dataset) -> r.Support:
-        """How much there is."""
+        """Counts only."""
         return support_showing(dataset, ())
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Confusion and reliability."""
+        """Confusion matrix and reliability diagram."""
         del unseen
         return {
             "confusion": confusion_of(dataset.labels, found.decoded, found.y),

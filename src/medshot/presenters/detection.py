@@ -1,4 +1,4 @@
-"""Boxes: frames in the report; `predict` writes tables of boxes and COCO JSON."""
+"""Detection: images with boxes in the report; `predict` writes CSV files and COCO JSON."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def support_of_boxes(dataset: Dataset) -> r.Support:
 
 
 def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
-    """The worst answers first, then some of the others; `dataset` is in the form answered."""
+    """Worst predictions first, then some others; `dataset` has the form of the predictions."""
     scores = by_image(*found.evidence)
     return tuple(
         r.MaskExample(
@@ -59,7 +59,7 @@ def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...
 
 
 def table_of_classes(dataset: Dataset, found: OutOfFold) -> r.Table:
-    """How well the boxes of each class are found, out of fold."""
+    """Out-of-fold metrics of each class."""
     counts, scores = found.evidence[-1].sum(0), by_class(*found.evidence)
     rows = [
         (label, str(counts[c]), *(number(float(score[c])) for score in scores.values()))
@@ -77,10 +77,10 @@ TABLE, IMAGES, COCO = "boxes.csv", "images.csv", "coco.json"
 
 
 class BoxAnswers:
-    """Boxes as they come, in pixels of their image.
+    """Writer of predicted boxes, in pixels of their image.
 
     boxes.csv has a row a box, as `medshot.load` reads it, and a score; images.csv a row an image,
-    with its number of boxes of each class; coco.json has both as other programs read them.
+    with its number of boxes of each class; coco.json has both in COCO format.
     Source: Lin et al. 2014, arXiv:1405.0312, and https://cocodataset.org/#format-data: a box is
     its left, top, width and height.
     """
@@ -101,7 +101,7 @@ class BoxAnswers:
         folder.mkdir(parents=True)
 
     def add(self, found: BoxPrediction) -> None:
-        """The boxes of one image."""
+        """Add the boxes of one image."""
         path, (width, height) = path_cell(found.path), found.size
         number = len(self._coco["images"]) + 1
         self._coco["images"].append(
@@ -115,7 +115,7 @@ class BoxAnswers:
         self._image_rows.writerow([path, *counts])
 
     def add_unread(self, path: Path) -> None:
-        """A row without numbers, for a file that could not be read."""
+        """Add an empty row for a file that could not be read."""
         self.unread += 1
         self._image_rows.writerow([path_cell(path), *[""] * len(self.labels)])
 
@@ -151,7 +151,7 @@ class OfBoxes(Kind):
     encoder = "unet"
     out = "answers"
     folds = 2
-    families = (  # templates, two heads on filters, and a U-Net that is trained from scratch
+    families = (  # templates, two heads on filter banks, and a U-Net trained from scratch
         Family("template", "intensities", simple=True),
         Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family("nearest-centroid", "filters", simple=True),
@@ -170,7 +170,7 @@ class OfBoxes(Kind):
     )
 
     def baseline(self, **form: Any) -> Learner:
-        """A linear probe on filters around each site."""
+        """A linear probe on a filter bank at each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
 
     def support(self, dataset: Dataset) -> r.Support:
@@ -178,7 +178,7 @@ class OfBoxes(Kind):
         return support_of_boxes(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Scores of each class where there are several; images with frames, the worst first."""
+        """Metrics of each class where there are several; images with boxes, the worst first."""
         named = zip(dataset.labels, COLORS, strict=False)
         colours = ", ".join(f"{label} {colour}" for label, colour in named)
         several = len(dataset.labels) > 1
@@ -192,7 +192,7 @@ class OfBoxes(Kind):
 
     @contextmanager
     def answers(self, out: Path, card: Card) -> Iterator[BoxAnswers]:
-        """Three files: boxes, images, and both for other programs."""
+        """A folder with boxes.csv, images.csv and coco.json."""
         with new_folder(out) as staging:
             found = BoxAnswers(staging, card.labels)
             yield found

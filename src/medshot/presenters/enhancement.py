@@ -1,4 +1,4 @@
-"""Enhanced images: pairs side by side in the report; `predict` writes a folder of images."""
+"""Enhancement: image pairs side by side in the report; `predict` writes a folder of images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,16 +40,16 @@ def support_of_images(dataset: Dataset) -> r.Support:
     """The first pairs, and how many there are."""
     pictures = []
     for i in range(min(SHOWN_SUPPORT, len(dataset))):
-        pictures += [(i, dataset.x[i].numpy(), "As they are")]
-        pictures += [(i, dataset.y[i].numpy(), "As they should look")]
+        pictures += [(i, dataset.x[i].numpy(), "Images")]
+        pictures += [(i, dataset.y[i].numpy(), "Targets")]
     shown = support_showing(dataset, pictures)
     return replace(shown, goal="to make images look like their targets")
 
 
 def image_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.ImageExample, ...]:
-    """The worst answers first, by what they gain on the image, then some others at random.
+    """Worst predictions first, by their gain over the input, then some others at random.
 
-    `dataset` is in the form that was answered.
+    `dataset` has the form of the predictions.
     """
     before = found.task.evidence(dataset.examples().x.double().numpy(), found.y)
     gains = found.evidence[0] - before[0]
@@ -71,23 +71,23 @@ def image_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r
 def _scores(
     found: OutOfFold, before: tuple[Float[ndarray, "n"], ...], i: int
 ) -> dict[str, tuple[float, float]]:
-    """Of the answer and of the image as it was."""
+    """Scores of the prediction and of the input image."""
     rows = zip(found.task.metrics, found.evidence, before, strict=True)
     return {metric: (float(after[i]), float(was[i])) for metric, after, was in rows}
 
 
 class ImageAnswers(AnswerFolder):
-    """Enhanced images in `folder` as they come, and a row each: path, image.
+    """Writer of enhanced images to `folder`, and a CSV row each: path, image.
 
-    An answer is a PNG, called as its image; where PNG cannot hold the values (floating point, over
-    8 bits in colour) it is a TIFF.
+    An image is a PNG with the name of its input; a TIFF where PNG cannot hold the values (floating
+    point, or color over 8 bits).
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "image")
 
     def add(self, found: ImagePrediction) -> None:
-        """The answer for one image."""
+        """Write the enhanced image."""
         pixels = found.pixels[:, :, 0] if found.pixels.shape[2] == 1 else found.pixels
         plain = pixels.dtype == np.uint8 or (pixels.dtype == np.uint16 and pixels.ndim == 2)
         name = self._free(Path(found.path).stem, ".png" if plain else ".tif")
@@ -103,14 +103,14 @@ FINE = {"encoder.scaling": "unit", "encoder.scales": (0.5, 1.0, 2.0, 4.0)}  # in
 
 
 class OfImages(Kind):
-    """Every image as it should look."""
+    """An enhanced image for every image."""
 
     name = "enhancement"
     encoder = "dncnn"
     linear = "residual-ridge"
     out = "answers"
     folds = 2
-    families = (  # learned filters, and a small DnCNN that is trained from scratch
+    families = (  # learned filters, and a small DnCNN trained from scratch
         Family("residual-ridge", "filters", FINE, simple=True),
         Family(
             "finetune",
@@ -128,7 +128,7 @@ class OfImages(Kind):
     )
 
     def baseline(self, **form: Any) -> Learner:
-        """The image as it is: who does worse does harm."""
+        """The identity: a learner that scores lower makes images worse."""
         return build("identity", encoder=encoder("as-is", **form))
 
     def support(self, dataset: Dataset) -> r.Support:
@@ -136,7 +136,7 @@ class OfImages(Kind):
         return support_of_images(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Image, answer and target beside each other, the worst first."""
+        """Input, prediction and target side by side, the worst first."""
         answered = dataset.at(dataset.preprocessing.channels, found.y.shape[-1])
         return {
             "enhanced": image_examples(answered, found),
@@ -146,7 +146,7 @@ class OfImages(Kind):
 
     @contextmanager
     def answers(self, out: Path, card: Card) -> Iterator[ImageAnswers]:
-        """An image an image, and a table beside them."""
+        """A folder of images with a CSV."""
         del card
         with new_folder(out) as staging:
             found = ImageAnswers(staging)
@@ -154,9 +154,9 @@ class OfImages(Kind):
             found.close()
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
-        """Scores are of squares, not of whole images."""
+        """Warn that scores are of crops, not of whole images."""
         side = dataset.x.shape[-1]
         return (
-            f"Learned and judged on one square of {side} x {side} pixels of each image, the one on "
-            "which most is to be seen. Answers are for whole images.",
+            f"Trained and evaluated on one crop of {side} x {side} pixels of each image, the one "
+            "with the highest variance. Predictions are for whole images.",
         )

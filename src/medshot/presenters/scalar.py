@@ -1,4 +1,4 @@
-"""Numbers, grades and findings of an image: scatter, confusion, a row a finding, tables."""
+"""Regression, ordinal and multi-label: scatter plot, confusion matrix, table of findings, CSV."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -33,7 +33,7 @@ from medshot.tasks.ordinal import median_grade
 
 WIDE = {"encoder.width": Categorical((64, 16, 32))}
 PENALTY = {"penalty": FloatRange(0.001, 1000.0, starts=(0.1, 1.0, 10.0, 100.0))}
-ONE_PENALTY = {"penalty": FloatRange(0.001, 1000.0, starts=(1.0,))}  # for what takes long
+ONE_PENALTY = {"penalty": FloatRange(0.001, 1000.0, starts=(1.0,))}  # for slow learners
 DESCENT = {
     "lr": FloatRange(1e-4, 0.1, starts=(0.003,)),
     "steps": FloatRange(20, 200, starts=(50,)),
@@ -42,7 +42,7 @@ DESCENT = {
 
 
 class Solved(Kind):
-    """A target an image that is encoded as a row of numbers."""
+    """Image-level targets that are encoded as a row of numbers."""
 
     encoder = "mobilenet"
     linear = "ridge"
@@ -71,7 +71,7 @@ class OfGrades(Solved):
         return support_of(dataset, goal=f"the grades {', '.join(dataset.labels)}")
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Confusion, and examples of which half are wrong."""
+        """Confusion matrix, and examples, half of them wrong."""
         answers = np.eye(len(dataset.labels))[median_grade(found.decoded)]
         return {
             "confusion": confusion_of(dataset.labels, answers, found.y),
@@ -81,7 +81,7 @@ class OfGrades(Solved):
         }
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
-        """A table with a probability a grade."""
+        """CSV with a probability for each grade."""
         return written(out, Answers(card.labels))
 
 
@@ -101,7 +101,7 @@ def support_of_findings(dataset: Dataset) -> r.Support:
 
 
 def table_of_findings(dataset: Dataset, found: OutOfFold) -> r.Table:
-    """How well each finding is told, out of fold."""
+    """Out-of-fold metrics of each finding."""
     scores = [score(found.decoded, found.y) for score in (aurocs, average_precisions, f1_scores)]
     rows = [
         (label, str(n), *(number(float(score[c])) for score in scores))
@@ -112,7 +112,7 @@ def table_of_findings(dataset: Dataset, found: OutOfFold) -> r.Table:
 
 
 def finding_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
-    """Up to twelve answers, half of them wrong if there are as many, drawn at random."""
+    """Up to twelve random predictions, half of them wrong if there are as many."""
     true, said = found.y == 1, found.decoded > LIKELY
     return tuple(
         r.Prediction(
@@ -141,7 +141,7 @@ class OfFindings(Solved):
         return support_of_findings(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Scores for each finding, and examples of which half are wrong in something."""
+        """Metrics of each finding, and examples, half of them with a wrong finding."""
         return {
             "tables": (table_of_findings(dataset, found),),
             "examples": finding_examples(dataset, found),
@@ -150,7 +150,7 @@ class OfFindings(Solved):
         }
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
-        """A table with a probability a finding."""
+        """CSV with a probability for each finding."""
         return written(out, Findings(card.labels))
 
 
@@ -160,7 +160,7 @@ SHOWN_OTHERS = 6
 
 
 def support_of_numbers(dataset: Dataset) -> r.Support:
-    """The first images with small, with middling and with large numbers: a third each."""
+    """The first images of each tercile of the numbers."""
     y = dataset.y[:, 0].numpy()
     pictures = []
     for part in np.array_split(np.argsort(y, kind="stable"), PARTS):
@@ -172,12 +172,12 @@ def support_of_numbers(dataset: Dataset) -> r.Support:
 
 
 def scatter_of(found: OutOfFold, name: str) -> r.Scatter:
-    """Each answer against the truth."""
+    """Predictions against targets."""
     return r.Scatter(name, found.y[:, 0], found.decoded[:, 0])
 
 
 def number_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
-    """The worst answers first, then some of the others, drawn at random."""
+    """Worst predictions first, then some others, drawn at random."""
     true, said = found.y[:, 0], found.decoded[:, 0]
     order = np.argsort(-np.abs(said - true), kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
@@ -201,11 +201,11 @@ class OfNumbers(Solved):
     name = "regression"
 
     def support(self, dataset: Dataset) -> r.Support:
-        """Images with small, middling and large numbers."""
+        """The first images of each tercile of the numbers."""
         return support_of_numbers(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """Answers against the truth, and images, the worst first."""
+        """Predictions against targets, and images, the worst first."""
         return {
             "scatter": scatter_of(found, dataset.labels[0]),
             "examples": number_examples(dataset, found),
@@ -214,6 +214,6 @@ class OfNumbers(Solved):
         }
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
-        """A table with the number."""
+        """CSV with the number."""
         del card
         return written(out, Numbers())

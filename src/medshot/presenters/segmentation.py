@@ -1,4 +1,4 @@
-"""Masks of images and volumes: outlines in the report; `predict` writes a folder of masks."""
+"""Segmentation of images and volumes: outlines in the report; `predict` writes masks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,16 +35,16 @@ SHOWN_SUPPORT = 12
 
 
 def support_of_masks(dataset: Dataset) -> r.Support:
-    """The first images with what is marked on them, and how many there are."""
+    """The first images with their masks, and counts."""
     shown = range(min(SHOWN_SUPPORT, len(dataset)))
     pictures = [(i, _drawn(dataset, i, dataset.y[i].numpy()), "With their masks") for i in shown]
     return support_showing(dataset, pictures)
 
 
 def mask_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...]:
-    """The worst answers first, then some of the others, drawn at random.
+    """Worst predictions first, then some others, drawn at random.
 
-    `dataset` is in the form that was answered.
+    `dataset` has the form of the predictions.
     """
     scores = by_image(*found.evidence[:3])
     answers = found.decoded.argmax(1)
@@ -67,17 +67,17 @@ def _drawn(dataset: Dataset, i: int, mask: Integer[ndarray, "*s"]) -> r.Pixels:
 
 
 def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
-    """What can be shown of image `i`, and where it is: of a volume, the slice with most marked."""
+    """Picture of image `i` and its index: of a volume, the slice with most foreground."""
     pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
     cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
     return pixels[(slice(None), *cut)], cut
 
 
 class MaskAnswers(AnswerFolder):
-    """Masks in `folder` as they come, and a row an image: path, mask, the share of each class.
+    """Writer of masks to `folder`, and a CSV row each: path, mask, fraction of each class.
 
-    A mask is a PNG with a palette: a class number a pixel, as `medshot.load` reads it, in colours
-    for who looks at it. That of a volume is NIfTI on the grid of its file.
+    A mask is a PNG of class numbers, as `medshot.load` reads it, with a color palette for viewers.
+    That of a volume is NIfTI on the grid of its file.
     """
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ class MaskAnswers(AnswerFolder):
         self._labels = len(labels)
 
     def add(self, found: MaskPrediction) -> None:
-        """The mask of one image."""
+        """Write the mask of one image."""
         flat = found.mask.ndim == 2
         name = self._free(_stem(found.path), ".png" if flat else ".nii.gz")
         if flat:
@@ -99,7 +99,7 @@ class MaskAnswers(AnswerFolder):
 
 
 def _stem(path: str) -> str:
-    """The name of a file without its suffix, also a double one."""
+    """File name without its suffix, also a double one."""
     name = Path(path).name
     return name.removesuffix(volume_suffix(Path(path)) or Path(path).suffix)
 
@@ -111,7 +111,7 @@ class OfMasks(Kind):
     encoder = "unet"
     out = "answers"
     folds = 2
-    families = (  # a classifier of pixels, and a U-Net that is trained from scratch
+    families = (  # a pixel classifier, and a U-Net trained from scratch
         Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family(
             "finetune",
@@ -130,24 +130,24 @@ class OfMasks(Kind):
     )
 
     def baseline(self, **form: Any) -> Learner:
-        """A linear probe on filters around each pixel."""
+        """A linear probe on a filter bank at each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
 
     def from_run(self, learner: Learner) -> Learner:
-        """What has learned from labels of whole images is laid on the grid."""
+        """Make an encoder that was meta-trained on whole images dense."""
         return learner if getattr(learner.encoder, "keeps_grid", True) else on_grid(learner)
 
     def phantoms(
         self, way: int, shot: int, query: int, *, channels: int, size: int | None, seed: int
     ) -> PhantomMasks:
-        """Scenes with their masks: volumes for an encoder that takes any size."""
+        """Synthetic scenes with masks; volumes for an encoder that takes any size."""
         del way
         if size is None:
             return PhantomVolumes(shot, query, seed=seed)
         return PhantomMasks(shot, query, size, channels, seed=seed)
 
     def support(self, dataset: Dataset) -> r.Support:
-        """The first images with what is marked on them."""
+        """The first images with their masks."""
         return support_of_masks(dataset)
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class OfMasks(Kind):
 
     @contextmanager
     def answers(self, out: Path, card: Card) -> Iterator[MaskAnswers]:
-        """A PNG an image, and a table beside them."""
+        """A folder of masks with a CSV."""
         with new_folder(out) as staging:
             found = MaskAnswers(staging, card.labels)
             yield found
@@ -175,7 +175,7 @@ class OfVolumes(OfMasks):
 
     name = "segmentation-3d"
     encoder = "unet3d"
-    families = (  # a classifier of voxels, and a U-Net that is trained from scratch
+    families = (  # a voxel classifier, and a U-Net trained from scratch
         Family("linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
         Family(
             "finetune",
@@ -190,16 +190,16 @@ class OfVolumes(OfMasks):
     )
 
     def from_run(self, learner: Learner) -> Learner:
-        """As it is: features of flat images lie on no grid of volumes."""
+        """Unchanged: 2D features cannot be made dense on a volume."""
         return learner
 
     def shown(self, dataset: Dataset, found: OutOfFold, unseen: str) -> dict[str, Any]:
-        """As for images; of each volume one slice."""
+        """As for images, with one slice of each volume."""
         fields = super().shown(dataset, found, unseen)
-        note = f"{fields['examples_note']} Of a volume, the slice is shown on which most is marked."
+        note = f"{fields['examples_note']} Of a volume, the slice with most foreground is shown."
         return fields | {"examples_note": note}
 
     def baseline(self, **form: Any) -> Learner:
-        """A linear probe on filters around each voxel."""
-        del form  # volumes keep theirs
+        """A linear probe on a filter bank at each voxel."""
+        del form  # volumes keep their shape
         return build("linear-probe", encoder=encoder("filters3d"))

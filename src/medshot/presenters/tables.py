@@ -1,4 +1,4 @@
-"""CSV tables that `medshot predict` writes, and the folder of files beside them."""
+"""CSV tables and folders that `medshot predict` writes."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 from medshot.core.atomic import write_text
 from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with these
 
 
 class AnswerTable(ABC):
-    """Rows of a CSV file, one an image, in the order in which they come.
+    """Writer of a CSV file, one row an image, in the order of `add`.
 
-    A label has the column `p(label)`: no label can take the place of `path` then, nor begin with
-    a sign that makes a spreadsheet run it. A path that begins so gets `./`, which leaves it the
-    same path, and a label an apostrophe.
+    A label has the column `p(label)`, so that it cannot collide with `path` or start with a
+    character that makes a spreadsheet run it as a formula. A path that starts with one gets `./`,
+    and a label an apostrophe.
     """
 
     def __init__(self, *columns: str) -> None:
@@ -31,24 +31,24 @@ class AnswerTable(ABC):
 
     @abstractmethod
     def cells(self, found: Any) -> Sequence[str]:
-        """What stands beside the path."""
+        """The cells after the path."""
 
     def add(self, found: Any) -> None:
-        """The answer for one image."""
+        """Add a row for one image."""
         self._rows.writerow([path_cell(found.path), *self.cells(found)])
 
     def add_unread(self, path: Path) -> None:
-        """An empty row for a file that could not be read."""
+        """Add an empty row for a file that could not be read."""
         self.unread += 1
         self._rows.writerow([path_cell(path), *[""] * self._n])
 
     def text(self) -> str:
-        """All of it, header first."""
+        """The CSV text, header first."""
         return self._text.getvalue()
 
 
 class Answers(AnswerTable):
-    """A label, how sure it is, and a probability for each."""
+    """The predicted label, its probability, and the probabilities of all labels."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__("prediction", "confidence", *(f"p({label})" for label in labels))
@@ -60,7 +60,7 @@ class Answers(AnswerTable):
 
 
 class Findings(AnswerTable):
-    """The labels that are there, as `labels.csv` would have them, and a probability for each."""
+    """The predicted labels, in the format of `labels.csv`, and a probability for each."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__("prediction", *(f"p({label})" for label in labels))
@@ -72,7 +72,7 @@ class Findings(AnswerTable):
 
 
 class Numbers(AnswerTable):
-    """A number in its own unit, to six digits."""
+    """A number in its unit, to six digits."""
 
     def __init__(self) -> None:
         super().__init__("prediction")
@@ -87,13 +87,13 @@ Filled = TypeVar("Filled", bound=AnswerTable)
 
 @contextmanager
 def written(out: Path, table: Filled) -> Iterator[Filled]:
-    """`table`, to be filled: it is in the file `out` once the block has ended well."""
+    """Yield `table`; write it atomically to `out` at the end of the block."""
     yield table
     write_text(out, table.text())
 
 
 def harmless(label: str) -> str:
-    """`label`, with an apostrophe before it if a spreadsheet would run it; numbers are numbers."""
+    """`label`, with an apostrophe first if a spreadsheet would run it; numbers are unchanged."""
     return f"'{label}" if label.startswith(FORMULA) and not _is_number(label) else label
 
 
@@ -118,7 +118,7 @@ LONGEST = 100  # characters of an image's name that its answer keeps
 class AnswerFolder:
     """Files in the new `folder` as they come, and a row an image: its path, and `columns`.
 
-    A file is called as its image, in UTF-8; where two are called so, the second gets a `_2`.
+    A file has the name of its image, in UTF-8; a second one of that name gets a `_2`.
     """
 
     def __init__(self, folder: Path, *columns: str) -> None:
@@ -130,7 +130,7 @@ class AnswerFolder:
         folder.mkdir(parents=True)
 
     def add_unread(self, path: Path) -> None:
-        """A row without an answer, for a file that could not be read."""
+        """Add an empty row for a file that could not be read."""
         self.unread += 1
         self._row(path, *[""] * self._n)
 
@@ -142,7 +142,7 @@ class AnswerFolder:
         self._rows.writerow([path_cell(path), *cells])
 
     def _free(self, stem: str, suffix: str) -> str:
-        """A name that no file of the folder has yet, also where capitals do not count."""
+        """A name that is unused in the folder, also on a case-insensitive file system."""
         stem = path_cell(stem)[:LONGEST]
         name, again = f"{stem}{suffix}", 2
         while name.casefold() in self._taken:

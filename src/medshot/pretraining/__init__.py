@@ -1,4 +1,4 @@
-"""Encoders that have learned before any few-shot task: pretrained here, or elsewhere."""
+"""Pretrained encoders: self-supervised and supervised pretraining, and weights from elsewhere."""
 
 from medshot.pretraining.objective import objectives as objectives
 from medshot.pretraining.pretrain import pretrain as pretrain

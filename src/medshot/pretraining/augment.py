@@ -1,8 +1,8 @@
-"""Augmentations on whole batches: another part of each image, seen in another light.
+"""Batched augmentations: random resized crop, rotation, flip, color jitter, noise.
 
-Every image of a batch is changed in its own way, and all of it follows from the generator, so
-that a run that was killed sees the same again. Parts are cut, turned and mirrored in one
-resampling: two would blur twice.
+Every image of a batch gets its own augmentation, and all random numbers are from the generator,
+so that a resumed run sees the same images. Crop, rotation and flip are one resampling: two would
+blur twice.
 """
 
 import math
@@ -14,22 +14,22 @@ from torch import Tensor
 
 from medshot.core.errors import ConfigError
 
-SMALLEST = 0.5  # the side of the part that is seen, at full strength
-TURN = math.pi / 6  # either way
+SMALLEST = 0.5  # side of the smallest crop at full strength, as a fraction of the image
+TURN = math.pi / 6  # largest rotation in either direction
 LIGHT, NOISE = 0.4, 0.05
 
 
 def random_view(
     x: Float[Tensor, "n c h w"], rng: torch.Generator, strength: float
 ) -> Float[Tensor, "n c h w"]:
-    """Another view of each image, in place and in light, still in [0, 1]."""
+    """Random view of each image: crop, rotation, flip and color jitter, in [0, 1]."""
     return color_jitter(moved(x, rng, strength), rng, strength)
 
 
 def moved(
     x: Float[Tensor, "n c h w"], rng: torch.Generator, strength: float
 ) -> Float[Tensor, "n c h w"]:
-    """A part of each image at the size of the whole, turned, and mirrored half of the time."""
+    """Random resized crop with rotation, and a flip with probability one half."""
     if strength == 0:
         return x
     n = len(x)
@@ -46,7 +46,7 @@ def moved(
 def color_jitter(
     x: Float[Tensor, "n c *s"], rng: torch.Generator, strength: float
 ) -> Float[Tensor, "n c *s"]:
-    """Contrast and brightness changed, of all channels and of each by itself; and some noise."""
+    """Random contrast and brightness, jointly and for each channel, plus Gaussian noise."""
     if strength == 0:
         return x
     shape = (len(x), 1, *[1] * (x.ndim - 2))
@@ -63,6 +63,6 @@ def color_jitter(
 
 
 def check_strength(strength: float) -> None:
-    """Raise `ConfigError` unless it is between none and full."""
+    """Raise `ConfigError` unless `strength` is in [0, 1]."""
     if not 0 <= strength <= 1:
         raise ConfigError(f"augment is {strength}, but the strength of views is from 0 to 1.")

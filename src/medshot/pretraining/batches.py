@@ -1,4 +1,4 @@
-"""Which images teach and which judge, and what an objective says of them, step by step."""
+"""Training and validation batches of pretraining."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.pretraining.objective import Objective
 
-SHARE = 0.1  # of the images, held out
-MOST = 256  # images of a set that judge
-SEEDS = 1_000_003  # of chance, between one pretraining and the next
+SHARE = 0.1  # fraction of the images that is held out
+MOST = 256  # validation images of a data set at most
+SEEDS = 1_000_003  # distance between the generator seeds of two values of `seed`
 
 
 @dataclass(frozen=True)
 class BatchSource:
-    """An objective, the images of each data set that teach it, and those that judge it."""
+    """An objective with the training and validation images of each data set."""
 
     objective: Objective
     taught: Sequence[Dataset]
@@ -30,7 +30,7 @@ class BatchSource:
     device: torch.device
 
     def loss(self, step: int) -> Float[Tensor, ""]:
-        """The loss of a step, on images of one set: the sets take turns, large or small."""
+        """Loss of a step on a batch of one data set; the sets take turns, whatever their size."""
         self.objective.train()
         which = step % len(self.taught)
         rng = torch.Generator().manual_seed(self.seed * SEEDS + step)
@@ -38,7 +38,7 @@ class BatchSource:
         return self._on(self.taught[which], which, torch.randperm(n, generator=rng), rng)
 
     def judge(self) -> float:
-        """The loss on what is held out: always the same images and the same chance."""
+        """Validation loss, with the same images and random numbers each time."""
         with eval_mode(self.objective):
             found = [self._of_set(which) for which in range(len(self.judges))]
         return sum(found) / len(found)
@@ -59,7 +59,7 @@ class BatchSource:
 
 
 def held_out(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """`dataset` without and with about a tenth of its images, whole patients.
+    """Split `dataset` into training data and about a tenth for validation, by patient.
 
     Raises:
         DataError: too few patients, or images.
@@ -73,6 +73,6 @@ def held_out(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     if (~judges).sum() < 2:
         raise DataError(
             f"{dataset.name} has {len(dataset)} image(s) of {len(groups)} patient(s): too few to "
-            "learn from some and to judge by others. Add some, or leave this set out."
+            "hold some out for validation. Add some, or leave this data set out."
         )
     return dataset.subset((~judges).nonzero().flatten()), dataset.subset(judges.nonzero().flatten())

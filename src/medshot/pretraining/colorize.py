@@ -1,4 +1,4 @@
-"""Colour prediction: from the grey image to what colour it has."""
+"""Colorization: predict the color of an image from its brightness."""
 
 from collections.abc import Sequence
 
@@ -15,20 +15,20 @@ from medshot.pretraining.augment import check_strength, moved
 from medshot.pretraining.objective import Objective, objective
 from medshot.pretraining.reconstruct import decoder_of
 
-LEAST = 2.0  # mean distance, of 255, between channels: less is a grey image stored in colour
+LEAST = 2.0  # mean difference of channels, of 255: below this, a gray image is stored as RGB
 
 
 @objective("colourise")
 class Colorize(Objective):
-    """The error of red and blue, less the brightness, that are predicted from the brightness.
+    """Absolute error of red and blue, minus the brightness, predicted from the brightness.
 
     Source: Zhang, Isola & Efros 2016, arXiv:1603.08511; Larsson, Maire & Shakhnarovich 2017,
-    arXiv:1703.04044 (colour as a task to learn an encoder from).
+    arXiv:1703.04044 (colorization as a pretext task).
 
-    Where we differ: the papers predict a distribution over colours, because a mean of several is
-    a grey one; here it is the absolute error, whose best answer is a median. Green follows from
-    the three. An encoder of three channels is shown the brightness three times. Data sets without
-    colour cannot teach this and are left out.
+    Where we differ: the papers predict a distribution over colors, because a mean of several is
+    gray; here the loss is the absolute error, which a median minimizes. Green follows from the
+    brightness, red and blue. An encoder with three input channels gets the brightness three
+    times. Data sets without color are left out.
     """
 
     source = "Zhang, Isola & Efros 2016, arXiv:1603.08511"
@@ -45,7 +45,7 @@ class Colorize(Objective):
 
     @classmethod
     def usable(cls, sets: Sequence[Dataset]) -> list[Dataset]:
-        """The sets with colour."""
+        """The data sets with color."""
         found = [dataset for dataset in sets if _color(dataset) >= LEAST]
         if not found:
             names = ", ".join(dataset.name for dataset in sets)
@@ -58,7 +58,7 @@ class Colorize(Objective):
     def loss(
         self, x: Float[Tensor, "n 3 h w"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
-        """The mean absolute error of both."""
+        """Mean absolute error of both channels."""
         x = moved(x, rng, self.augment)
         grey = (x * x.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
         shown = grey.expand(-1, self.encoder.channels, -1, -1)
@@ -66,6 +66,6 @@ class Colorize(Objective):
 
 
 def _color(dataset: Dataset) -> float:
-    """How far the channels of its images are apart, on average."""
+    """Mean absolute difference between the channels of its images."""
     some = dataset.x[:: max(1, len(dataset) // 64)].float()
     return (some.amax(1) - some.amin(1)).mean().item()

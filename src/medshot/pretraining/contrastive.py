@@ -1,4 +1,4 @@
-"""Contrast: two views of one image close to each other, and far from all other images."""
+"""Contrastive pretraining: SimCLR and SupCon."""
 
 from collections.abc import Sequence
 
@@ -18,22 +18,22 @@ from medshot.pretraining.objective import Objective, objective
 
 @objective("contrast")
 class Contrast(Objective):
-    """SimCLR; with `labels`, SupCon: then images of one class belong together too.
+    """SimCLR; with `labels`, SupCon, where images of one class are positives too.
 
     Source: Chen et al. 2020, arXiv:2002.05709 (SimCLR); Khosla et al. 2020, arXiv:2004.11362
-    (SupCon, L_out^sup). The papers' symbols: tau is `temperature`, g the projection, of `width`
-    features and one hidden layer, which is thrown away.
+    (SupCon, L_out^sup). The papers' symbols: tau is `temperature`, g the projection head, with
+    one hidden layer and `width` outputs, which is discarded after training.
 
-    With `chunk`, so many images are encoded at a time and forgotten, and encoded again when the
-    gradient comes back (Chen et al. 2016, arXiv:1604.06174): the loss and its gradient are those
-    of the whole batch, the memory that of a chunk, and a step takes about a third longer. With
-    norm="batch" each chunk is normalised by itself.
+    `chunk` turns on activation checkpointing (Chen et al. 2016, arXiv:1604.06174), so many images
+    at a time: the loss and its gradient are those of the whole batch, the memory is that of a
+    chunk, and a step takes about a third longer. With norm="batch" each chunk has its own batch
+    statistics.
 
-    Where we differ: a batch is of one data set, so that no negative can be told by what machine
-    it is from; views are those of `random_view`, without blur.
+    Where we differ: a batch is from one data set, so that a negative cannot be recognized by its
+    scanner; views are those of `random_view`, without blur.
 
     Raises:
-        TaskError: `labels` asks for classes where there are none.
+        TaskError: `labels` for a data set without classes.
     """
 
     source = "Chen et al. 2020, arXiv:2002.05709; Khosla et al. 2020, arXiv:2004.11362"
@@ -69,7 +69,7 @@ class Contrast(Objective):
     def loss(
         self, x: Float[Tensor, "n c h w"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
-        """The contrast between two views of each image of the batch."""
+        """Contrastive loss of two views of each image of the batch."""
         views = torch.cat([random_view(x, rng, self.augment) for _ in range(2)])
         z = F.normalize(self._projected(views), dim=1)
         same = y if self.labels else torch.arange(len(x), device=x.device)

@@ -1,4 +1,4 @@
-"""What every objective of pretraining is: a loss of an encoder on a batch of one data set.
+"""Base class of pretraining objectives: a loss of an encoder on a batch of one data set.
 
     @objective("reconstruct")
     class Reconstruct(Objective):
@@ -26,14 +26,14 @@ _OBJECTIVES: Registry[type["Objective"]] = Registry("objective", "medshot.pretra
 
 
 class Objective(nn.Module, ABC):
-    """An encoder, and what is thrown away once it is pretrained: a decoder, heads.
+    """An encoder, and the modules that are discarded after pretraining: a decoder, heads.
 
-    A subclass takes the encoder and the data sets, which are in the form (`channels`, the
-    encoder's size) that it asks for; its further keyword arguments are its options.
+    A subclass takes the encoder and the data sets, which have its `channels` and the encoder's
+    size; its further keyword arguments are its options.
     """
 
     source: ClassVar[str]  # author, year, identifier
-    colour: ClassVar[bool] = False  # True: images come with three channels, whatever is encoded
+    colour: ClassVar[bool] = False  # True: images have three channels, whatever the encoder takes
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -41,18 +41,18 @@ class Objective(nn.Module, ABC):
 
     @classmethod
     def usable(cls, sets: Sequence[Dataset]) -> list[Dataset]:
-        """Those of `sets` that can teach it. Raises `DataError` or `TaskError` if none can."""
+        """The data sets that fit the objective. Raises `DataError` or `TaskError` if none does."""
         return list(sets)
 
     @abstractmethod
     def loss(
         self, x: Float[Tensor, "n c *s"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
-        """The loss on images in [0, 1] of data set number `which`, all chance from `rng`."""
+        """Loss on images in [0, 1] of data set `which`; random numbers are from `rng`."""
 
 
 def objective(name: str) -> Callable[[Class], Class]:
-    """Make an objective known by name."""
+    """Register an objective by name."""
 
     def add(cls: Class) -> Class:
         _OBJECTIVES[name] = cls

@@ -1,4 +1,4 @@
-"""`medshot.pretrain`: an encoder that has learned from images before any few-shot task."""
+"""`medshot.pretrain`: pretrain an encoder on images."""
 
 import copy
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from medshot.training.device import choose_device
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.trainer import descend
 
-WHAT = "encoder was pretrained"  # said where it is to be judged on the same data
+WHAT = "encoder was pretrained"  # in the message when it is evaluated on the same data
 
 
 @document_options(PretrainConfig, others=True)
@@ -31,18 +31,19 @@ def pretrain(
     watch: Watch = quiet,
     **options: Any,
 ) -> Encoder:
-    """A copy of `encoder` that has learned from one or several data sets; `encoder` stays.
+    """Pretrain a copy of `encoder` on one or several data sets; `encoder` is not changed.
 
     `objective` is reconstruct, colourise, contrast or supervise, and `options` are the keyword
-    arguments of its class. Each step takes `batch` images of one set; the sets take turns. A tenth
-    of the images of each, whole patients, is held out: every `judge_every` steps the loss on it is
-    taken, the best weights are the result, and after `patience` of these without a better one it
-    ends. With `folder`, checkpoints and TensorBoard's scalars are kept there, and it goes on.
+    arguments of its class. Each step takes `batch` images of one data set; the sets take turns. A
+    tenth of the images of each, by patient, is held out for validation every `judge_every` steps;
+    the best weights are the result, and training stops after `patience` validations without
+    improvement. With `folder`, checkpoints and TensorBoard scalars are written there, and an
+    existing checkpoint is resumed.
 
     Raises:
-        ConfigError: an unknown objective or option, or one that cannot be.
-        DataError: a data set that cannot teach this.
-        TaskError: a kind of task, or volumes, that the objective does not do.
+        ConfigError: an unknown objective or option, or an invalid value.
+        DataError: a data set that does not fit the objective.
+        TaskError: a task, or volumes, that the objective does not support.
         TrainingError: the loss is no longer finite.
     """
     own = {name: options.pop(name) for name in PretrainConfig.names() if name in options}
@@ -88,7 +89,7 @@ def _known(name: str, options: dict[str, Any]) -> type[Objective]:
 
 
 def _options(kind: type[Objective], given: dict[str, Any]) -> dict[str, Any]:
-    """All options of an objective: the defaults, and what was given."""
+    """All options of an objective: the defaults, updated with `given`."""
     keywords = [p for p in options_of(kind).values() if p.kind is p.KEYWORD_ONLY]
     return {p.name: p.default for p in keywords} | given
 
@@ -96,7 +97,7 @@ def _options(kind: type[Objective], given: dict[str, Any]) -> dict[str, Any]:
 def _in_form(
     data: Dataset | Sequence[Dataset], encoder: Encoder, kind: type[Objective]
 ) -> list[Dataset]:
-    """The data sets in the form that the encoder takes."""
+    """The data sets with the channels and size that the encoder takes."""
     given = [data] if isinstance(data, Dataset) else list(data)
     size = encoder.size
     volumes = [dataset.name for dataset in given if dataset.preprocessing.dims != 2]
@@ -109,7 +110,7 @@ def _in_form(
 def _about(
     before: Encoder, sets: Sequence[Dataset], settings: dict[str, Any], history: list[Row]
 ) -> dict[str, Any]:
-    """What an encoder, and whatever is made with it, has to say of how it was pretrained."""
+    """Provenance of a pretrained encoder, for its card and for those of predictors that use it."""
     names = ", ".join(dataset.name for dataset in sets)
     best = min(history, key=lambda row: row["val_loss"])["step"] if history else 0
     earlier = "" if before.origin == "untrained" else f", after: {before.origin}"

@@ -1,4 +1,4 @@
-"""Reconstruction: images from their features, whole ones or those of which a part is hidden."""
+"""Reconstruction: plain and masked autoencoders."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,15 @@ from medshot.pretraining.objective import Objective, objective
 
 @objective("reconstruct")
 class Reconstruct(Objective):
-    """The squared error of images that are drawn from their features alone.
+    """Squared error of images that are decoded from their features.
 
     Source: Pathak et al. 2016, arXiv:1604.07379 (context encoders), and He et al. 2022,
-    arXiv:2111.06377, whose share of hidden patches is 0.75. With `mask` above 0, that share of
-    the squares of `patch` pixels is replaced by the image's mean, and the error is that of what
-    was hidden; with `mask=0` nothing is hidden, as in a plain autoencoder (Hinton & Salakhutdinov
-    2006, doi:10.1126/science.1127647).
+    arXiv:2111.06377, whose mask ratio is 0.75. With `mask` above 0, that fraction of the patches
+    of `patch` pixels is replaced by the image's mean, and the error is over the masked patches;
+    `mask=0` is a plain autoencoder (Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647).
 
-    Where we differ: the encoder is a convolutional one that sees the hidden squares as grey, and
-    there is no adversary beside the error.
+    Where we differ: the encoder is convolutional and sees masked patches as gray, and there is no
+    adversarial loss.
     """
 
     source = "Pathak et al. 2016, arXiv:1604.07379; He et al. 2022, arXiv:2111.06377"
@@ -55,7 +54,7 @@ class Reconstruct(Objective):
     def loss(
         self, x: Float[Tensor, "n c h w"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
-        """The error where something was hidden; everywhere, if nothing was."""
+        """Squared error over the masked patches, or over the image if `mask` is 0."""
         x = moved(x, rng, self.augment)
         if self.mask == 0:
             return F.mse_loss(self.decoder(self.encoder(x)), x)
@@ -68,7 +67,7 @@ class Reconstruct(Objective):
 def patches(
     x: Float[Tensor, "n c h w"], share: float, patch: int, rng: torch.Generator
 ) -> Bool[Tensor, "n 1 h w"]:
-    """A random `share` of the squares of each image, at least one."""
+    """Random mask over a `share` of the patches of each image, at least one."""
     n, _, h, w = x.shape
     rows, columns = -(-h // patch), -(-w // patch)
     order = torch.rand(n, rows * columns, generator=rng).argsort(1)
@@ -79,7 +78,7 @@ def patches(
 
 
 def decoder_of(encoder: Encoder, channels: int, width: int) -> Decoder:
-    """A decoder for what `encoder` gives."""
+    """Decoder for the features of `encoder`."""
     if encoder.size is None:
         raise ConfigError("Images are decoded at one size, and this encoder has none.")
     return Decoder(encoder.n_features, channels, encoder.size, width, grid=encoder.keeps_grid)

@@ -1,4 +1,4 @@
-"""Encoders on disk, for later stages and other people, with a card.
+"""Saved encoders: weights, recipe and a card.
 
 ENCODER/weights.safetensors   tensors
 ENCODER/encoder.json          its recipe, how it was pretrained and on what, versions, SHA-256
@@ -40,7 +40,7 @@ Weights: {about.get("origin", "untrained")}.
 
 {rows if sets else "The data are not recorded."}
 
-What an encoder learns on is no longer new to it: judge on other data.
+Evaluate on data that the encoder was not trained on.
 
     medshot adapt MY_IMAGES --encoder THIS_FOLDER --out MODEL
 
@@ -53,10 +53,10 @@ FORMAT = 1
 
 
 def save_encoder(encoder: Encoder, folder: str | Path) -> Path:
-    """Write `encoder` to a new folder, whole or not at all.
+    """Write `encoder` atomically to a new folder.
 
     Raises:
-        SaveError: the folder is taken or cannot be written, or the encoder is no registered part.
+        SaveError: the folder exists or cannot be written, or the encoder's class is not registered.
     """
     tensors = save({name: t.contiguous() for name, t in encoder.state_dict().items()})
     table = {
@@ -77,14 +77,14 @@ def is_encoder(folder: str | Path) -> bool:
 
 
 def load_encoder(place: str | Path, **options: Any) -> Encoder:
-    """The encoder in a folder, one that was saved or that of a meta-trained run; in eval mode.
+    """Load the encoder of a folder (a saved encoder or a meta-trained run), in eval mode.
 
-    Of a file of weights that says which network it is of (see `load_described`), the network; the
-    options (channels, size, scaling) are for such a file alone.
+    `place` may also be a file of weights that describes its network (see `load_described`); the
+    options (channels, size, scaling) are for such a file only.
 
     Raises:
-        SaveError: there is none, or a file is damaged or is not what was written.
-        DataError: a file of weights that cannot be used.
+        SaveError: there is none, or a file is damaged or was changed.
+        DataError: an unusable file of weights.
         ConfigError: options for a folder, whose encoder has its own.
     """
     folder = Path(place)

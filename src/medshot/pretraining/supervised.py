@@ -1,4 +1,4 @@
-"""Supervised pretraining: one encoder, and a linear head for each of many data sets."""
+"""Supervised multi-task pretraining: one encoder, a linear head for each data set."""
 
 from collections.abc import Sequence
 
@@ -17,18 +17,18 @@ from medshot.pretraining.objective import Objective, objective
 
 @objective("supervise")
 class Supervise(Objective):
-    """The loss of each data set's own task on its own linear head.
+    """Loss of each data set's task on its own linear head.
 
     Source: Caruana 1997, doi:10.1023/A:1007379606734 (multitask learning); Tian et al. 2020,
-    arXiv:2003.11539, for an encoder that is taught by plain labels and judged on new classes.
+    arXiv:2003.11539, for an encoder that is trained with plain labels and evaluated on new classes.
 
-    The sets may have other labels, and other kinds of targets: masks and boxes need an encoder
-    that keeps the grid, whose mean is taken for whole images. Images with targets on their grid are
-    changed in light only, because a target would have to be moved with them.
+    The data sets may have different labels and different tasks: masks and boxes need a dense
+    encoder (`keeps_grid`), whose features are averaged for image-level tasks. Images with dense
+    targets get color jitter only, because the targets would have to be moved with them.
 
     Raises:
-        TaskError: targets on a grid, and an encoder of whole images; or images as targets.
-        DataError: a set whose targets cannot teach its task (one class only, say).
+        TaskError: dense targets with an image-level encoder; or images as targets.
+        DataError: a data set whose targets do not fit its task (only one class, for example).
     """
 
     source = "Caruana 1997, doi:10.1023/A:1007379606734"
@@ -44,7 +44,7 @@ class Supervise(Objective):
     def loss(
         self, x: Float[Tensor, "n c h w"], y: Tensor, which: int, rng: torch.Generator
     ) -> Float[Tensor, ""]:
-        """The loss of task number `which`."""
+        """Loss of task `which`."""
         task = self.tasks[which]
         if not task.on_grid:
             x = moved(x, rng, self.augment)
@@ -55,10 +55,10 @@ class Supervise(Objective):
 
 
 def _task(dataset: Dataset, encoder: Encoder) -> Task:
-    """The task of `dataset`, if it can be taught by a head on such an encoder."""
+    """Task of `dataset`, if a head on this encoder can learn it."""
     task = dataset.task
     if task.from_image:
-        raise TaskError(f"{dataset.name}: images are learned by --objective reconstruct.")
+        raise TaskError(f"{dataset.name}: for images as targets, take --objective reconstruct.")
     if task.on_grid and not encoder.keeps_grid:
         raise TaskError(
             f"{dataset.name} is for {task.kind}, and this encoder gives features of the image as a "

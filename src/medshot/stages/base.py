@@ -31,30 +31,30 @@ from medshot.core.plugins import load_entry_points
 
 PACKAGE = __name__.rpartition(".")[0]
 STAGES: Registry[type["Stage"]] = Registry("stage", PACKAGE)
-SHARED = ("model", "data", "out", "test", "json", "threads")  # what every command of a stage takes
+SHARED = ("model", "data", "out", "test", "json", "threads")  # options of every stage command
 OPTION = "option"  # the key of a field's metadata
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one option of a stage: of its keyword, and of its word on a command line."""
+    """An option of a stage, as a keyword argument and on the command line."""
 
     name: str  # of the keyword
-    type: Any  # that of a value on the command line; `dict` for NAME=VALUE, repeated
+    type: Any  # of a value on the command line; `dict` for NAME=VALUE, repeated
     default: Any
     help: str
     min: int | float | None = None
     max: int | float | None = None
     choices: tuple[str, ...] = ()
-    shown: str | None = None  # in the help, in the place of the default
+    shown: str | None = None  # shown by the help in place of the default
 
     @property
     def word(self) -> str:
-        """The word on the command line: `attack_steps` is `--attack-steps`, `set_` is `--set`."""
+        """Name on the command line: `attack_steps` is `--attack-steps`, `set_` is `--set`."""
         return "--" + self.name.strip("_").replace("_", "-")
 
     def check(self, value: Any) -> None:
-        """Raise `ConfigError` for a value out of bounds; None stands for "not said"."""
+        """Raise `ConfigError` for a value out of bounds; None stands for "not given"."""
         if value is None:
             return
         if self.choices and value not in self.choices:
@@ -74,15 +74,15 @@ def option(
     choices: Sequence[str] = (),
     shown: str | None = None,
 ) -> Any:
-    """Declare an option of a `Stage`: its default, its help, and which values it takes.
+    """Declare an option of a `Stage`: default, help, and valid values.
 
     Args:
         help: a line of the command's help.
-        default: the value if none is given; its field's annotation says the type.
-        min: the least number that is taken.
-        max: the largest.
-        choices: the words that are taken, if not all.
-        shown: what the help says of the default where it is None.
+        default: the value if none is given; the field's annotation is the type.
+        min: lower bound, inclusive.
+        max: upper bound, inclusive.
+        choices: valid words, if not all.
+        shown: text for the default in the help, where the default is None.
     """
     told = {"help": help, "min": min, "max": max, "choices": tuple(choices), "shown": shown}
     if isinstance(default, dict):
@@ -93,16 +93,16 @@ def option(
 @dataclass_transform(kw_only_default=True, field_specifiers=(option, field))
 @dataclass(kw_only=True)
 class Stage(ABC):
-    """A step after adapting: takes a predictor and data, gives another predictor.
+    """A stage after adaptation: takes a predictor and data, returns another predictor.
 
     A subclass becomes a dataclass: its annotated attributes are its keyword arguments, and those
-    declared with `option` are options of the command, whose help is the class's docstring. With a
-    `name` of its own it is registered; importing it is enough.
+    declared with `option` are options of the command, whose help is the class's docstring. A
+    subclass with a `name` is registered when it is imported.
     """
 
     name: ClassVar[str]  # of the command, and on the card
-    source: ClassVar[str] = ""  # author, year, identifier: noted on the card, and cited
-    outcome: ClassVar[str] = "after"  # what tables call the predictor that is made
+    source: ClassVar[str] = ""  # author, year, identifier: recorded on the card, and cited
+    outcome: ClassVar[str] = "after"  # name of the new predictor in tables
     several: ClassVar[bool] = False  # True: takes a sequence of predictors
     command: ClassVar[bool] = True  # False: a step of another stage's command
     helps: ClassVar[Mapping[str, str]] = MappingProxyType({})  # of model, data, out, test
@@ -137,7 +137,7 @@ class Stage(ABC):
 
     @staticmethod
     def known() -> MappingProxyType[str, type["Stage"]]:
-        """The stages of our `stage.py` files, and what else was imported, by name: no PyTorch."""
+        """Stages by name: those of our `stage.py` files and all imported ones, without PyTorch."""
         for module in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
             inside = f"{PACKAGE}.{module.name}"
             parts = importlib.import_module(inside).__path__ if module.ispkg else ()
@@ -147,26 +147,27 @@ class Stage(ABC):
 
     @staticmethod
     def commands() -> list[type["Stage"]]:
-        """All stages that are commands, those of installed packages too, which it imports."""
+        """All stages that are commands, including those of plug-ins, which it imports."""
         load_entry_points(PACKAGE)
         return [each for each in Stage.known().values() if each.command]
 
     def settings(self) -> dict[str, Any]:
-        """The options with their values, for a card or a record."""
+        """The options and their values, for a card or a record."""
         given = {each.name.strip("_"): getattr(self, each.name) for each in self.options()}
         return {name: value for name, value in given.items() if value not in (None, {})}
 
     def __call__(self, predictor: Any, data: Any, *, folder: Any = None, watch: Any = None) -> Any:
-        """Run the stage; the predictor, or all of them, and the data stay as they are.
+        """Run the stage; neither the predictors nor the data are changed.
 
         Args:
-            predictor: what is worked on; a sequence of predictors, if `several`.
-            data: a `Dataset`, which is put into the predictor's form, or `Examples` in that form.
-            folder: where a long stage keeps its checkpoints, to go on from if it is killed.
-            watch: a progress bar, of `medshot.training.progress`.
+            predictor: the input predictor; a sequence of predictors, if `several`.
+            data: a `Dataset`, which is converted to the predictor's channels and size, or
+                `Examples` that have them.
+            folder: for checkpoints of a long stage, from which a killed one resumes.
+            watch: a progress bar, see `medshot.training.progress`.
 
         Returns:
-            a frozen predictor, on whose card the stage is noted.
+            a frozen predictor, with the stage recorded on its card.
         """
         from medshot.training.progress import quiet
 
@@ -176,22 +177,22 @@ class Stage(ABC):
         return self._noted(predictor, made)
 
     def check(self, predictor: Any) -> None:  # noqa: B027  (most have nothing to check)
-        """Raise what can be known to be wrong of `predictor` before any work. By default nothing.
+        """Raise errors about `predictor` that are known before any work. No-op by default.
 
-        A `several` stage is given all predictors.
+        A `several` stage gets all predictors.
         """
 
     @abstractmethod
     def run(self, predictor: Any, data: Any, **work: Any) -> Any:
         """Make the new predictor: frozen, sharing no tensor with `predictor`.
 
-        `work` holds `folder` (a path for checkpoints, or None) and `watch` (a progress bar), named
-        as functions of training take them. What it notes on the card (`card.after`) stays; where it
-        notes nothing, the name, the options and the source are noted.
+        `work` holds `folder` (a path for checkpoints, or None) and `watch` (a progress bar), the
+        keyword arguments of training functions. A record on the card by `card.after` is kept;
+        without one, the name, the options and the source are recorded.
         """
 
     def compare(self, before: Any, after: Any, data: Any) -> Any:
-        """How all do on the images of a `Dataset`: a `Comparison`, with intervals over patients."""
+        """Compare all predictors on a `Dataset`, with confidence intervals over patients."""
         from medshot.evaluation.comparison import compared
 
         named = {"before": before}
@@ -210,7 +211,7 @@ class Stage(ABC):
 
 
 def _in_form_of(predictor: Any, data: Any) -> Any:
-    """A `Dataset` in the form and with the labels of `predictor`; `Examples` as they are."""
+    """A `Dataset` with the channels, size and labels of `predictor`; `Examples` unchanged."""
     from medshot.data.dataset import Dataset
     from medshot.data.load import in_form
 
@@ -222,8 +223,7 @@ def _in_form_of(predictor: Any, data: Any) -> Any:
 
 
 def _typed(hint: Any) -> Any:
-    """What a word on the command line is read as: `str` where that is allowed, `float` of
-    `float | None`."""
+    """Type of a value on the command line: `str` if allowed, `float` for `float | None`."""
     if get_origin(hint) is dict:
         return dict
     kinds = [each for each in get_args(hint) if each is not types.NoneType] or [hint]
@@ -231,10 +231,10 @@ def _typed(hint: Any) -> Any:
 
 
 def stage(name: str, **options: Any) -> Stage:
-    """Build the stage called `name`, one of ours or of a plug-in, with its options.
+    """Build the stage `name`, one of ours or of a plug-in, with its options.
 
     Raises:
-        ConfigError: an unknown stage or option, or a value that cannot be.
+        ConfigError: an unknown stage or option, or an invalid value.
     """
     cls = STAGES.find(name)
     known = {each.name for each in fields(cls)}  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One file a kind of task."""
+"""Tasks, one file each: loss, metrics, encoding of targets, decoding of outputs."""
 
 from medshot.core.task import Task
 from medshot.tasks.classification import Classification as Classification
@@ -10,4 +10,4 @@ from medshot.tasks.ordinal import Ordinal as Ordinal
 from medshot.tasks.regression import Regression as Regression
 from medshot.tasks.segmentation import Segmentation as Segmentation
 
-EVERY = (Task,)  # what a learner does that asks a task for its loss alone
+EVERY = (Task,)  # for a learner that uses only the loss of a task

@@ -22,26 +22,27 @@ Labels = Int[ndarray, "n d"]
 Hits = Bool[ndarray, "n d"]
 Counts = Int[ndarray, "n k"]
 
-SCORE_THRESHOLD = 0.5  # a claim of this score is one that a user gets to see
-RATES = tuple(2.0**i for i in range(-3, 4))  # false claims an image, from 1/8 to 8
+SCORE_THRESHOLD = 0.5  # detections from this score on are shown to the user
+RATES = tuple(2.0**i for i in range(-3, 4))  # false positives an image, from 1/8 to 8 (LUNA16)
 RECALLS = np.linspace(0, 1, 101)
 
 
 def ap50(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
-    """The area under precision and recall at an overlap of 0.5, the mean over classes.
+    """AP at an IoU of 0.5: area under the precision-recall curve, the mean over classes.
 
-    Source: as COCO computes it (Lin et al. 2014, arXiv:1405.0312): precision made to fall only, its
-    mean at 101 recalls.
+    Source: as COCO computes it (Lin et al. 2014, arXiv:1405.0312): the mean at 101 recalls of the
+    monotone (non-increasing) precision envelope.
     """
     del centred
     return _mean(_area(hit, total) for hit, total in _ranked(scores, labels, over, true))
 
 
 def froc(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
-    """The share of true boxes with a claim's centre in them, the mean over 1/8 to 8 false claims.
+    """FROC score: sensitivity at 1/8, 1/4, ..., 8 false positives an image, the mean of the seven.
 
-    False claims are a class and an image. Source: the mean over the seven rates is that of LUNA16
-    (Setio et al. 2017, doi:10.1016/j.media.2017.06.015).
+    A true box is found if the center of a detection is in it. False positives are counted for each
+    class. Source: the mean over the seven rates is that of LUNA16 (Setio et al. 2017,
+    doi:10.1016/j.media.2017.06.015).
     """
     del over
     pairs = _ranked(scores, labels, centred, true)
@@ -49,7 +50,7 @@ def froc(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts
 
 
 def f1(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
-    """2 hits / (claims + true boxes) of the claims that a user sees, the mean over classes."""
+    """F1 of the detections that are shown (see `SCORE_THRESHOLD`), the mean over classes."""
     del centred
     seen = np.where(scores >= SCORE_THRESHOLD, labels, -1)
     pairs = _ranked(scores, seen, over, true)
@@ -57,7 +58,7 @@ def f1(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) 
 
 
 def by_image(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> ndarray:
-    """The F1 of each image over all classes together; 1 where nothing is and nothing is claimed."""
+    """F1 of each image over all classes; 1 for an image with no box and no detection."""
     del centred
     seen = (scores >= SCORE_THRESHOLD) & (labels >= 0)
     both, either = (seen & over).sum(1), seen.sum(1) + true.sum(1)
@@ -67,7 +68,7 @@ def by_image(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Co
 def by_class(
     scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts
 ) -> dict[str, Float[ndarray, "k"]]:
-    """Each metric of each class alone; NaN for a class with no true box."""
+    """Each metric for each class; NaN for a class with no true box."""
     alone = [np.where(np.arange(true.shape[1]) == c, true, 0) for c in range(true.shape[1])]
     return {
         name: np.array([metric(scores, labels, over, centred, one) for one in alone])
@@ -78,7 +79,7 @@ def by_class(
 def _ranked(
     scores: Scores, labels: Labels, hits: Hits, true: Counts
 ) -> Iterator[tuple[Bool[ndarray, "c"], int]]:
-    """For each class that is there: whether its claims hit, the best first, and its true boxes."""
+    """For each class with true boxes: matches of its detections, by score, and the box count."""
     for c in np.flatnonzero(true.sum(0)):
         own = labels == c
         order = np.argsort(-scores[own], kind="stable")
@@ -113,8 +114,8 @@ OVERLAP = 0.5
 def judged(
     found: Float[ndarray, "n d 6"], true: Float[ndarray, "n m 5"], k: int
 ) -> tuple[ndarray, ...]:
-    """What the metrics read (see `medshot.tasks.average_precision`), a row an image."""
-    found = found[:, : (found[..., 4] != NO_BOX).sum(1).max(initial=0)]  # the others fill up
+    """Match detections to true boxes: the inputs of the metrics, a row an image."""
+    found = found[:, : (found[..., 4] != NO_BOX).sum(1).max(initial=0)]  # without padding
     labels, scores = found[..., 4].astype(np.int64), found[..., 5]
     counts = np.stack([(true[..., 4] == c).sum(1) for c in range(k)], 1)
     over, centred = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
@@ -128,14 +129,14 @@ def judged(
 
 
 def _nearness(claims: Float[ndarray, "d 6"], boxes: Float[ndarray, "m 5"]) -> Float[ndarray, "d m"]:
-    """1 at the centre of a box, 0 at its border, less beyond it."""
+    """Centrality of a detection: 1 at the center of a box, 0 at its border, negative outside."""
     middle, half = (boxes[:, :2] + boxes[:, 2:4]) / 2, (boxes[:, 2:4] - boxes[:, :2]) / 2
     away = np.abs((claims[:, None, :2] + claims[:, None, 2:4]) / 2 - middle)
     return 1 - (away / np.maximum(half, 1e-12)).max(-1)
 
 
 def _greedy(fit: Float[ndarray, "d m"]) -> Bool[ndarray, "d"]:
-    """Claim after claim, the best first, takes the true box that fits best of those left."""
+    """Greedy matching: each detection, by score, takes the best fitting box that is left."""
     fit, hit = fit.copy(), np.zeros(len(fit), bool)
     for d, row in enumerate(fit):
         if row.size and row.max() >= 0:

@@ -1,11 +1,12 @@
-"""Boxes, and the dense maps that a detector gives for them: heat at centers, and sizes.
+"""Boxes, and their dense encoding: a heatmap of centers for each class, and maps of box sizes.
 
 A box is a row `xmin ymin xmax ymax class`, as fractions of the image's width and height, so that it
-means the same on every grid. Images have unequal numbers of boxes: rows of class -1 fill up.
-Source: Zhou, Wang & Kraehenbuehl 2019, arXiv:1904.07850 (CenterNet). Where we differ: the heat
-around a center is as wide as the box in each direction, and sizes are meant for all sites near a
-center, both as Liu et al. 2020, arXiv:1909.00700 (TTFNet); the grid may be that of the image, so
-that no offset is needed; and duplicates are dropped by overlap, too.
+is independent of the grid. Images have unequal numbers of boxes: rows of class -1 are padding.
+
+Source: Zhou, Wang & Kraehenbuehl 2019, arXiv:1904.07850 (CenterNet). Where we differ: the Gaussian
+around a center is proportional to the box in each direction, and sizes are regressed at all sites
+near a center, both as in Liu et al. 2020, arXiv:1909.00700 (TTFNet); the grid may be that of the
+image, so that no offset is needed; and duplicates are removed by non-maximum suppression as well.
 """
 
 import torch
@@ -13,18 +14,19 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-NO_BOX = -1  # the class of a row that only fills up
-MOST = 200  # boxes that are found on an image
-SPREAD = 0.09  # of a side: the deviation of the heat, alpha / 6 with TTFNet's alpha of 0.54
-SAME = 0.5  # overlap from which two boxes of a class are one
+NO_BOX = -1  # class of a padding row
+MOST = 200  # detections an image at most
+SPREAD = 0.09  # standard deviation as a fraction of the side: alpha / 6, TTFNet's alpha is 0.54
+SAME = 0.5  # IoU threshold of non-maximum suppression
 
 
 def paint(
     boxes: Float[Tensor, "n m 5"], k: int, grid: tuple[int, int], like: Tensor
 ) -> tuple[Float[Tensor, "n k h w"], Float[Tensor, "n 2 h w"]]:
-    """The heat in [0, 1] of each class, 1 at a centre, and the size of the box that is nearest.
+    """Encode boxes as a heatmap in [0, 1] for each class, 1 at centers, and maps of sizes.
 
-    Sizes are 0 where no box is near. Both are on the device and in the type of `like`.
+    A size is that of the nearest box, 0 where no box is near. Both maps have the device and dtype
+    of `like`.
     """
     n, (h, w) = len(boxes), grid
     heat, sizes = torch.zeros(n, k, h, w).to(like), torch.zeros(n, 2, h, w).to(like)
@@ -46,10 +48,10 @@ def paint(
 def find(
     heat: Float[Tensor, "n k h w"], sizes: Float[Tensor, "n 2 h w"], least: float
 ) -> Float[Tensor, "n d 6"]:
-    """The boxes at the peaks of the heat, best first: a box and its class, then its score.
+    """Decode the boxes at the peaks of the heatmaps, by score: box, class, score.
 
-    A peak is not below its eight neighbours and has at least the heat `least`. Rows of class -1
-    fill up.
+    A peak is a maximum of its 3 x 3 neighborhood and is at least `least`. Rows of class -1 are
+    padding.
     """
     k, h, w = heat.shape[1:]
     peaks = heat * (F.max_pool2d(heat, 3, stride=1, padding=1) == heat)
@@ -61,14 +63,14 @@ def find(
     kept = _first_of_same(corners, label) & (scores >= least)
     label = torch.where(kept, label, NO_BOX)
     found = torch.cat([corners, label[..., None].to(heat), scores[..., None]], -1)
-    order = (~kept).int().argsort(dim=1, stable=True)  # what is left, still best first
+    order = (~kept).int().argsort(dim=1, stable=True)  # kept boxes first, still by score
     return found.gather(1, order[..., None].expand_as(found))
 
 
 def overlaps(
     first: Float[Tensor, "*n d 4"], second: Float[Tensor, "*n m 4"]
 ) -> Float[Tensor, "*n d m"]:
-    """Intersection over union of every box with every other."""
+    """Pairwise intersection over union."""
     a, b = first[..., :, None, :], second[..., None, :, :]
     sides = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
     both = sides.prod(-1)
@@ -77,7 +79,7 @@ def overlaps(
 
 
 def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Float[Tensor, "n s"]:
-    """A Gaussian along one axis, 1 at the cell that holds the middle."""
+    """Gaussian along one axis, 1 at the cell that holds the center."""
     middle = ((low + high) / 2 * cells).floor().clamp(0, cells - 1)
     deviation = ((high - low) * cells * SPREAD).clamp(min=0.5)
     at = torch.arange(cells).to(low)
@@ -85,7 +87,7 @@ def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Floa
 
 
 def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tensor, "n d"]:
-    """Of boxes of a class that overlap by more than `SAME`, the best: they come best first."""
+    """Non-maximum suppression within each class; boxes are sorted by score."""
     same = (overlaps(corners, corners) > SAME) & (label[:, :, None] == label[:, None])
     kept = torch.ones_like(label, dtype=torch.bool)
     for i in range(label.shape[1] - 1):
@@ -93,17 +95,17 @@ def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tenso
     return kept
 
 
-NEAR = 0.5  # heat from which a site counts as at a centre
+NEAR = 0.5  # heatmap value from which a site counts as at a center
 
 
 def labelled(
     boxes: Float[Tensor, "n m 5"], k: int, grid: tuple[int, int]
 ) -> tuple[Int[Tensor, "s"], Int[Tensor, "s"]]:
-    """The number of a site of `n h w` and what it is, of which each of k classes has one at least.
+    """Flat indices into `n h w` and site labels; each of the k classes has at least one site.
 
-    Class c is near the centre of a box of class c, k + c elsewhere in such a box, and 2 k in none.
-    The rims have classes of their own because they look most like centres. Where centres of two
-    classes are near, the site is there twice.
+    Label c is near the center of a box of class c, k + c elsewhere in such a box, and 2 k in no
+    box. The rims have labels of their own because they look most like centers. A site near centers
+    of two classes is listed twice.
     """
     heat = paint(boxes, k, grid, like=boxes)[0]
     inside = torch.stack([_inside(boxes, c, grid) for c in range(k)], 1)
@@ -116,7 +118,7 @@ def labelled(
 
 
 def _inside(boxes: Float[Tensor, "n m 5"], c: int, grid: tuple[int, int]) -> Bool[Tensor, "n h w"]:
-    """Whether the middle of a site is in a box of class `c`."""
+    """Whether the center of a site is in a box of class `c`."""
     y, x = ((torch.arange(cells).to(boxes) + 0.5) / cells for cells in grid)
     xmin, ymin, xmax, ymax, label = boxes[..., None].unbind(2)  # each n m 1
     down, across = (y >= ymin) & (y < ymax) & (label == c), (x >= xmin) & (x < xmax)
@@ -126,7 +128,7 @@ def _inside(boxes: Float[Tensor, "n m 5"], c: int, grid: tuple[int, int]) -> Boo
 def middles(
     boxes: Float[Tensor, "n m 5"], grid: tuple[int, int]
 ) -> tuple[Int[Tensor, "b"], Int[Tensor, "b"]]:
-    """The number of the site of `n h w` that holds the middle of each box, and the box's class."""
+    """Flat index into `n h w` of the site at the center of each box, and the box's class."""
     (h, w), real = grid, boxes[..., 4] != NO_BOX
     centre = (boxes[..., :2] + boxes[..., 2:4]) / 2
     x, y = ((centre[..., i] * cells).long().clamp(0, cells - 1) for i, cells in ((0, w), (1, h)))
@@ -135,6 +137,6 @@ def middles(
 
 
 def mean_sizes(boxes: Float[Tensor, "n m 5"], k: int) -> Float[Tensor, "k 2"]:
-    """The mean logarithm of the width and of the height of each class."""
+    """Mean log width and log height of each class."""
     logs = (boxes[..., 2:4] - boxes[..., :2]).clamp(min=1e-6).log()
     return torch.stack([logs[boxes[..., 4] == c].mean(0) for c in range(k)])

@@ -1,4 +1,4 @@
-"""Classification, one label an image out of k, and its metrics: higher is better, all in [0, 1]."""
+"""Classification with one of k labels an image; metrics in [0, 1], higher is better."""
 
 from pathlib import Path
 from types import MappingProxyType
@@ -19,30 +19,30 @@ from medshot.core.task import Card, Metric, Task
 def ranks(
     values: Float[ndarray, "n *k"], ties: Literal["average", "max"] = "average"
 ) -> Float[ndarray, "n *k"]:
-    """The rank of each number in its column, 1 for the smallest; equal numbers share one."""
+    """Rank of each number in its column, 1 for the smallest; ties share a rank."""
     from scipy.stats import rankdata  # noqa: PLC0415  (slow to import)
 
     return np.asarray(rankdata(values, method=ties, axis=0), np.float64)
 
 
 def accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """The share of images whose most probable class is the true one."""
+    """Fraction of images whose most probable class is the true one."""
     return float((p.argmax(1) == y).mean())
 
 
 def balanced_accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """The mean over classes of the share of its images that are found.
+    """Mean recall over classes.
 
-    Accuracy on unbalanced classes is the majority class in disguise; this is not.
+    Unlike accuracy, it does not reward predicting the majority class.
     """
     right = p.argmax(1) == y
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
 
 
 def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """The area under the ROC curve of each class against the rest, the mean over classes.
+    """One-vs-rest AUROC, the mean over classes.
 
-    By the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36). NaN if a class is absent.
+    From the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36). NaN if a class is absent.
     """
     counts = np.bincount(y, minlength=p.shape[1])
     if (counts == 0).any() or (counts == len(y)).any():
@@ -68,7 +68,7 @@ class Classification(Task):
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
-        """Numbers of classes, or their names."""
+        """Class numbers, or class names."""
         return class_numbers(y, labels, cls.kind)
 
     def counts(self, target: Int[Tensor, "n"]) -> list[int]:
@@ -84,7 +84,7 @@ class Classification(Task):
         return F.cross_entropy(output, target)
 
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
-        """A one for the class, zeros for the others."""
+        """One-hot labels."""
         return one_hot(target, self.n_outputs, like)
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -92,7 +92,7 @@ class Classification(Task):
         return output.softmax(1)
 
     def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
-        """The most probable label, and what all of them have."""
+        """The most probable label, and the probabilities of all."""
         values = self.decode(output[None])[0].tolist()
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
@@ -100,22 +100,22 @@ class Classification(Task):
     def told(
         self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n"]
     ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
-        """The true class and the most probable one."""
+        """One-hot true class and one-hot predicted class."""
         each = np.eye(decoded.shape[1], dtype=bool)
         return each[target], each[decoded.argmax(1)]
 
     def chance(self, metric: str) -> float:
-        """One in k; of two images, the right one comes first half of the time."""
+        """1/k for accuracies, 0.5 for AUROC."""
         return 0.5 if "AUROC" in metric else 1 / self.n_outputs
 
 
 def one_hot(y: Int[Tensor, "n"], k: int, like: Tensor) -> Float[Tensor, "n k"]:
-    """Labels as rows of 0 and 1, on the device and in the type of `like`."""
+    """One-hot labels with the device and dtype of `like`."""
     return torch.eye(k, dtype=like.dtype, device=like.device)[y]
 
 
 def one_an_image(y: ndarray, kind: str) -> Shaped[ndarray, "n"]:
-    """Targets of an array in a row. Raises `ShapeError` unless there is one an image."""
+    """Targets as a vector. Raises `ShapeError` unless there is one an image."""
     if y.size != len(y):
         raise ShapeError(f"Targets of shape {y.shape}: for {kind} one an image.")
     return y.reshape(len(y))
@@ -124,7 +124,7 @@ def one_an_image(y: ndarray, kind: str) -> Shaped[ndarray, "n"]:
 def class_numbers(
     y: ndarray, labels: list[str] | None, kind: str
 ) -> tuple[Int[Tensor, "n"], list[str]]:
-    """Classes of an array as numbers, and their names: without `labels`, the values in order.
+    """Class numbers and class names of an array; without `labels`, names are the sorted values.
 
     Raises:
         DataError: a class is not among the labels, or `y` holds floating-point numbers.
@@ -148,7 +148,7 @@ def class_numbers(
 
 
 def check_classes(target: Shaped[Tensor, "..."], k: int) -> None:
-    """Raise `DataError` unless these are class numbers, and each of `k` classes is there."""
+    """Raise `DataError` unless these are class numbers and each of `k` classes is present."""
     if target.ndim != 1 or target.is_floating_point():
         raise DataError(
             f"A target is one class number an image (int64 of shape n), not {target.dtype} of "

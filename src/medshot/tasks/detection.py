@@ -1,4 +1,4 @@
-"""Object detection: boxes, each of one of k classes, and the score threshold of those shown."""
+"""Object detection: boxes of k classes, and calibration of the score threshold."""
 
 import math
 from collections.abc import Sequence
@@ -19,53 +19,53 @@ from medshot.tasks.average_precision import METRICS, SCORE_THRESHOLD, judged
 from medshot.tasks.boxes import NO_BOX, find, paint
 from medshot.tasks.multi_label import bernoulli_kl
 
-SIZES = 2  # outputs that say how wide and how high
-RARE = math.log(99)  # an output of 0 stands for a heat of 1 in 100,
-TYPICAL = 0.1  # and for a side of a tenth of the image: networks begin there
-LEAST = 0.01  # the heat of a peak that counts at all
-SIZE_WEIGHT = 1.0  # of the error of sizes beside that of the heat
+SIZES = 2  # outputs for width and height
+RARE = math.log(99)  # minus the prior logit: an output of 0 is a heatmap value of 1 in 100
+TYPICAL = 0.1  # prior size: an output of 0 is a tenth of the image's side
+LEAST = 0.01  # minimum heatmap value of a peak
+SIZE_WEIGHT = 1.0  # of the size loss relative to the heatmap loss
 
 
 class Detection(Task):
-    """Where objects of `n_outputs` - 2 classes are: a heat for each, then width and height.
+    """Object detection with `n_outputs` - 2 classes: a heatmap for each, then width and height.
 
     Targets are boxes `n m 5` (see `medshot.tasks.boxes`). Outputs are maps on any grid: for each
-    class the logit of the heat, above that of 1 in 100; then the logarithms of width and height, in
-    tenths of the image.
+    class the logit of the heatmap, relative to the logit of 1/100; then log width and log height,
+    in tenths of the image.
     """
 
     kind = "detection"
     on_grid = True
     at_centers = True
-    exportable = False  # boxes are found one after the other
+    exportable = False  # non-maximum suppression is not part of an exported graph
     metrics = METRICS
 
     @classmethod
     def of(cls, n_classes: int) -> "Detection":
-        """The task with so many classes of objects."""
+        """The task with `n_classes` classes of objects."""
         return cls(n_classes + SIZES)
 
     @property
     def n_classes(self) -> int:
-        """How many classes of objects there are."""
+        """Number of classes of objects."""
         return self.n_outputs - SIZES
 
     def sized(self, n_labels: int, target: Tensor) -> "Detection":
-        """Two outputs more than there are classes."""
+        """The task with an output for each class, and two for the size."""
         del target
         return replace(self, n_outputs=n_labels + SIZES)
 
     def renumber(
         self, target: Float[Tensor, "n m 5"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Float[Tensor, "n m 5"]:
-        """The same boxes, of classes by their numbers among those wanted."""
+        """The same boxes with the class numbers of `wanted`."""
         new = target.new_tensor([*positions(labels, wanted), NO_BOX])
         return torch.cat([target[..., :4], new[target[..., 4:].long()]], -1)  # the last one is -1
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Every class needs a box somewhere in the support."""
         if self.n_classes < 1:
-            raise DataError("There is no class to look for. Give a box a label at least.")
+            raise DataError("There is no class to detect. Add at least one labeled box.")
         if target.ndim != 3 or target.shape[2] != 5 or not target.is_floating_point():
             raise DataError(
                 "A target is rows of xmin, ymin, xmax, ymax, class (floats of shape n m 5), not "
@@ -75,12 +75,12 @@ class Detection(Task):
         low, high = boxes[:, :2], boxes[:, 2:4]
         if not ((low >= 0) & (low < high) & (high <= 1)).all():  # NaN is none of these
             raise DataError(
-                "A box is not 0 <= xmin < xmax <= 1 (and so with y): boxes are in shares of the "
-                "width and height of the image."
+                "A box is not 0 <= xmin < xmax <= 1 (and the same for y): boxes are fractions of "
+                "the width and height of the image."
             )
         known = torch.arange(self.n_classes).to(boxes)
         if not torch.isin(boxes[:, 4], known).all():
-            raise DataError(f"A class of a box is none of 0 ... {self.n_classes - 1}.")
+            raise DataError(f"The class of a box is not in 0 ... {self.n_classes - 1}.")
         absent = known[~torch.isin(known, boxes[:, 4])].long().tolist()
         if absent:
             raise DataError(
@@ -89,16 +89,16 @@ class Detection(Task):
             )
 
     def shows(self, target: Float[Tensor, "n m 5"]) -> Bool[Tensor, "n k"]:
-        """Which class has a box on which image."""
+        """Which classes have a box on each image."""
         return torch.stack([(target[..., 4] == c).any(1) for c in range(self.n_classes)], 1)
 
     def loss(
         self, output: Float[Tensor, "n k h w"], target: Float[Tensor, "n m 5"]
     ) -> Float[Tensor, ""]:
-        """CenterNet's focal loss of the heat, and the absolute error of the log sizes.
+        """CenterNet's focal loss of the heatmaps plus the L1 loss of the log sizes.
 
-        The heat's is a sum over sites, divided by the number of boxes; the sizes' is a mean over
-        sites, weighted by their heat.
+        The focal loss is a sum over sites, divided by the number of boxes; the size loss is a mean
+        over sites, weighted by the target heatmap.
         """
         logits, sizes = self._split(output)
         heat, sides = paint(target, self.n_classes, (output.shape[2], output.shape[3]), output)
@@ -108,19 +108,19 @@ class Detection(Task):
         return _focal(logits, heat) / count + SIZE_WEIGHT * error.sum() / weight.sum().clamp(min=1)
 
     def divergence(self, output: Tensor, other: Tensor, temperature: float = 1.0) -> Tensor:
-        """That of the heat at every site, and the difference of the log sizes, weighted by heat."""
+        """KL divergence of the heatmaps plus the L1 distance of the log sizes, heatmap-weighted."""
         (ours, sides), (theirs, true) = self._split(output), self._split(other)
         weight = theirs.sigmoid().amax(1, keepdim=True)
         error = ((sides - true).abs() * weight).sum() / weight.sum().clamp(min=1)
         return bernoulli_kl(ours, theirs, temperature) + SIZE_WEIGHT * error
 
     def decode(self, output: Float[Tensor, "n k h w"]) -> Float[Tensor, "n d 6"]:
-        """The boxes at the peaks of the heat, in shares of the image: box, class, score."""
+        """Boxes at the peaks of the heatmaps, as fractions of the image: box, class, score."""
         logits, sizes = self._split(output)
         return find(logits.sigmoid(), sizes.exp(), LEAST)
 
     def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> BoxPrediction:
-        """The boxes of a score of at least 0.5, in pixels of the file."""
+        """Boxes with a score of at least 0.5, in pixels of the file."""
         found = self.decode(output[None])[0].double().cpu()
         found = found[(found[:, 5] >= SCORE_THRESHOLD) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
@@ -130,7 +130,7 @@ class Detection(Task):
         return BoxPrediction(str(path), corners.numpy(), names, found[:, 5].numpy(), size)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
-        """Claims and what is true of them, a row an image."""
+        """Matched detections (see `medshot.tasks.average_precision`), a row an image."""
         return judged(decoded, target, self.n_classes)
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,30 +139,30 @@ class Detection(Task):
 
 
 def detection(task: Task) -> Detection:
-    """`task`, which a learner of boxes alone was given, as what it is."""
+    """Cast `task` to `Detection`, for a learner that does nothing else."""
     if not isinstance(task, Detection):
         raise TaskError(f"This learner does detection, not {task.kind}.")
     return task
 
 
 def _focal(logits: Float[Tensor, "n k h w"], heat: Float[Tensor, "n k h w"]) -> Float[Tensor, ""]:
-    """The penalty-reduced focal loss of CenterNet, its alpha 2 and its beta 4; a sum over sites."""
+    """Penalty-reduced focal loss of CenterNet, with its alpha of 2 and beta of 4; summed."""
     p, centre = logits.sigmoid(), heat == 1
     missed = -((1 - p) ** 2) * F.logsigmoid(logits)
     claimed = -((1 - heat) ** 4) * p**2 * F.logsigmoid(-logits)
     return torch.where(centre, missed, claimed).sum()
 
 
-EDGE = 1e-6  # scores are that far from 0 and 1 at least
+EDGE = 1e-6  # scores are clipped to [EDGE, 1 - EDGE]
 
 
 @torch.no_grad()
 def shift(
     task: Detection, output: Float[Tensor, "n k h w"], boxes: Float[Tensor, "n m 5"]
 ) -> Float[Tensor, "c"]:
-    """What to add to the logits of each class for the best F1 at a score of 0.5 on these images.
+    """Logit shift of each class that makes a score of 0.5 the threshold of the best F1.
 
-    0 for a class of which nothing is found.
+    0 for a class without detections.
     """
     found, true = task.decode(output.double()).cpu().numpy(), boxes.cpu().double().numpy()
     scores, labels, over, _, counts = judged(found, true, task.n_classes)
@@ -173,7 +173,7 @@ def shift(
         hits, ranked = np.cumsum(over[own][order]), scores[own][order]
         if len(hits) and hits[-1]:
             best = int((hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())).argmax())
-            cut = ranked[best : best + 2].mean()  # halfway to the first that is left out
+            cut = ranked[best : best + 2].mean()  # halfway to the first one below the threshold
             cut = min(max(float(cut), EDGE), 1 - EDGE)
             moved[c] = -math.log(cut / (1 - cut))
     return moved

@@ -1,4 +1,4 @@
-"""Multi-label classification: each of k findings is there or not; macro-averaged metrics."""
+"""Multi-label classification: each of k findings is present or not; macro-averaged metrics."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +16,13 @@ from medshot.core.prediction import FindingsPrediction
 from medshot.core.task import Card, Metric, Task, positions
 from medshot.tasks.classification import ranks
 
-LIKELY = 0.5  # a label with a higher probability is said to be there
+LIKELY = 0.5  # a label with a higher probability is predicted as present
 
 
 def aurocs(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "k"]:
-    """The area under the ROC curve of each label; NaN where all images have it, or none.
+    """AUROC of each label; NaN where all images have it, or none.
 
-    By the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36).
+    From the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36).
     """
     there = y.sum(0)
     pairs = there * (len(y) - there)
@@ -31,32 +31,33 @@ def aurocs(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "
 
 
 def average_precisions(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "k"]:
-    """The mean, over the images with a label, of the precision at their rank; NaN without any.
+    """Average precision of each label; NaN for a label on no image.
 
-    Images of equal probability share the rank of the last of them.
+    The mean, over the images with the label, of the precision at their rank; ties have the rank of
+    the last of them.
     """
     return np.array([_average_precision(p[:, c], y[:, c]) for c in range(y.shape[1])])
 
 
 def f1_scores(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "k"]:
-    """2 |both| / (|claimed| + |true|) of each label; NaN where it is neither claimed nor true."""
+    """F1 of each label; NaN where it is neither predicted nor true."""
     claimed = p > LIKELY
     both, either = (claimed & (y == 1)).sum(0), claimed.sum(0) + y.sum(0)
     return np.divide(2 * both, either, out=np.full(len(either), np.nan), where=either > 0)
 
 
 def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
-    """The mean over labels; NaN if all images have one, or none: sets could not be compared."""
+    """Mean AUROC over labels; NaN if one is undefined, as the mean would not be comparable."""
     return float(aurocs(p, y).mean())
 
 
 def mean_average_precision(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
-    """The mean over labels; NaN if one is on no image."""
+    """Mean average precision over labels; NaN if one is on no image."""
     return float(average_precisions(p, y).mean())
 
 
 def macro_f1(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
-    """The mean over labels that are claimed or true; 1 where there are none of either."""
+    """Mean F1 over labels that are predicted or true; 1 where there are none."""
     scores = f1_scores(p, y)
     judged = scores[np.isfinite(scores)]
     return float(judged.mean()) if len(judged) else 1.0
@@ -81,7 +82,7 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
 def bernoulli_kl(
     output: Float[Tensor, "*s"], other: Float[Tensor, "*s"], temperature: float = 1.0
 ) -> Float[Tensor, ""]:
-    """T^2 KL(other || output) of each logit by itself, softened by T; the mean over all."""
+    """T^2 KL(other || output) of Bernoulli logits divided by the temperature T, the mean."""
     ours, theirs = output / temperature, other / temperature
     p = theirs.sigmoid()
     apart = p * (F.logsigmoid(theirs) - F.logsigmoid(ours))
@@ -90,7 +91,7 @@ def bernoulli_kl(
 
 
 class MultiLabel(Task):
-    """Which of `n_outputs` labels are true of an image; targets are rows of 0 and 1."""
+    """Multi-label classification with `n_outputs` labels; targets are rows of 0 and 1."""
 
     kind = "multi-label"
     link = "sigmoid"
@@ -109,24 +110,24 @@ class MultiLabel(Task):
     def renumber(
         self, target: Int[Tensor, "n k"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Int[Tensor, "n q"]:
-        """The columns in the order wanted; of a label that the data do not have, all 0."""
+        """The columns in the order of `wanted`; 0 for a label that the data do not have."""
         found = target.new_zeros(len(target), len(wanted))
         found[:, positions(labels, wanted)] = target
         return found
 
     def counts(self, target: Int[Tensor, "n k"]) -> list[int]:
-        """On how many images each label is."""
+        """Number of images with each label."""
         return target.sum(0).tolist()
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
-        """Every label needs an image with it, and one without."""
+        """Check that every label has an image with it, and one without."""
         if target.ndim != 2 or target.shape[1] != self.n_outputs or target.dtype != torch.int64:
             raise DataError(
                 f"A target is a row of {self.n_outputs} zeros and ones an image (int64 of shape n "
                 f"{self.n_outputs}), not {target.dtype} of shape {tuple(target.shape)}."
             )
         if bool(((target != 0) & (target != 1)).any()):
-            raise DataError("A target holds other numbers than 0 (not there) and 1 (there).")
+            raise DataError("A target holds other numbers than 0 (absent) and 1 (present).")
         for value, where in ((1, "no"), (0, "every")):
             if wrong := (target != value).all(0).nonzero().flatten().tolist():
                 raise DataError(
@@ -141,17 +142,17 @@ class MultiLabel(Task):
     def divergence(
         self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
     ) -> Float[Tensor, ""]:
-        """That of every question by itself, the mean over questions and images."""
+        """Bernoulli KL divergence, the mean over labels and images."""
         return bernoulli_kl(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
-        """A half where a label is there, minus a half where it is not: the sign decides."""
+        """0.5 where a label is present, -0.5 where it is absent: the sign decides."""
         return target.to(like) - 0.5
 
     def told(
         self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n k"]
     ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
-        """The findings that are there, and those that are more likely there than not."""
+        """True labels and predicted labels."""
         return target == 1, decoded > LIKELY
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
@@ -159,15 +160,15 @@ class MultiLabel(Task):
         return output.sigmoid()
 
     def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> FindingsPrediction:
-        """The labels that are more likely there than not, and the probability of each."""
+        """Predicted labels, and the probability of each label."""
         values = dict(zip(card.labels, self.decode(output[None])[0].tolist(), strict=True))
         there = tuple(label for label, p in values.items() if p > LIKELY)
         return FindingsPrediction(str(path), there, values)
 
     def shows(self, target: Int[Tensor, "n k"]) -> Bool[Tensor, "n two_k"]:
-        """Which labels are on an image, then which are not: a support needs both of each."""
+        """Which labels an image has, then which it lacks: a support needs both for each label."""
         return torch.cat([target == 1, target == 0], 1)
 
     def chance(self, metric: str) -> float | None:
-        """Of two images, the one with the label comes first half of the time."""
+        """0.5 for AUROC."""
         return 0.5 if "AUROC" in metric else None

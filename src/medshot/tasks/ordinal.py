@@ -1,4 +1,4 @@
-"""Ordinal classification: one grade an image, out of k that have an order; kappa and its kin."""
+"""Ordinal classification: one of k ordered grades an image; weighted kappa and other metrics."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,17 @@ from medshot.tasks.multi_label import bernoulli_kl
 
 
 def median_grade(p: Float[ndarray, "n k"]) -> Int[ndarray, "n"]:
-    """The first grade that, with those below it, has half of the probability or more.
+    """Median of the predicted distribution: the first grade with cumulative probability >= 0.5.
 
-    Of all answers the median is the nearest on average, in grades.
+    It minimizes the expected absolute error in grades.
     """
     return (p.cumsum(1)[:, :-1] < 0.5).sum(1)
 
 
 def quadratic_weighted_kappa(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """1 less the squared misses as a share of those that answers drawn at random would make.
+    """Cohen's kappa with quadratic weights.
 
-    1 is perfect, 0 is chance, less than 0 is worse. NaN where neither answers nor targets differ.
+    1 is perfect, 0 is chance level. NaN where neither predictions nor targets vary.
 
     Source: Cohen 1968, doi:10.1037/h0026256, with squared distances as weights.
     """
@@ -38,13 +38,13 @@ def quadratic_weighted_kappa(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> 
 
 
 def balanced_accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """The mean over grades of the share of its images that get just this grade."""
+    """Mean recall over grades."""
     right = median_grade(p) == y
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
 
 
 def mean_error(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """How many grades an answer is off, on average. Less is better."""
+    """Mean absolute error in grades. Lower is better."""
     return float(np.abs(median_grade(p) - y).mean())
 
 
@@ -58,16 +58,16 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
 
 
 class Ordinal(Task):
-    """Which of `n_outputs` + 1 grades an image has; targets are 0 ... n_outputs, in their order.
+    """Ordinal classification with `n_outputs` + 1 grades; targets are 0 ... n_outputs in order.
 
-    An output is a question: is the grade above 0, above 1, ...? So any learner of numbers learns
-    grades, and no distance between them is taken for known.
+    An output is the logit of a threshold: is the grade above 0, above 1, ...? So any learner with
+    real-valued outputs can learn grades, and no distance between them is assumed.
 
-    Source: Frank & Hall 2001, doi:10.1007/3-540-44795-4_13 (a grade as binary questions). Where we
-    differ: questions are learned apart and can contradict each other (above 2, but not above 1), so
-    their probabilities are sorted, which never takes them further from the truth (Chernozhukov,
-    Fernandez-Val & Galichon 2010, doi:10.3982/ECTA7880); and the answer is the median grade, not
-    the most probable one.
+    Source: Frank & Hall 2001, doi:10.1007/3-540-44795-4_13 (grades as binary thresholds). Where we
+    differ: thresholds are learned independently and can contradict each other (above 2, but not
+    above 1), so their probabilities are sorted, which never increases the error (Chernozhukov,
+    Fernandez-Val & Galichon 2010, doi:10.3982/ECTA7880); and the prediction is the median grade,
+    not the most probable one.
     """
 
     kind = "ordinal"
@@ -76,40 +76,40 @@ class Ordinal(Task):
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
-        """Numbers of grades, or their names in the order of `labels` (sorted, if not told)."""
+        """Grade numbers, or grade names in the order of `labels` (default: sorted)."""
         return class_numbers(y, labels, cls.kind)
 
     def sized(self, n_labels: int, target: Tensor) -> "Ordinal":
-        """One question fewer than there are grades."""
+        """The task with one output fewer than there are grades."""
         del target
         return replace(self, n_outputs=n_labels - 1)
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
-        """Every grade needs an example, and there must be at least two grades."""
+        """Check that every grade has an example, and that there are at least two."""
         check_classes(target, self.n_outputs + 1)
 
     def loss(self, output: Float[Tensor, "n k"], target: Int[Tensor, "n"]) -> Float[Tensor, ""]:
-        """The logistic loss of each question, the mean over questions and images.
+        """Logistic loss, the mean over thresholds and images.
 
         Source: the all-threshold loss of Rennie & Srebro 2005 ("Loss functions for preference
-        levels"), of which it is the mean and not the sum.
+        levels"), as a mean in place of a sum.
         """
         return F.binary_cross_entropy_with_logits(output, self._above(target).to(output))
 
     def divergence(
         self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
     ) -> Float[Tensor, ""]:
-        """That of every question by itself, the mean over questions and images."""
+        """Bernoulli KL divergence, the mean over thresholds and images."""
         return bernoulli_kl(output, other, temperature)
 
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
-        """A half where the grade is above 0, above 1, ..., minus a half where it is not."""
+        """0.5 where the grade is above 0, above 1, ..., -0.5 where it is not."""
         return self._above(target).to(like) - 0.5
 
     def told(
         self, decoded: Float[ndarray, "n g"], target: Int[ndarray, "n"]
     ) -> tuple[Bool[ndarray, "n g"], Bool[ndarray, "n g"]]:
-        """The true grade and the median one."""
+        """One-hot true grade and one-hot median grade."""
         each = np.eye(decoded.shape[1], dtype=bool)
         return each[target], each[median_grade(decoded)]
 
@@ -129,7 +129,7 @@ class Ordinal(Task):
         return target[:, None] == torch.arange(self.n_outputs + 1, device=target.device)
 
     def chance(self, metric: str) -> float | None:
-        """Guesses agree with nothing; one grade for all finds one in so many."""
+        """0 for kappa, 1 / number of grades for balanced accuracy."""
         known = {"quadratic weighted kappa": 0.0, "balanced accuracy": 1 / (self.n_outputs + 1)}
         return known.get(metric)
 

@@ -1,4 +1,4 @@
-"""Regression: k numbers an image, and its metrics, each number by itself, then the mean."""
+"""Regression of k numbers an image; metrics are computed for each number, then averaged."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +20,9 @@ MEAN_ERROR = "mean absolute error (own unit)"
 
 
 def r2(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
-    """The share of the variance that is explained: 1 is perfect, 0 the mean of these targets.
+    """Coefficient of determination: 1 is perfect, 0 is the mean of these targets.
 
-    It is below 0 for answers that are worse than that mean, and NaN where no target differs from
-    another.
+    Negative for predictions that are worse than that mean; NaN where all targets are equal.
     """
     around = np.square(true - true.mean(0)).sum(0)
     left = np.square(true - said).sum(0)
@@ -32,9 +31,9 @@ def r2(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
 
 
 def spearman(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
-    """The correlation of ranks: whether the order is right, in whatever unit.
+    """Spearman rank correlation.
 
-    0 where all answers are the same, which is no order; NaN where all targets are.
+    0 where all predictions are equal; NaN where all targets are.
     """
     a, b = (order - order.mean(0) for order in (ranks(said), ranks(true)))
     length = np.sqrt(np.square(a).sum(0) * np.square(b).sum(0))
@@ -43,7 +42,7 @@ def spearman(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
 
 
 def mean_absolute_error(said: Float[ndarray, "n k"], true: Float[ndarray, "n k"]) -> float:
-    """How far off an answer is, on average, in the unit of the targets. Less is better."""
+    """Mean absolute error in the unit of the targets. Lower is better."""
     return float(np.abs(said - true).mean())
 
 
@@ -54,11 +53,11 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Regression(Task):
-    """`n_outputs` numbers an image; targets are in the user's own unit.
+    """Regression of `n_outputs` numbers an image; targets are in the user's unit.
 
-    Learners see them standardised: less `centre`, divided by `scale`, one of each a number. Both
-    are the support's, by `fitted`, and are saved with the predictor, whose answers `decode` brings
-    back into the unit. Where nothing is fitted they are 0 and 1.
+    Learners get them standardized: minus `centre`, divided by `scale`, one of each for each number.
+    Both are estimated from the support by `fitted` and saved with the predictor; `decode` returns
+    to the unit. Defaults are 0 and 1.
     """
 
     kind = "regression"
@@ -70,7 +69,7 @@ class Regression(Task):
     scale: tuple[float, ...] = ()
 
     def fitted(self, target: Float[Tensor, "n k"]) -> "Regression":
-        """With the mean and deviation of these targets; 1 where they do not deviate."""
+        """The task with the mean and standard deviation of these targets; 1 where that is 0."""
         deviation = target.double().std(0, correction=0)
         scale = torch.where(deviation > 0, deviation, 1.0)
         return replace(
@@ -78,7 +77,7 @@ class Regression(Task):
         )
 
     def check(self, target: Shaped[Tensor, "..."]) -> None:
-        """The targets are finite, and each of the numbers differs between images."""
+        """Check that targets are finite, and that each number varies between images."""
         if target.ndim != 2 or target.shape[1] != self.n_outputs or not target.is_floating_point():
             raise DataError(
                 f"A target is {self.n_outputs} number(s) an image (floating point, of shape n "
@@ -93,28 +92,28 @@ class Regression(Task):
             )
 
     def loss(self, output: Float[Tensor, "n k"], target: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
-        """The mean squared error of standardised numbers."""
+        """Mean squared error of standardized numbers."""
         return F.mse_loss(output, self.encode(target, like=output))
 
     def divergence(
         self, output: Float[Tensor, "n k"], other: Float[Tensor, "n k"], temperature: float = 1.0
     ) -> Float[Tensor, ""]:
-        """The mean squared difference: numbers are not softened."""
+        """Mean squared difference: real-valued outputs have no temperature."""
         del temperature
         return F.mse_loss(output, other)
 
     def encode(self, target: Float[Tensor, "n k"], like: Tensor) -> Float[Tensor, "n k"]:
-        """Standardised by the support's mean and deviation."""
+        """Standardized by the support's mean and standard deviation."""
         centre, scale = self._unit(target)
         return ((target - centre) / scale).to(like)
 
     def decode(self, output: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
-        """In the unit of the targets."""
+        """Numbers in the unit of the targets."""
         centre, scale = self._unit(output)
         return output * scale + centre
 
     def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> NumberPrediction:
-        """The number, or each of them, under its name."""
+        """The predicted number or numbers, by name."""
         values = self.decode(output[None].cpu().double())[0].tolist()
         return NumberPrediction(str(path), dict(zip(card.labels, values, strict=True)))
 
@@ -124,18 +123,18 @@ class Regression(Task):
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
-        """A finite number an image, called \"value\" if not told."""
+        """A finite number an image; its default name is \"value\"."""
         flat = one_an_image(y, cls.kind)
         if flat.dtype.kind not in "fiu" or not np.isfinite(flat.astype(float)).all():
             raise DataError(f"{cls.kind.capitalize()} needs a finite number an image.")
         return torch.from_numpy(flat.astype(np.float32))[:, None], labels or ["value"]
 
     def counts(self, target: Shaped[Tensor, "n ..."]) -> list[int]:
-        """Each image has each of the numbers."""
+        """Number of images with each of the numbers: all of them."""
         return [len(target)] * self.n_outputs
 
     def chance(self, metric: str) -> float | None:
-        """The mean for every image explains nothing and orders nothing."""
+        """0 for R2 and rank correlation: a constant prediction."""
         return None if metric.endswith(")") else 0.0
 
     def _unit(self, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,10 @@
-"""Segmentation, one label a pixel (or voxel) out of k; overlap and surface distance.
+"""Segmentation with one of k labels a pixel (or voxel); overlap and surface distance.
 
-Overlaps read counts of sites, a row an image and a column a class: those where prediction and truth
-agree, those predicted, those true. Class 0, the background, is not scored: on most images it is
-nearly all. A class that is neither on an image nor predicted there is left out of the mean; one
-that is predicted where it is not has overlap 0. An image with nothing marked and nothing predicted
-has 1. Distances are in millimeters.
+Overlap metrics read counts of pixels, a row an image and a column a class: true positives,
+predicted, true. Class 0, the background, is not scored: it is nearly all of most images. A class
+that is neither true nor predicted on an image is left out of the mean; one that is only predicted
+has overlap 0. An image with nothing marked and nothing predicted scores 1. Distances are in
+millimeters.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Counts = Int[ndarray, "n k"]
 
 
 def dice(both: Counts, claimed: Counts, true: Counts, *others: ndarray) -> float:
-    """2 |A and B| / (|A| + |B|): the mean over the classes of an image, then over images.
+    """Dice score 2 |A and B| / (|A| + |B|), the mean over the classes of an image, then images.
 
     Source: Dice 1945, Ecology 26, 297-302.
     """
@@ -37,7 +37,10 @@ def dice(both: Counts, claimed: Counts, true: Counts, *others: ndarray) -> float
 
 
 def intersection_over_union(both: Counts, claimed: Counts, true: Counts, *others: ndarray) -> float:
-    """|A and B| / |A or B|, in the same order: Jaccard 1912, New Phytologist 11, 37-50."""
+    """Jaccard index |A and B| / |A or B|, averaged as `dice` is.
+
+    Source: Jaccard 1912, New Phytologist 11, 37-50.
+    """
     del others
     return float(_mean_of_classes(_share(both, claimed + true - both)).mean())
 
@@ -45,7 +48,7 @@ def intersection_over_union(both: Counts, claimed: Counts, true: Counts, *others
 def overlaps(
     claim: Int[ndarray, "n s"], truth: Int[ndarray, "n s"], k: int
 ) -> tuple[Counts, Counts, Counts]:
-    """The three counts, over sites whose truth is known (not below 0)."""
+    """The three counts over labeled pixels (target not below 0)."""
     known = truth >= 0
     claims = [(claim == c) & known for c in range(k)]
     truths = [truth == c for c in range(k)]
@@ -55,7 +58,7 @@ def overlaps(
 
 
 def by_image(both: Counts, claimed: Counts, true: Counts) -> Float[ndarray, "n"]:
-    """The Dice score of each image."""
+    """Dice score of each image."""
     return _mean_of_classes(_share(2 * both, claimed + true))
 
 
@@ -64,7 +67,7 @@ def _share(part: Counts, whole: Counts) -> Float[ndarray, "n k"]:
 
 
 def _mean_of_classes(shares: Float[ndarray, "n k"]) -> Float[ndarray, "n"]:
-    """The mean of an image over its classes but background; 1 where there are none."""
+    """Mean over the foreground classes of each image; 1 where there are none."""
     judged = np.isfinite(shares[:, 1:])
     total, count = np.where(judged, shares[:, 1:], 0).sum(1), judged.sum(1)
     return np.divide(total, count, out=np.ones(len(total)), where=count > 0)
@@ -78,12 +81,12 @@ METRICS: MappingProxyType[str, Metric] = MappingProxyType(
 def surface_distances(
     claim: Int[ndarray, "n *s"], truth: Int[ndarray, "n *s"], k: int, spacing: Sequence[float]
 ) -> Float[ndarray, "n k"]:
-    """The mean distance in mm between the two borders of each class on each image.
+    """Average symmetric surface distance in mm of each class on each image.
 
-    From every site of either border to the nearest of the other, all of them averaged: the average
-    symmetric surface distance (Heimann et al. 2009, IEEE Trans. Med. Imaging 28, 1251-1265). NaN
-    for background, and where a class is missing from the claim or from the truth. Sites whose truth
-    is not known (below 0) belong to no class.
+    The mean of the distances from every border pixel of either mask to the nearest border pixel of
+    the other (Heimann et al. 2009, IEEE Trans. Med. Imaging 28, 1251-1265). NaN for background, and
+    where a class is missing from the prediction or the target. Unlabeled pixels (target below 0)
+    belong to no class.
     """
     known = truth >= 0
     found = np.full((len(truth), k), np.nan)
@@ -98,7 +101,7 @@ def surface_distances(
 def mean_surface_distance(
     both: ndarray, claimed: ndarray, true: ndarray, distances: Float[ndarray, "n k"]
 ) -> float:
-    """The mean over the classes that are both there and claimed; NaN where there are none."""
+    """Mean over the classes that are both true and predicted; NaN where there are none."""
     del both, claimed, true
     there = distances[np.isfinite(distances)]
     return float(there.mean()) if there.size else float("nan")
@@ -117,15 +120,15 @@ def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[f
     return float(np.concatenate([to_b[a], to_a[b]]).mean())
 
 
-UNLABELED = -1  # a site that says nothing, and is not judged
+UNLABELED = -1  # pixel without a label: ignored by losses and metrics
 
 
 @dataclass(frozen=True)
 class Segmentation(Task):
-    """Which of `n_outputs` classes every site of an image belongs to; by custom 0 is background.
+    """Segmentation with `n_outputs` classes a pixel; by convention 0 is background.
 
-    Targets are 0 ... k-1 on the grid of the image, -1 where nobody has labelled. Where the
-    `spacing` of sites is known (mm), as it is for volumes, the distance of borders is measured too.
+    Targets are 0 ... k-1 on the grid of the image, -1 where unlabeled. Where the `spacing` of
+    pixels is known (mm), as it is for volumes, the surface distance is a further metric.
     """
 
     spacing: Sequence[float] | None = None
@@ -143,7 +146,7 @@ class Segmentation(Task):
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:
-        """Masks `n h w` of class numbers, 0 being background."""
+        """Masks `n h w` of class numbers, where 0 is background."""
         if y.ndim != 3 or y.dtype.kind not in "iub":
             raise DataError(f"Masks are n h w of class numbers, not {y.shape} of {y.dtype}.")
         most = int(y.max())
@@ -156,11 +159,11 @@ class Segmentation(Task):
         return torch.from_numpy(y.astype(np.uint8)), names
 
     def unpack(self, target: Integer[Tensor, "n *s"]) -> Int64[Tensor, "n *s"]:
-        """Masks are kept in 8 bits."""
+        """Masks as int64 from 8 bits."""
         return target.long()
 
     def resize(self, target: Integer[Tensor, "n h w"], form: Form) -> Integer[Tensor, "n s s"]:
-        """Each pixel takes the number of the nearest."""
+        """Nearest-neighbor resampling."""
         if form.size is None:
             return target
         side = (form.size, form.size)
@@ -170,7 +173,7 @@ class Segmentation(Task):
     def renumber(
         self, target: Integer[Tensor, "n *s"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Integer[Tensor, "n *s"]:
-        """The same: masks hold numbers, of which the model must know as many."""
+        """The same: masks hold class numbers. Raises `DataError` if the model has fewer classes."""
         if len(labels) > len(wanted):
             raise DataError(
                 f"The masks hold numbers up to {len(labels) - 1}, and the model knows "
@@ -179,7 +182,7 @@ class Segmentation(Task):
         return target
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
-        """Every class needs a site somewhere in the support; there are at least two classes."""
+        """Check that every class has a pixel in the support, and that there are at least two."""
         if target.ndim < 3 or target.dtype != torch.int64:
             raise DataError(
                 "A target is a mask with a class number a pixel (int64 of shape n h w, or n z h w "
@@ -187,8 +190,8 @@ class Segmentation(Task):
             )
         if self.n_outputs < 2:
             raise DataError(
-                "The masks hold only one class, so there is nothing to tell apart. Mark what you "
-                "look for with 1, and all else with 0."
+                "The masks hold only one class, so there is nothing to tell apart. Mark the "
+                "foreground with 1, and all else with 0."
             )
         outside = target[(target < UNLABELED) | (target >= self.n_outputs)]
         if len(outside):
@@ -207,10 +210,10 @@ class Segmentation(Task):
     def loss(
         self, output: Float[Tensor, "n k *s"], target: Int[Tensor, "n *s"]
     ) -> Float[Tensor, ""]:
-        """Cross-entropy over the labelled sites plus one less the soft Dice score.
+        """Cross-entropy over the labeled pixels plus soft Dice loss.
 
         Source: the sum is that of Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z. The
-        Dice score is of each class over all images together, and then the mean over classes.
+        Dice score of a class is over all images together; the loss is the mean over classes.
         """
         known = target != UNLABELED
         entropies = F.cross_entropy(output, target, ignore_index=UNLABELED, reduction="sum")
@@ -218,15 +221,15 @@ class Segmentation(Task):
         return entropies / known.sum().clamp(min=1) + 1 - dice
 
     def encode(self, target: Int[Tensor, "n"], like: Tensor) -> Float[Tensor, "n k"]:
-        """Of sites that are labelled: a one for the class, zeros for the others."""
+        """One-hot labels of labeled pixels."""
         return one_hot(target, self.n_outputs, like)
 
     def decode(self, output: Float[Tensor, "n k *s"]) -> Float[Tensor, "n k *s"]:
-        """Softmax over classes, at every site."""
+        """Softmax over classes at every pixel."""
         return output.softmax(1)
 
     def answer(self, output: Float[Tensor, "k *s"], path: Path, card: Card) -> MaskPrediction:
-        """The most probable class of every site of the file, scores being spread to its grid."""
+        """Most probable class of every pixel of the file; scores are resampled to its grid."""
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
         flat = card.preprocessing.dims == 2
@@ -237,7 +240,7 @@ class Segmentation(Task):
         return MaskPrediction(str(path), mask, card.labels)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
-        """Counts of sites, a row an image: agreed, claimed, true."""
+        """Pixel counts, a row an image: true positives, predicted, true."""
         claim = decoded.argmax(1)
         rows = len(target)
         counts = overlaps(claim.reshape(rows, -1), target.reshape(rows, -1), self.n_outputs)
@@ -249,9 +252,9 @@ class Segmentation(Task):
 def soft_dice(
     probabilities: Float[Tensor, "n k *s"], target: Int[Tensor, "n *s"], known: Tensor
 ) -> Float[Tensor, ""]:
-    """2 sum p t / (sum p + sum t) of each class, over the known sites; the mean over classes.
+    """Soft Dice score 2 sum p t / (sum p + sum t) over labeled pixels, the mean over classes.
 
-    One is added above and below: a class that is nowhere and is not claimed counts as right.
+    One is added to numerator and denominator: a class that is absent and not predicted scores 1.
     """
     k = probabilities.shape[1]
     truth = torch.stack([target == c for c in range(k)], 1).to(probabilities)

@@ -1,4 +1,4 @@
-"""The contract of learners, encoders and stages, as functions for a test of one's own."""
+"""Contract tests of learners, encoders and stages, for your own test suite."""
 
 from medshot.testing.encoder import check_encoder as check_encoder
 from medshot.testing.learner import check_learner as check_learner

@@ -1,4 +1,4 @@
-"""What every encoder promises of the features that it gives."""
+"""Contract of encoders."""
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,16 @@ from medshot.testing.promise import require, require_close, run_check
 
 
 def check_encoder(encoder: str | nn.Module, *, x: Tensor | None = None) -> None:
-    """Run the contract on an encoder: its registered name, or the module.
+    """Test that an encoder, a registered name or a module, keeps the contract.
 
-    It is shown `x`, images in [0, 1]; if not told, random ones of the form that it takes.
+    `x` are images in [0, 1]; by default random ones of the channels and size that it takes.
 
     Raises:
-        AssertionError: a promise is broken; the message says which.
-        ConfigError: an unknown name, or a module that does not say its form where `x` is missing.
-        SaveError: its class is no registered part.
-        ShapeError: it does not say how many features it gives.
+        AssertionError: the contract is broken; the message says where.
+        ConfigError: an unknown name, or a module without `channels` and `size` where `x` is
+            missing.
+        SaveError: its class is not registered.
+        ShapeError: it does not state its number of features.
     """
     module = (build_encoder(encoder) if isinstance(encoder, str) else encoder).eval()
     images = _images(module) if x is None else x
@@ -31,7 +32,7 @@ def check_encoder(encoder: str | nn.Module, *, x: Tensor | None = None) -> None:
 def _images(encoder: nn.Module) -> Tensor:
     if not isinstance(encoder, Encoder):
         raise ConfigError(
-            f"{type(encoder).__name__} does not say what images it takes: give x=..., images "
+            f"{type(encoder).__name__} does not state what images it takes: give x=..., images "
             "`n c h w` in [0, 1], or make it a subclass of medshot.Encoder."
         )
     sides = [encoder.size or SIZE] * encoder.dims
@@ -39,7 +40,7 @@ def _images(encoder: nn.Module) -> Tensor:
 
 
 def gives_features(encoder: nn.Module, x: Tensor) -> None:
-    """Features are `n_features` a row, or a row a pixel where `keeps_grid` is set, and finite."""
+    """Features are finite, `n_features` an image, or a pixel where `keeps_grid` is set."""
     grid = tuple(x.shape[2:]) if getattr(encoder, "keeps_grid", False) else ()
     features, wanted = encoder(x), (len(x), n_features(encoder), *grid)
     require(features.shape == wanted, f"Shape {tuple(features.shape)} is not {wanted}.")
@@ -47,7 +48,7 @@ def gives_features(encoder: nn.Module, x: Tensor) -> None:
 
 
 def can_be_repeated(encoder: nn.Module, x: Tensor) -> None:
-    """In eval mode the same images give the same features, and the encoder stays as it is."""
+    """In eval mode features are deterministic, and the encoder is not changed."""
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     given = x.clone()
     torch.testing.assert_close(encoder(x), encoder(x), rtol=0, atol=0)
@@ -56,34 +57,34 @@ def can_be_repeated(encoder: nn.Module, x: Tensor) -> None:
 
 
 def reads_alone_as_among_others(encoder: nn.Module, x: Tensor) -> None:
-    """One image alone gets the features that it gets among others, unless `transductive` is set."""
+    """Features of an image do not depend on the batch, unless `transductive` is set."""
     if not getattr(encoder, "transductive", False):
         alone = torch.cat([encoder(image[None]) for image in x])
         require_close(alone, encoder(x))
 
 
 def can_be_made_again(encoder: nn.Module, x: Tensor) -> None:
-    """A saved encoder can be made again from its recipe and its weights."""
+    """An encoder can be restored from its recipe and its weights."""
     again = make(recipe(encoder))
     again.load_state_dict(encoder.state_dict())
     require_close(again.eval()(x), encoder(x))
 
 
 def says_its_source(encoder: nn.Module, x: Tensor) -> None:
-    """A subclass of `Encoder` says in `source` whom it is from."""
+    """A subclass of `Encoder` names its reference in `source`."""
     del x
     if isinstance(encoder, Encoder):
         require(bool(type(encoder).source), "Set `source`: author, year, identifier.")
 
 
 def refuses_another_form(encoder: nn.Module, x: Tensor) -> None:
-    """A subclass of `Encoder` refuses images with a channel too many: `self.scaled(x)` does."""
+    """A subclass of `Encoder` raises for images with a channel too many: use `self.scaled(x)`."""
     if isinstance(encoder, Encoder) and x.ndim > 2:
         try:
             encoder(torch.cat([x, x[:, :1]], 1))
         except ShapeError:
             return
-        raise AssertionError(f"It took images with {x.shape[1] + 1} channels.")
+        raise AssertionError(f"It accepted images with {x.shape[1] + 1} channels.")
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""What every learner promises of `adapt` and of the predictor that it gives.
+"""Contract of learners: of `adapt`, and of the predictor that it returns.
 
 from medshot.testing import check_learner
 
@@ -30,20 +30,20 @@ def check_learner(
     episodes: Iterable[Episode] | None = None,
     **options: Any,
 ) -> None:
-    """Run the contract on a learner: its registered name or its class, and its `options`.
+    """Test that a learner, a registered name or a class with `options`, keeps the contract.
 
-    It is built on `encoder(task)`, a small network if not told, and runs on a toy problem of each
-    kind of task that it supports, or on `episodes`: for a kind of task of your own.
+    It is built on `encoder(task)`, by default a small network, and runs on a toy problem of each
+    task that it supports, or on `episodes`, for a task of your own.
 
     Raises:
-        AssertionError: a promise is broken; the message says which.
-        ConfigError: an unknown name or option, or no toy problem of what it supports.
+        AssertionError: the contract is broken; the message says where.
+        ConfigError: an unknown name or option, or no toy problem for a task that it supports.
     """
     cls = lookup(learner) if isinstance(learner, str) else learner
     cases = list(_problems(cls) if episodes is None else episodes)
     if not cases:
         raise ConfigError(
-            f"There is no toy problem of what {cls.__name__} supports: give episodes=[...]."
+            f"There is no toy problem for the tasks of {cls.__name__}: give episodes=[...]."
         )
     for episode in cases:
         for check in CHECKS:
@@ -53,7 +53,7 @@ def check_learner(
                 if isinstance(learner, str)
                 else learner(module, **options).eval()
             )
-            own = deepcopy(episode)  # what one check changes must not reach the next
+            own = deepcopy(episode)  # a check that changes it must not affect the next one
             run_check(check, made, own, who=f"{cls.__name__} on {episode.task.kind}")
 
 
@@ -64,7 +64,7 @@ def _problems(cls: type[Learner]) -> Iterable[Episode]:
 
 
 def leaves_learner_alone(learner: Learner, ep: Episode) -> None:
-    """`adapt` leaves the learner as it is and can be repeated."""
+    """`adapt` does not change the learner and is deterministic."""
     for training in (False, True):
         learner.train(training)
         before = {name: value.clone() for name, value in learner.state_dict().items()}
@@ -73,7 +73,7 @@ def leaves_learner_alone(learner: Learner, ep: Episode) -> None:
         torch.testing.assert_close(first, again, rtol=0, atol=0)
         torch.testing.assert_close(dict(learner.state_dict()), before, rtol=0, atol=0)
         modes = {module.training for module in learner.modules()}
-        require(modes == {training}, "A module is in another mode, train or eval, than before.")
+        require(modes == {training}, "The train or eval mode of a module has changed.")
         require(
             all(p.requires_grad and p.grad is None for p in learner.parameters()),
             "A parameter lost `requires_grad`, or holds a gradient.",
@@ -81,7 +81,7 @@ def leaves_learner_alone(learner: Learner, ep: Episode) -> None:
 
 
 def leaves_support_alone(learner: Learner, ep: Episode) -> None:
-    """`adapt` leaves the support as it is."""
+    """`adapt` does not change the support."""
     x, y = ep.support.x.clone(), ep.support.y.clone()
     learner.adapt(ep.support, ep.task)
     torch.testing.assert_close((ep.support.x, ep.support.y), (x, y), rtol=0, atol=0)
@@ -91,14 +91,14 @@ def ignores_order(learner: Learner, ep: Episode) -> None:
     """The order of the support does not matter, unless `order_matters` is set."""
     if learner.order_matters:
         return
-    learner, ep = _in_float64(learner, ep)  # Adam makes much of the last bits of a float32
+    learner, ep = _in_float64(learner, ep)  # Adam amplifies float32 rounding errors
     shuffled = ep.support[torch.randperm(len(ep.support))]
     straight = learner.adapt(ep.support, ep.task)(ep.query.x)
     require_close(learner.adapt(shuffled, ep.task)(ep.query.x), straight)
 
 
 def ignores_memory_layout(learner: Learner, ep: Episode) -> None:
-    """The layout of images in memory does not matter."""
+    """The memory format of images does not matter."""
     learner, ep = _in_float64(learner, ep)
     expected = learner.adapt(ep.support, ep.task)(ep.query.x)
     for lay in (_channels_last, _strided):
@@ -108,7 +108,7 @@ def ignores_memory_layout(learner: Learner, ep: Episode) -> None:
 
 
 def answers_alone_as_among_others(learner: Learner, ep: Episode) -> None:
-    """One image alone gets the answer that it gets among others, unless `transductive` is set."""
+    """The output for an image does not depend on the batch, unless `transductive` is set."""
     predictor = learner.adapt(ep.support, ep.task)
     require(
         predictor.transductive == learner.transductive,
@@ -122,17 +122,17 @@ def answers_alone_as_among_others(learner: Learner, ep: Episode) -> None:
 
 
 def gives_a_row_an_image(learner: Learner, ep: Episode) -> None:
-    """Outputs are one row an image and one column an output, finite, and have a loss."""
+    """Outputs are finite, `n k ...` for n images and k outputs, and have a loss."""
     output = learner.adapt(ep.support, ep.task)(ep.query.x)
     wanted = (len(ep.query), ep.task.n_outputs)
-    require(output.shape[:2] == wanted, f"Shape {tuple(output.shape)} must begin with {wanted}.")
+    require(output.shape[:2] == wanted, f"Shape {tuple(output.shape)} must start with {wanted}.")
     require(output.device == ep.query.x.device, f"Outputs are on {output.device}.")
     require(bool(output.isfinite().all()), "Not all outputs are finite.")
-    require(ep.task.loss(output, ep.query.y).shape == (), "The loss is no single number.")
+    require(ep.task.loss(output, ep.query.y).shape == (), "The loss is not a scalar.")
 
 
 def does_any_number_of_classes(learner: Learner, ep: Episode) -> None:
-    """2 and 7 classes work, also with one image each."""
+    """2 and 7 classes work, also with one image of each."""
     for k in (2, 7) if ep.task.kind in problems.TOYS else ():
         other = problems.episode(problems.task_of(ep.task.kind, k), shots=1)
         output = learner.adapt(other.support, other.task)(other.query.x)
@@ -144,7 +144,7 @@ def does_any_number_of_classes(learner: Learner, ep: Episode) -> None:
 
 
 def does_unequal_classes(learner: Learner, ep: Episode) -> None:
-    """Classes may have unequal numbers of images."""
+    """Classes may have different numbers of images."""
     if ep.task.kind not in problems.TOYS or not problems.has_classes(ep.task):
         return
     few = problems.without(ep.support[3:], 1)  # of three classes
@@ -157,11 +157,11 @@ def does_unequal_classes(learner: Learner, ep: Episode) -> None:
 
 
 def does_without_gradients(learner: Learner, ep: Episode) -> None:
-    """Adapting works without gradients, and on a learner whose parameters ask for none."""
+    """`adapt` works under `torch.no_grad()`, and on a learner without `requires_grad`."""
     expected = learner.adapt(ep.support, ep.task)(ep.query.x).detach()
     with torch.no_grad():
         without = learner.adapt(ep.support, ep.task)(ep.query.x)
-    require(not without.requires_grad, "Outputs ask for a gradient under `torch.no_grad()`.")
+    require(not without.requires_grad, "Outputs require a gradient under `torch.no_grad()`.")
     require_close(without, expected)
     still = learner.requires_grad_(False).adapt(ep.support, ep.task)
     require_close(still(ep.query.x).detach(), expected)

@@ -1,6 +1,6 @@
-"""Few-shot problems and encoders that take milliseconds, one problem for each kind of task.
+"""Toy few-shot problems and encoders for tests, one problem for each task.
 
-What there is to meta-learn in each is where to look: the rest of an image is noise.
+In each, only part of an image is informative, which can be meta-learned; the rest is noise.
 """
 
 from dataclasses import replace
@@ -18,20 +18,20 @@ from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.encoders.unet import UNet
 
 SIZE = 16
-PLACES = 16  # where a square of the toy of boxes may lie
+PLACES = 16  # possible positions of a square in the detection problem
 
 
 def episode(task: Task, seed: int = 0, *, shots: int = 5, queries: int = 5) -> Episode:
-    """A problem of the kind of `task`; a new kind of task adds its own to the table."""
+    """Toy problem for `task`; a new task adds its own to the table."""
     if task.kind not in TOYS:
         raise unknown(task.kind, TOYS, kind="task with a toy problem")
     return TOYS[task.kind](task, torch.Generator().manual_seed(seed), shots, queries)
 
 
 def _top_rows(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
-    """A class is a random top row; every other row is noise, in every episode.
+    """A class is a random top row; all other rows are noise, in every episode.
 
-    The nearest mean alone does badly: what there is to meta-learn is where to look.
+    Nearest mean on pixels does badly: the informative row can be meta-learned.
     """
     k, n = task.n_outputs, shots + queries
     rows = torch.zeros(k, 1, SIZE, SIZE)
@@ -43,11 +43,10 @@ def _top_rows(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epi
 
 
 def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
-    """A class is a random brightness of the first channel; seven others are noise, as is a part
-    of the first. Classes are in patches of 4 x 4 pixels; of each, one pixel a support image is
-    labelled.
+    """A class is a random brightness of the first channel, in patches of 4 x 4 pixels.
 
-    What there is to meta-learn is, again, where to look.
+    Seven other channels are noise, as is part of the first. One pixel of each class is labeled on
+    a support image.
     """
     k, n, patches = task.n_outputs, shots + queries, (SIZE // 4) ** 2
     values = 3 * torch.randn(k, generator=rng)
@@ -57,17 +56,14 @@ def _patches(task: Task, rng: torch.Generator, shots: int, queries: int) -> Epis
     x[:, :1] = values[y] + x[:, :1] / 6
     few = torch.full((n, SIZE, SIZE), -1)
     for c in range(k):
-        corner = (order == c).int().argmax(1)  # the patch of that class that is drawn first
+        corner = (order == c).int().argmax(1)  # the first patch of that class
         row, column = corner // (SIZE // 4) * 4, corner % (SIZE // 4) * 4
         few[torch.arange(n), row, column] = c
     return Episode(task, Examples(x[:shots], few[:shots]), Examples(x[shots:], y[shots:, 0]))
 
 
 def _waves(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
-    """The k first channels carry the sum of the others, each in a strength of its own.
-
-    What there is to meta-learn is, again, where to look.
-    """
+    """The first k channels contain the sum of the others, each with its own weight."""
     k, n = task.n_outputs, shots + queries
     wanted = torch.rand(n, k, 1, 1, generator=rng) * torch.rand(n, k, SIZE, SIZE, generator=rng)
     other = torch.randn(n, 8 - k, SIZE, SIZE, generator=rng) / 4
@@ -78,10 +74,7 @@ def _waves(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episod
 
 
 def _directions(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
-    """Along the top row each output has a random direction: how far, is what its target says.
-
-    All else is noise. What there is to meta-learn is, again, where to look.
-    """
+    """A target is the coefficient of a random direction in the top row; all else is noise."""
     k, n = task.n_outputs, shots + queries
     y = TARGETS[task.kind](k, n, rng)
     directions = torch.randn(k, 1, SIZE, generator=rng)
@@ -101,18 +94,18 @@ def _grades(k: int, n: int, rng: torch.Generator) -> Tensor:
 
 
 def _findings(k: int, n: int, rng: torch.Generator) -> Tensor:
-    """All labels on one image and none on the next, then as chance has it."""
+    """All labels on one image, none on the next, then random."""
     y = torch.randint(2, (n, 2 * k, k), generator=rng)
     y[:, 0], y[:, 1] = 1, 0
     return y.flatten(0, 1)
 
 
 def _squares(task: Task, rng: torch.Generator, shots: int, queries: int) -> Episode:
-    """On each image, a square of every class, each on a place of its own.
+    """Each image has a square of every class, at different positions.
 
     A class is a random brightness of the first channel, far from 0, and three times that in the
-    middle: who sees one site alone can know it. Seven other channels are noise, as is a part of
-    the first. What there is to meta-learn is, again, where to look.
+    center, so that a single pixel identifies it. Seven other channels are noise, as is part of the
+    first.
     """
     k, n, side = task.n_outputs - 2, shots + queries, SIZE // 4
     brightness = 2 + 2 * torch.randperm(k, generator=rng) / k
@@ -138,16 +131,16 @@ TOYS = {
 }
 
 
-FURTHER_OUTPUTS = {"detection": 2}  # beside the classes: the size of a box
+FURTHER_OUTPUTS = {"detection": 2}  # in addition to the classes: width and height
 
 
 def task_of(kind: str, classes: int = 3) -> Task:
-    """A task of that kind with so many classes."""
+    """The task `kind` with `classes` classes."""
     return TASKS.find(kind)(classes + FURTHER_OUTPUTS.get(kind, 0))
 
 
 def encoder(task: Task) -> Encoder:
-    """A small network for tasks of that kind."""
+    """A small encoder for `task`."""
     small: dict[str, Any] = {"size": SIZE, "width": 8, "depth": 2}
     if task.from_image:
         return DnCNN(channels=8, **small).eval()
@@ -155,7 +148,7 @@ def encoder(task: Task) -> Encoder:
 
 
 def without(examples: Examples, label: int) -> Examples:
-    """All but what is of one class: those images, or those sites, say nothing any more."""
+    """Remove a class: drop its images, or unlabel its pixels."""
     if examples.y.ndim == 1:
         return examples[examples.y != label]
     if examples.y.is_floating_point():
@@ -165,10 +158,10 @@ def without(examples: Examples, label: int) -> Examples:
 
 
 def conv4(**options: Any) -> Conv4:
-    """The smallest Conv4 that still has groups to normalise."""
+    """The smallest Conv4 with group normalization."""
     return Conv4(**{"channels": 1, "size": SIZE, "width": 8, **options}).eval()
 
 
 def has_classes(task: Task) -> bool:
-    """Whether a target is a class number, of an image or of a site."""
+    """Whether a target is a class number, of an image or a pixel."""
     return not task.from_image and task.kind not in TARGETS

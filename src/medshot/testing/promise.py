@@ -1,4 +1,4 @@
-"""How a broken promise is told: what was promised, by whom, and what was found."""
+"""Assertions of the contract tests, with messages that name the contract and the finding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,22 +10,22 @@ from medshot.core.errors import MedshotError
 
 
 def require(so: bool, otherwise: str) -> None:
-    """Raise `AssertionError` with what is wrong, also where Python leaves `assert` out."""
+    """Raise `AssertionError` with a message, also under `python -O`."""
     if not so:
         raise AssertionError(otherwise)
 
 
 def require_close(found: Tensor, wanted: Tensor) -> None:
-    """Raise `AssertionError` where two tensors differ by more than what rounding explains."""
+    """Raise `AssertionError` where two tensors differ by more than rounding."""
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-3)
 
 
 def run_check(check: Callable[..., None], *given: Any, who: str) -> None:
-    """Run one check, whose docstring is the promise.
+    """Run one check, whose docstring is the promise of the contract.
 
     Raises:
-        AssertionError: the promise is broken, or what was checked failed on the way.
-        MedshotError: what was checked refused what it was given, with its own message.
+        AssertionError: the promise is broken, or the tested code raised an exception.
+        MedshotError: the tested code rejected its input, with its own message.
     """
     try:
         check(*given)

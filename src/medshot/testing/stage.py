@@ -1,4 +1,4 @@
-"""What every stage promises: from a predictor (or several) and data to another predictor."""
+"""Contract of stages: from a predictor (or several) and data to another predictor."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ from medshot.testing import problems
 from medshot.testing.promise import require, run_check
 
 Given = Predictor | Sequence[Predictor]  # several, for a stage that takes several
-Run = Callable[..., Predictor]  # of what is given, and examples
+Run = Callable[..., Predictor]  # of the given predictor(s), and examples
 
 
 def check_stage(
@@ -30,16 +30,16 @@ def check_stage(
     examples: Examples | None = None,
     **options: Any,
 ) -> None:
-    """Run the contract on a stage: by its name or class with its options, or as a function.
+    """Test that a stage, a name or class with its options or a function, keeps the contract.
 
-    A function takes a predictor and examples; bind its options before:
-    `check_stage(partial(medshot.harden, steps=2))`. If not told, the stage is shown a linear
-    classifier of three classes on a small network (two of them, if it takes `several`), and images
-    such as have taught it.
+    A function takes a predictor and examples; bind its options first:
+    `check_stage(partial(medshot.harden, steps=2))`. By default the input is a linear classifier of
+    three classes on a small network (two of them, if the stage takes `several`), and images from
+    the same distribution as its support.
 
     Raises:
-        AssertionError: a promise is broken; the message says which.
-        MedshotError: the stage refused what it was shown, or there is no such stage or option.
+        AssertionError: the contract is broken; the message says where.
+        MedshotError: the stage rejected its input, or there is no such stage or option.
     """
     made = _made(run, options)
     shown, members = example()
@@ -57,7 +57,7 @@ def check_stage(
 
 
 class _Once:
-    """A stage that runs when it is first called; what it made is given again after that."""
+    """Cache of a stage: runs at the first call, then returns the same result."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.made = run, None
@@ -74,7 +74,7 @@ def _made(run: Run | Stage | type[Stage] | str, options: dict[str, Any]) -> Run 
 
 
 def example() -> tuple[Dataset, list[Predictor]]:
-    """Images of three classes, and two predictors that learned from images such as these."""
+    """Images of three classes, and two predictors adapted to images like these."""
     task = problems.task_of("classification")
     found = problems.episode(task).support
     low, high = found.x.min(), found.x.max()
@@ -91,50 +91,50 @@ def _members(given: Given) -> list[Predictor]:
 
 
 def leaves_predictor_alone(run: _Once, given: Given, shown: Examples) -> None:
-    """The predictor that it is given, and the examples, stay as they are."""
+    """The input predictor and the examples are not changed."""
     members = _members(given)
     before = [{n: t.clone() for n, t in each.state_dict().items()} for each in members]
     cards, x, y = [each.known_card() for each in members], shown.x.clone(), shown.y.clone()
     after = run(given, shown)
     require(
-        all(after is not each for each in members), "It gave back the same object: give a copy."
+        all(after is not each for each in members), "It returned the same object: return a copy."
     )
     states = [dict(each.state_dict()) for each in members]
     torch.testing.assert_close(states, before, rtol=0, atol=0)
     torch.testing.assert_close((shown.x, shown.y), (x, y), rtol=0, atol=0)
     stays = all(each.known_card() == card for each, card in zip(members, cards, strict=True))
-    require(stays, "It changed the card that it was given.")
+    require(stays, "It changed the card of its input.")
 
 
 def gives_a_predictor(run: _Once, given: Given, shown: Examples) -> None:
-    """It gives a frozen predictor for the same task, whose outputs are finite."""
+    """It returns a frozen predictor for the same task, with finite outputs."""
     after = run(given, shown)
-    require(isinstance(after, Predictor), f"It gave {type(after).__name__}, no Predictor.")
+    require(isinstance(after, Predictor), f"It returned {type(after).__name__}, no Predictor.")
     require(
         not any(t.requires_grad for t in (*after.parameters(), *after.buffers())),
-        "A tensor asks for a gradient: give `predictor.freeze()`.",
+        "A tensor requires a gradient: return `predictor.freeze()`.",
     )
     require(not any(m.training for m in after.modules()), "A module is in train mode.")
     output = after(shown.x)
     wanted = (len(shown), _members(given)[0].known_card().task.n_outputs)
-    require(output.shape[:2] == wanted, f"Shape {tuple(output.shape)} must begin with {wanted}.")
+    require(output.shape[:2] == wanted, f"Shape {tuple(output.shape)} must start with {wanted}.")
     require(bool(output.isfinite().all()), "Not all outputs are finite.")
 
 
 def can_be_repeated(run: _Once, given: Given, shown: Examples) -> None:
-    """The same predictor and examples give the same predictor."""
+    """The stage is deterministic: equal inputs give equal predictors."""
     first, again = (made(given, shown)(shown.x) for made in (run, run.run))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
 
 
 def notes_itself_on_the_card(run: _Once, given: Given, shown: Examples) -> None:
-    """The card says that the stage was run, after those before, and what labels there are.
+    """The card records the stage after the earlier ones, and keeps the labels.
 
-    What is made of several predictors begins a new list of stages: its first one names them as
+    A predictor made from several starts a new list of stages, whose first one names them as
     `members`.
     """
     first, after = _members(given)[0].known_card(), run(given, shown).known_card()
-    require(after.labels == first.labels, "The labels are others.")
+    require(after.labels == first.labels, "The labels have changed.")
     before = first.stages if isinstance(given, Predictor) else ()
     require(
         len(after.stages) > len(before)
@@ -143,11 +143,11 @@ def notes_itself_on_the_card(run: _Once, given: Given, shown: Examples) -> None:
         "Give the predictor `card.after('NAME', ...)`, with its settings.",
     )
     named = isinstance(given, Predictor) or len(after.stages[0].get("members", ())) == len(given)
-    require(named, "The first stage must name all that were given, as `members`.")
+    require(named, "The first stage must name all inputs as `members`.")
 
 
 def can_be_saved(run: _Once, given: Given, shown: Examples) -> None:
-    """What was saved and loaded again gives the same numbers to the bit."""
+    """A predictor that is saved and loaded gives bit-identical outputs."""
     after = run(given, shown)
     with tempfile.TemporaryDirectory() as place:
         loaded = load_predictor(after.save(Path(place) / "model"))
@@ -155,14 +155,14 @@ def can_be_saved(run: _Once, given: Given, shown: Examples) -> None:
 
 
 def notes_its_name(name: str, run: _Once, given: Given, shown: Examples) -> None:
-    """The last stage on the card is called as it is; of a chain, as its last step."""
+    """The last stage on the card has the name of the stage; of a chain, of its last step."""
     said = run(given, shown).known_card().stages[-1]["stage"]
     step = said in STAGES and not STAGES[said].command
     require(step or said == name, f"The card says {said!r}, and not {name!r}.")
 
 
 def takes_a_dataset(data: Dataset, run: _Once, given: Given, shown: Examples) -> None:
-    """Of a data set it makes what it makes of the same images as examples."""
+    """A data set gives the same result as its images passed as examples."""
     made, wanted = run.run(given, data), run(given, shown)
     torch.testing.assert_close(made(shown.x), wanted(shown.x), rtol=0, atol=0)
 

@@ -1,4 +1,4 @@
-"""Auxiliary losses of meta-training: contrast of tasks, self-distillation."""
+"""Auxiliary losses for meta-training: task contrast and self-distillation."""
 
 import copy
 import hashlib
@@ -19,42 +19,42 @@ from medshot.core.registry import recipe
 
 
 class AuxiliaryLoss(nn.Module, ABC):
-    """Added to the meta-loss of any learner: `medshot.train(..., terms=[term])`.
+    """Term added to the meta-loss of any learner: `medshot.train(..., terms=[term])`.
 
-    It has nothing to be trained: what it holds stays as it is.
+    It has no trainable parameters; its tensors stay constant.
     """
 
-    tasks: ClassVar[int] = 1  # how many episodes it looks at together
+    tasks: ClassVar[int] = 1  # number of episodes that one value is computed from
     source: ClassVar[str]  # author, year, identifier
-    vectorizes: ClassVar[bool] = True  # `value` works under torch.func.vmap, the learner's part too
+    vectorizes: ClassVar[bool] = True  # `value`, with the learner inside it, works under vmap
 
     def check(self, learner: Learner) -> None:
-        """Raise `ConfigError` if it cannot stand beside this learner's loss."""
+        """Raise `ConfigError` if it cannot be combined with this learner."""
         del learner
 
     @abstractmethod
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
-        """What is added to the mean meta-loss of these `tasks` episodes."""
+        """The loss that is added to the mean meta-loss of these `tasks` episodes."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What it is, for the record of a run."""
+        """Name and options, for the record of a run."""
 
 
 class TaskContrast(AuxiliaryLoss):
-    """`weight` times the distance within tasks minus the distance between tasks.
+    """Task-level contrastive loss: `weight` x (distance within tasks - distance between tasks).
 
     Source: Wu et al. 2024, arXiv:2410.05975 (ConML). The paper's symbols: lambda is `weight`, D_in
     the distance between what is learned from the support and from the whole episode, D_out that
     between what is learned from two whole episodes. One subset a task (K = 1) and the cosine
     distance, as in the paper's experiments.
 
-    Where we differ: the paper represents what was learned by weights, by prototypes or by answers
-    to probes, as the learner has them; every predictor of ours answers, so here it is always the
-    last: the answers to the queries of both tasks. Which of those images are answered alike is
-    what counts (the centred Gram matrix of the probabilities), because classes of different tasks
-    have no names in common, and not always the same number. Tasks come in pairs, so D_out has one
-    pair a task where the paper takes all of a batch.
+    Where we differ: the paper represents an adapted model by its weights, its prototypes or its
+    outputs on probes, depending on the learner. Here it is always the outputs, which every
+    predictor has: the predictions for the queries of both tasks, as the centered Gram matrix of
+    the probabilities, because different tasks have different classes, and not always the same
+    number of them. Tasks come in pairs, so D_out has one pair a task, where the paper takes all
+    pairs of a batch.
 
     Raises:
         ConfigError: `weight` is not above 0.
@@ -74,8 +74,8 @@ class TaskContrast(AuxiliaryLoss):
         probes = torch.cat([episode.query.x for episode in episodes])
         wholes, within = [], []
         for episode in episodes:
-            part = _alike(learner, episode, probes, whole=False)
-            wholes.append(_alike(learner, episode, probes, whole=True))
+            part = _similarity(learner, episode, probes, whole=False)
+            wholes.append(_similarity(learner, episode, probes, whole=True))
             within.append(_distance(part, wholes[-1]))
         return self.weight * (torch.stack(within).mean() - _distance(*wholes))
 
@@ -84,35 +84,35 @@ class TaskContrast(AuxiliaryLoss):
         return {"term": "task contrast", "weight": self.weight}
 
 
-def _alike(
+def _similarity(
     learner: Learner, episode: Episode, probes: Tensor, *, whole: bool
 ) -> Float[Tensor, "n n"]:
-    """How alike two probes are answered by what is learned from the support, or from all."""
+    """Similarity of the predictions for each two probes, adapted to the support or the episode."""
     shown = episode.support + episode.query if whole else episode.support
     output = learner.learn(shown, episode.task)(probes)
     with torch.autocast(output.device.type, enabled=False):  # distances are small
-        answers = episode.task.decode(output.to(any_tensor(learner).dtype))
-        answers = (answers - answers.mean(0)).flatten(1)
-        return answers @ answers.T
+        predicted = episode.task.decode(output.to(any_tensor(learner).dtype))
+        predicted = (predicted - predicted.mean(0)).flatten(1)
+        return predicted @ predicted.T
 
 
 def _distance(a: Float[Tensor, "n n"], b: Float[Tensor, "n n"]) -> Float[Tensor, ""]:
-    """1 minus the cosine."""
+    """Cosine distance."""
     return 1 - torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
 
 
 class SelfDistillation(AuxiliaryLoss):
-    """`weight` times the divergence of the learner's answers from its `teacher`'s.
+    """`weight` times the KL divergence of the learner's predictions from its `teacher`'s.
 
-    Source: Furlanello et al. 2018, arXiv:1805.04770 (born-again networks: the student is of the
-    teacher's own form); Tian et al. 2020, arXiv:2003.11539 (in few-shot learning). The divergence
-    of softened answers, times the square of the temperature, is that of Hinton et al. 2015,
-    arXiv:1503.02531.
+    Source: Furlanello et al. 2018, arXiv:1805.04770 (born-again networks: the student has the
+    teacher's architecture); Tian et al. 2020, arXiv:2003.11539 (in few-shot learning). The KL
+    divergence of softened predictions, times the square of the temperature, is that of Hinton
+    et al. 2015, arXiv:1503.02531.
 
-    Where we differ: Tian et al. distil an encoder over all classes of the training set at once;
-    here teacher and student adapt to the same support, and their answers to the queries are
-    compared, so that it goes for every learner that answers with a probability a class. Teacher
-    and student need not be of one kind.
+    Where we differ: Tian et al. distill an encoder over all classes of the training set at once;
+    here teacher and student adapt to the same support, and their predictions for the queries are
+    compared. So it works for every learner that predicts a probability a class. Teacher and
+    student may be different learners.
 
     Raises:
         ConfigError: `weight` or `temperature` is not above 0.
@@ -131,12 +131,12 @@ class SelfDistillation(AuxiliaryLoss):
         self.weight, self.temperature = weight, temperature
 
     def check(self, learner: Learner) -> None:
-        """Refuse a teacher that takes images of another form."""
+        """Raise `ConfigError` for a teacher that takes images of other channels or size."""
         ours, theirs = _form(learner), _form(self.teacher)
         if ours != theirs:
             raise ConfigError(
                 f"The teacher takes images of {theirs} (channels, size), the learner of {ours}. "
-                "Both see the same images: give the learner's encoder the teacher's form."
+                "Both get the same images: set the learner's encoder to the teacher's values."
             )
 
     def value(self, learner: Learner, episodes: Sequence[Episode]) -> Float[Tensor, ""]:
@@ -144,7 +144,7 @@ class SelfDistillation(AuxiliaryLoss):
         return torch.stack([self._divergence(learner, e) for e in episodes]).mean()
 
     def describe(self) -> dict[str, Any]:
-        """Its numbers, and where the teacher is from."""
+        """Options, the teacher's recipe and the hash of its weights."""
         numbers = {"weight": self.weight, "temperature": self.temperature}
         return {
             "term": "self-distillation",
@@ -158,8 +158,8 @@ class SelfDistillation(AuxiliaryLoss):
         with torch.no_grad():
             theirs = self._soft(self.teacher, episode)
         ours = self._soft(learner, episode)
-        apart = (theirs.exp() * (theirs - ours)).sum(1).mean()
-        return self.weight * self.temperature**2 * apart
+        divergence = (theirs.exp() * (theirs - ours)).sum(1).mean()
+        return self.weight * self.temperature**2 * divergence
 
     def _soft(self, learner: Learner, episode: Episode) -> Float[Tensor, "n k"]:
         output = learner.learn(episode.support, episode.task)(episode.query.x)
@@ -171,8 +171,8 @@ def _form(learner: Learner) -> tuple[int | None, int | None]:
 
 
 def _hash(module: nn.Module) -> str:
-    """Of all its tensors: two teachers of one kind are not the same."""
-    found = hashlib.sha256()
+    """Hash of all tensors: teachers with one recipe may have different weights."""
+    digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

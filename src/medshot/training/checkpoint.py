@@ -1,4 +1,4 @@
-"""The whole state of a run in one safetensors file, replaced whole: no pickle, no half file."""
+"""Checkpoint of a run: one safetensors file, replaced atomically, without pickle."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ FORMAT = 1
 
 @dataclass
 class Checkpoint:
-    """Where a run stands: steps done, its validations, and the best of them."""
+    """State of a run: completed steps, validation history, best weights."""
 
     step: int = 0
     best: float = float("inf")
@@ -33,7 +33,7 @@ class Checkpoint:
     def resume(
         cls, folder: Path | None, learner: nn.Module, optimizer: torch.optim.Optimizer
     ) -> "Checkpoint":
-        """The state saved in `folder`, put into `learner`, `optimizer` and torch; else a new one.
+        """Restore `learner`, `optimizer` and the random state from `folder`; else a new state.
 
         Raises:
             SaveError: the file is damaged, or from a newer medshot.
@@ -52,7 +52,7 @@ class Checkpoint:
             raise _damaged(folder / FILE, error) from error
 
     def note(self, row: Row, learner: nn.Module) -> None:
-        """Take a validation into account; keep the weights if it is the best."""
+        """Record a validation; keep the weights if it is the best."""
         self.history.append(row)
         self.worse += 1
         if row["val_loss"] < self.best:
@@ -60,7 +60,7 @@ class Checkpoint:
             self.weights = {n: t.detach().clone() for n, t in learner.state_dict().items()}
 
     def exhausted(self, patience: int | None) -> bool:
-        """Whether the last `patience` validations brought nothing better."""
+        """Whether the last `patience` validations brought no improvement."""
         return patience is not None and self.worse >= patience
 
     def restore_best(self, learner: nn.Module) -> None:
@@ -71,10 +71,10 @@ class Checkpoint:
     def save(
         self, folder: Path | None, learner: nn.Module, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Write everything to `folder`, if there is one.
+        """Write the checkpoint to `folder`; nothing if it is None.
 
         Raises:
-            SaveError: the disk is full, ...; the checkpoint before is still there, whole.
+            SaveError: the disk is full, ...; the previous checkpoint stays intact.
         """
         if folder is None:
             return
@@ -97,7 +97,7 @@ class Checkpoint:
 
 
 def read_best(folder: Path) -> Checkpoint:
-    """The state of the run in `folder`, with the best weights (before any validation, the newest).
+    """State of the run in `folder` with its best weights (before any validation, the latest).
 
     Raises:
         SaveError: the file is damaged, or from a newer medshot.
@@ -114,7 +114,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             meta = json.loads((file.metadata() or {})["medshot"])
-            # Cloned: they would otherwise be views of the file, which is about to be replaced.
+            # Cloned: otherwise they would be views of the file, which will be replaced.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
@@ -133,7 +133,7 @@ def _state(meta: dict[str, Any]) -> dict[str, Any]:
 def _damaged(path: Path, error: Exception) -> SaveError:
     return SaveError(
         f"{path} cannot be read ({error}): it is damaged or not a checkpoint. Remove it to "
-        "begin again, or put back a copy."
+        "start again, or restore a copy."
     )
 
 
@@ -149,7 +149,7 @@ def _optimizer_state(
     for name, tensor in tensors.items():
         i, _, key = name.partition(".")
         like = parameters[int(i)]
-        if tensor.shape == like.shape:  # moments lie in memory as their parameter does
+        if tensor.shape == like.shape:  # moments have the memory format of their parameter
             tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)  # noqa: PLW2901
         state.setdefault(int(i), {})[key] = tensor
     return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

@@ -1,4 +1,4 @@
-"""Options of meta-training and pretraining, one line each: keyword, command line, check, record."""
+"""Options of meta-training and pretraining: keyword, default, help and bounds in one line each."""
 
 import inspect
 import math
@@ -21,9 +21,9 @@ def option(
     above: int | None = None,
     recorded: bool = True,
 ) -> Any:
-    """A field: its default, its help, its bound, and whether it tells one run from another.
+    """Dataclass field with default, help, lower bound, and whether it is part of the run's record.
 
-    What is not `recorded` may change when a run goes on.
+    An option that is not `recorded` may change when a run is resumed.
     """
     bounds = {"least": least, "above": above}
     return field(default=default, metadata={"help": help_, "recorded": recorded, **bounds})
@@ -34,7 +34,7 @@ class Config:
     """Options, each a field made by `option`.
 
     Raises:
-        ConfigError: a number out of its bounds.
+        ConfigError: a number out of bounds.
     """
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class Config:
         return [each.name for each in fields(cls)]
 
     def record(self) -> dict[str, Any]:
-        """All that must be the same for a run to go on."""
+        """The options that must be the same to resume a run."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["recorded"]}
 
 
@@ -81,7 +81,7 @@ class TrainConfig(Config):
     channels_last: bool = option(False, "Lay images out pixel by pixel (often faster).")
 
     def rate(self, step: int) -> float:
-        """The rate of the step that follows `step` others."""
+        """Learning rate after `step` completed steps."""
         return self.lr * 0.5 ** (step // self.halve_every if self.halve_every else 0)
 
 
@@ -105,9 +105,9 @@ class PretrainConfig(Config):
 def document_options(
     config: type[Config], *, others: bool = False
 ) -> Callable[[Function], Function]:
-    """Decorator of a function with `**options`: signature and docstring list those of `config`.
+    """Decorator: put the options of `config` in the signature and docstring of a function.
 
-    `others` says that it takes more than these.
+    `others` says that its `**options` may hold more than these.
     """
 
     def documented(function: Function) -> Function:

@@ -13,7 +13,7 @@ from medshot.core.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is a GPU if there is one, else the CPU.
+    """The device named `name`; `auto` is a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: no such device here.
@@ -31,14 +31,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def place(module: nn.Module, device: torch.device, channels_last: bool) -> None:
-    """Move `module` there; `channels_last` lays its convolutions out pixel by pixel."""
+    """Move `module` to `device`, optionally in torch's channels_last memory format."""
     module.to(device)
     if channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def place_episode(episode: Episode, device: torch.device, channels_last: bool) -> Episode:
-    """`episode` there, its images in the layout of a module that was placed likewise."""
+    """Move `episode` to `device`, its images in the memory format that `place` gives a module."""
     like = torch.zeros((), device=device)
     support, query = episode.support.to(like), episode.query.to(like)
     if channels_last and support.x.ndim == 4:
@@ -52,11 +52,11 @@ def _channels_last(examples: Examples) -> Examples:
 
 @contextmanager
 def limit_threads(threads: int = 1) -> Iterator[None]:
-    """Within the block, so many threads an operation: 1, if not told.
+    """Limit intra-op threads within the block; default 1.
 
-    Tensors of a few small images are small: threads that share one operation wait for each other
-    longer than they work. On two cores that others used too, two threads took 1.2 to 8 times the
-    processor's time of one, and were slower in each of eight networks, a ResNet-50 among them.
+    For a few small images, threads that share one operation wait for each other longer than they
+    work. On two shared cores, two threads took 1.2 to 8 times the CPU time of one, and were slower
+    for each of eight networks, a ResNet-50 among them.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

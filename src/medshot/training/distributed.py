@@ -1,11 +1,11 @@
-"""Meta-training by several processes: each takes its share of the episodes, gradients are averaged.
+"""Data-parallel meta-training: each process takes part of the episodes, gradients are averaged.
 
 Started by torchrun, on one machine or several that see the same folders:
 
     torchrun --nproc-per-node 4 -m medshot train maml --meta-batch 32 --data skin/ --out runs/maml
 
 Gradients are averaged by a plain all-reduce, so that every process takes the same step. Only the
-first writes. A process alone needs nothing of this.
+first writes. Without torchrun there is a single process and no communication.
 """
 
 import os
@@ -24,7 +24,7 @@ from medshot.core.errors import ConfigError, TrainingError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among all that train one learner."""
+    """This process and the process group that trains one learner."""
 
     rank: int = 0
     size: int = 1
@@ -32,11 +32,11 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and shows."""
+        """Whether this is rank 0, which writes files and shows progress."""
         return self.rank == 0
 
     def share(self, meta_batch: int) -> int:
-        """How many episodes of a step this process takes.
+        """Number of episodes of a step that this process takes.
 
         Raises:
             ConfigError: they cannot be divided evenly.
@@ -49,7 +49,7 @@ class Processes:
         return meta_batch // self.size
 
     def indices(self, step: int, meta_batch: int) -> range:
-        """The numbers of this process's episodes of a step."""
+        """Indices of this process's episodes of a step."""
         share = self.share(meta_batch)
         begin = step * meta_batch + self.rank * share
         return range(begin, begin + share)
@@ -65,7 +65,7 @@ class Processes:
         return _mean([torch.tensor(value, device=self.device)], self.size)[0].item() * self.size
 
     def alike(self, learner: nn.Module) -> None:
-        """Give every process the first one's weights and buffers."""
+        """Broadcast weights and buffers from rank 0."""
         if self.size > 1:
             for tensor in (*learner.parameters(), *learner.buffers()):
                 dist.broadcast(tensor.detach(), 0)
@@ -90,7 +90,7 @@ class Processes:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process does what is in the block, then the others do."""
+        """Run the block on rank 0 first, then on the others."""
         if self.size > 1 and not self.first:
             _wait()
         yield
@@ -100,7 +100,7 @@ class Processes:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """Join the others, if torchrun started several; leave them when done."""
+    """Join the process group if torchrun started several processes; leave it at the end."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
         return
@@ -108,25 +108,25 @@ def processes(device: torch.device) -> Iterator[Processes]:
     if ours:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        with _heeding_torchrun():
+        with _report_sigterm():
             yield Processes(dist.get_rank(), dist.get_world_size(), str(device))
             if ours:
-                _wait()  # one that left early would look lost to the others
+                _wait()  # a process that leaves early would look lost to the others
     finally:
         if ours:
             dist.destroy_process_group()
 
 
 @contextmanager
-def _heeding_torchrun() -> Iterator[None]:
-    """Where torchrun sees first that a process was lost, it ends the others: they say why."""
+def _report_sigterm() -> Iterator[None]:
+    """Turn torchrun's SIGTERM, sent when a process was lost, into an error that says so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, frame: object) -> None:
         del number, frame
-        raise _lost("torchrun ended this one, or somebody did")
+        raise _lost("this process was terminated, probably by torchrun")
 
     before = signal.signal(signal.SIGTERM, end)
     try:
@@ -155,5 +155,5 @@ def _wait() -> None:
 def _lost(how: object) -> TrainingError:
     return TrainingError(
         f"Another process of this run was lost ({str(how).splitlines()[0][:120]}). The last "
-        "checkpoint is kept: give the same command again and the run goes on from there."
+        "checkpoint is kept: repeat the same command to resume from it."
     )

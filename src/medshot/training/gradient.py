@@ -1,8 +1,8 @@
 """Gradient of a meta-batch: in chunks, vectorized by `torch.func.vmap`, or by threads.
 
 On a CPU an episode's tensors are small: threads inside each operator spend much of their time
-waiting for each other. `Workers` gives each thread whole episodes, with one core's worth of
-operators; PyTorch releases the interpreter inside them.
+waiting for each other. `Workers` gives each thread whole episodes, with single-threaded operators;
+PyTorch releases the GIL inside them.
 """
 
 import copy
@@ -29,7 +29,7 @@ _STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
 
 def find_vmap_unsafe_module(module: nn.Module) -> str | None:
-    """The first such part (batch norm that keeps statistics, dropout) and its kind, if any."""
+    """Name and class of the first module with side effects (batch norm, dropout), if any."""
     for name, part in module.named_modules():
         if isinstance(part, _STATEFUL) and getattr(part, "track_running_stats", True):
             return f"{name} ({type(part).__name__})"
@@ -37,10 +37,10 @@ def find_vmap_unsafe_module(module: nn.Module) -> str | None:
 
 
 def choose_vmap(objective: Objective, config: TrainConfig, device: torch.device) -> bool:
-    """Whether the tasks of a step go in one pass: by default on a GPU, where that is possible.
+    """Whether to vectorize the episodes of a step: by default on a GPU, where that is possible.
 
     Raises:
-        ConfigError: it is asked for, and not possible.
+        ConfigError: it was requested and is not possible.
     """
     why = _why_not(objective, config)
     if config.vectorise and why:
@@ -50,10 +50,10 @@ def choose_vmap(objective: Objective, config: TrainConfig, device: torch.device)
 
 
 def vmap_backward(objective: Objective, chunks: Sequence[Chunk]) -> float:
-    """The mean objective; its gradient is left in the parameters. Each shape goes by itself.
+    """Mean objective, its gradient accumulated in `.grad`; one vmap for each tensor shape.
 
-    The gradient is taken inside the map. One taken outside, through an inner gradient and a
-    normalisation, is wrong without a word (PyTorch 2.13; pytorch/functorch issue 534).
+    The gradient is taken inside vmap. Taken outside, through an inner gradient and a
+    normalization layer, it is silently wrong (PyTorch 2.13; pytorch/functorch issue 534).
     """
     params = {n: p for n, p in objective.named_parameters() if p.requires_grad}
     total = 0.0
@@ -88,13 +88,16 @@ def _why_not(objective: Objective, config: TrainConfig) -> str | None:
         if isinstance(part, Learner | AuxiliaryLoss) and not part.vectorizes:
             return f"{called(part)} has no path for several tasks in one pass"
         if getattr(part, "remat", False):
-            return "Steps that are taken again (remat) cannot go for several tasks in one pass"
+            return "Rematerialized steps (remat) do not support several tasks in one pass"
     if part := find_vmap_unsafe_module(objective.learner):
-        return f"{part} changes or draws as it learns, and several tasks in one pass would mix that"
+        return (
+            f"{part} updates statistics or draws random numbers, which several tasks in one pass "
+            "would mix up"
+        )
     asked = {"bf16": config.bf16, "channels_last": config.channels_last}
     asked["workers"] = config.workers > 1
     names = " and ".join(name for name, on in asked.items() if on)
-    return f"{names} cannot be had with several tasks in one pass" if names else None
+    return f"{names} cannot be combined with several tasks in one pass" if names else None
 
 
 def _tensors(chunk: Chunk) -> list[Tensor]:
@@ -102,25 +105,25 @@ def _tensors(chunk: Chunk) -> list[Tensor]:
 
 
 def _shape(chunk: Chunk) -> str:
-    """The same for chunks whose tensors can be stacked."""
+    """Key that is equal for chunks whose tensors can be stacked."""
     return str([(e.task, e.support.x.shape, e.query.x.shape) for e in chunk])
 
 
 class Workers:
-    """`count` threads, each with its own modules around the objective's one set of tensors.
+    """`count` threads, each with its own copy of the modules on one shared set of tensors.
 
     The gradients of a thread are summed in the order of its chunks and then those of the
-    threads in their order: with the same count, the same bits.
+    threads in their order: bit-exact for a given count.
 
     Raises:
-        ConfigError: the learner draws random numbers or keeps batch statistics as it learns, and
-            threads would do so in no fixed order.
+        ConfigError: the learner draws random numbers or updates batch statistics in training,
+            which threads would do in no fixed order.
     """
 
     def __init__(self, objective: Objective, count: int) -> None:
         _check(objective)
         tensors = {id(t): t for t in (*objective.parameters(), *objective.buffers())}
-        # functional_call swaps tensors in a module while it runs: one module a thread
+        # functional_call swaps tensors in a module while it runs: one module for each thread
         self._objectives = [copy.deepcopy(objective, dict(tensors)) for _ in range(count)]
         self._params = [p for p in objective.parameters() if p.requires_grad]
         self._pool = ThreadPoolExecutor(count)
@@ -143,7 +146,7 @@ class Workers:
     def _part(
         self, objective: Objective, chunks: Sequence[Chunk], threads: int, bf16: bool
     ) -> tuple[float, list[Tensor]]:
-        torch.set_num_threads(threads)  # each thread of Python has its own number
+        torch.set_num_threads(threads)  # the setting is local to each Python thread
         objective.learner.train()
         total = 0.0
         grads = [torch.zeros_like(p) for p in self._params]
@@ -161,17 +164,17 @@ class Workers:
 def _check(objective: Objective) -> None:
     if part := find_vmap_unsafe_module(objective.learner):
         raise ConfigError(
-            f"{part} changes or draws as it learns, and threads would do so in no fixed order. "
-            "Use workers=1."
+            f"{part} updates statistics or draws random numbers, and threads would do so in no "
+            "fixed order. Use workers=1."
         )
 
 
 class Gradient:
-    """The gradient of the mean objective over episodes, by the way that suits the machine.
+    """Gradient of the mean objective over episodes, computed in one of three modes.
 
-    One chunk of episodes after the other; or in `one_pass`, but where there are masks, whose
-    labelled pixels are of no one number; or by threads, each with a part of the
-    chunks. All three give the same but for rounding.
+    One chunk of episodes after the other; in `one_pass`, except for tasks with masks, whose number
+    of labeled pixels varies; or by threads, each with part of the chunks. All three give the same
+    gradient up to rounding.
     """
 
     def __init__(
@@ -181,7 +184,7 @@ class Gradient:
         self.crew = Workers(objective, workers) if workers > 1 else None
 
     def backward(self, episodes: Iterable[Episode], count: int) -> float:
-        """The mean objective over `count` episodes; its gradient is left in the parameters."""
+        """Mean objective over `count` episodes; its gradient is left in `.grad`."""
         self.objective.learner.train()
         self.objective.learner.zero_grad()
         chunks = self.objective.chunks(episodes)
@@ -204,7 +207,7 @@ class Gradient:
 def validate(
     learner: Learner, source: EpisodeSource, numbers: Iterable[int], device: torch.device
 ) -> float:
-    """The sum of the query losses over the episodes `numbers` of `source`."""
+    """Sum of the query losses over the episodes `numbers` of `source`."""
     training = learner.training
     learner.eval()
     total = 0.0

@@ -1,4 +1,4 @@
-"""What meta-training descends on: a learner's meta-loss, and terms beside it."""
+"""Objective of meta-training: a learner's meta-loss plus auxiliary losses."""
 
 import contextlib
 import math
@@ -18,10 +18,10 @@ Chunk = Sequence[Episode]
 
 
 class Objective(nn.Module):
-    """The meta-loss of `learner`, and `terms` beside it.
+    """The meta-loss of `learner` plus the auxiliary losses `terms`.
 
     Raises:
-        ConfigError: a term that cannot stand beside this learner, or that would have to be trained.
+        ConfigError: a term that does not fit this learner, or that has trainable parameters.
     """
 
     def __init__(self, learner: Learner, terms: Sequence[AuxiliaryLoss] = ()) -> None:
@@ -29,31 +29,33 @@ class Objective(nn.Module):
         for term in terms:
             term.check(learner)
             if any(p.requires_grad for p in term.parameters()):
-                raise ConfigError(f"{type(term).__name__} has parameters, and no term is trained.")
+                raise ConfigError(
+                    f"{type(term).__name__} has trainable parameters: a term must have none."
+                )
         self.learner, self.terms = learner, nn.ModuleList(terms)
         self.tasks = math.lcm(1, *(term.tasks for term in terms))
 
     def check(self, episodes: int) -> None:
-        """Raise `ConfigError` if so many episodes a step cannot be put into chunks."""
+        """Raise `ConfigError` if `episodes` a step cannot be divided into chunks."""
         if episodes % self.tasks:
             raise ConfigError(
-                f"The terms of the objective look at {self.tasks} tasks together, and a step has "
-                f"{episodes} (of each process). Make meta_batch a multiple of {self.tasks}."
+                f"The terms of the objective take {self.tasks} tasks together, and a step has "
+                f"{episodes} (in each process). Make meta_batch a multiple of {self.tasks}."
             )
 
     def references(self) -> list[str]:
-        """What to cite for the terms, and for the teachers among them."""
+        """References of the terms, and of their teachers."""
         learners = [part for part in self.terms.modules() if isinstance(part, Learner)]
         return [part.source for part in (*self._terms(), *learners)]
 
     def chunks(self, episodes: Iterable[Episode]) -> Iterator[Chunk]:
-        """The episodes in groups of as many as the terms look at together."""
+        """Group the episodes by the number that the terms take together."""
         left = iter(episodes)
         while chunk := tuple(islice(left, self.tasks)):
             yield chunk
 
     def forward(self, chunk: Chunk) -> Float[Tensor, ""]:
-        """The mean over the episodes of one chunk."""
+        """Mean objective over the episodes of one chunk."""
         own = torch.stack([self.learner.meta_loss(episode) for episode in chunk]).mean()
         return own + sum(self._term(term, chunk) for term in self._terms())
 

@@ -1,4 +1,4 @@
-"""Progress of long work: bars with the time left, status lines, TensorBoard scalars."""
+"""Progress reporting: bars with the time left, status lines, TensorBoard scalars."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
 
-SILENT = 15  # seconds after which a step without a loss is told, too, off a terminal
-ESTIMATED = 600.0  # seconds back to which a bar's speed is taken: steps may last some
+SILENT = 15  # seconds without output after which a step is printed, off a terminal
+ESTIMATED = 600.0  # window in seconds of the speed estimate: a step may last some
 Row = dict[str, int | float]
 Tick = Callable[[int, Row | None], None]
-Watch = Callable[[int, int], AbstractContextManager[Tick]]  # steps in all, steps done
+Watch = Callable[[int, int], AbstractContextManager[Tick]]  # total steps, completed steps
 
 
 @contextmanager
@@ -32,9 +32,9 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
 
 
 def progress_bar(what: str, unit: str = "step", *, stays: bool = True) -> Watch:
-    """A bar on standard error, with losses, speed and the time left; lines where it is no terminal.
+    """Bar on standard error with losses, speed and time left; status lines off a terminal.
 
-    `unit` is what is counted; a bar that does not stay goes away with its end.
+    `unit` is what is counted; with `stays=False` the bar is cleared at the end.
     """
 
     @contextmanager
@@ -74,7 +74,7 @@ bar = progress_bar("meta-train")
 
 
 def _speed(seconds: float, unit: str) -> str:
-    """`3.2 steps/s`, or `5.1 s a step`; of seconds themselves there is none."""
+    """`3.2 steps/s`, or `5.1 s a step`; empty where the unit is seconds."""
     if unit == "second" or seconds <= 0:
         return ""
     return f"{seconds:.1f} s a {unit}" if seconds >= 1 else f"{1 / seconds:.3g} {unit}s/s"
@@ -92,7 +92,7 @@ FOLDER = "tensorboard"
 
 
 class Scalars:
-    """Writes rows to `folder`/tensorboard; steps after `done`, from a run cut short, are dropped.
+    """TensorBoard writer for `folder`/tensorboard; drops steps after `done` of an interrupted run.
 
     Nothing is written before the first row, and nothing at all where `folder` is None.
     """
@@ -111,7 +111,7 @@ class Scalars:
                 self._writer.close()
 
     def write(self, row: Row) -> None:
-        """One scalar for each value of `row`, at its step.
+        """Write a scalar for each value of `row`, at its step.
 
         Raises:
             SaveError: the disk is full, the folder is read-only, ...
@@ -123,7 +123,7 @@ class Scalars:
             for name, value in row.items():
                 if name != "step":
                     self._writer.add_scalar(name, value, int(row["step"]))
-            self._writer.flush()  # a kill must not lose what the next checkpoint knows
+            self._writer.flush()  # a killed run must not lose rows that its checkpoint has
 
 
 def _open(folder: Path, done: int) -> "SummaryWriter":
@@ -139,5 +139,5 @@ def _explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise SaveError(
             f"Could not write to {folder}: {error.strerror or error}. Free some space (or make it "
-            "writable) and give the same command again: the run goes on from its checkpoint."
+            "writable) and repeat the same command: the run resumes from its checkpoint."
         ) from error

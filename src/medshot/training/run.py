@@ -1,4 +1,4 @@
-"""A run: a learner, how it was meta-trained, and the folder that remembers both.
+"""Run: a learner, how it was meta-trained, and the folder that stores both.
 
 RUN/run.json                 the learner's recipe, data, settings, versions
 RUN/checkpoint.safetensors   weights, optimizer, random state, the best weights, history
@@ -22,14 +22,14 @@ from medshot.training.checkpoint import FILE, Checkpoint, read_best
 from medshot.training.progress import Row
 
 ABOUT = "run.json"
-COMPARED = ("learner", "train", "val", "settings")  # `seen` says it more openly
+COMPARED = ("learner", "train", "val", "settings")  # `seen` repeats `train` and `val`
 
-SHOWN = 5  # validations that a run prints
+SHOWN = 5  # number of validations that a run prints
 
 
 @dataclass
 class Run(Tabular):
-    """What meta-training gives: the learner with its best weights, and the record."""
+    """Result of meta-training: the learner with its best weights, and the record."""
 
     learner: Learner
     about: dict[str, Any]
@@ -37,7 +37,7 @@ class Run(Tabular):
     history: list[Row] = field(default_factory=list)
 
     def table(self) -> Table:
-        """What learned from what, and its last validations."""
+        """Learner, encoder, training data and the last validations."""
         columns = tuple(dict.fromkeys(name for row in self.history for name in row))
         rows = [tuple(_cell(row.get(name)) for name in columns) for row in self.history[-SHOWN:]]
         what = f"{called(self.learner)} on {called(self.learner.encoder)}, {self.learner.origin}"
@@ -46,7 +46,7 @@ class Run(Tabular):
         )
 
     def finish(self, state: Checkpoint) -> "Run":
-        """The run, its learner (with its best weights in place) ready to use, and says so."""
+        """The run with its history; the learner, with its best weights, in eval mode."""
         self.learner.eval().origin = _origin(self.about, state)
         self.history = state.history
         return self
@@ -57,10 +57,10 @@ def _cell(value: int | float | None) -> str:
 
 
 def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -> Run:
-    """A new run, or the one in `folder` to go on with.
+    """Create a run, or open the one in `folder` to resume it.
 
     Raises:
-        ConfigError: the folder holds a run with other settings.
+        ConfigError: the folder holds a run with different settings.
         SaveError: the folder holds something else, or cannot be written.
     """
     if folder is None:
@@ -76,7 +76,7 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
             return Run(learner, before, folder)
         if folder.exists() and set(folder.iterdir()) - set(_left_over(folder)):
             raise SaveError(
-                f"{folder} exists already and is no run of medshot. Choose another --out."
+                f"{folder} exists already and is not a medshot run. Choose another --out."
             )
     except OSError as error:
         raise SaveError(
@@ -89,7 +89,7 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
 
 
 def load_run(folder: str | Path) -> Run:
-    """The run in `folder`, its learner with the best weights so far, in eval mode.
+    """Load the run in `folder`, its learner with the best weights so far, in eval mode.
 
     Raises:
         SaveError: there is no run, or a file is damaged.
@@ -97,7 +97,7 @@ def load_run(folder: str | Path) -> Run:
     folder = Path(folder)
     about = _read_about(folder / ABOUT)
     if not (folder / FILE).exists():
-        raise SaveError(f"{folder} has no checkpoint yet: meta-training has only just begun there.")
+        raise SaveError(f"{folder} has no checkpoint yet: meta-training has just started there.")
     state = read_best(folder)
     try:
         with remembering(about, folder / ABOUT):
@@ -107,7 +107,7 @@ def load_run(folder: str | Path) -> Run:
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise SaveError(
             f"{folder} is damaged: the weights in {FILE} do not fit the learner in {ABOUT} "
-            f"({error}). Put back a copy of both."
+            f"({error}). Restore a copy of both."
         ) from error
 
 
@@ -117,7 +117,7 @@ def is_run(folder: str | Path) -> bool:
 
 
 def steps_done(folder: Path) -> int | None:
-    """How many steps the run in `folder` has behind it; None where there is no checkpoint."""
+    """Completed steps of the run in `folder`; None where there is no checkpoint."""
     return read_best(folder).step if (folder / FILE).exists() else None
 
 
@@ -131,14 +131,14 @@ def _origin(about: dict[str, Any], state: Checkpoint) -> str:
 
 
 def _data(source: dict[str, Any]) -> Iterator[str]:
-    """The names of the data sets that a source draws from."""
+    """Names of the data sets that a source draws from."""
     for part in source.get("mixture") or source.get("in_turn") or []:
         yield from _data(part)
     yield from [source["data"]] if "data" in source else []
 
 
 def _left_over(folder: Path) -> list[Path]:
-    """The half-written files of a run that was killed while it wrote."""
+    """Temporary files of a run that was killed while writing."""
     return [file for name in (ABOUT, FILE) for file in folder.glob(f".{name}.????????")]
 
 
@@ -150,7 +150,7 @@ def _refuse_other(before: dict[str, Any], now: dict[str, Any], folder: Path) -> 
         listed = ", ".join(f"{n} was {old.get(n)} and is {new.get(n)}" for n in names[:4])
         more = f" (and {len(names) - 4} more)" if len(names) > 4 else ""
         raise ConfigError(
-            f"{folder} holds another run: {listed}{more}. Give the same options to go on with it, "
+            f"{folder} holds another run: {listed}{more}. Give the same options to resume it, "
             "or choose another --out."
         )
 
@@ -170,10 +170,10 @@ def _read_about(path: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
         missing = [part for part in COMPARED if part not in about]
         if missing:
-            raise ValueError(f"it does not say {', '.join(missing)}")
+            raise ValueError(f"it lacks {', '.join(missing)}")
     except (OSError, ValueError, TypeError) as error:
         raise SaveError(
             f"{path} cannot be read ({error}). A run is a folder that `medshot train` made; if "
-            "this file of it is damaged, put back a copy, or begin again in another folder."
+            "this file of it is damaged, restore a copy, or start again in another folder."
         ) from error
     return about

@@ -1,4 +1,4 @@
-"""Which episodes teach and which judge, from what the user gave."""
+"""Training and validation episodes from the user's data."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from medshot.data.episodes import EpisodeSource, Mixture
 from medshot.data.split import refuse_shared_patients, split_classes, split_patients
 
 Given = Dataset | Sequence[Dataset] | EpisodeSource
-ENOUGH_CLASSES = 5  # times way: then a fifth of the classes can be held out
+ENOUGH_CLASSES = 5  # times way: with these, a fifth of the classes can be held out
 
 
 def episode_sources(
@@ -27,13 +27,13 @@ def episode_sources(
     device: torch.device,
     encoder: nn.Module,
 ) -> tuple[EpisodeSource, EpisodeSource]:
-    """Episodes to learn from and episodes to validate on, which share no class or no patient.
+    """Training and validation episodes that share no class or no patient.
 
-    The images of data sets are brought into the form (channels, size) that `encoder` takes.
+    The images of data sets are converted to the channels and size that `encoder` takes.
 
     Raises:
-        DataError: nothing to validate on, or too little.
-        LeakError: `data` and `val` are of one folder of masks, numbers, ..., and share a patient.
+        DataError: no validation data, or too few.
+        LeakError: `data` and `val` are from one folder of masks, numbers, ..., and share a patient.
     """
     taught, judged = _datasets(data, encoder), _datasets(val, encoder)
     held_out = bool(taught) and val is None
@@ -43,42 +43,42 @@ def episode_sources(
     sampled = partial(_sampled, way=way, shot=shot, query=query, device=device)
     first = sampled(taught, seed=seed) if taught else data
     if val is None and not held_out:
-        raise DataError("Give `val` too: episodes that were made elsewhere cannot be split here.")
+        raise DataError("Give `val` too: a custom episode source cannot be split.")
     try:
         second = sampled(judged, seed=seed + 1) if judged else val
     except DataError as error:
         if not held_out:
             raise
         raise DataError(
-            f"Of the images that are held out for validation, a fifth of each set: {error} Or ask "
-            "for fewer support and query images, or give more (in Python, `val` data of its own)."
+            f"A fifth of each data set is held out for validation: {error} Or take fewer support "
+            "and query images, or give more data (in Python, separate `val` data)."
         ) from error
     _refuse_shared(first, second)  # type: ignore[arg-type]
     return first, second  # type: ignore[return-value]
 
 
 def _refuse_shared(taught: EpisodeSource, judged: EpisodeSource) -> None:
-    """Raise `LeakError` if a patient is in both, where all of one folder is asked about in both.
+    """Raise `LeakError` if a patient is in both, where both have the same targets of one folder.
 
-    Of labels, other classes may be held out and not other patients: then it is for who made them.
+    Data sets of labels may be split by class instead: patients are then the caller's business.
     """
     for a in _drawn(taught):
         for b in _drawn(judged):
             if (
                 a.hash == b.hash and not a.task.by_class
-            ):  # in another folder, one code is another person
+            ):  # in another folder, the same code is another person
                 refuse_shared_patients(a, b)
 
 
 def _drawn(source: EpisodeSource) -> list[Dataset]:
-    """The data sets that a source draws from, also one around others."""
+    """The data sets that a source draws from, also through wrapped sources."""
     if inner := _inside(source):
         return [dataset for each in inner for dataset in _drawn(each)]
     return [source.dataset] if isinstance(source, DrawnEpisodes) else []
 
 
 def seen(source: EpisodeSource) -> list[dict[str, Any]]:
-    """The data sets, classes and images of a source, so that they are not judged on later."""
+    """Data sets, classes and images of a source, to be excluded from later evaluation."""
     return [
         {"hash": data.hash, "classes": list(data.labels), "images": list(data.contents)}
         for data in _drawn(source)
@@ -86,13 +86,13 @@ def seen(source: EpisodeSource) -> list[dict[str, Any]]:
 
 
 def references(source: EpisodeSource) -> list[str]:
-    """What to cite for a source, and for those that it is around."""
+    """References of a source, and of the sources that it wraps."""
     own = getattr(source, "reference", None)
     return [*([own] if own else []), *(r for each in _inside(source) for r in references(each))]
 
 
 def _inside(source: EpisodeSource) -> list[EpisodeSource]:
-    """The sources that one is around: a mixture, one after the other, an augmentation."""
+    """The sources that one wraps: a mixture, a sequence, an augmentation."""
     inner = getattr(source, "source", None)
     return list(getattr(source, "sources", [inner] if isinstance(inner, EpisodeSource) else []))
 
@@ -124,5 +124,5 @@ def _sampled(
 
 
 def _ways(dataset: Dataset, way: int, datasets: Sequence[Dataset]) -> int:
-    """Among several data sets, one with fewer classes gives episodes of all it has."""
+    """Classes an episode: with several data sets, one with fewer classes uses all of them."""
     return min(way, len(dataset.labels)) if len(datasets) > 1 else way

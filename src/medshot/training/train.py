@@ -1,8 +1,8 @@
-"""Meta-training: draw episodes, descend on the meta-loss, keep the best on meta-validation.
+"""Meta-training: draw episodes, minimize the meta-loss, keep the best weights on meta-validation.
 
-A run that was killed at any moment goes on from its last checkpoint and ends, on a CPU with the
-same number of threads, with the same weights to the bit: episodes are numbered, and weights,
-optimizer, random state and the best so far are in one file that is replaced whole.
+A run that is killed at any moment resumes from its last checkpoint and ends, on a CPU with the
+same number of threads, with bit-identical weights: episodes are numbered, and weights, optimizer
+state, random state and the best weights are in one file that is replaced atomically.
 """
 
 from collections.abc import Sequence
@@ -44,28 +44,28 @@ def train(
     """Meta-train `learner` and return a run whose `learner` has the best weights found.
 
     Each step takes `meta_batch` episodes of `way` classes, `shot` support and `query` query
-    images a class, from one data set each; of several data sets, one with fewer classes gives
-    episodes of all it has. Adam (Kingma & Ba 2015, arXiv:1412.6980), its rate halved every
-    `halve_every` steps. Every `val_every` steps, and at the end, the query loss over
-    `val_episodes` fixed episodes of `val` is taken, and the run stops after `patience` of these
-    without a better one. Where `val` is not given, a fifth of the classes (if there are at least
-    5 x way) or else of the patients is held out for it. With `out`, the run is kept there and
-    goes on from there. On a CPU, `workers` threads share out the episodes of a step;
-    under torchrun, so do its processes. `vectorise` takes all episodes of a step in one pass, by
-    default on a GPU and where the learner can; tasks with masks go one by one all the same.
-    `terms` are added to the learner's meta-loss.
+    images a class, each from one data set; with several data sets, one with fewer classes uses
+    all of them. The optimizer is Adam (Kingma & Ba 2015, arXiv:1412.6980), its learning rate
+    halved every `halve_every` steps. Every `val_every` steps, and at the end, the query loss is
+    computed over `val_episodes` fixed episodes of `val`, and the run stops after `patience`
+    validations without improvement. Without `val`, a fifth of the classes (if there are at least
+    5 x way) or else of the patients is held out. With `out`, the run is saved there and resumed
+    from there. On a CPU, `workers` threads share the episodes of a step; under torchrun, so do
+    its processes. `vectorise` computes all episodes of a step in one pass, by default on a GPU
+    where the learner supports it; tasks with masks run one by one. `terms` are auxiliary losses,
+    added to the learner's meta-loss.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
         TrainingError: the loss is no longer finite, or another process was lost.
-        SaveError: a checkpoint cannot be written; the one before stays.
-        ConfigError: an option that cannot be, or `out` holds a run with other settings.
+        SaveError: a checkpoint cannot be written; the previous one stays.
+        ConfigError: an invalid option, or `out` holds a run with different settings.
         DataError: too few classes, patients or images for such episodes.
     """
     if not learner.trainable:
         raise TaskError(
             f"{called(learner)} is a baseline: it learns from the support alone and has "
-            "nothing to meta-train. Use it as it is: `medshot adapt` or `medshot evaluate`."
+            "nothing to meta-train. Use it directly: `medshot adapt` or `medshot evaluate`."
         )
     if others := options.keys() - set(TrainConfig.names()):
         raise unknown(min(others), TrainConfig.names(), kind="training option")
@@ -113,7 +113,7 @@ def train(
             total = together.sum(validate(learner, judged, numbers, device))
             return total / config.val_episodes
 
-        with together.in_turn():  # killed before its first checkpoint, a run begins with the same
+        with together.in_turn():  # rank 0 creates the folder; a first checkpoint fixes the start
             run = open_run(learner, about, None if out is None else Path(out))
             torch.manual_seed(config.seed)
             trainer = Trainer(

@@ -1,4 +1,4 @@
-"""The training loop under meta-training, pretraining and the stages."""
+"""Resumable training loop of meta-training, pretraining and the stages."""
 
 import json
 import math
@@ -30,13 +30,13 @@ class Trainer:
 
     Source: Kingma & Ba 2015, arXiv:1412.6980; `rate(step)` is the learning rate.
 
-    `backward(step)` leaves the gradient of a step, by its number, in the parameters and returns
-    the loss. It draws the step's data from that number too: then a run that was killed goes on as
-    if it had not been. Every `val_every` steps, and at the end, `validate` gives the validation
-    loss; the best weights are kept and put into `module` at the end, and after `patience`
-    validations without a better one it ends. Without `validate` the last weights are the result.
-    With `folder`, checkpoints and TensorBoard's scalars are kept there; one that holds a checkpoint
-    is gone on with. Several processes, `together`, average their gradients.
+    `backward(step)` leaves the gradient of a step in the parameters and returns the loss. It must
+    draw the step's data from the step number: then a killed run resumes bit-exactly. Every
+    `val_every` steps, and at the end, `validate` gives the validation loss; the best weights are
+    kept and put into `module` at the end, and training stops after `patience` validations without
+    improvement. Without `validate` the last weights are the result. With `folder`, checkpoints and
+    TensorBoard scalars are written there, and an existing checkpoint is resumed. With several
+    processes, `together`, gradients are averaged.
     """
 
     module: nn.Module
@@ -59,11 +59,11 @@ class Trainer:
         self._saved = time.monotonic(), self.state.step  # when, and at which step
 
     def fit(self) -> Checkpoint:
-        """All steps that are left, and a checkpoint at the end; the state, with its history.
+        """Run the remaining steps and write a checkpoint; return the state with its history.
 
         Raises:
             TrainingError: the loss is no longer finite, or another process was lost.
-            SaveError: a checkpoint cannot be written; the one before stays.
+            SaveError: a checkpoint cannot be written; the previous one stays.
         """
         state = self.state
         folder, watch = (self.folder, self.watch) if self.together.first else (None, quiet)
@@ -85,7 +85,7 @@ class Trainer:
         return state
 
     def save(self) -> None:
-        """Write the checkpoint, where there is a folder and this process is the one that writes."""
+        """Write a checkpoint if there is a folder and this is the first process."""
         folder = self.folder if self.together.first else None
         self.state.save(folder, self.module, self.optimizer)
         self._saved = time.monotonic(), self.state.step
@@ -130,15 +130,15 @@ def descend(
     settings: dict[str, Any] | None = None,
     watch: Watch = quiet,
 ) -> list[Row]:
-    """Train `module` on `loss`, which gives the loss of a step by its number; see `Trainer`.
+    """Minimize `loss(step)` over the parameters of `module`; see `Trainer`.
 
-    `rate` gives the learning rate of a step in place of `lr`, which it is noted by. With `folder`,
-    `settings` are kept there too, and a descent with others is refused.
+    `rate(step)` gives the learning rate in place of the constant `lr`, which is still recorded.
+    With `folder`, `settings` are saved there too, and a later call must have the same.
 
     Returns: a row for each validation, `step`, `loss` and `val_loss`.
 
     Raises:
-        ConfigError: a number that cannot be, or `folder` holds a descent with other settings.
+        ConfigError: an invalid number, or `folder` holds a training run with different settings.
         TrainingError: the loss is no longer finite.
     """
     if steps < 0 or val_every < 1 or not 0 < lr < math.inf:
@@ -170,19 +170,19 @@ def descend(
 
 
 def batch_of(step: int, n: int, batch: int, seed: int = 0) -> Tensor:
-    """The positions of the images of a step: every image once, in an order drawn anew each round.
+    """Indices of the batch of a step: every image once an epoch, in a new random order each.
 
-    They are a function of the step's number, so that a descent can go on anywhere.
+    They are a function of the step number, so that training can resume at any step.
     """
-    a_round = -(-n // batch)
-    rng = torch.Generator().manual_seed(seed * 1_000_003 + step // a_round)
+    epoch = -(-n // batch)  # in steps
+    rng = torch.Generator().manual_seed(seed * 1_000_003 + step // epoch)
     order = torch.randperm(n, generator=rng)
-    first = step % a_round * batch
+    first = step % epoch * batch
     return order[first : first + batch]
 
 
 def _same(folder: Path, settings: dict[str, Any]) -> None:
-    """Note what is done in `folder`; refuse one where something else was begun."""
+    """Save `settings` in `folder`; raise `ConfigError` if it holds different ones."""
     file, now = folder / ABOUT, json.loads(json.dumps(settings))
     if not file.exists():
         write_text(file, json.dumps(now, indent=2) + "\n")
@@ -191,6 +191,6 @@ def _same(folder: Path, settings: dict[str, Any]) -> None:
     if before != now:
         names = sorted(n for n in before | now if before.get(n) != now.get(n))
         raise ConfigError(
-            f"{folder} was begun with another {', '.join(names)}. Give the same options to go on "
-            "with it, or remove it to begin again."
+            f"{folder} was begun with another {', '.join(names)}. Give the same options to "
+            "resume, or remove it to start again."
         )

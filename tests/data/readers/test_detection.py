@@ -48,7 +48,7 @@ def test_an_image_of_the_folder_without_boxes_shows_nothing_and_is_said(folder):
     assert [row.path.name for row in found.rows] == ["0.png", "1.png", "2.png"]
     assert any("1 image(s) of the folder are not in boxes.csv" in note for note in found.notes)
     write(folder, *LINES, "2.png,,,,,")
-    assert not any("count as showing nothing" in note for note in medshot.load(folder).notes)
+    assert not any("are taken as images without" in note for note in medshot.load(folder).notes)
 
 
 def test_a_list_says_which_images_are_meant_and_whose(folder):

@@ -147,7 +147,7 @@ def test_what_is_for_labels_refuses_masks_in_words(folder):
     episodes = medshot.ImageEpisodes(data, shot=1)
     with pytest.raises(DataError, match="ImageEpisodes"):
         medshot.EpisodeSampler(data, way=2, shot=1, query=1)
-    with pytest.raises(TaskError, match="masks would stay"):
+    with pytest.raises(TaskError, match="not masks"):
         Shifted(episodes, 2).episode(0)
     with pytest.raises(TaskError, match="use encoder='unet'"):
         medshot.build("ridge", encoder=medshot.encoder("conv4", size=16)).adapt(data)

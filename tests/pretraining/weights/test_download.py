@@ -60,7 +60,7 @@ def test_a_transformer_is_brought_to_another_size(cache: Path) -> None:
 
 
 def test_without_them_and_without_a_network_one_is_told_what_to_do(cache: Path) -> None:
-    with pytest.raises(DataError, match=r"neither be found here nor fetched .*HF_HUB_OFFLINE"):
+    with pytest.raises(DataError, match=r"neither be found here nor downloaded .*HF_HUB_OFFLINE"):
         from_hub(NETWORK, size=32)
 
 
@@ -72,7 +72,7 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     library("timm")  # which takes long to import
     started = time.monotonic()
-    with pytest.raises(DataError, match="neither be found here nor fetched"):
+    with pytest.raises(DataError, match="neither be found here nor downloaded"):
         from_hub(NETWORK, size=32)
     assert time.monotonic() - started < 8, "the client by itself tries for a minute"
     assert constants.HF_HUB_OFFLINE is False

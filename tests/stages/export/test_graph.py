@@ -46,8 +46,8 @@ def test_the_graph_answers_as_the_predictor_does(kind, name):
     ("kind", "name", "why"),
     [
         ("classification", "tim", "transductive"),
-        ("detection", "linear-probe", "answers of detection are searched for"),
-        ("enhancement", "non-local-means", "runs code that no graph holds"),
+        ("detection", "linear-probe", "outputs for detection are decoded by code"),
+        ("enhancement", "non-local-means", "runs code that cannot be in a graph"),
     ],
 )
 def test_what_no_graph_holds_is_refused_with_the_reason(kind, name, why):
@@ -67,7 +67,7 @@ def test_a_graph_that_answers_otherwise_is_not_written(monkeypatch):
         return was(self, x) * (1 if len(calls) == 1 else 3)
 
     monkeypatch.setattr(type(frozen), "forward", wavers)
-    with pytest.raises(TaskError, match="answers that are off by"):
+    with pytest.raises(TaskError, match="are off by"):
         answering(frozen.with_card(predictor.card))
 
 

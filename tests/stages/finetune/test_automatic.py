@@ -70,7 +70,7 @@ def test_with_one_patient_a_class_nothing_is_kept_and_it_is_said(groups):
     support, tuned = replace(support, groups=groups), _tuned()
     verdict = tuned.verdict(support, TASK)
     assert not verdict.keeps
-    assert "one patient only" in verdict.noted()["why"]
+    assert "only one patient" in verdict.noted()["why"]
     assert not isinstance(tuned.adapt(support, TASK), Ensemble)
     assert tuned.seconds(support, TASK) == 0
 

@@ -56,7 +56,7 @@ def test_an_encoder_without_weights_has_a_head_that_moves():
     predictor = _predictor("linear-probe", encoder("pixels", channels=1, size=toys.SIZE))
     assert TrainableCopy(predictor, get_method("head")).moving == 3 * toys.SIZE**2 + 3
     for name in ("all", "bias", "film", "lora", "adapter"):
-        with pytest.raises(ConfigError, match=f"pixels has no .*'{name}' could move nothing"):
+        with pytest.raises(ConfigError, match=f"pixels has no .*'{name}' has nothing to train"):
             TrainableCopy(predictor, get_method(name))
 
 

@@ -105,7 +105,7 @@ def _changed(**fields):
 
 
 def test_predictors_that_do_not_agree_are_refused_with_what_differs():
-    with pytest.raises(ConfigError, match="two predictors at least"):
+    with pytest.raises(ConfigError, match="at least two predictors"):
         medshot.fuse(members()[:1])
     with pytest.raises(DataError, match="Model 1 knows a, b, c, and model 2 a, b, d"):
         medshot.fuse(_changed(labels=("a", "b", "d")))

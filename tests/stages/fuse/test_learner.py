@@ -86,7 +86,7 @@ def test_masks(tmp_path):
 
 
 def test_what_cannot_be_is_refused():
-    with pytest.raises(ConfigError, match="two learners at least"):
+    with pytest.raises(ConfigError, match="at least two learners"):
         medshot.EnsembleOf(_candidates()[:1])
     with pytest.raises(ConfigError, match=r"'soup'.*weighted"):
         medshot.EnsembleOf(_candidates(), how="soup")

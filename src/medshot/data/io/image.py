@@ -1,4 +1,4 @@
-"""One image file of any format to pixels: checked, windowed to 8 bits."""
+"""Read an image file of any format: checked, windowed to 8 bits."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from medshot.data.io.registry import IMAGES, VOLUMES, format_in, image_format, v
 
 
 def negative(pixels: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
-    """Black for white, in the range of the type (of the image, if that is float)."""
+    """Invert gray values in the range of the dtype (of the image, for floats)."""
     if pixels.dtype == bool:
         return ~pixels
     if pixels.dtype.kind == "u":
@@ -22,26 +22,26 @@ def negative(pixels: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
     return pixels.max() + pixels.min() - pixels
 
 
-WINDOW = (0.5, 99.5)  # percentiles of an image that become 0 and 255 where it has over 8 bits
+WINDOW = (0.5, 99.5)  # percentiles that become 0 and 255 in images of over 8 bits
 MENDING = "Open it in a viewer, and export it again or leave it out."
-ONE = "One image a file, please: export each by itself."
+ONE = "A file must hold one image: export each one separately."
 
 
 def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
-    """The pixels of `path`, 1 or 3 channels, 0 to 255.
+    """Read the pixels of `path`, 1 or 3 channels, 0 to 255.
 
     8-bit values are kept. 16-bit and float images are windowed by their own 0.5th and 99.5th
-    percentile, because what their full range means depends on the scanner. A DICOM file that says
-    how it is to be shown is shown so.
+    percentile, because the meaning of their full range depends on the scanner. A DICOM file with
+    display settings is converted by them.
 
     Raises:
-        DataError: missing, truncated, no image, several pages, NaN, or the same value everywhere.
+        DataError: missing, truncated, not an image, several pages, NaN, or a constant image.
     """
     return windowed(decode(path))
 
 
 def decode(path: Path) -> Shaped[ndarray, "h w c"]:
-    """The values of `path` as `stored`, 1 or 3 channels, finite and not all the same.
+    """Read the values of `path` as `stored`, 1 or 3 channels, finite and not constant.
 
     Raises:
         DataError: as `read_image`.
@@ -52,7 +52,7 @@ def decode(path: Path) -> Shaped[ndarray, "h w c"]:
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
         shape = " x ".join(map(str, pixels.shape))
         raise _bad(path, f"it holds {shape} values: not one grey or colour image", ONE)
-    pixels = pixels[:, :, : 1 if pixels.shape[2] < 3 else 3]  # without its opacity, if any
+    pixels = pixels[:, :, : 1 if pixels.shape[2] < 3 else 3]  # without an alpha channel
     if pixels.dtype.kind not in "buif":
         raise _bad(path, f"its values are of the type {pixels.dtype}")
     if not np.isfinite(pixels).all():
@@ -63,7 +63,7 @@ def decode(path: Path) -> Shaped[ndarray, "h w c"]:
 
 
 def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
-    """Decoded values as 8-bit ones."""
+    """Window decoded values to 8 bits."""
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * 255
     if pixels.dtype == np.uint8:
@@ -74,7 +74,7 @@ def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
 
 
 def window_of(pixels: Shaped[ndarray, "h w c"]) -> tuple[float, float]:
-    """The values that become black and white: all that there are, where an image has 8 bits."""
+    """The values that become black and white; the full range for an 8-bit image."""
     if pixels.dtype == bool:
         return 0.0, 1.0
     if pixels.dtype == np.uint8:
@@ -87,12 +87,12 @@ def window_of(pixels: Shaped[ndarray, "h w c"]) -> tuple[float, float]:
 
 
 def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
-    """The values of `path`, upright; with `palette`, the numbers in it and not their colours.
+    """Read the stored values of `path`, upright; with `palette`, palette indices, not colors.
 
-    DICOM is known by its content, whatever the name, and shown as its header says.
+    DICOM is recognized by its content, whatever the name, and windowed by its header.
 
     Raises:
-        DataError: missing, truncated, no image, several pages.
+        DataError: missing, truncated, not an image, several pages.
     """
     known, suffix = image_format(path), path.suffix.lower()
     if known is None and volume_suffix(path):
@@ -114,8 +114,8 @@ def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
         if volume := format_in(path, VOLUMES):
             what = f"by its content it is a {volume.name} volume, no {suffix} image"
             raise _bad(path, what, "Rename it, and read it as a volume.") from error
-        raise _bad(path, f"it is no {suffix} image, whatever its name") from error
-    except Exception as error:  # on damaged bytes, libraries raise whatever they fall over
+        raise _bad(path, f"it is no {suffix} image, despite its name") from error
+    except Exception as error:  # libraries raise any exception on damaged bytes
         raise _bad(path, f"it is damaged or truncated ({error})") from error
 
 

@@ -1,4 +1,4 @@
-"""Masks: images that hold a class number a pixel."""
+"""Read masks: images of class numbers."""
 
 from pathlib import Path
 
@@ -17,10 +17,10 @@ NUMBERS = "A mask is grey or has a palette: 0 is background, 1, 2, ... is what i
 
 
 def read_mask(path: Path) -> UInt8[ndarray, "h w"]:
-    """The class numbers in `path`. One that holds 0 and 255 alone, black and white, holds 0 and 1.
+    """Read the class numbers in `path`. A mask of 0 and 255 only is read as 0 and 1.
 
     Raises:
-        DataError: it cannot be read, or holds a picture and no class numbers.
+        DataError: it cannot be read, or is a picture and not a mask.
     """
     if path.suffix.lower() in (".jpg", ".jpeg"):
         raise refusal(path, "it is a JPEG, which changes numbers", NUMBERS + " Take PNG.").error()
@@ -34,12 +34,12 @@ def read_mask(path: Path) -> UInt8[ndarray, "h w"]:
         return (values > 0).astype(np.uint8)
     if len(found) > MOST_CLASSES or found[-1] >= MOST_CLASSES:
         what = f"it holds {len(found)} values up to {found[-1]}: a picture, not class numbers"
-        raise refusal(path, what, NUMBERS + " Saved as JPEG, or smoothed, it is none.").error()
+        raise refusal(path, what, NUMBERS + " JPEG compression or smoothing ruins it.").error()
     return values.astype(np.uint8)
 
 
 def fit_mask(mask: UInt8[ndarray, "h w"], size: int) -> UInt8[ndarray, "s s"]:
-    """The mask on a square grid: each pixel takes the nearest, so that no new number appears."""
+    """Resample a mask to a square grid by nearest neighbor, so that no new number appears."""
     return np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
 
 
@@ -57,7 +57,7 @@ def _one_channel(values: Shaped[ndarray, "..."], path: Path) -> Shaped[ndarray, 
 
 
 def _scale(path: Path) -> int:
-    """What Pillow multiplies the numbers of a grey PNG of 2 or 4 bits by."""
+    """Factor by which Pillow scales the values of a gray PNG of 2 or 4 bits."""
     if path.suffix.lower() != ".png":
         return 1
     with path.open("rb") as file:

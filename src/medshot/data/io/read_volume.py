@@ -1,4 +1,4 @@
-"""One door to every volume format: a path in, a `Volume` or a mask on its grid out."""
+"""Read a volume of any format, or a mask on the grid of a volume."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ HIGHEST = 65_535
 
 
 def read_volume(path: str | Path) -> Volume:
-    """The 3D image in a file, or in a folder that holds one DICOM series.
+    """Read the 3D image in a file, or in a folder that holds one DICOM series.
 
     Raises:
-        DataError: missing, damaged, of a kind not read, too large, not one volume, not known
-            where it lies, NaN, or the same value everywhere.
+        DataError: missing, damaged, of an unsupported format, too large, not one volume, without
+            an orientation, NaN, or constant.
     """
     path = Path(path)
     found = _read(path)
@@ -36,13 +36,13 @@ def read_volume(path: str | Path) -> Volume:
 
 
 def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"]:
-    """The class numbers in a file, voxel for voxel those of `like`. A mask may be empty.
+    """Read the class numbers in a file, on the grid of `like`. A mask may be empty.
 
-    It may be stored in another orientation than the image as long as it covers the same places.
+    Its storage order may differ from that of the image, if both cover the same voxels in space.
 
     Raises:
-        DataError: as `read_volume`; or another size, spacing, place or orientation than `like`;
-            or values that are no whole numbers from 0 to 65535.
+        DataError: as `read_volume`; or another size, spacing, position or orientation than `like`;
+            or values that are not integers from 0 to 65535.
     """
     path = Path(path)
     found = _read(path, like)
@@ -58,7 +58,7 @@ def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"
 
 
 def _read(path: Path, like: Volume | None = None) -> Volume:
-    """As the file has it; a DICOM segmentation for `like` with the slices that it leaves out."""
+    """Read a volume; a DICOM segmentation for `like` is filled up with its empty slices."""
     if not path.exists():
         raise refusal(path, "it does not exist", "Correct the path.").error()
     if path.is_dir():
@@ -76,6 +76,6 @@ def _read(path: Path, like: Volume | None = None) -> Volume:
         return known.read(path)
     except DataError:
         raise
-    except Exception as error:  # on damaged bytes, libraries raise whatever they fall over
+    except Exception as error:  # libraries raise any exception on damaged bytes
         what, mend = f"it is damaged or truncated ({error})", "Copy or export it again."
         raise refusal(path, what, mend).error() from error

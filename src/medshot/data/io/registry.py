@@ -26,9 +26,9 @@ from medshot.data.io.volume import Volume
 T = TypeVar("T")
 Magic = bytes | tuple[bytes, ...] | Callable[[bytes], bool]
 DICOM = ".dcm"
-PREAMBLE = 128  # bytes that mean nothing, before DICOM's mark
-INDEX = "DICOMDIR"  # lists the files of a disc, and is no image itself
-START = 348  # bytes at the start of a file that `magic` is shown: the header of NIfTI-1
+PREAMBLE = 128  # bytes of DICOM's preamble, before the magic DICM
+INDEX = "DICOMDIR"  # DICOM directory of a disc, not an image
+START = 348  # bytes at the start of a file that `magic` gets: the header size of NIfTI-1
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Format(Generic[T]):
     indices: Callable[[Path], T] | None = None
 
     def read(self, path: Path, *, palette: bool = False) -> T:
-        """What is in `path`; with `palette`, by `indices`.
+        """Read `path`; with `palette`, by `indices`.
 
         Raises:
             DataError: the library of the format is not installed, or the file cannot be read.
@@ -55,7 +55,7 @@ class Format(Generic[T]):
             return ((palette and self.indices) or self.values)(path)
 
     def begins(self, start: bytes) -> bool:
-        """Whether a file whose first bytes are `start` is of this format."""
+        """Whether a file that starts with `start` has this format."""
         return self.magic(start) if callable(self.magic) else start.startswith(self.magic)
 
 
@@ -72,22 +72,21 @@ def image_reader(
     extra: str | None = None,
     indices: Callable[[Path], ndarray] | None = None,
 ) -> Callable[[ReadImage], ReadImage]:
-    """Make a function the reader of image files that end with `suffixes`.
+    """Register a function as the reader of image files with `suffixes`.
 
-    It returns values `h w` or `h w c`, 1 to 4 channels (the second and the fourth are opacity),
-    upright, as the file has them. What it raises is reported as damage to the file, unless it is
-    a `DataError`.
+    It returns stored values `h w` or `h w c`, 1 to 4 channels (the second and the fourth are
+    alpha), upright. Any exception other than a `DataError` is reported as a damaged file.
 
     Args:
         suffixes: with the point, in lower case.
         name: of the format, for messages.
-        magic: the first bytes of such a file (or several that can be), or a function that is shown
-            the first 348.
-        extra: the extra of medshot that brings the library.
-        indices: reads a mask, where that differs: the numbers in a palette, not their colors.
+        magic: the first bytes of such a file (or several alternatives), or a predicate of the
+            first 348 bytes.
+        extra: the extra of medshot that installs the library.
+        indices: reader of masks, where it differs: palette indices, not colors.
 
     Raises:
-        ConfigError: another format has one of the suffixes.
+        ConfigError: a suffix is already registered.
     """
 
     def add(read: ReadImage) -> ReadImage:
@@ -100,10 +99,10 @@ def image_reader(
 def volume_reader(
     *suffixes: str, name: str, magic: Magic = (), extra: str | None = None
 ) -> Callable[[ReadVolume], ReadVolume]:
-    """Make a function the reader of volume files that end with `suffixes`.
+    """Register a function as the reader of volume files with `suffixes`.
 
-    It returns what `medshot.data.io.volume.volume` makes of the values and the affine. Arguments,
-    and what becomes of errors, are those of `image_reader`.
+    It returns a `Volume`, built by `medshot.data.io.volume.volume` from the values and the affine.
+    Arguments and treatment of errors are as in `image_reader`.
     """
 
     def add(read: ReadVolume) -> ReadVolume:
@@ -116,22 +115,22 @@ def volume_reader(
 def _add(formats: Registry[Format[T]], new: Format[T]) -> None:
     for suffix in new.suffixes:
         if not suffix.startswith(".") or suffix != suffix.lower():
-            raise ConfigError(f"{suffix!r} is no suffix: begin it with a point, in lower case.")
+            raise ConfigError(f"{suffix!r} is no suffix: write it with a point, in lower case.")
         formats.add(suffix, new, module=new.values.__module__)
 
 
 def image_format(path: Path) -> Format[ndarray] | None:
-    """The image format of `path`: DICOM by its content, others by the suffix."""
+    """Image format of `path`: DICOM by its content, others by the suffix."""
     return IMAGES.find(DICOM) if is_dicom(path) else _by_suffix(path, IMAGES)
 
 
 def volume_format(path: Path) -> Format[Volume] | None:
-    """The volume format of `path` by its suffix. DICOM is none: it may be an image or a volume."""
+    """Volume format of `path` by its suffix; not DICOM, which may be an image or a volume."""
     return _by_suffix(path, VOLUMES)
 
 
 def volume_suffix(path: Path) -> str | None:
-    """The suffix of a volume format that `path` ends in."""
+    """Suffix of `path`, if it is that of a volume format."""
     return _suffix(path, VOLUMES)
 
 
@@ -147,7 +146,7 @@ def _suffix(path: Path, formats: Registry[Format[T]]) -> str | None:
 
 
 def format_in(path: Path, formats: Registry[Format[T]]) -> Format[T] | None:
-    """The format that a file is of by its first bytes, unpacked by gzip, whatever its name."""
+    """Format of a file by its first bytes, after gunzip, whatever its name."""
     try:
         with path.open("rb") as file:
             squeezed = file.read(2) == b"\x1f\x8b"
@@ -159,7 +158,7 @@ def format_in(path: Path, formats: Registry[Format[T]]) -> Format[T] | None:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether it begins as a DICOM file, whatever its name."""
+    """Whether a file starts as DICOM, whatever its name."""
     try:
         with path.open("rb") as file:
             start = file.read(PREAMBLE + 4)
@@ -174,7 +173,7 @@ def begins_as_dicom(start: bytes) -> bool:
 
 
 def dicom(name: str) -> ModuleType:
-    """The module of `medshot.data.io.dicom` that is called `name`.
+    """Import the module `name` of `medshot.data.io.dicom`.
 
     Raises:
         DataError: a library that it needs is not installed.
@@ -185,10 +184,10 @@ def dicom(name: str) -> ModuleType:
 
 @contextmanager
 def optional_library(extra: str | None) -> Iterator[None]:
-    """Say what to install where an import fails.
+    """Turn a failed import into a message with the package to install.
 
     Raises:
-        DataError: in the place of a `ModuleNotFoundError` about a module that is not ours.
+        DataError: in place of a `ModuleNotFoundError` about a module that is not ours.
     """
     try:
         yield

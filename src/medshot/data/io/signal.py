@@ -1,4 +1,4 @@
-"""Signals in files: one number after another, in a sound or in a column of text."""
+"""Read one-dimensional signals from WAV files and text files."""
 
 import struct
 import warnings
@@ -19,14 +19,14 @@ WAV, TEXT = (".wav",), (".csv", ".txt")
 
 
 def read_signal(path: Path) -> Float[Tensor, "1 t"]:
-    """A signal of 4096 samples.
+    """Read a signal of 4096 samples.
 
-    A sound (.wav) is brought to 2 kHz, its channels averaged; its first 2.048 seconds are taken,
-    and a shorter one is followed by silence. Of a column of numbers (.csv, .txt: one a line, or all
-    in one line) nobody knows the rate: it is stretched or squeezed to fit.
+    A sound (.wav) is resampled to 2 kHz, its channels averaged; the first 2.048 seconds are taken,
+    and a shorter one is padded with zeros. A column of numbers (.csv, .txt: one a line, or all in
+    one line) has no known sampling rate: it is resampled to 4096 samples.
 
     Raises:
-        DataError: no such file, no signal, values that are not finite or all the same.
+        DataError: no such file, not a signal, values that are not finite, or a constant signal.
     """
     suffix = path.suffix.lower()
     if suffix not in (*WAV, *TEXT):
@@ -48,7 +48,7 @@ def _sound(path: Path) -> tuple[int, Float[ndarray, "t"]]:
     from scipy.io import wavfile  # noqa: PLC0415  (few need it)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that say nothing of sound
+        warnings.simplefilter("ignore", wavfile.WavFileWarning)  # unknown chunks, without samples
         rate, values = wavfile.read(path)
     return int(rate), values.reshape(len(values), -1).astype(np.float64).mean(1)
 
@@ -64,7 +64,7 @@ def _at_rate(values: Float[ndarray, "t"], rate: int) -> Float[ndarray, "s"]:
     if rate < 1:
         raise refusal(None, f"a rate of {rate} is none", "Export the sound again.").error()
     shared = gcd(RATE, rate)
-    some = values[: -(-(SAMPLES + 1) * rate // RATE)] - values.mean()  # all that will be kept
+    some = values[: -(-(SAMPLES + 1) * rate // RATE)] - values.mean()  # the part that is kept
     found = resample_poly(some, RATE // shared, rate // shared)[:SAMPLES]
     return np.pad(found, (0, SAMPLES - len(found)))
 

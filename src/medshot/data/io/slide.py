@@ -1,7 +1,7 @@
-"""Whole-slide images by tiles, at a given size of a pixel, by openslide.
+"""Tiles of whole-slide images at a given pixel size, by openslide.
 
-A slide is never in memory: a tile is read when it is asked for, from the level of the pyramid
-that is just finer than wanted.
+A slide is never loaded as a whole: a tile is read on access, from the level of the pyramid that is
+just finer than requested.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,11 @@ from PIL import Image
 from medshot.core.errors import ConfigError, DataError
 from medshot.data.checks.issue import refusal
 
-FINER = 0.99  # of the pixel of the scan, asked for: below, details would be made up
-COLOURED = 20  # between the channels of a stained pixel, of 255; glass is grey
-STAINED = 0.05  # of the pixels of a tile with tissue
-LOOK = 16  # pixels along a tile, to see whether there is tissue on it
-WIDEST = 4096  # pixels that are read for one tile, along each side
+FINER = 0.99  # smallest ratio of requested to scanned pixel size: below, it would upsample
+COLOURED = 20  # difference of channels, of 255, of a stained pixel; glass is gray
+STAINED = 0.05  # fraction of stained pixels from which a tile has tissue
+LOOK = 16  # side in pixels of the thumbnail for tissue detection
+WIDEST = 4096  # side in pixels that is read for one tile at most
 SIZE_OF_A_PIXEL = ("openslide.mpp-x", "openslide.mpp-y")
 
 
@@ -31,23 +31,23 @@ class Tile:
     """One square of a slide."""
 
     pixels: UInt8[ndarray, "s s 3"]
-    left: int  # of its corner, in pixels of the finest level
+    left: int  # of its corner, in pixels of level 0
     top: int
 
 
 class Slide(Sequence[Tile]):
     """The tiles of a slide, row by row, each `size` x `size` pixels of `mpp` µm.
 
-    Those at the right and lower edge are filled up with white.
+    Tiles at the right and lower edge are padded with white.
 
     Args:
         path: any format that openslide knows: .svs, .ndpi, .mrxs, .scn, .bif, tiled .tif, ...
         mpp: µm along a pixel of a tile; 0.5 is "20x", 1.0 "10x".
         size: pixels along a tile.
-        scanned_at: µm along a pixel of the scan, only where the file does not say.
+        scanned_at: µm along a pixel of the scan, only if the file lacks it.
 
     Raises:
-        DataError: no slide, damaged, without the size of a pixel, or scanned more coarsely.
+        DataError: not a slide, damaged, without a pixel size, or scanned at a coarser one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Slide(Sequence[Tile]):
         return self.rows * self.columns
 
     def __getitem__(self, index: int) -> Tile:  # type: ignore[override]
-        """The tile at `index`; slices of the sequence would not be of constant memory."""
+        """The tile at `index`; slicing is not supported, as its memory would not be constant."""
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         row, column = divmod(index % len(self), self.columns)
@@ -82,7 +82,7 @@ class Slide(Sequence[Tile]):
         return Tile(self._read(left, top, self.size), left, top)
 
     def tissue(self) -> Iterator[Tile]:
-        """The tiles that are not bare glass: on which one pixel in twenty has a colour."""
+        """The tiles with tissue: at least one pixel in twenty is stained."""
         for index in range(len(self)):
             row, column = divmod(index, self.columns)
             left, top = int(column * self._step[0]), int(row * self._step[1])

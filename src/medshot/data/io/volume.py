@@ -1,9 +1,10 @@
-"""A volume in memory, its grid in the patient, and the way back to the file.
+"""Volume: voxels in a canonical orientation, their affine, and the inverse to the file's order.
 
 In memory every volume is values[z, y, x] with z growing to the head, y to the back and x to the
-patient's left: an axial slice lies as on a radiologist's screen, and an axial DICOM series is not
-turned at all. Axes are only swapped and flipped, so no voxel changes and the way back is exact.
-Places are millimeters in RAS, as in NIfTI: x to the right, y to the front, z to the head.
+patient's left (SPL): an axial slice is oriented as on a radiologist's screen, and an axial DICOM
+series is not reoriented. Axes are only swapped and flipped, so no voxel changes and the inverse is
+exact. Coordinates are millimeters in RAS, as in NIfTI: x to the right, y to the front, z to the
+head.
 """
 
 import itertools
@@ -19,20 +20,20 @@ from numpy import ndarray
 from medshot.data.checks.issue import refusal
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-DIRECTIONS = ("S", "P", "L")  # to which z, y and x grow in memory
-NEAREST, FURTHEST = 1e-3, 100.0  # mm between voxels that can be meant
+DIRECTIONS = ("S", "P", "L")  # in which z, y and x grow in memory
+NEAREST, FURTHEST = 1e-3, 100.0  # mm: range of plausible voxel spacings
 SKEW = 0.01  # cosine between two axes that still counts as a right angle
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The shape of a file as it is stored, and its affine: index (i, j, k, 1) to mm."""
+    """Stored shape of a file, and its affine: index (i, j, k, 1) to mm."""
 
     shape: tuple[int, int, int]
     affine: Float64[ndarray, "4 4"]
 
     def turn(self, stored: Shaped[ndarray, "i j k"]) -> Shaped[ndarray, "z h w"]:
-        """Values as they are stored, in the order of memory; a view where that is possible."""
+        """Reorient stored values to the order of memory; a view where that is possible."""
         return _orientations().apply_orientation(stored, self._turn)
 
     def turn_back(self, values: Shaped[ndarray, "z h w"]) -> Shaped[ndarray, "i j k"]:
@@ -63,7 +64,7 @@ def spacing_of(affine: Float64[ndarray, "4 4"]) -> tuple[float, float, float]:
 
 
 def flaw(affine: Float64[ndarray, "4 4"]) -> str | None:
-    """What keeps an affine from being used, if anything does."""
+    """Why an affine is unusable; None if it is usable."""
     if not np.isfinite(affine).all():
         return "its orientation holds numbers that are not finite"
     spacing = spacing_of(affine)
@@ -88,7 +89,7 @@ def _orientations() -> ModuleType:
     return orientations
 
 
-MOST_BYTES = 2**32  # of one volume, four bytes a voxel at least
+MOST_BYTES = 2**32  # of one volume, at least four bytes a voxel
 SMALLER = "Cut it to the part that is needed, or resample it."
 AGAIN = "Export it again from where it is from, or resample it to a plain grid."
 
@@ -97,14 +98,14 @@ AGAIN = "Export it again from where it is from, or resample it to a plain grid."
 class Volume:
     """A 3D image: z grows to the head, h (y) to the back, w (x) to the patient's left.
 
-    Values are in the unit of the file (HU for CT) after its own rescaling. They are read-only in
-    spirit: a file that has no rescaling may be mapped into memory.
+    Values are in the unit of the file (HU for CT) after its own rescaling. Do not write to them: a
+    file without rescaling may be memory-mapped.
     """
 
     values: Shaped[ndarray, "z h w"]
-    grid: Grid  # as the file has it
+    grid: Grid  # of the file
     source: Path
-    window: tuple[float, float] | None = None  # what the file wants to be black and white
+    window: tuple[float, float] | None = None  # display window of the file
 
     @property
     def affine(self) -> Float64[ndarray, "4 4"]:
@@ -123,10 +124,10 @@ def volume(
     source: Path,
     window: tuple[float, float] | None = None,
 ) -> Volume:
-    """Values as a file has them, turned as in memory.
+    """Build a volume from stored values, reoriented to the order of memory.
 
     Raises:
-        DataError: the affine cannot be used.
+        DataError: the affine is unusable.
     """
     check_affine(affine, source)
     i, j, k = stored.shape
@@ -142,15 +143,15 @@ def check_affine(affine: Float64[ndarray, "4 4"], source: Path) -> None:
 
 
 def check_size(shape: tuple[int, ...], width: int, source: Path) -> None:
-    """Refuse, before it is read, what cannot be one volume or promises too many bytes.
+    """Check the header's shape and size before the voxels are read.
 
     Args:
-        shape: what the header says.
+        shape: of the header.
         width: bytes a voxel.
         source: the file, for the message.
 
     Raises:
-        DataError: not three axes of one voxel at least, or over 4 GiB.
+        DataError: not three axes of at least one voxel, or over 4 GiB.
     """
     shown = " x ".join(map(str, shape))
     if len(shape) != 3 or min(shape) < 1:
@@ -163,12 +164,12 @@ def check_size(shape: tuple[int, ...], width: int, source: Path) -> None:
         raise refusal(source, f"it promises {shown} voxels, {gib:.1f} GiB", SMALLER).error()
 
 
-NEAR = 0.1  # of the smallest spacing: further off, a corner of the grid is elsewhere
+NEAR = 0.1  # of the smallest spacing: tolerance for corners of equal grids
 SAME = "Export both on one grid, or resample the mask to its image (nearest neighbour)."
 
 
 def check_same_grid(mask: Volume, image: Volume) -> None:
-    """Raise `DataError` if a mask does not lie on the grid of its image; the message says how."""
+    """Raise `DataError` if the grids of a mask and its image differ; the message says how."""
     how = _difference(mask, image)
     if how:
         raise refusal(mask.source, f"{how}, unlike its image {image.source.name}", SAME).error()
@@ -196,7 +197,7 @@ def _size(found: Volume) -> str:
 
 
 def _flipped(mask: Volume, image: Volume, near: float) -> str | None:
-    """Which signs of the mask's header would have to change for it to lie as the image does."""
+    """Which signs in the mask's header would have to change to match the image."""
     if mask.grid.shape != image.grid.shape:
         return None
     for signs in itertools.product((1, -1), repeat=3):
@@ -207,7 +208,7 @@ def _flipped(mask: Volume, image: Volume, near: float) -> str | None:
 
 
 def _apart(one: Float64[ndarray, "4 n"], other: Float64[ndarray, "4 n"], image: Volume) -> float:
-    """The furthest that any corner of the grid is from itself, mm."""
+    """Largest distance between corresponding corners of two grids, in mm."""
     ends = [(0, n - 1) for n in image.values.shape]
     corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])[:, : one.shape[1]]
     return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())

@@ -1,4 +1,4 @@
-"""Masks back to files, on the grid of the image that they were made for."""
+"""Write masks to NIfTI and DICOM, on the grid of their image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | 
     Raises:
         DataError: the mask is of another size than `like`, or holds no class numbers, or the name
             ends in neither .nii nor .nii.gz.
-        SaveError: something is there already, or it cannot be written.
+        SaveError: the file exists, or cannot be written.
     """
     path = Path(path)
     if not path.name.lower().endswith((".nii", ".nii.gz")):
@@ -42,7 +42,7 @@ def write_dicom_seg(
 
     Args:
         mask: on the grid of `like`, which was read from DICOM.
-        like: the volume that the mask was made for.
+        like: the volume of the mask.
         path: a name that ends in .dcm.
         labels: the names of the classes; `labels[0]` is background and gets no segment.
         patient: copy name, number, birth date and study from the series. Without it they stay
@@ -78,7 +78,7 @@ def write_dicom_report(
 def stored_mask(
     mask: Integer[ndarray, "z h w"], like: Volume
 ) -> UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"]:
-    """A mask in the order of the file of `like`, in the smallest type.
+    """A mask in the storage order of the file of `like`, in the smallest dtype.
 
     Raises:
         DataError: as `write_nifti_mask`.

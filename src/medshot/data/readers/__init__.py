@@ -1,1 +1,1 @@
-"""Folders to datasets, one module a layout of labels; a new one registers itself."""
+"""Dataset readers, one module for each layout of targets; a new one registers itself."""

@@ -1,4 +1,4 @@
-"""Folders of images with a label each."""
+"""Reader of folders for classification."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +19,7 @@ from medshot.tasks import Classification
 
 @reads(Classification.kind, where=omniglot.recognizes, check=check_labels)
 def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with a label each: 3 x 64 x 64 where no form is asked for."""
+    """Read the images of `folder` with a label each; default 3 x 64 x 64."""
     if omniglot.recognizes(folder):
         return omniglot.load(folder, channels=channels or 1, size=size or 28)
     form = ImagePreprocessing(channels=channels or 3, size=size or 64)

@@ -1,4 +1,4 @@
-"""Folders of images with boxes: boxes.csv, and images.csv where some images show nothing."""
+"""Reader of folders for detection: boxes.csv, and images.csv if some images have no box."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX
 
-LISTS = ("images.csv", TABLE)  # where the images may be listed, the first that is there
-SAID = 3  # images without boxes, by name
+LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
+SAID = 3  # images without boxes that a note names
 FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
 
 
@@ -35,7 +35,7 @@ def has_boxes(folder: Path) -> bool:
 
 @reads(Detection.kind, where=has_boxes)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with their boxes: 3 x 128 x 128 where no form is asked for."""
+    """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     if not (folder / BOXES).is_file():
         raise refusal(folder / BOXES, "there is no such file", FORM).error()
@@ -63,7 +63,7 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 
 def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:
-    """The images: of a list where there is one, else those with boxes and all others there are."""
+    """Rows of the images: those of a list if there is one, else all images of the folder."""
     lists = [folder / name for name in LISTS if (folder / name).is_file()]
     if not lists:
         others = [f for f in files_below(folder) if is_image(f) and f not in boxes]
@@ -84,8 +84,8 @@ def _without_boxes(others: Sequence[Path]) -> list[str]:
         return []
     names = ", ".join(path.name for path in others[:SAID]) + (", ..." if others[SAID:] else "")
     return [
-        f"{len(others)} image(s) of the folder are not in {BOXES} and count as showing nothing "
-        f"({names}). If that is wrong, list the images that are meant in {LISTS[0]}."
+        f"{len(others)} image(s) of the folder are not in {BOXES} and are taken as images without "
+        f"objects ({names}). If that is wrong, list the images to use in {LISTS[0]}."
     ]
 
 
@@ -110,7 +110,7 @@ def _read(
 def _filled_up(
     found: Sequence[tuple[Tensor, Sequence[Box]]], labels: tuple[str, ...]
 ) -> Float[Tensor, "n m 5"]:
-    """The boxes of all images in one tensor, as long as the image with most needs it."""
+    """Boxes of all images in one tensor, padded to the largest number."""
     y = torch.full((len(found), max(len(corners) for corners, _ in found), 5), float(NO_BOX))
     for row, (corners, boxes) in zip(y, found, strict=True):
         row[: len(corners), :4] = corners

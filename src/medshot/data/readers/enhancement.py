@@ -1,6 +1,6 @@
-"""Folders of images with a target each that is an image: the same scene as it should look.
+"""Reader of folders for enhancement: every image has a target image of the same scene.
 
-Both are kept as squares at their own resolution.
+Both are stored as crops at their own resolution.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ LABELS = ("enhanced image",)
 
 
 class Pair(NamedTuple):
-    """An image, by now `factor` times as large as its file, and its target: one grid, in [0, 1]."""
+    """Image, upsampled by `factor`, and its target: on one grid, in [0, 1]."""
 
     image: Float[ndarray, "h w c"]
     wanted: Float[ndarray, "h w d"]
@@ -48,7 +48,7 @@ def has_image_targets(folder: Path) -> bool:
 
 @reads(Enhancement.kind, where=has_image_targets)
 def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The pairs of `folder`: squares of 3 x 128 x 128 where no form is asked for."""
+    """Read the pairs of `folder` as crops; default 3 x 128 x 128."""
     listed = [_with_target(row, folder) for row in read_manifest(folder, target=COLUMN)]
     with ThreadPoolExecutor() as pool:
         everything = list(pool.map(lambda row: named(row, lambda: read_pair(row)), listed))
@@ -70,16 +70,16 @@ def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
 def read_squares(
     rows: Sequence[Row], form: NativePreprocessing
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n c s s"]]:
-    """Squares of images and targets in another form."""
+    """Read crops of images and targets."""
     return squares([read_pair(row) for row in rows], form)
 
 
 def squares(
     pairs: Sequence[Pair], form: NativePreprocessing
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n c s s"]]:
-    """Of each pair the square on whose target most is to be seen, as large as the smallest image.
+    """Crop each pair where the variance of the target is highest.
 
-    The sides are `form.size`, or those of the smallest image if that is less.
+    The side is `form.size`, or that of the smallest image if it is less.
     """
     plain = replace(form, factor=1)
     side = min(form.size, *(n for pair in pairs for n in pair.wanted.shape[:2]))
@@ -93,9 +93,9 @@ def squares(
 
 
 def read_pair(row: Row) -> Pair:
-    """The image and the target of one row in [0, 1], both scaled by the image's window.
+    """Read the image and the target of one row in [0, 1], both scaled by the image's window.
 
-    An image that is smaller by a whole factor is enlarged to the grid of its target.
+    An image that is smaller by an integer factor is upsampled to the grid of its target.
 
     Raises:
         DataError: one cannot be read, there is no target, it is the same image, or it does not fit.
@@ -117,7 +117,7 @@ def read_pair(row: Row) -> Pair:
 
 
 def _enlargement(row: Row, given: Sequence[int], wanted: Sequence[int]) -> int:
-    """How many times as large the target is, along both axes."""
+    """Integer scale factor of the target, equal along both axes."""
     factor = wanted[0] // given[0]
     if factor < 1 or (factor * given[0], factor * given[1]) != (wanted[0], wanted[1]):
         sizes = [" x ".join(map(str, shape[:2])) for shape in (wanted, given)]
@@ -128,7 +128,7 @@ def _enlargement(row: Row, given: Sequence[int], wanted: Sequence[int]) -> int:
 
 
 def _with_target(row: Row, folder: Path) -> Row:
-    """The row, its target being a file in `folder`."""
+    """The row with its target as a path in `folder`."""
     clean = folder / row.label
     if Path(row.label).is_absolute() or not inside(clean, folder):
         raise outside(folder / TABLE, row.label, row.line).error()
@@ -136,7 +136,7 @@ def _with_target(row: Row, folder: Path) -> Row:
 
 
 def _factor(rows: Sequence[Row], pairs: Sequence[Pair]) -> int:
-    """The one factor by which targets are larger."""
+    """The scale factor of the targets, the same for all pairs."""
     first = pairs[0].factor
     for row, pair in zip(rows, pairs, strict=True):
         if pair.factor != first:
@@ -144,5 +144,5 @@ def _factor(rows: Sequence[Row], pairs: Sequence[Pair]) -> int:
                 f"its target is {pair.factor} times as large as it, and that of "
                 f"{rows[0].path.name} {first} times"
             )
-            raise refusal(row.path, what, "One factor a folder, please.", row.line or None).error()
+            raise refusal(row.path, what, "Use one factor a folder.", row.line or None).error()
     return first

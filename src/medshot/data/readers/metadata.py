@@ -14,15 +14,15 @@ from medshot.data.checks.labels import duplicates
 from medshot.data.tables.labels import Row
 
 Result = TypeVar("Result")
-SHORT = 16  # hexadecimal digits: two of a million images are alike by chance once in 4e7 times
+SHORT = 16  # hexadecimal digits of a hash: a collision among 1e6 images has probability 3e-8
 
 
 def about(
     folder: Path, rows: Sequence[Row], digests: Sequence[str], notes: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The fields that every data set of a folder has, by name.
+    """Common fields of every data set from a folder, as keyword arguments.
 
-    Each of the `digests` begins with that of the image.
+    Each of the `digests` starts with that of the image.
     """
     patients = sorted({row.patient for row in rows if row.patient})
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
@@ -39,14 +39,14 @@ def about(
 
 
 def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
-    """Raise `DataError` if one and the same file content carries two labels."""
+    """Raise `DataError` if identical files have different labels."""
     for finding in duplicates(rows, digests):
         if finding.severity == "error":
             raise finding.error()
 
 
 def named(row: Row, read: Callable[[], Result]) -> Result:
-    """What `read` gives; its errors name the line of the table."""
+    """Call `read`; its errors name the line of the table."""
     try:
         return read()
     except DataError as error:
@@ -54,7 +54,7 @@ def named(row: Row, read: Callable[[], Result]) -> Result:
 
 
 def digest(path: Path) -> str:
-    """A hash of what is in the file, or in all files of a folder (a DICOM series)."""
+    """Hash of the content of a file, or of all files of a folder (a DICOM series)."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     found = hashlib.sha256()
     for file in files:
@@ -79,13 +79,13 @@ def _licence(folder: Path) -> str:
     return " ".join(found[1].split())[:300] if found else "not stated"
 
 
-SAID = 3  # images that are there twice, by name
+SAID = 3  # duplicate images that a note names
 
 
 def once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
-    """Where the images are that are not there already, their contents, and what was left out.
+    """Drop duplicate images: indices of the rest, their hashes, and a note on what was dropped.
 
-    One image with two masks (of two readers, say) or targets is one image: the first is kept.
+    Of an image with two masks (of two readers, for example) or targets, the first is kept.
     """
     first: dict[str, tuple[int, str]] = {}
     twice = []

@@ -1,4 +1,4 @@
-"""Folders of examples that are more than an image: with a table, a text, a signal."""
+"""Reader of folders of multimodal examples: images with table columns, text or signals."""
 
 import hashlib
 from pathlib import Path
@@ -25,11 +25,11 @@ from medshot.data.tables.labels import Row
 
 @reads("classification-multimodal", where=is_multimodal)
 def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The examples in labels.csv of `folder`, with a label each.
+    """Read the examples in labels.csv of `folder`, with a label each.
 
-    The means and deviations of its numbers are of all rows: no label is looked at.
+    Means and standard deviations of table columns are over all rows; labels are not used.
     """
-    del channels, size  # they have one form
+    del channels, size  # rows have a fixed form
     table = folder / TABLE
     lines = rows_of(table)
     columns = list(next(iter(lines.values())))
@@ -41,7 +41,7 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
     x = torch.stack([named(row, lambda row=row: form.read(row.path)) for row in rows])
     digests = [_digest(folder, cells) for cells in lines.values()]
     with_files = [i for i, cells in enumerate(lines.values()) if any(map(cells.get, FILES))]
-    # rows of a few numbers or words alone may well be the same and mean another thing
+    # not for rows without files: a few equal numbers or words may be different examples
     refuse_two_labels([rows[i] for i in with_files], [digests[i] for i in with_files])
     labels = tuple(sorted({row.label for row in rows}))
     if len(labels) < 2:
@@ -61,7 +61,7 @@ def _row(table: Path, line: int, cells: Cells) -> Row:
 
 
 def _digest(folder: Path, cells: Cells) -> str:
-    """A hash of what is said and shown of an example, but of its label and patient."""
+    """Hash of the data of an example, without its label and patient."""
     found = hashlib.sha256()
     for name, cell in sorted(cells.items()):
         if name == "text" or name.startswith(PREFIX):

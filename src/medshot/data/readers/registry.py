@@ -1,10 +1,10 @@
-"""Which kinds of targets a folder can hold, and how each is told from the others and read.
+"""Registry of dataset readers: the task of a folder, how it is recognized and how it is read.
 
     @reads("segmentation", where=has_masks, check=check_pairs)
     def masked(folder: Path, channels: int | None, size: int | None) -> Dataset: ...
 
-A new kind is one file in this folder. For volumes, a kind ends with `-3d`, and `--task` without it
-finds it all the same.
+A new reader is one file in this folder. The name of a reader of volumes ends with `-3d`; `--task`
+without the suffix finds it too.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ Check = Callable[[Path], list[Finding]]
 FOLDERS: Registry["FolderKind"] = Registry(
     "task that a folder can be loaded for", "medshot.data.readers"
 )
-USUAL = "classification"  # where no other kind is recognised
+USUAL = "classification"  # where no other layout is recognized
 FINE = "It is learned from all the same."
 
 
 @dataclass(frozen=True)
 class FolderKind:
-    """Reads a folder in a form (channels, size; None: as is usual), and knows such a folder.
+    """Reader of a folder (channels, size; None for the default) and the test that recognizes one.
 
-    What is wrong or doubtful in one is found by `check`: where there is none, by reading it.
+    `check` finds errors and warnings in a folder; without it, they are found by reading.
     """
 
     read: Reader
@@ -37,7 +37,7 @@ class FolderKind:
     check: Check | None = None
 
     def findings(self, folder: Path) -> list[Finding]:
-        """What is wrong or doubtful in such a folder."""
+        """Errors and warnings of such a folder."""
         if self.check:
             return self.check(folder)
         try:
@@ -50,7 +50,7 @@ class FolderKind:
 def reads(
     kind: str, *, where: Callable[[Path], bool], check: Check | None = None
 ) -> Callable[[Reader], Reader]:
-    """Make a function the reader of folders for tasks of `kind`, found by itself `where` true."""
+    """Register a function as the reader for `kind`, used by default where `where` is true."""
 
     def add(read: Reader) -> Reader:
         FOLDERS.add(kind, FolderKind(read, where, check), module=read.__module__)
@@ -60,21 +60,21 @@ def reads(
 
 
 def folder_kind(kind: str) -> FolderKind:
-    """How folders for tasks of `kind` are met. Raises `ConfigError` where none can be loaded."""
+    """The registered reader for `kind`. Raises `ConfigError` where there is none."""
     return FOLDERS.find(kind)
 
 
 def reader_of(kind: str) -> Reader:
-    """How folders for tasks of `kind` are read."""
+    """The function that reads folders for `kind`."""
     return folder_kind(kind).read
 
 
 def kind_of(folder: Path, task: str | None = None) -> str:
-    """The kind of task that was asked for, or else what the folder's tables say.
+    """Task name of a folder: `task` if given, else as recognized from its tables.
 
     Raises:
-        ConfigError: no folder can be loaded for `task`.
-        DataError: the folder could be of several kinds.
+        ConfigError: there is no reader for `task`.
+        DataError: the folder fits several tasks.
     """
     if task:
         folder_kind(task)

@@ -1,4 +1,4 @@
-"""Readers of folders with a number, a grade or findings an image."""
+"""Readers of folders for regression, ordinal and multi-label tasks."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -28,14 +28,14 @@ def has_column(folder: Path, column: str) -> bool:
 def whole_images(
     folder: Path, column: str, channels: int | None, size: int | None, *, optional: bool = False
 ) -> dict[str, Any]:
-    """The fields of a data set but its targets, which stand in `row.label` as they were written.
+    """Fields of a data set except its targets, whose text is in `row.label`.
 
-    They are read from `column`, or where there is none from `label` (or the names of sub-folders),
-    where somebody may have them who says the kind of task. An image that is there twice is taken
-    once. Images are 3 x 64 x 64 where no form is asked for.
+    Targets are read from `column`, or else from `label` (or the names of sub-folders), where they
+    may be if the task is given explicitly. Duplicate images are dropped. Images are 3 x 64 x 64 by
+    default.
 
     Raises:
-        DataError: what is wrong with the table or an image; one image with two targets.
+        DataError: a problem of the table or an image; one image with two targets.
     """
     target = column if column in columns_of(folder / TABLE) else "label"
     rows = read_manifest(folder, target, optional=optional)
@@ -52,7 +52,7 @@ def whole_images(
 
 
 def number(row: Row) -> float:
-    """The target of a row as a number. Raises `DataError` where it is none."""
+    """The target of a row as a number. Raises `DataError` where it is not a number."""
     text = row.label
     if not NUMBER.fullmatch(text):
         what = f"its target is {text!r}, which is no number"
@@ -70,7 +70,7 @@ TARGET = "target"
 def has_numbers(folder: Path) -> bool:
     """Whether labels.csv has a column `target` with numbers, and none `label`.
 
-    One number is enough: that another cell is none is to be told as such.
+    One number is enough: other cells then get their own error message.
     """
     written = cells(folder / TABLE, TARGET) if has_column(folder, TARGET) else []
     return any(NUMBER.fullmatch(text) for text in written)
@@ -78,7 +78,7 @@ def has_numbers(folder: Path) -> bool:
 
 @reads(Regression.kind, where=has_numbers)
 def measured(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with a number each, in the unit in which they are written."""
+    """Read the images of `folder` with a number each, in the unit of the table."""
     fields = whole_images(folder, TARGET, channels, size)
     values = [number(row) for row in fields["rows"]]
     if len(set(values)) == 1:
@@ -89,7 +89,7 @@ def measured(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 
 GRADE = "grade"
-MOST = 20  # different grades: more are measurements
+MOST = 20  # grades at most: more distinct values are taken as measurements
 
 
 def has_grades(folder: Path) -> bool:
@@ -99,9 +99,9 @@ def has_grades(folder: Path) -> bool:
 
 @reads(Ordinal.kind, where=has_grades)
 def graded(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with a grade each: numbers, whose order is that of the grades.
+    """Read the images of `folder` with a grade each: numbers, in the order of the grades.
 
-    How far two numbers are apart says nothing: of 0, 1 and 4 each is one grade above the last.
+    Distances between numbers do not matter: 0, 1 and 4 are three consecutive grades.
     """
     fields = whole_images(folder, GRADE, channels, size)
     values = [number(row) for row in fields["rows"]]
@@ -127,10 +127,10 @@ def has_findings(folder: Path) -> bool:
 
 @reads(MultiLabel.kind, where=has_findings)
 def found(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with their findings: `edema;effusion`, or an empty cell for none.
+    """Read the images of `folder` with their findings: `edema;effusion`, or an empty cell for none.
 
-    Between two findings stands `;` or `|`. `none`, `normal` and `no finding`, alone, say the same
-    as an empty cell.
+    Findings are separated by `;` or `|`. `none`, `normal` and `no finding`, alone, are the same as
+    an empty cell.
     """
     fields = whole_images(folder, LABELS, channels, size, optional=True)
     findings = [findings_of(row) for row in fields["rows"]]
@@ -147,7 +147,7 @@ def found(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 
 def findings_of(row: Row) -> set[str]:
-    """The findings of one image. Raises `DataError` where it has some and is normal, too."""
+    """The findings of one image. Raises `DataError` if it has findings and is `normal` too."""
     those = {part.strip() for part in BETWEEN.split(row.label)} - {""}
     nothing = {label for label in those if label.lower() in NOTHING}
     if nothing and those != nothing:

@@ -1,4 +1,4 @@
-"""Readers of folders of images or volumes with a mask each."""
+"""Readers of folders for segmentation of images and volumes."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,23 +27,23 @@ from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
 from medshot.tasks.segmentation import UNLABELED, Segmentation
 
 AGAIN = "Export both from the same image, or leave the row out."
-APART = 1.1  # times: spacings that differ by more are brought to the one in the middle
+APART = 1.1  # ratio of spacings above which volumes are resampled to the median spacing
 
 
 def has_volume_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask`, and that names volumes."""
+    """Whether labels.csv has a column `mask` that names volumes."""
     masks = cells(folder / TABLE, "mask")
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
 
 def check_volumes(folder: Path) -> list[Finding]:
-    """What is wrong or doubtful in a folder of volumes with masks."""
+    """Errors and warnings of a folder of volumes with masks."""
     return check_masks(folder, lambda row: read_volume_pair(row)[1])
 
 
 @reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
 def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The volumes of `folder` with a mask each; of unlike spacings, all take the median one."""
+    """Read the volumes of `folder` with a mask each; resample if their spacings differ."""
     if size:
         raise DataError(
             f"{folder} holds volumes, which keep their shape: leave the size out, and take an "
@@ -74,7 +74,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 
 def _alike(spacings: np.ndarray) -> bool:
-    """Whether volumes can stay on the grids of their files."""
+    """Whether spacings are similar enough to skip resampling."""
     return bool((spacings.max(0) <= APART * spacings.min(0)).all())
 
 
@@ -85,10 +85,10 @@ def _read_volume(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.nd
 
 
 def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
-    """The volume and the mask of one row, as they are in their files.
+    """Read the volume and the mask of one row, without preprocessing.
 
     Raises:
-        DataError: one cannot be read, there is no mask, or it does not lie on its volume.
+        DataError: one cannot be read, there is no mask, or the two have different grids.
     """
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
@@ -104,7 +104,7 @@ def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
 def stacked(
     volumes: list[UInt8[ndarray, "..."]], masks: list[UInt8[ndarray, "..."]]
 ) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
-    """Volumes and masks of any shapes in tensors of the largest of each side."""
+    """Stack volumes and masks of different shapes, padded to the largest of each side."""
     shape = np.array([v.shape for v in volumes]).max(0)
     x = torch.zeros(len(volumes), 1, *shape.tolist(), dtype=torch.uint8)
     y = torch.full((len(volumes), *shape.tolist()), UNLABELED, dtype=torch.int8)
@@ -116,13 +116,13 @@ def stacked(
 
 
 def has_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask`, that of images, and none `label`."""
+    """Whether labels.csv has a column `mask` for images, and none `label`."""
     columns = columns_of(folder / TABLE)
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
 def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
-    """The pixels and the mask of one row, as they are in their files.
+    """Read the pixels and the mask of one row, without preprocessing.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
@@ -138,13 +138,13 @@ def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]
 
 
 def check_pairs(folder: Path) -> list[Finding]:
-    """What is wrong or doubtful in a folder of images with masks."""
+    """Errors and warnings of a folder of images with masks."""
     return check_masks(folder, lambda row: read_pair(row)[1])
 
 
 @reads(Segmentation.kind, where=has_masks, check=check_pairs)
 def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
-    """The images of `folder` with a mask each: 3 x 128 x 128 where no form is asked for."""
+    """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     listed = read_manifest(folder, target="mask")
     with ThreadPoolExecutor() as pool:
@@ -167,13 +167,13 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
 def read_masked(
     rows: Sequence[Row], form: ImagePreprocessing
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
-    """Images and masks in another form."""
+    """Read images and masks with the preprocessing `form`."""
     pairs = [read_pair(row) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
     return x, torch.from_numpy(np.stack([fit_mask(mask, form.size) for _, mask in pairs]))
 
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pixels, mask, and the highest number in the file: a small form may lose a small mark."""
+    """Pixels, mask, and the highest class number in the file, which resizing may lose."""
     pixels, mask = named(row, lambda: read_pair(row))
     return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())

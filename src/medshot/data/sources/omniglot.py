@@ -3,9 +3,9 @@
 Source: Lake, Salakhutdinov & Tenenbaum 2015, Science 350, 1332-1338. Read from the official
 images_background.zip (964 characters) and images_evaluation.zip (659).
 
-The PNGs have 1 bit. Pillow resizes such images by nearest neighbour whatever filter is asked
-for, so papers that name another one used it all the same: `resize="nearest"` does as they did,
-`resize="bilinear"` converts to grey first and then really filters.
+The PNGs have 1 bit. Pillow resizes such images by nearest neighbor whatever the filter, so papers
+that name another filter used nearest neighbor too: `resize="nearest"` does as they did,
+`resize="bilinear"` converts to gray first and then filters.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ TURNS = ("rot000", "rot090", "rot180", "rot270")
 
 
 def recognizes(folder: Path) -> bool:
-    """Whether an official archive lies in `folder`."""
+    """Whether `folder` holds an official archive."""
     return any((folder / name).is_file() for name in ARCHIVES)
 
 
@@ -40,12 +40,12 @@ def load(
     resize: str = "nearest",
     classes: Sequence[str] | None = None,
 ) -> Dataset:
-    """The characters of the archives in `folder`; ink is 0, paper 255.
+    """Load the characters of the archives in `folder`; ink is 0, paper 255.
 
-    Classes are called `Alphabet/characterNN`. With `rotations`, each character gives four
-    classes, `Alphabet/characterNN/rot000` to `/rot270`, as in Snell et al. 2017. `classes` keeps
-    only those named, in the order given. Drawers are not told apart: all classes are by the same
-    20, and the protocols draw support and query across them.
+    Class names are `Alphabet/characterNN`. With `rotations`, each character gives four classes,
+    `Alphabet/characterNN/rot000` to `/rot270`, as in Snell et al. 2017. `classes` keeps only those
+    named, in the given order. Drawers are not used as groups: all classes are by the same 20, and
+    the protocols sample support and query across them.
 
     Raises:
         DataError: no archive, a damaged one, or a class that is not in them.
@@ -90,8 +90,8 @@ def read_class_list(file: Path) -> list[str]:
     """
     if not file.is_file():
         raise DataError(
-            f"{file} does not exist. It is the published list of classes: put it beside the "
-            "archives, as it comes with the paper's code."
+            f"{file} does not exist. It is the published list of classes, from the paper's code: "
+            "put it in the folder of the archives."
         )
     return file.read_text(encoding="utf-8").split()
 
@@ -107,7 +107,7 @@ def _read_archive(
                 image = Image.open(io.BytesIO(opened.read(name)), formats=("PNG",)).convert("L")
                 image = image.resize((size, size), FILTERS[resize])
                 drawings.setdefault(f"{alphabet}/{character}", []).append(np.asarray(image))
-    except Exception as error:  # on damaged bytes, the libraries raise whatever they fall over
+    except Exception as error:  # libraries raise any exception on damaged bytes
         raise DataError(f"{archive} is damaged ({error}). Download it again.") from error
 
 

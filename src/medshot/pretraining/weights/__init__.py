@@ -1,4 +1,4 @@
-"""Weights from elsewhere: from a file, from the hub, or from a package of the index."""
+"""Pretrained weights from a file, from the Hugging Face hub, or from a Python package."""
 
 from medshot.pretraining.weights.download import PACKAGES as PACKAGES
 from medshot.pretraining.weights.download import from_hub as from_hub

@@ -1,4 +1,4 @@
-"""Weights from the hub (by timm) or from an installed package; reachability told in two seconds."""
+"""Weights from the Hugging Face hub (by timm) or from an installed package."""
 
 import importlib
 import importlib.util
@@ -33,9 +33,9 @@ IN_BLOCK = {
 
 
 def from_package(network: str = "efficientnet-lite0", **options: Any) -> Encoder:
-    """The network with the weights in its package; options (channels, size) as of its class.
+    """Build the network with the weights in its package; `options` are those of its class.
 
-    The weights were trained on ImageNet. The file is read and nothing of the package is run.
+    The weights were trained on ImageNet. Only the file is read: no code of the package is run.
 
     Raises:
         ConfigError: an unknown network, or the package is not installed.
@@ -71,7 +71,7 @@ def _file(network: str) -> Path:
 
 
 def _ours(name: str) -> str:
-    """`_blocks.1._bn0.weight` is `layers.block1_expand.bn.weight` here."""
+    """Our name of a tensor: `_blocks.1._bn0.weight` is `layers.block1_expand.bn.weight`."""
     layer, _, tensor = name.rpartition(".")
     if inside := re.fullmatch(r"_blocks\.(\d+)\.(\w+)", layer):
         return f"layers.block{inside[1]}_{IN_BLOCK.get(inside[2], inside[2])}.{tensor}"
@@ -82,14 +82,14 @@ PORTS = {"https": 443, "http": 80}
 
 
 def reachable(address: str, seconds: float = 2.0) -> bool:
-    """Whether the server of `address`, or the proxy before it, takes a connection in time."""
+    """Whether the server of `address`, or its proxy, accepts a connection within `seconds`."""
     server = urlsplit(address)
     proxy = getproxies().get(server.scheme)
     if proxy and not proxy_bypass(server.hostname or ""):
         server = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     try:
         place = server.hostname or "", server.port or PORTS.get(server.scheme, 443)
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         return False
     done: list[bool] = []
 
@@ -110,19 +110,19 @@ OFFLINE = "HF_HUB_OFFLINE=1"
 
 
 def from_hub(network: str = "resnet50", **options: Any) -> Timm:
-    """The network of timm with the weights that its authors published; options as of `Timm`.
+    """Build the network of timm with its published weights; `options` are those of `Timm`.
 
-    timm itself brings them to another number of channels, by adding up or by repeating the first
-    kernels, and to another size, where a transformer knows places.
+    timm itself adapts the weights to another number of channels, by summing or repeating the
+    first kernels, and to another size, by resampling the position embedding of a transformer.
 
     Raises:
-        DataError: there are none, or they can neither be found nor fetched.
+        DataError: there are none, or they are neither cached nor can be downloaded.
         ConfigError: timm is not installed, or has no such network.
     """
     encoder = Timm(network=network, **options)
     known = library("timm").models.get_pretrained_cfg(network, allow_unregistered=True)
     if known is None or not known.has_weights:
-        raise DataError(f"Nobody published weights of timm/{network}. Name a file, or another.")
+        raise DataError(f"There are no published weights of timm/{network}. Name a file instead.")
     try:
         with _not_waiting(bool(known.hf_hub_id)):
             published = created(network, encoder.channels, encoder.size or 0, pretrained=True)
@@ -130,7 +130,7 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
         said = str(error).strip().partition("\n")[0][:200]
         raise DataError(
             f"The weights of timm/{network} ({known.hf_hub_id or known.url}) can neither be found "
-            f"here nor fetched ({type(error).__name__}: {said}). Fetch them once where there is a "
+            f"here nor downloaded ({type(error).__name__}: {said}). Download them where there is a "
             f"network and {OFFLINE} is not set, or name a file: --encoder FILE --set "
             f"encoder.network=timm/{network}."
         ) from error
@@ -142,7 +142,7 @@ def from_hub(network: str = "resnet50", **options: Any) -> Timm:
 
 @contextmanager
 def _not_waiting(by_hub: bool) -> Iterator[None]:
-    """Within the block, the hub's client looks only where it keeps files, if no hub is reached."""
+    """Within the block, set the hub client to offline mode if the hub cannot be reached."""
     constants: Any = importlib.import_module("huggingface_hub.constants") if by_hub else None
     if constants is None or constants.HF_HUB_OFFLINE or reachable(constants.ENDPOINT):
         yield

@@ -1,4 +1,4 @@
-"""Weights of a file put into an encoder, or a clear error. No code in the file is run."""
+"""Load the weights of a file into an encoder. No code in the file is run."""
 
 import copy
 import hashlib
@@ -15,15 +15,15 @@ from torch import Tensor
 from medshot.core.errors import DataError
 from medshot.nn.encoder import Encoder
 
-MOST = 8 * 2**30  # bytes once unpacked: more is no encoder, and may be a trap
-NESTED = ("state_dict", "model_state_dict", "model", "net")  # under which checkpoints keep weights
+MOST = 8 * 2**30  # bytes once unpacked: more than any encoder needs, possibly a zip bomb
+NESTED = ("state_dict", "model_state_dict", "model", "net")  # keys of the weights in checkpoints
 
 
 def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors by name, in 32 bits, and what text lies beside them.
+    """Read the tensors of a file by name, as float32, and its text metadata.
 
     Raises:
-        DataError: missing, of a kind that is not read, damaged, not weights, or not finite.
+        DataError: missing, of an unsupported format, damaged, not weights, or not finite.
     """
     if not path.is_file():
         raise DataError(f"There is no file {path}. Name a file of weights ({', '.join(READERS)}).")
@@ -36,10 +36,10 @@ def tensors_in(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         found = READERS[path.suffix](path)
     except DataError:
         raise
-    except Exception as error:  # damaged archives raise whatever their reader meets first
+    except Exception as error:  # readers raise any exception on a damaged archive
         raise DataError(
             f"{path} cannot be read as weights ({_line(error)}): damaged, or more than tensors. "
-            "Pickles with anything else in them are never opened: have it saved as .safetensors."
+            "Pickles with other objects are never loaded: convert the file to .safetensors."
         ) from error
     tensors = {name: _checked(name, t, path) for name, t in found.items() if isinstance(t, Tensor)}
     if not tensors:
@@ -82,13 +82,13 @@ def _refuse_huge(path: Path) -> None:
         size = path.stat().st_size
     if size > MOST:
         raise DataError(
-            f"{path} unpacks to {size / 2**30:.0f} GB, which no encoder needs: it is not opened."
+            f"{path} unpacks to {size / 2**30:.0f} GB, more than an encoder needs: not opened."
         )
 
 
 def _checked(name: str, tensor: Tensor, path: Path) -> Tensor:
     if tensor.is_complex() or tensor.is_sparse or tensor.is_quantized:
-        raise DataError(f"{path}: {name} is no plain tensor. Have it saved as plain numbers.")
+        raise DataError(f"{path}: {name} is not a dense tensor. Save it as plain numbers.")
     if not tensor.is_floating_point():
         return tensor
     if not torch.isfinite(tensor).all():
@@ -104,14 +104,14 @@ def _line(error: Exception) -> str:
 
 
 PREFIXES = ("", "module.", "model.", "backbone.", "encoder.", "net.", "module.encoder_q.")
-COUNTER = "num_batches_tracked"  # of batch normalisation, which files may lack
-IMAGES = 4  # axes of the weight of a convolution of images
+COUNTER = "num_batches_tracked"  # buffer of batch norm, which files may lack
+IMAGES = 4  # axes of the weight of a 2D convolution
 
 
 def load_weights(encoder: Encoder, path: str | Path) -> Encoder:
-    """A copy of `encoder` with the weights in a file: .npz, .safetensors, .pth, .pt or .bin.
+    """Copy `encoder` with the weights of a file: .npz, .safetensors, .pth, .pt or .bin.
 
-    What the file has beside them, a head for ImageNet's classes for one, is left out.
+    Other tensors of the file, such as a head for ImageNet's classes, are ignored.
 
     Raises:
         DataError: the file is damaged, or of another architecture.
@@ -121,7 +121,7 @@ def load_weights(encoder: Encoder, path: str | Path) -> Encoder:
 
 
 def filled(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> Encoder:
-    """A copy of `encoder` with `tensors`, which are from the file `path`."""
+    """Copy `encoder` with `tensors`, which are from the file `path`."""
     copied = copy.deepcopy(encoder)
     wanted = copied.inner().state_dict()
     prefix = max(PREFIXES, key=lambda p: sum(p + name in tensors for name in wanted))
@@ -138,11 +138,10 @@ def filled(encoder: Encoder, tensors: Mapping[str, Tensor], path: Path) -> Encod
 
 
 def in_channels(weight: Tensor, like: Tensor) -> Tensor:
-    """The first convolution of a network of colour images, for grey ones, or the other way.
+    """Adapt the weight of a first convolution from RGB to gray images, or from gray to RGB.
 
-    Kernels are added up: a grey image is a colour image whose three channels are the same, and
-    the sum of the three answers to one channel is the answer of their sum. To three channels each
-    gets a third of it.
+    Kernels are summed over the channels: a gray image is an RGB image with three equal channels.
+    From gray to RGB, each channel gets a third of the kernel.
     """
     if weight.ndim != IMAGES or like.ndim != IMAGES or weight.shape[0] != like.shape[0]:
         return weight
@@ -165,6 +164,6 @@ def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], pat
         shapes = (tuple(found[other[0]].shape), tuple(wanted[other[0]].shape))
         said.append(f"{len(other)} have another shape ({other[0]}: {shapes[0]}, not {shapes[1]})")
     raise DataError(
-        f"{path} is of another architecture than this encoder: {', and '.join(said)}. Say which "
-        "network it is of, --set encoder.network=timm/resnet50 for one, and its options."
+        f"{path} is of another architecture than this encoder: {', and '.join(said)}. Name its "
+        "network, for example --set encoder.network=timm/resnet50, and its options."
     )

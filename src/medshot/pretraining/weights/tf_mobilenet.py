@@ -1,4 +1,4 @@
-"""Files that say their own architecture: MobileNets in .npz, with a text `arch_json`."""
+"""MobileNets in .npz files that describe their architecture in a text `arch_json`."""
 
 import json
 from pathlib import Path
@@ -19,20 +19,20 @@ SIZE = 96
 def load_described(
     path: str | Path, *, channels: int = 3, size: int = SIZE, **options: Any
 ) -> Encoder:
-    """The MobileNet in a file, up to the mean over its last map, for images of a form of your own.
+    """Load the MobileNet in a file, up to the global average pooling of its last feature map.
 
-    Where batch normalisation lies in the convolutions already, the file is taken for one that was
-    8-bit, and its images are scaled likewise; `scaling` says otherwise.
+    If batch norm is already folded into the convolutions, the file is assumed to be from a
+    quantized (8-bit) network, whose input scaling is used unless `scaling` is given.
 
     Raises:
-        DataError: the file is damaged, or says no architecture, or one that its tensors do not fit.
+        DataError: the file is damaged, or has no architecture, or one that its tensors do not fit.
     """
     path = Path(path)
     tensors, texts = tensors_in(path)
     if TEXT not in texts:
         raise DataError(
-            f"{path} does not say which network it is of (no {TEXT}). Say it: --set "
-            "encoder.network=timm/resnet50 for one."
+            f"{path} does not say which network it is of (no {TEXT}). Name it, for example --set "
+            "encoder.network=timm/resnet50."
         )
     try:
         layers = _layers(json.loads(texts[TEXT]), tensors)
@@ -41,14 +41,14 @@ def load_described(
         encoder = MobileNet(layers=layers, **form)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
         raise DataError(
-            f"{path}: its {TEXT} is no MobileNet, or not that of its tensors "
-            f"({type(error).__name__}: {str(error)[:200]}). Fetch the file again."
+            f"{path}: its {TEXT} is not a MobileNet, or does not match its tensors "
+            f"({type(error).__name__}: {str(error)[:200]}). Download the file again."
         ) from error
     return filled(encoder, {_ours(name): t for name, t in tensors.items()}, path)
 
 
 def _layers(said: list[dict[str, Any]], tensors: dict[str, Tensor]) -> list[list[Any]]:
-    """The rows that `MobileNet` takes: widths and kernels are those of the tensors."""
+    """Layer table for `MobileNet`: widths and kernel sizes are read off the tensors."""
     found: list[list[Any]] = []
     for row in said:
         if row["op"] == POOL:
@@ -65,7 +65,7 @@ def _layers(said: list[dict[str, Any]], tensors: dict[str, Tensor]) -> list[list
 
 
 def _ours(name: str) -> str:
-    """`block1.dw.bn.weight` is `layers.block1_dw.bn.weight` here: a part's name holds no dot."""
+    """Our name of a tensor: `block1.dw.bn.weight` is `layers.block1_dw.bn.weight`."""
     inner = ".bn." if ".bn." in name else "."
     layer, _, tensor = name.rpartition(inner)
     return f"layers.{layer.replace('.', '_')}{inner}{tensor}"

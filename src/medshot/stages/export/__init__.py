@@ -1,1 +1,1 @@
-"""Predictors as files that run without medshot: ONNX, and bundles of MONAI."""
+"""Export predictors to files that run without medshot: ONNX, and MONAI bundles."""

@@ -1,4 +1,4 @@
-"""The whole of a predictor as one graph: from images in [0, 1] to answers, its card written in."""
+"""End-to-end ONNX graph of a predictor, with its card as metadata."""
 
 import inspect
 import json
@@ -18,19 +18,19 @@ from medshot.core.task import Card, Task
 from medshot.nn.onnx import INPUT, OUTPUT, Graph, graph_of, session_of, takes_any_sides
 
 IMAGES, ANSWER = "images", "answer"
-SIDE = 24  # of an example, where a predictor takes any
-CLOSE = 1e-3  # of the largest answer: more is a fault of the conversion, not of rounding
+SIDE = 24  # side of the example image, where a predictor takes any
+CLOSE = 1e-3  # error relative to the largest output: more is a conversion bug, not rounding
 
 
 def answering(predictor: Predictor) -> Any:
-    """A `ModelProto` with the input `images` and the output `answer`, any number at once.
+    """A `ModelProto` with the input `images` and the output `answer`, with a dynamic batch size.
 
-    An answer is decoded already: probabilities, an image in [0, 1], numbers in their unit. All that
-    must travel with it is in its `metadata_props`.
+    The output is decoded: probabilities, an image in [0, 1], numbers in their unit. The card is in
+    `metadata_props`.
 
     Raises:
         SaveError: the predictor has no card.
-        TaskError: it, or its task, does what no graph holds; or the graph gives other answers.
+        TaskError: the predictor or its task cannot be exported; or the graph's outputs differ.
     """
     card = predictor.known_card()
     _refuse(predictor, card.task)
@@ -45,14 +45,14 @@ def answering(predictor: Predictor) -> Any:
     off = float(np.abs(found - expected).max())
     if not off <= CLOSE * max(1.0, float(np.abs(expected).max())):
         raise TaskError(
-            f"The graph of {called(predictor)} gives answers that are off by {off:.2g}, so "
-            "it is not written. Keep the model's folder, and use it with `medshot predict`."
+            f"The outputs of the graph of {called(predictor)} are off by {off:.2g}, so it is not "
+            "written. Keep the model's folder, and use it with `medshot predict`."
         )
     return model
 
 
 def about(card: Card) -> dict[str, str]:
-    """What must travel with a graph; what is not text is JSON."""
+    """Metadata of the graph; values that are not text are JSON."""
     task, form = card.task, card.preprocessing
     words = {"preprocessing in words": inspect.getdoc(form) or ""}
     structured = {
@@ -75,7 +75,7 @@ def about(card: Card) -> dict[str, str]:
 
 
 class _Decoding(nn.Module):
-    """From the outputs of a predictor to the terms of its task."""
+    """Decoding of outputs by the task."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Decoding(nn.Module):
 
 
 def _scoring(predictor: Predictor, x: Float[Tensor, "n c *s"]) -> Any:
-    """The graph of the predictor alone; a quantised one is a graph already."""
+    """Graph of the predictor without decoding; a quantized one is a graph already."""
     if isinstance(predictor, Graph):
         return needed("onnx", extra="onnx").load_model_from_string(predictor.bytes())
     frozen = predictor.freeze().cpu().float()
@@ -94,7 +94,7 @@ def _scoring(predictor: Predictor, x: Float[Tensor, "n c *s"]) -> Any:
 
 
 def _joined(scoring: Any, decoding: Any) -> Any:
-    """One graph after the other, with names that tell them apart."""
+    """Compose two graphs, with prefixes that keep names unique."""
     compose = needed("onnx.compose", extra="onnx")
     decoding.ir_version = scoring.ir_version
     first, second = (
@@ -129,9 +129,9 @@ def _refuse(predictor: Predictor, task: Task) -> None:
     if predictor.transductive:
         why = f"{name} is transductive: it reads the images of a batch together"
     elif not task.exportable:
-        why = f"The answers of {task.kind} are searched for by code that no graph holds"
+        why = f"The outputs for {task.kind} are decoded by code that cannot be in a graph"
     elif not predictor.exportable and not isinstance(predictor, Graph):
-        why = f"{name} runs code that no graph holds"
+        why = f"{name} runs code that cannot be in a graph"
     else:
         return
     raise TaskError(

@@ -1,14 +1,14 @@
-"""Export of a predictor as a MONAI bundle: a folder that `python -m monai.bundle run` runs.
+"""Export a predictor as a MONAI bundle: a folder for `python -m monai.bundle run`.
 
-    OUT/configs/metadata.json     what the network takes and gives
+    OUT/configs/metadata.json     inputs and outputs of the network
     OUT/configs/inference.json    from images to answers.csv
     OUT/models/model.onnx         the graph
     OUT/scripts/network.py        the graph as a `torch.nn.Module`
     OUT/docs/README.md            the card
 
-MONAI's own form of weights, model.pt, is a pickle, and model.ts holds one too: a program that runs
-when it is loaded. Here a graph of ONNX stands in their place, entered by the `_target_` of
-`network_def`, as MONAI has it for networks of one's own.
+MONAI's own formats of weights, model.pt and model.ts, contain pickles, which can run code when
+they are loaded. Here an ONNX graph replaces them, referenced by the `_target_` of `network_def`,
+MONAI's mechanism for custom networks.
 """
 
 import json
@@ -30,7 +30,7 @@ NEEDED = ("onnxruntime", "pytorch-ignite")
 
 
 def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
-    """What the network takes and gives, and what it was made with."""
+    """Inputs and outputs of the network, and software versions."""
     labels = {str(i): label for i, label in enumerate(card.labels)}
     packages = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
     return {
@@ -61,9 +61,9 @@ def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
 
 
 def inference(form: ImagePreprocessing) -> dict[str, Any]:
-    """From the images in `dataset_dir` to `output_dir`/answers.csv, by MONAI's own parts.
+    """Inference config: from images in `dataset_dir` to `output_dir`/answers.csv, by MONAI.
 
-    Pillow resizes, as it did when the predictor learned: MONAI's resizing gives other numbers.
+    Pillow resizes, as in training: MONAI's resizing gives other values.
     """
     mode, channel = ("L", "no_channel") if form.channels == 1 else ("RGB", -1)
     fit = {"mode": mode, "side": form.size, "resize": form.resize.upper()}
@@ -140,12 +140,12 @@ NETWORK = Path(__file__).with_name("bundle_network.py")  # copied, and never imp
 
 
 def export_bundle(predictor: Predictor, path: str | Path) -> Path:
-    """Write `predictor` to the new folder `path`, as a bundle of MONAI; whole or not at all.
+    """Write `predictor` atomically to the new folder `path`, as a MONAI bundle.
 
     Raises:
-        ConfigError: the packages that this needs are not installed.
-        SaveError: the folder is taken or cannot be written, or the predictor has no card.
-        TaskError: it does what no graph holds, or does not answer for whole images in 2D.
+        ConfigError: a required package is not installed.
+        SaveError: the folder exists or cannot be written, or the predictor has no card.
+        TaskError: it cannot be exported, or its task is not image-level in 2D.
     """
     path = Path(path).absolute()
     refuse_taken(path)
@@ -153,8 +153,8 @@ def export_bundle(predictor: Predictor, path: str | Path) -> Path:
     form = card.preprocessing
     if card.task.on_grid or not isinstance(form, ImagePreprocessing):
         raise TaskError(
-            f"A bundle is made of predictors that answer for whole images, not of {card.kind}. "
-            "Export with format onnx: there is a graph for those too."
+            f"A bundle is for predictors with image-level outputs, not for {card.kind}. Export "
+            "with format onnx instead."
         )
     model = answering(predictor)
     try:

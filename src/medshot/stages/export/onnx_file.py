@@ -1,4 +1,4 @@
-"""Export of a predictor as one ONNX file, with a script that runs it without medshot or PyTorch."""
+"""Export a predictor as an ONNX file, with a script that runs it without medshot or PyTorch."""
 
 from pathlib import Path
 
@@ -10,15 +10,16 @@ from medshot.stages.export.graph import answering
 
 
 def export_onnx(predictor: Predictor, path: str | Path) -> Path:
-    """Write `predictor` to the new file `path`, in ONNX's format; whole or not at all.
+    """Write `predictor` atomically to the new file `path`, in ONNX format.
 
-    It takes images in [0, 1] and gives answers as `Task.decode` does, any number at once. Labels,
-    preprocessing, stages and the notice on research use are in its `metadata_props`.
+    The graph takes images in [0, 1] and gives outputs as decoded by `Task.decode`, with a dynamic
+    batch size. Labels, preprocessing, stages and the notice on research use are in
+    `metadata_props`.
 
     Raises:
-        ConfigError: the packages that this needs are not installed.
+        ConfigError: a required package is not installed.
         SaveError: the file exists or cannot be written, or the predictor has no card.
-        TaskError: the predictor does what no graph holds.
+        TaskError: the predictor cannot be exported.
     """
     path = Path(path)
     refuse_taken(path)
@@ -32,7 +33,7 @@ SCRIPT = Path(__file__).with_name("run_onnx.py")
 
 
 def script_beside(out: Path, card: Card) -> Path | None:
-    """A copy beside `out`; one that is there stays. None for kinds that it does not answer."""
+    """Copy the script next to `out` unless it exists; None for tasks that it does not support."""
     whole = isinstance(card.preprocessing, ImagePreprocessing) and not card.task.on_grid
     if not whole or card.task.from_image:
         return None

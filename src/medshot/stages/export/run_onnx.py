@@ -1,4 +1,4 @@
-"""Answers by a file of `medshot export`, with onnxruntime, numpy and pillow alone.
+"""Predict with a file of `medshot export`, by onnxruntime, numpy and pillow alone.
 
     python run_onnx.py MODEL.onnx IMAGES
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 
 def files(paths: list[str]) -> list[str]:
-    """Files as they are, folders as the pictures in them."""
+    """The given files, and the images in the given folders."""
     known, found = Image.registered_extensions(), []
     for path in map(Path, paths):
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
@@ -27,7 +27,7 @@ def files(paths: list[str]) -> list[str]:
 
 
 def answers(model: str, paths: list[str]) -> Iterator[dict[str, Any]]:
-    """A number a label, for one image after the other; a file that is none says why."""
+    """Yield a number for each label of each image; the error of a file that cannot be read."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     form, labels = json.loads(about["preprocessing"])["options"], json.loads(about["labels"])

@@ -1,4 +1,4 @@
-"""Fine-tune: from a predictor and its support to a predictor whose weights have moved."""
+"""Fine-tune a predictor on its support or on new images."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from medshot.stages.finetune.methods import get_method as get_method
     from medshot.stages.finetune.trainable import default_method as default_method
 
-# Imported when asked for: the declaration of the stage beside them must not wait for PyTorch.
+# Imported lazily: the declaration of the stage in this package must not import PyTorch.
 _HOME = {
     "AutoTuned": "automatic",
     "FineTuneMethod": "methods",

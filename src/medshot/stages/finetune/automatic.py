@@ -1,4 +1,4 @@
-"""Fine-tune where images left out say that it helps, and leave the learner as it is elsewhere."""
+"""Fine-tuning that is kept only if it lowers the cross-validated loss on the support."""
 
 import copy
 import time
@@ -21,24 +21,24 @@ from medshot.stages.finetune.learner import Chooses, Tuned
 from medshot.stages.finetune.pointwise import AT_ONCE, SOURCE, Pointwise
 from medshot.tasks import Classification
 
-FOLDS = 3  # more take longer, and choose the same (docs/stages/finetune.md)
+FOLDS = 3  # more take longer and choose the same (docs/stages/finetune.md)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What images left out say: the mean loss of each, where anything could be left out."""
+    """Cross-validated mean loss without and with fine-tuning, where it could be computed."""
 
     frozen: float = float("nan")
     tuned: float = float("nan")
-    why: str = ""  # there is no number
+    why: str = ""  # why there is no loss
 
     @property
     def keeps(self) -> bool:
-        """Whether fine-tuning helps: no number is no help."""
+        """Whether fine-tuning lowers the loss; False without a loss."""
         return self.tuned < self.frozen
 
     def noted(self) -> dict[str, object]:
-        """For a card."""
+        """Record for a card."""
         if self.why:
             return {"kept": False, "why": self.why}
         losses = {"loss as it is": round(self.frozen, 4), "loss fine-tuned": round(self.tuned, 4)}
@@ -47,13 +47,12 @@ class Verdict:
 
 @part("learner", "auto-tuned")
 class AutoTuned(Tuned):
-    """What `learner` learns, and with it what it learns on an encoder that the support has moved.
+    """Ensemble of `learner` on its encoder and on a copy fine-tuned on the support, if that helps.
 
-    Both answer, by the mean of their probabilities. Source and steps: `Pointwise`. The support is
-    cut into up to `folds` folds by patient; each is answered by what the others teach, with the
-    encoder as it is and with both. Where the mean loss is not less with both, `learner` is left as
-    it is: where a class has one patient there is nothing to leave out, and it is so too. Nothing
-    is drawn that does not depend on the support alone, so that the same support gives the same
+    The ensemble averages the probabilities of both. Source and steps: `Pointwise`. The decision is
+    by cross-validation on the support with up to `folds` folds by patient: if the mean loss of the
+    ensemble is not lower than that of `learner` alone, or a class has only one patient, `learner`
+    alone is used. Random numbers depend on the support only, so the same support gives the same
     predictor.
     """
 
@@ -70,7 +69,7 @@ class AutoTuned(Tuned):
     ) -> None:
         super().__init__()
         if folds < 2:
-            raise ConfigError(f"folds={folds}, but to leave something out takes 2 or more.")
+            raise ConfigError(f"folds={folds}, but cross-validation takes 2 or more.")
         self.learner, self.encoder, self.what = learner, learner.encoder, "auto"
         self.settings = {"blocks": blocks, "steps": steps, "lr": lr, "folds": folds}
         self.options = self.settings
@@ -78,13 +77,13 @@ class AutoTuned(Tuned):
         self.origin, self.transductive = learner.origin, learner.transductive  # type: ignore[misc]
 
     def check(self, task: Task) -> None:
-        """Raise `TaskError` unless classes are told, in a way that `learner` can."""
+        """Raise `TaskError` unless the task is a classification that `learner` supports."""
         if task.link != "softmax" or task.on_grid:
             raise TaskError(f"'auto' fine-tunes for classification, not {task.kind}: take 'lora'.")
         super().check(task)
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
-        """As any learner; the card of what is learned from a folder says whether it was kept."""
+        """Adapt as any learner; for a folder, the card records whether fine-tuning was kept."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
         chosen = self.choose(*self.told(support))
@@ -99,7 +98,7 @@ class AutoTuned(Tuned):
         return both.freeze().with_card(card)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Learn, and again on the moved encoder if images left out say so."""
+        """Learn, and again on the fine-tuned encoder if cross-validation favors it."""
         chosen = self.choose(support, task)
         if chosen is not self:
             return learn_at_size(chosen, support, task)
@@ -109,14 +108,14 @@ class AutoTuned(Tuned):
 
     @torch.no_grad()
     def verdict(self, support: Examples, task: Task) -> Verdict:
-        """What images of `support` that are left out say of both, and of `learner` alone."""
+        """Cross-validated loss of `learner` alone and of the ensemble, on folds of `support`."""
         try:
             self.pointwise.check(self.learner.encoder)
         except ConfigError as error:
             return Verdict(why=str(error))
         folds = self._folds(support, task)
         if not folds:
-            return Verdict(why="a class has one patient only, so nothing can be left out")
+            return Verdict(why="a class has only one patient, so it cannot be cross-validated")
         losses = torch.zeros(2, dtype=torch.float64)
         for rest, held in folds:
             seen, unseen = support[rest], support[held]
@@ -130,7 +129,7 @@ class AutoTuned(Tuned):
 
     @torch.no_grad()
     def both(self, frozen: Predictor, support: Examples, task: Task) -> Ensemble:
-        """`frozen`, and what `learner` learns on the encoder that `support` has moved."""
+        """Ensemble of `frozen` and of `learner` on the encoder fine-tuned on `support`."""
         before = self.learner.encoder
         moved = self.pointwise.moved(before, support, task.n_outputs)
         replaced: dict[int, Any] = {id(before): moved}
@@ -140,9 +139,9 @@ class AutoTuned(Tuned):
 
     @torch.no_grad()
     def seconds(self, support: Examples, task: Task) -> float:
-        """About how long it will take: once is learned, a few steps are made, and both timed.
+        """Estimate of the run time: times one adaptation and a few steps.
 
-        0 where nothing would move. A learner that chooses another is not asked to.
+        0 where nothing would be fine-tuned. A learner that selects another is not run.
         """
         folds = self._folds(support, task)
         try:

@@ -1,4 +1,4 @@
-"""Fine-tune a predictor on its support, or on new images: some of its weights move, not far."""
+"""`medshot.finetune`: parameter-efficient fine-tuning of a predictor with L2-SP."""
 
 from pathlib import Path
 
@@ -32,28 +32,28 @@ def finetune(
     folder: Path | None = None,
     watch: Watch = quiet,
 ) -> Predictor:
-    """A predictor like `predictor`, whose weights have moved to do `support` better.
+    """Fine-tune a copy of `predictor` on `support`; `predictor` is not changed.
 
-    `what` moves: none of the other weights does. `predictor` is not changed. Images are not made
-    anew and nothing is drawn at random, so that the same support gives the same predictor.
+    Only the parameters of the method `what` are trained. There is no augmentation and no
+    randomness, so the same support gives the same predictor.
 
-    `steps` steps are made, if nothing better is known. With `learner`, the one that made
-    `predictor` from `support`, at most so many: it adapts to a part of the support, and how many
-    steps help is judged on the rest. The head of `predictor` itself has seen all of the support,
-    and would say that nothing is left to learn. With `unseen` that is no matter, because
-    `support` is said to be new to `predictor`, and the steps are judged from there.
+    By default exactly `steps` steps are made. With `learner`, the one that adapted `predictor` to
+    `support`, their number (at most `steps`) is chosen by cross-validation: the learner adapts to
+    part of the support, and the loss on the rest is validated during fine-tuning. (The head of
+    `predictor` itself has been fitted to all of the support, whose loss is no evidence.) With
+    `unseen`, `support` is declared new to `predictor`, and validation starts from `predictor`.
 
     Raises:
-        ConfigError: an unknown way, one that has nothing to move here, a number that cannot be.
+        ConfigError: an unknown method, one without parameters here, or an invalid number.
         DataError: a class absent from `support`, other labels, values that are not finite.
-        TaskError: neither `task` nor the predictor's card says what targets mean.
+        TaskError: neither `task` nor the predictor's card defines the task.
         TrainingError: the loss is no longer finite.
     """
     way = get_method(what) if isinstance(what, str) else what
     examples, task = _examples(predictor, support), _task(predictor, task)
     _check(examples, task)
     if steps < 0:
-        raise ConfigError(f"steps={steps}: 0 or more, please.")
+        raise ConfigError(f"steps={steps} must be 0 or more.")
     descent, freed = Descent(lr, pull, batch), TrainableCopy(predictor, way)
     chosen = None
 
@@ -90,7 +90,7 @@ def _examples(predictor: Predictor, support: Examples | SupportSet) -> Examples:
 
 def _task(predictor: Predictor, task: Task | None) -> Task:
     if task is None and predictor.card is None:
-        raise TaskError("This predictor does not know what targets mean: give a task too.")
+        raise TaskError("This predictor has no card that states its task: give a task too.")
     return predictor.known_card().task if task is None else task
 
 
@@ -111,7 +111,7 @@ def _noted(
     judged: bool,
     descent: Descent,
 ) -> Predictor:
-    """The result, what was done written on its card."""
+    """The result with a record on its card."""
     count, after = freed.moving, freed.settled()
     if before.card is None:
         return after

@@ -1,4 +1,4 @@
-"""Gradient descent of fine-tuning with L2-SP, its steps chosen on images left out by patient."""
+"""Optimization of fine-tuning: Adam with L2-SP; number of steps by cross-validation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -21,19 +21,19 @@ from medshot.stages.finetune.trainable import TrainableCopy
 from medshot.training.progress import Row, Watch, quiet
 from medshot.training.trainer import batch_of, descend
 
-SOURCE = "Li et al. 2018, arXiv:1802.01483"  # the pull to the start
+SOURCE = "Li et al. 2018, arXiv:1802.01483"  # L2-SP
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Adam with the rate `lr`, `batch` images a step; `pull` is how strong the start pulls back.
+    """Adam with learning rate `lr` and `batch` images a step; `pull` is the L2-SP weight.
 
     Source: Li, Grandvalet & Davoine 2018, arXiv:1802.01483 (L2-SP): half of `pull` times the
-    squared distance to the start is added to the loss.
+    squared distance to the initial weights is added to the loss.
 
-    Where we differ: the distance is that of the weights that the layers work with, the same for all
-    ways (of LoRA's A and B, of what they add up to). The head, which they begin anew and pull to
-    zero, has a start here too.
+    Where we differ: the distance is that of the effective weights of the layers, for all methods
+    alike (for LoRA, of the weight plus B A). The head, which they initialize randomly and decay to
+    zero, has its initial weights here too.
     """
 
     lr: float
@@ -42,7 +42,9 @@ class Descent:
 
     def __post_init__(self) -> None:
         if not 0 <= self.pull < math.inf or self.batch < 1:
-            raise ConfigError(f"pull={self.pull} is at least 0, and batch={self.batch} above 0.")
+            raise ConfigError(
+                f"pull={self.pull} must be at least 0, and batch={self.batch} above 0."
+            )
 
     def run(
         self,
@@ -56,11 +58,11 @@ class Descent:
         folder: Path | None = None,
         watch: Watch = quiet,
     ) -> list[Row]:
-        """Move `freed` for `steps` steps; the rows of `medshot.training.trainer`."""
+        """Train `freed` for `steps` steps; returns the history of `medshot.training.trainer`."""
 
         def loss(step: int) -> Float[Tensor, ""]:
             shown = examples[batch_of(step, len(examples), self.batch)]
-            with parametrize.cached():  # the loss and the distance ask for the same weights
+            with parametrize.cached():  # the loss and the distance use the same weights
                 told = task.loss(freed.predictor(shown.x), shown.y)
                 return told + self.pull / 2 * freed.distance()
 
@@ -77,7 +79,7 @@ class Descent:
         )
 
 
-EVALUATIONS = 10  # of a descent, that of its start not counted
+EVALUATIONS = 10  # validations of a run, without the one at its start
 
 Start = Callable[[Examples], tuple[Predictor, Task]]
 
@@ -93,12 +95,11 @@ def best_steps(
     folder: Path | None = None,
     watch: Watch = quiet,
 ) -> int | None:
-    """After how many of `most` steps the loss on images left out is least; None if none can be.
+    """Number of steps, at most `most`, with the lowest cross-validated loss; None if impossible.
 
-    The support is cut into folds by patient, 5 or as many as the rarest class has patients. For
-    each, `start` gives a predictor that has not seen it, and the task as it is known from the
-    others; the loss on the fold is noted as this one is fine-tuned on the others. 0 steps are
-    among the choices.
+    Folds are by patient, 5 or as many as the rarest class has patients. For each, `start` gives a
+    predictor and a task that were fitted without it; the predictor is fine-tuned on the other folds
+    and validated on this one. 0 steps are among the choices.
     """
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups
     losses, every = [], max(1, most // EVALUATIONS)
@@ -109,7 +110,7 @@ def best_steps(
         freed = TrainableCopy(began, way)
         curve = _curve(freed, seen, unseen, known, descent, most, every, where, watch)
         losses.append([len(unseen) * loss for loss in curve])
-    judged = [curve for curve in losses if np.isfinite(curve[0])]  # else nothing is labelled there
+    judged = [curve for curve in losses if np.isfinite(curve[0])]  # else the fold has no labels
     if not judged:
         return None
     total = np.nan_to_num(np.sum(judged, 0), nan=np.inf)
@@ -127,7 +128,7 @@ def _curve(
     folder: Path | None,
     watch: Watch,
 ) -> Iterator[float]:
-    """The loss on `unseen` at the start and after each `every` steps on `seen`."""
+    """Loss on `unseen` at the start and after every `every` steps on `seen`."""
 
     @torch.no_grad()
     def judge() -> float:

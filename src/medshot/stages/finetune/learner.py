@@ -1,4 +1,4 @@
-"""A learner that fine-tunes what another has learned."""
+"""Learners that adapt with another learner, then fine-tune."""
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -17,22 +17,22 @@ Same = TypeVar("Same", bound="Tuned")
 
 @runtime_checkable
 class Chooses(Protocol):
-    """A learner that first chooses another for the support."""
+    """Learner that first selects another one for the support."""
 
     def choose(self, support: Examples, task: Task) -> Learner:
-        """The one that is chosen."""
+        """The selected learner."""
         ...
 
 
 class Tuned(Learner):
-    """What `learner` learns, fine-tuned: a subclass says how, and calls it `what`."""
+    """Base class: `learner`, followed by the fine-tuning `what` of a subclass."""
 
     learner: Learner
     what: str
     settings: dict[str, Any]  # numbers, for a report
-    options: dict[str, Any]  # what it is made of, beside a learner
+    options: dict[str, Any]  # keyword arguments other than the learner
 
-    supports = EVERY  # or fewer: as `learner` says
+    supports = EVERY  # restricted to those of `learner`
     source = "fine-tuning"
     trainable = False
     exact = False
@@ -43,7 +43,7 @@ class Tuned(Learner):
         self.learner.check(task)
 
     def choose(self: Same, support: Examples, task: Task) -> Same:
-        """This one around what its learner chooses, or itself."""
+        """This learner around the one that its learner selects, or itself."""
         if not isinstance(self.learner, Chooses):
             return self
         return type(self)(self.learner.choose(support, task), **self.options)
@@ -56,11 +56,12 @@ class Tuned(Learner):
 
 @part("learner", "fine-tuned")
 class FineTuned(Tuned):
-    """What `learner` learns, fine-tuned: see `medshot.finetune`.
+    """`learner` followed by fine-tuning: see `medshot.finetune`.
 
-    It is a learner like any other: an outer cross-validation, or episodes, judge the two together.
-    How many steps are made, `steps` at most, is judged inside each support, for which `learner`
-    adapts again to parts of it. A learner that chooses among others does so once a support.
+    It is a learner like any other, so that an outer cross-validation, or episodes, evaluate both
+    steps together. The number of steps, at most `steps`, is chosen by an inner cross-validation on
+    each support, for which `learner` adapts again to parts of it. A learner that selects among
+    others does so once a support.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class FineTuned(Tuned):
         self.transductive = learner.transductive  # type: ignore[misc]
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
-        """As any learner; the card of what is learned from a folder names `learner` first."""
+        """Adapt as any learner; for a folder, the card names `learner` first."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
         chosen = self.choose(*self.told(support))

@@ -1,4 +1,4 @@
-"""Parameter-efficient fine-tuning methods: which weights move, and in what form.
+"""Parameter-efficient fine-tuning methods.
 
 Full fine-tuning, the head alone, BitFit, FiLM, parallel residual adapters, LoRA.
 """
@@ -25,9 +25,9 @@ _METHODS: Registry[type["FineTuneMethod"]] = Registry(
 
 @dataclass(frozen=True)
 class Move:
-    """A weight of `layer` that moves: freely, or as the parameters of `change` say.
+    """A trainable weight of `layer`: trained directly, or through the parameters of `change`.
 
-    `change` maps the weight as it was to the weight as it is. At first it changes nothing.
+    `change` maps the initial weight to the current weight. It starts as the identity.
     """
 
     layer: nn.Module
@@ -36,15 +36,15 @@ class Move:
 
 
 class FineTuneMethod(ABC):
-    """Which weights move below the head; the head moves in every method.
+    """Which weights below the head are trained; the head is trained by every method.
 
-    A new method is a subclass that has a `name`; importing it registers it. Whatever
-    it adds is folded into the weights in the end, so that what is saved has its usual parts.
+    A new method is a subclass that has a `name`; importing it registers it. Modules that it adds
+    are folded into the weights at the end, so that the saved predictor has its usual modules.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]  # author, year, identifier
-    asks: ClassVar[str] = ""  # what layers it needs, for the message where there are none
+    asks: ClassVar[str] = ""  # layers that it needs, for the message where there are none
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -53,7 +53,7 @@ class FineTuneMethod(ABC):
 
     @abstractmethod
     def moves(self, layers: Sequence[nn.Module]) -> Iterator[Move]:
-        """What moves in `layers`, those below the head that have weights."""
+        """Trainable weights of `layers`, those below the head that have weights."""
 
 
 def methods() -> MappingProxyType[str, type[FineTuneMethod]]:
@@ -62,10 +62,10 @@ def methods() -> MappingProxyType[str, type[FineTuneMethod]]:
 
 
 def get_method(name: str, **options: Any) -> FineTuneMethod:
-    """The method called `name`; its options are its class's keyword arguments.
+    """Build the method `name`; options are the keyword arguments of its class.
 
     Raises:
-        ConfigError: an unknown method or option, or a value that cannot be.
+        ConfigError: an unknown method or option, or an invalid value.
     """
     cls = _METHODS.find(name)
     for option in options:
@@ -75,7 +75,7 @@ def get_method(name: str, **options: Any) -> FineTuneMethod:
 
 
 class All(FineTuneMethod):
-    """Every weight moves.
+    """Full fine-tuning.
 
     Source: Guo et al. 2020, arXiv:1912.07200 (simple fine-tuning did better than meta-learning in
     their benchmark, which has medical images).
@@ -86,14 +86,14 @@ class All(FineTuneMethod):
     asks = "weights"
 
     def moves(self, layers: Sequence[nn.Module]) -> Iterator[Move]:
-        """All there is."""
+        """All weights."""
         for layer in layers:
             for weight, _ in layer.named_parameters(recurse=False):
                 yield Move(layer, weight)
 
 
 class Head(FineTuneMethod):
-    """What the learner fitted moves on; all below it stays.
+    """Train the head that the learner fitted; all below is frozen.
 
     Source: Chen et al. 2019, arXiv:1904.04232 (the baseline: a new classifier on a fixed encoder).
     """
@@ -108,12 +108,12 @@ class Head(FineTuneMethod):
 
 
 class Bias(FineTuneMethod):
-    """Every bias moves, and every scale of a normalisation layer.
+    """BitFit: train every bias, and every scale of a normalization layer.
 
     Source: Ben Zaken et al. 2022, arXiv:2106.10199 (BitFit).
 
-    Where we differ: theirs are the biases alone, those of normalisation among them; here the
-    scales beside these move too.
+    Where we differ: theirs are the biases alone, including those of normalization layers; here
+    the scales of these layers are trained too.
     """
 
     name = "bias"
@@ -121,7 +121,7 @@ class Bias(FineTuneMethod):
     asks = "biases or normalisation layers with weights"
 
     def moves(self, layers: Sequence[nn.Module]) -> Iterator[Move]:
-        """The biases of each layer, and all weights of a normalisation."""
+        """The biases of each layer, and all weights of a normalization layer."""
         for layer in layers:
             for weight, _ in layer.named_parameters(recurse=False):
                 if weight.startswith("bias") or isinstance(layer, NORMS):
@@ -129,12 +129,12 @@ class Bias(FineTuneMethod):
 
 
 class FiLM(FineTuneMethod):
-    """After each normalisation, channel c becomes (1 + s_c) times itself, plus t_c.
+    """FiLM: scale channel c by (1 + s_c) and shift it by t_c after each normalization layer.
 
     Source: Perez et al. 2018, arXiv:1709.07871.
 
-    Where we differ: s and t are descended on, where theirs are written by a network (the learner
-    `film` has such a one).
+    Where we differ: s and t are trained, where theirs are predicted by a network (as in the
+    learner `film`).
 
     A normalisation with weights g and b ends as g (1 + s) and b (1 + s) + t: the two are folded in.
     Where no layer normalises, the channels of each convolution are scaled and shifted instead.
@@ -145,7 +145,7 @@ class FiLM(FineTuneMethod):
     asks = "normalisation layers with weights, nor convolutions"
 
     def moves(self, layers: Sequence[nn.Module]) -> Iterator[Move]:
-        """Scale and shift of each normalisation, or of each convolution."""
+        """Scale and shift of each normalization layer, or of each convolution."""
         norms = [layer for layer in layers if isinstance(layer, NORMS)]
         for layer in norms or [each for each in layers if isinstance(each, CONVOLUTIONS)]:
             scale = nn.Parameter(torch.zeros(len(layer.weight)).to(layer.weight))
@@ -155,7 +155,7 @@ class FiLM(FineTuneMethod):
 
 
 class Scaled(nn.Module):
-    """A weight whose rows are 1 + `scale` times what they were."""
+    """A weight with rows multiplied by 1 + `scale`."""
 
     def __init__(self, scale: nn.Parameter) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ class Scaled(nn.Module):
 
 
 class Shifted(nn.Module):
-    """A bias that is 1 + `scale` times what it was, plus `shift`."""
+    """A bias multiplied by 1 + `scale`, plus `shift`."""
 
     def __init__(self, scale: nn.Parameter) -> None:
         super().__init__()
@@ -183,10 +183,10 @@ def _rows(values: Float[Tensor, "c"], like: Tensor) -> Float[Tensor, "c ..."]:
 
 
 class Adapter(FineTuneMethod):
-    """The output of every convolution gets that of a second one added, which sees one pixel.
+    """Parallel residual adapters: a 1x1 convolution next to each convolution, outputs added.
 
     Source: Rebuffi et al. 2018, arXiv:1803.10082 (parallel residual adapters); in few-shot learning
-    Li et al. 2022, arXiv:2107.00358. They begin at zero, so that nothing is changed.
+    Li et al. 2022, arXiv:2107.00358. They are initialized to zero.
 
     As both are linear they are one convolution: the adapter is added to the middle of the kernel.
     (Those of Rebuffi et al. 2017, arXiv:1705.08045, stand behind the convolution, in series.)
@@ -198,14 +198,14 @@ class Adapter(FineTuneMethod):
     asks = "convolutions of 3 pixels or more"
 
     def moves(self, layers: Sequence[nn.Module]) -> Iterator[Move]:
-        """The weight of each convolution whose kernel has a middle."""
+        """The weight of each convolution whose kernel has a center."""
         for layer in layers:
             if isinstance(layer, CONVOLUTIONS) and _has_middle(layer.kernel_size):
                 yield Move(layer, "weight", Beside(layer.weight))
 
 
 class Beside(nn.Module):
-    """A kernel with a matrix added to its middle."""
+    """A kernel with a matrix added to its center."""
 
     def __init__(self, weight: Float[Tensor, "o i *s"]) -> None:
         super().__init__()
@@ -224,11 +224,11 @@ def _has_middle(kernel: tuple[int, ...]) -> bool:
 
 
 class LoRA(FineTuneMethod):
-    """To the weight of every linear layer and convolution, `alpha / rank` times B A is added.
+    """LoRA: add `alpha / rank` times B A to the weight of every linear layer and convolution.
 
-    Source: Hu et al. 2022, arXiv:2106.09685: A is random and B zero at first, so that nothing is
-    changed. The weight of a convolution is a matrix, a row an output channel: A is then a
-    convolution to `rank` channels, and B one of 1 x 1. A layer smaller than `rank` gets less.
+    Source: Hu et al. 2022, arXiv:2106.09685: A is random and B zero at the start. The weight of a
+    convolution is taken as a matrix with a row for each output channel: A is then a convolution to
+    `rank` channels, and B one of 1 x 1. A layer smaller than `rank` gets a lower rank.
 
     `peft` does the same (a test compares), keeps A and B beside the layer, and brings
     `transformers`; here they are folded into the weight, for which PyTorch is enough.
@@ -252,7 +252,7 @@ class LoRA(FineTuneMethod):
 
 
 class LowRank(nn.Module):
-    """A weight plus `alpha / rank` times `b @ a`, in the form of the weight."""
+    """A weight plus `alpha / rank` times `b @ a`, in the shape of the weight."""
 
     def __init__(self, weight: Tensor, rank: int, alpha: float, rng: torch.Generator) -> None:
         super().__init__()

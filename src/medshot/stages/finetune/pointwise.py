@@ -1,4 +1,4 @@
-"""The last pointwise convolutions of a MobileNet, moved by a support whose maps are kept."""
+"""Fine-tune the last pointwise convolutions of a MobileNet on cached feature maps."""
 
 import copy
 import time
@@ -15,26 +15,26 @@ from medshot.core.registry import called
 from medshot.nn.encoders.mobilenet import MobileNet, unit
 
 SOURCE = "Li et al. 2022, arXiv:2107.00358"
-SMALLEST, LARGEST = 0.72, 0.92  # share of a side that a zoomed crop shows
+SMALLEST, LARGEST = 0.72, 0.92  # side of a zoomed crop as a fraction of the image
 HEAD_LR, HEAD_C = 1e-2, 10.0
-BATCH = 24  # images a step, as many of each class
-AT_ONCE = 16  # images whose maps are made together
-TIMED = 2  # images of a class
+BATCH = 24  # images a step, balanced over classes
+AT_ONCE = 16  # batch size of feature extraction
+TIMED = 2  # images of a class in the time estimate
 
 
 @dataclass(frozen=True)
 class Pointwise:
-    """`steps` steps of Adam at the rate `lr` on the pointwise kernels of the last `blocks` blocks.
+    """Train the pointwise kernels of the last `blocks` blocks: `steps` steps of Adam at `lr`.
 
-    Source: Li, Liu & Bilen 2022, arXiv:2107.00358 (task-specific adapters: to each convolution a
-    parallel one of a single pixel, which starts at zero, taught by the support).
+    Source: Li, Liu & Bilen 2022, arXiv:2107.00358 (task-specific adapters: a parallel 1x1
+    convolution for each convolution, initialized to zero, trained on the support).
 
-    Where we differ: next to a pointwise kernel an adapter of a single pixel is a change of the
-    kernel itself, so the kernels move and nothing is left to fold in. The loss is the cross-entropy
-    of a linear head, which starts as the logistic regression of the support and moves too. The
-    paper's prototypes say of an image of the support that it is near itself; leaving it out of its
-    own prototype was worse from 20 images a class. Images are shown as they are, mirrored, zoomed,
-    and both. Their maps before the first kernel that moves are made once.
+    Where we differ: a 1x1 adapter of a pointwise kernel is a change of the kernel itself, so the
+    kernels are trained directly. The loss is the cross-entropy of a linear head, which is
+    initialized to the logistic regression of the support and trained too. With the paper's
+    prototypes, an image of the support is close to its own prototype because it is part of it;
+    leaving it out was worse from 20 images a class. Images are augmented by flip and zoom. Their
+    feature maps before the first trained kernel are computed once.
     """
 
     blocks: int = 5
@@ -44,7 +44,7 @@ class Pointwise:
     def __post_init__(self) -> None:
         if min(self.blocks, self.steps) < 1 or not self.lr > 0:
             raise ConfigError(
-                f"blocks={self.blocks}, steps={self.steps} and lr={self.lr} are above 0, please."
+                f"blocks={self.blocks}, steps={self.steps} and lr={self.lr} must be above 0."
             )
 
     def check(self, encoder: nn.Module) -> None:
@@ -52,9 +52,9 @@ class Pointwise:
         self._moving(encoder)
 
     def moved(self, encoder: nn.Module, support: Examples, k: int, seed: int = 0) -> MobileNet:
-        """A copy of `encoder` that tells the `k` classes of `support` apart more easily.
+        """A copy of `encoder`, fine-tuned to the `k` classes of `support`.
 
-        The same support and seed give the same copy.
+        Deterministic for a support and seed.
         """
         descent = _Descent(self, encoder, support, k, seed)
         for _ in range(self.steps):
@@ -62,10 +62,10 @@ class Pointwise:
         return descent.encoder.requires_grad_(False)
 
     def seconds(self, encoder: nn.Module, support: Examples, k: int) -> float:
-        """How long `moved` will take: it is begun twice for a few images, and the second timed."""
+        """Estimate of the run time of `moved`: times its start on a few images."""
         few = torch.cat([(support.y == c).nonzero().flatten()[:TIMED] for c in range(k)])
         times: list[float] = []
-        for _ in range(2):  # the first pays for what is done once, as imports
+        for _ in range(2):  # the first one includes one-off costs such as imports
             times = [time.monotonic()]
             descent = _Descent(self, encoder, support[few], k, 0)
             times.append(time.monotonic())
@@ -76,7 +76,7 @@ class Pointwise:
         return (begun * len(support) + self.steps * step * batch) / len(few)
 
     def _moving(self, encoder: nn.Module) -> list[str]:
-        """The names of the layers that move, from top to bottom."""
+        """Names of the trained layers, from last to first."""
         if isinstance(encoder, MobileNet):
             rows = [row[1:4] for row in encoder.order if len(row) > 1]
             last = [name for name, _, kernel in rows if kernel == 1][-self.blocks :]
@@ -84,13 +84,13 @@ class Pointwise:
                 return last
         raise ConfigError(
             f"{called(encoder)} is no MobileNet v1 with {self.blocks} pointwise convolutions: "
-            "'auto' fine-tunes nothing else. Take encoder='mobilenet', or name a way, such as "
+            "'auto' fine-tunes nothing else. Take encoder='mobilenet', or a method such as "
             "'lora'."
         )
 
 
 class _Descent:
-    """Kernels on their way: `encoder` is a copy of the one given, and moves with each `step`."""
+    """Training state: `encoder` is a copy of the given one, and is updated by each `step`."""
 
     @torch.no_grad()
     def __init__(
@@ -110,7 +110,7 @@ class _Descent:
 
     @torch.enable_grad()
     def step(self) -> None:
-        """One step on a view each of as many images of every class."""
+        """One step on a class-balanced batch, a random view of each image."""
         index = self._drawn()
         view = torch.randint(len(self.maps), (len(index),), generator=self.rng).to(index)
         weight, bias = self.head
@@ -147,13 +147,13 @@ class _Descent:
         return torch.cat(parts)
 
     def _features(self, z: Float[Tensor, "n d i j"]) -> Float[Tensor, "n two f"]:
-        """Mean and deviation over the last map."""
+        """Mean and standard deviation over the last feature map."""
         last = self.encoder.onward(z, (), after=self.before)[0].flatten(2)
         return torch.stack([last.mean(2), (last.var(2, correction=0) + 1e-6).sqrt()], 1)
 
 
 def _centered(z: Float[Tensor, "n two f"]) -> Float[Tensor, "n g"]:
-    """Both blocks without their mean, divided by their L2 norms, side by side, of length 1."""
+    """Center and L2-normalize both blocks, concatenate, and normalize to length 1."""
     blocks = [unit(block - block.mean(0)) for block in z.unbind(1)]
     return torch.cat(blocks, 1) / len(blocks) ** 0.5
 

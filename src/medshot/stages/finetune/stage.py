@@ -1,4 +1,4 @@
-"""The stage `finetune`."""
+"""Declaration of the stage `finetune`."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -45,18 +45,18 @@ class FineTune(Stage):
     set_: dict[str, Any] = option("Option of the way: rank and alpha of lora.", default={})
 
     def method(self, predictor: Any) -> Any:
-        """The `FineTuneMethod` that is meant; where none is named, the usual one of `predictor`."""
+        """The `FineTuneMethod` of `what`; by default the one for `predictor`."""
         from medshot.stages.finetune.methods import get_method
         from medshot.stages.finetune.trainable import default_method
 
         return get_method(self.what or default_method(predictor), **self.set_)
 
     def check(self, predictor: Any) -> None:
-        """Raise `ConfigError` for an unknown method or an option that it does not have."""
+        """Raise `ConfigError` for an unknown method or option."""
         self.method(predictor)
 
     def run(self, predictor: Any, data: Any, **work: Any) -> Any:
-        """As `medshot.finetune`."""
+        """Run `medshot.finetune`."""
         from medshot.stages.finetune.finetune import finetune
 
         return finetune(

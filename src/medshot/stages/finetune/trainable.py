@@ -1,4 +1,4 @@
-"""Trainable copy of a predictor: its head, and the layers below it that may move."""
+"""Trainable copy of a predictor: its head, and the layers below it that a method trains."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -13,17 +13,17 @@ from medshot.core.predictor import Predictor, settled, trainable
 from medshot.core.registry import called
 from medshot.stages.finetune.methods import FineTuneMethod, Move, get_method
 
-TOLD = ("labels",)  # of a head's tensors: what somebody said of the support, and nobody fitted
+TOLD = ("labels",)  # tensors of a head that are data and not fitted
 
 
 def below_head(whole: nn.Module) -> list[nn.Module]:
-    """What has weights of its own in an encoder or in a predictor, whose head is left out."""
+    """Modules with weights of their own in an encoder, or in a predictor below its head."""
     modules = [module for module in whole.modules() if not isinstance(module, Predictor)]
     return [m for m in modules if next(m.parameters(recurse=False), None) is not None]
 
 
 def of_head(predictor: Predictor) -> Iterator[Move]:
-    """What was fitted to the support, where `trainable` has made it parameters."""
+    """The tensors that were fitted to the support, where `trainable` made them parameters."""
     for part in predictor.modules():
         if isinstance(part, Predictor):
             for name, _ in part.named_parameters(recurse=False):
@@ -32,25 +32,25 @@ def of_head(predictor: Predictor) -> Iterator[Move]:
 
 
 class TrainableCopy:
-    """A copy of `predictor` whose head moves, and below it what `way` says.
+    """A copy of `predictor` with trainable head, and with the weights of the method `way`.
 
     Raises:
-        ConfigError: there is nothing that could move in that way.
+        ConfigError: the predictor has no such weights.
     """
 
     def __init__(self, predictor: Predictor, way: FineTuneMethod) -> None:
         copied = trainable(predictor)
         if not predictor.exportable:
             raise ConfigError(
-                f"{called(predictor)} answers by code that no gradient goes through, so "
-                "nothing in it can be fine-tuned. Take another learner."
+                f"{called(predictor)} is not differentiable, so nothing in it can be fine-tuned. "
+                "Take another learner."
             )
         self.way, self.predictor = way, copied.requires_grad_(False)
         below, head = moves_below(self.predictor, way), [*of_head(self.predictor)]
         if not below + head:
             raise ConfigError(
-                f"{called(predictor)} has no weights that could move. Keep the model as it is, or "
-                "adapt with another learner, such as linear-probe."
+                f"{called(predictor)} has no trainable weights. Keep the model unchanged, or adapt "
+                "with another learner, such as linear-probe."
             )
         self.moves = head + below
         self._starts = [_now(move).detach().clone() for move in self.moves]
@@ -62,16 +62,16 @@ class TrainableCopy:
 
     @property
     def moving(self) -> int:
-        """How many numbers are descended on."""
+        """Number of trainable parameters."""
         return sum(p.numel() for p in self.predictor.parameters() if p.requires_grad)
 
     def distance(self) -> Float[Tensor, ""]:
-        """The squared distance of all weights to where they were."""
+        """Squared distance of all weights to their initial values."""
         pairs = zip(self.moves, self._starts, strict=True)
         return torch.stack([(_now(move) - start).square().sum() for move, start in pairs]).sum()
 
     def settled(self) -> Predictor:
-        """The predictor as it is now, of its usual parts: all that was added is folded in."""
+        """The current predictor with its usual modules: added ones are folded into weights."""
         for move in self.moves:
             if parametrize.is_parametrized(move.layer, move.weight):
                 parametrize.remove_parametrizations(move.layer, move.weight)
@@ -83,22 +83,22 @@ def _now(move: Move) -> Tensor:
 
 
 def moves_below(whole: nn.Module, way: FineTuneMethod) -> list[Move]:
-    """What `way` moves of an encoder, or of a predictor below its head.
+    """The weights that the method `way` trains, of an encoder or of a predictor below its head.
 
     Raises:
-        ConfigError: there is nothing that could move in that way.
+        ConfigError: there are no such weights.
     """
     found = [*way.moves(below_head(whole))]
     if way.asks and not found:
         inner = next(whole.children(), whole) if isinstance(whole, Predictor) else whole
         raise ConfigError(
-            f"{called(inner)} has no {way.asks}, so {way.name!r} could move nothing below "
+            f"{called(inner)} has no {way.asks}, so {way.name!r} has nothing to train below "
             "the head. Take 'head', or an encoder that has some, such as conv4 or unet."
         )
     return found
 
 
 def default_method(predictor: Predictor) -> str:
-    """The way that is taken where none is named: lora, and head where that has nothing to move."""
+    """Default method: lora, or head where lora has no weights to train."""
     found = next(get_method("lora").moves(below_head(predictor)), None)
     return "head" if found is None else "lora"

@@ -1,1 +1,1 @@
-"""Fuse: several predictors, or several kinds of data, become one predictor."""
+"""Fuse several predictors into one: ensembles, stacking, model soups, snapshots."""

@@ -1,4 +1,4 @@
-"""Whether predictors can be fused, and the card of what they become."""
+"""Compatibility checks of fused predictors, and the card of the result."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -10,19 +10,19 @@ from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.nn.ensemble import Form
 
-FORM = ("channels", "size")  # in these, the images of members may differ
+FORM = ("channels", "size")  # preprocessing options in which members may differ
 
 
 def agreed(members: Sequence[Predictor]) -> list[Card]:
-    """The cards of all members, which answer the same question.
+    """Check that all members are compatible, and return their cards.
 
     Raises:
         ConfigError: fewer than two members.
-        DataError: other labels, or images that are read in another way.
-        TaskError: another task, or one whose answers cannot be averaged.
+        DataError: different labels, or different preprocessing.
+        TaskError: different tasks, or a task whose outputs cannot be averaged.
     """
     if len(members) < 2:
-        raise ConfigError(f"It takes two predictors at least to fuse them, not {len(members)}.")
+        raise ConfigError(f"Fusing takes at least two predictors, not {len(members)}.")
     cards = [member.known_card() for member in members]
     for i, card in enumerate(cards[1:], 2):
         _refuse_other(cards[0], card, i)
@@ -31,30 +31,30 @@ def agreed(members: Sequence[Predictor]) -> list[Card]:
 
 
 def link_of(card: Card) -> str:
-    """How outputs of the card's task are averaged."""
+    """Link function by which outputs of the card's task are averaged."""
     if card.task.link is None:
         raise TaskError(
-            f"Answers for {card.task.kind} cannot be averaged: boxes of several predictors are "
-            "other boxes. Keep the best one (`medshot predict` with each)."
+            f"Outputs for {card.task.kind} cannot be averaged: boxes of several predictors do not "
+            "correspond. Keep the best one (`medshot predict` with each)."
         )
     return card.task.link
 
 
 def forms_of(cards: Sequence[Card]) -> list[Form]:
-    """The channels and size that each member takes; empty where all take the same."""
+    """Channels and size of each member's images; empty where all are the same."""
     found = [tuple(getattr(card.preprocessing, name, None) for name in FORM) for card in cards]
     if len(set(found)) == 1:
         return [()] * len(cards)
     if cards[0].task.from_image or cards[0].preprocessing.dims != 2:
         raise DataError(
             "The predictors take images of other channels or sizes, and for "
-            f"{cards[0].kind} all must take the same. Adapt them on encoders of one form."
+            f"{cards[0].kind} all must take the same. Adapt them on encoders of equal input."
         )
     return [(int(channels or 0), int(size or 0)) for channels, size in found]
 
 
 def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
-    """The card of the whole: the largest images of any member, and all that they learned from."""
+    """Card of the fused predictor: the largest image size, and the data of all members."""
     form: Any = cards[0].preprocessing
     for name in FORM:
         sizes: set[Any] = {getattr(card.preprocessing, name, None) for card in cards}
@@ -65,10 +65,10 @@ def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
 
 
 def refuse_learned_from(cards: Sequence[Card], dataset: Dataset) -> None:
-    """Raise `DataError` if a member learned from these very images.
+    """Raise `DataError` if a member was trained on this data set.
 
-    Their answers for them are better than for others, and weights fitted to that flatter whoever
-    remembers best. A part of the images in another folder cannot be recognised.
+    Its outputs there are optimistic, and fitted weights would favor the member that overfits most.
+    A subset of the images in another folder is not recognized.
     """
     for i, card in enumerate(cards, 1):
         if dataset.hash in str(card.data.get("hash", "")).split(" + "):
@@ -106,7 +106,7 @@ def _rest(card: Card) -> dict[str, Any]:
 
 
 def _called(card: Card) -> str:
-    """How a member was made: `lda on conv4 (untrained) from my_images, then finetune`."""
+    """Description of a member: `lda on conv4 (untrained) from my_images, then finetune`."""
     made = card.learner.get("learner", {})
     encoder = made.get("options", {}).get("encoder") or {}
     name, on = (str(each.get("part", "/unknown")).partition("/")[2] for each in (made, encoder))
@@ -119,7 +119,7 @@ def _stages(card: Card) -> list[str]:
 
 
 def _data(cards: Sequence[Card]) -> dict[str, Any]:
-    """What all members learned from; a folder that several learned from counts once."""
+    """Training data of all members; a folder shared by several counts once."""
     once = {str(card.data.get("hash", i)): card.data for i, card in enumerate(cards)}
     if len(once) == 1:
         return dict(cards[0].data)

@@ -1,4 +1,4 @@
-"""The parts of an ensemble and the whole, judged on the same images."""
+"""Evaluate an ensemble and its members on the same images."""
 
 import numpy as np
 import torch
@@ -16,14 +16,14 @@ from medshot.stages.fuse.weights import fit_map, fit_scores, groups_of
 
 
 def answers_of(output: Float[Tensor, "n k *s"], dataset: Dataset, task: Task) -> OutOfFold:
-    """Outputs for all images of `dataset`, ready to be judged."""
+    """Outputs for all images of `dataset` as predictions for evaluation."""
     y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
     strata = rarest(dataset.shows()).numpy()
     return OutOfFold(task.decode(output).numpy(), y, own, 0, task, strata)
 
 
 def best_of(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> int:
-    """The member that does best on these images, by the leading metric; of equals the first."""
+    """The member with the best leading metric on these images; of equals the first."""
     score, y = task.metrics[task.leading], shown.y.cpu().numpy()
     found = [score(*task.evidence(task.decode(o).numpy(), y)) for o in outputs]
     return int(np.argmax(found))
@@ -32,9 +32,9 @@ def best_of(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> 
 def left_out(
     outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task, how: str
 ) -> Float[Tensor, "n k *s"] | None:
-    """What an ensemble says of every image, fitted without its patient: this does not flatter.
+    """Out-of-fold outputs of an ensemble: each image by weights fitted without its patient.
 
-    None where a class is of one patient only, so that nothing can be left out.
+    None where a class has only one patient, so that cross-validation is impossible.
     """
     y, groups, link = shown.y.cpu(), groups_of(shown), str(task.link)
     folds = folds_of(task.shows(y), groups)

@@ -1,4 +1,4 @@
-"""`medshot.fuse`: one predictor out of several."""
+"""`medshot.fuse`: fuse several predictors into one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ from medshot.stages.fuse.weights import (
 )
 from medshot.training.progress import Watch, quiet
 
-FITTED = ("weighted", "stack", "greedy-soup")  # these need images that no member has learned from
+FITTED = ("weighted", "stack", "greedy-soup")  # these need images that no member was trained on
 HOWS = ("mean", "soup", *FITTED)
 
 
@@ -41,17 +41,17 @@ def fuse(
     how: str = "mean",
     watch: Watch = quiet,
 ) -> Predictor:
-    """One predictor that answers as all of these together; they themselves stay as they are.
+    """Fuse `predictors` into one; they are not changed.
 
-    `mean` averages what they say (probabilities, or numbers), `weighted` with weights that are
-    fitted to `images`, `stack` by a linear map that is fitted to them. `soup` averages the weights
-    of networks that are built alike, `greedy-soup` of those that help on `images`. What is fitted
-    needs images that no member has learned from.
+    `mean` averages their decoded outputs (probabilities, or numbers), `weighted` uses weights that
+    are fitted to `images`, `stack` fits a linear map. `soup` averages the parameters of networks
+    of one architecture, `greedy-soup` of those that help on `images`. Fitted methods need images
+    that no member was trained on.
 
     Raises:
         ConfigError: fewer than two predictors, an unknown `how`, or no images to fit to.
-        DataError: other labels, or images that a member has learned from.
-        TaskError: predictors of other tasks, or of one that cannot be fused.
+        DataError: different labels, or images that a member was trained on.
+        TaskError: predictors of different tasks, or of one that cannot be fused.
     """
     if how not in HOWS:
         raise unknown(how, HOWS, kind="way to fuse")
@@ -62,7 +62,7 @@ def fuse(
     if how not in FITTED:
         return plain
     if images is None:
-        raise ConfigError(f"how={how!r} is fitted: give images that no member has learned from.")
+        raise ConfigError(f"how={how!r} is fitted: give images that no member was trained on.")
     if isinstance(images, Dataset):
         refuse_learned_from(cards, images)
     shown = shown_in(images, plain.known_card())
@@ -76,7 +76,7 @@ def fuse(
 
 
 def mean_of(predictors: Sequence[Predictor], cards: Sequence[Card]) -> Ensemble:
-    """The plain mean of what copies of these say."""
+    """Unweighted mean of the outputs of copies of these predictors."""
     frozen = [predictor.freeze() for predictor in predictors]
     found = Ensemble(frozen, forms_of(cards), equal_scores(len(frozen)), link_of(cards[0]))
     found.eval().card = fused_card(cards, "mean")
@@ -86,7 +86,7 @@ def mean_of(predictors: Sequence[Predictor], cards: Sequence[Card]) -> Ensemble:
 def fitted(
     plain: EnsembleMembers, outputs: Float[Tensor, "m n k *s"], shown: Examples, how: str
 ) -> Predictor:
-    """The members of `plain`, weighted or stacked as what they say of the images teaches."""
+    """Ensemble of the members of `plain`, weighted or stacked by a fit to their outputs."""
     card, members = plain.known_card(), plain.each()
     y, link = shown.y.cpu(), link_of(card)
     if how == "weighted":
@@ -110,6 +110,6 @@ def _greedy(predictors: Sequence[Predictor], cards: Sequence[Card], shown: Examp
 
 
 def _restated(card: Card, **settings: object) -> Card:
-    """`card` whose last stage, this one, has other settings."""
+    """`card` with other settings of its last stage, which is this one."""
     *before, last = card.stages
     return replace(card, stages=(*before, {**last, **settings}))

@@ -1,4 +1,4 @@
-"""A learner that learns as several do, and weighs them by what they say of images left out."""
+"""Ensemble learner: several learners, weighted by their out-of-fold predictions."""
 
 from collections.abc import Sequence
 
@@ -22,19 +22,18 @@ WAYS = ("mean", "weighted", "stack")
 
 @part("learner", "ensemble-of")
 class EnsembleOf(Learner):
-    """Every candidate learns from the whole support; one predictor answers for all.
+    """Every candidate adapts to the whole support; their ensemble is the predictor.
 
     Source: van der Laan, Polley & Hubbard 2007, doi:10.2202/1544-6115.1309 (the super learner).
-    With `how="weighted"` and `"stack"`, candidates are first learned without each fold of patients
-    and asked about it, and weights are fitted to these answers: nobody is believed about images
-    that it learned from. Where nothing can be left out, and with `"mean"`, all count the same.
+    With `how="weighted"` and `"stack"`, weights are fitted to outputs of the candidates that are
+    out of fold by patient. Where cross-validation is impossible, and with `"mean"`, they are equal.
     """
 
     supports = EVERY
     source = "van der Laan et al. 2007, doi:10.2202/1544-6115.1309"
     trainable = False
     exact = False
-    adapts_encoder = True  # there are several
+    adapts_encoder = True  # each candidate has its own encoder
 
     def __init__(
         self, candidates: Sequence[Learner], how: str = "weighted", folds: int = FOLDS
@@ -43,21 +42,21 @@ class EnsembleOf(Learner):
         if how not in WAYS:
             raise unknown(how, WAYS, kind="way to fuse")
         if len(candidates) < 2:
-            raise ConfigError(f"An ensemble has two learners at least, not {len(candidates)}.")
+            raise ConfigError(f"An ensemble has at least two learners, not {len(candidates)}.")
         self.how, self.folds = how, folds
         self.candidates = nn.ModuleList(candidates)
         self.encoder = max((c.encoder for c in candidates), key=_area)
         self.transductive = any(c.transductive for c in candidates)  # type: ignore[misc]
 
     def check(self, task: Task) -> None:
-        """Raise `TaskError` if a candidate cannot do `task`, or answers cannot be averaged."""
+        """Raise `TaskError` if a candidate cannot do `task`, or outputs cannot be averaged."""
         if task.link is None:
-            raise TaskError(f"Answers for {task.kind} cannot be averaged: take one learner.")
+            raise TaskError(f"Outputs for {task.kind} cannot be averaged: take one learner.")
         for candidate in self._each():
             candidate.check(task)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Learn with every candidate, and weigh them."""
+        """Adapt every candidate, and fit the weights."""
         link, forms = str(task.link), self._forms()
         members = [self._learned(c, f, support, task) for c, f in self._pairs()]
         folds = folds_of(task.shows(support.y.cpu()), groups_of(support), most=self.folds)
@@ -72,7 +71,7 @@ class EnsembleOf(Learner):
     def _left_out(
         self, support: Examples, task: Task, folds: list[tuple[Tensor, Tensor]]
     ) -> Float[Tensor, "m n k *s"]:
-        """What each candidate says of each fold, having learned from the others."""
+        """Out-of-fold outputs of each candidate."""
         order = torch.cat([held for _, held in folds]).argsort()
         found = []
         for rest, held in folds:

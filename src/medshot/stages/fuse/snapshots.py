@@ -1,4 +1,4 @@
-"""Snapshots: several predictors out of one descent, whose rate goes down and jumps up again."""
+"""Snapshot ensembles: several predictors from one run with a cyclic learning rate."""
 
 import math
 from pathlib import Path
@@ -30,13 +30,13 @@ def snapshots(
 ) -> list[Predictor]:
     """Fine-tune `predictor` on `images` for `cycles` times `steps` steps; a predictor a cycle.
 
-    Source: Huang et al. 2017, arXiv:1704.00109: within a cycle the rate falls as a cosine from
-    `lr` to 0. Where we differ: Adam in place of SGD, and it begins from a predictor that has
-    learned already. All weights move, the head's too. With `folder`, a descent that was cut short
-    goes on.
+    Source: Huang et al. 2017, arXiv:1704.00109: cosine annealing of the learning rate from `lr`
+    to 0 in each cycle. Where we differ: Adam in place of SGD, and training starts from an adapted
+    predictor. All weights are trained, including the head. With `folder`, an interrupted run is
+    resumed.
 
     Raises:
-        ConfigError: numbers that cannot be.
+        ConfigError: an invalid number.
         TrainingError: the loss is no longer finite: a smaller `lr`.
     """
     if cycles < 2 or steps < 1 or batch < 1:
@@ -70,8 +70,8 @@ def snapshots(
 
 
 def fused_snapshots(predictor: Predictor, images: Dataset | Examples, **options: Any) -> Predictor:
-    """The mean of what `snapshots` says, as one predictor."""
-    link_of(predictor.known_card())  # before the work, not after
+    """The ensemble mean of `snapshots`."""
+    link_of(predictor.known_card())  # raises before the work, not after
     found = snapshots(predictor, images, **options)
     cards = [predictor.known_card()] * len(found)
     kept = {name: v for name, v in options.items() if name in ("cycles", "steps", "lr", "batch")}

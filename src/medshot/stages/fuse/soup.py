@@ -1,4 +1,4 @@
-"""A soup: one predictor whose weights are the mean of several predictors' weights."""
+"""Model soups: one predictor with the mean of several predictors' weights."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,20 +11,20 @@ from medshot.core.registry import recipe
 
 
 def soup(members: Sequence[Predictor]) -> Predictor:
-    """The uniform soup: costs as much to run as one member.
+    """Uniform soup, with the inference cost of a single member.
 
-    Source: Wortsman et al. 2022, arXiv:2203.05482. It needs members that descend from the same
-    weights: fine-tuned twice, or snapshots of one descent. The mean of networks that began
-    elsewhere answers nonsense, which no file can tell beforehand: judge it.
+    Source: Wortsman et al. 2022, arXiv:2203.05482. Members must be fine-tuned from the same
+    weights, or be snapshots of one run. The mean of networks with different initialization does
+    not work, which cannot be detected from the files: evaluate the soup.
 
     Raises:
-        DataError: members of other parts, options or shapes.
+        DataError: members of different modules, options or shapes.
     """
     for i, member in enumerate(members[1:], 2):
         if recipe(member) != recipe(members[0]):
             raise DataError(
-                f"Model {i} is not built as model 1 is (other parts, options or sizes), so "
-                "their weights have no mean. Take 'mean', which averages answers."
+                f"Model {i} is not built as model 1 is (other modules, options or sizes), so "
+                "their weights cannot be averaged. Take 'mean', which averages outputs."
             )
     mean = members[0].freeze()
     states = [member.state_dict() for member in members]
@@ -35,10 +35,10 @@ def soup(members: Sequence[Predictor]) -> Predictor:
 def greedy_soup(
     members: Sequence[Predictor], judge: Callable[[Predictor], float]
 ) -> tuple[Predictor, list[int]]:
-    """The greedy soup, and which members are in it: the best, and each that makes it no worse.
+    """Greedy soup and its member indices: the best, and each further one that does not hurt.
 
-    Source: Wortsman et al. 2022, arXiv:2203.05482. `judge` says how bad a predictor is on images
-    that none has learned from.
+    Source: Wortsman et al. 2022, arXiv:2203.05482. `judge` is the loss of a predictor on images
+    that no member was trained on.
     """
     losses = [judge(member) for member in members]
     order = sorted(range(len(members)), key=losses.__getitem__)

@@ -1,4 +1,4 @@
-"""The stage `fuse`: several predictors, or snapshots of one, become one predictor."""
+"""Declaration of the stage `fuse`: several predictors, or snapshots of one, become one."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -51,7 +51,7 @@ class Fuse(Stage):
 
     @property
     def of_snapshots(self) -> dict[str, Any]:
-        """The options that are for snapshots, as far as they are given."""
+        """The given options that are for snapshots."""
         return {name: value for name, value in self.settings().items() if name != "how"}
 
     def check(self, predictor: Sequence[Any]) -> None:
@@ -67,7 +67,7 @@ class Fuse(Stage):
             raise ConfigError(f"{names} is for --how snapshots: leave it out.")
 
     def run(self, predictor: Sequence[Any], data: Any, *, watch: Any, **work: Any) -> Any:
-        """As `medshot.fuse`; the list of stages on the card begins anew, and names the members."""
+        """Run `medshot.fuse`; the card starts a new list of stages, which names the members."""
         from medshot.stages.fuse.fuse import fuse
         from medshot.stages.fuse.snapshots import fused_snapshots
 

@@ -1,4 +1,4 @@
-"""Weights of an ensemble: stacking and weighted means, fitted on images that no member has seen."""
+"""Fit stacking maps and ensemble weights on images that no member was trained on."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ STEPS = 100
 
 
 def lbfgs_minimize(loss: Callable[[], Tensor], moving: Sequence[Tensor]) -> None:
-    """Move these tensors to where `loss` is smallest: L-BFGS with a line search."""
+    """Minimize `loss` over these tensors: L-BFGS with a line search."""
     for tensor in moving:
         tensor.requires_grad_(True)
     optimizer = torch.optim.LBFGS(list(moving), max_iter=STEPS, line_search_fn="strong_wolfe")
@@ -46,11 +46,11 @@ def fit_map(
     groups: Int[Tensor, "n"],
     task: Task,
 ) -> Map:
-    """The regularised map, its penalty chosen by cross-validation over patients.
+    """Regularized linear stacking, its penalty chosen by cross-validation over patients.
 
-    Source: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The penalty pulls towards the plain
-    mean of the members (of their log probabilities), not towards 0: with little to learn from, an
-    ensemble is what it falls back on.
+    Source: Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1. The map is shrunk towards the
+    unweighted mean of the members (of their log probabilities), not towards 0: with few images it
+    falls back to the plain ensemble.
     """
     folds = folds_of(task.shows(y), groups)
     if not folds:
@@ -67,7 +67,7 @@ def fit_map(
 
 
 def plain_map(members: int, k: int) -> Map:
-    """The map that gives the plain mean."""
+    """The map of the unweighted mean."""
     return torch.eye(k).expand(members, k, k).clone() / members, torch.zeros(k)
 
 
@@ -89,19 +89,19 @@ def _say(outputs: Tensor, fitted: Map, task: Task) -> Tensor:
 
 
 def equal_scores(members: int) -> Float[Tensor, "m"]:
-    """Scores of a plain mean."""
+    """Scores of the unweighted mean."""
     return torch.zeros(members)
 
 
 def fit_scores(
     outputs: Float[Tensor, "m n k *s"], y: Shaped[Tensor, "n ..."], task: Task
 ) -> Float[Tensor, "m"]:
-    """The scores whose softmax, as weights of the mean, makes the task's loss smallest.
+    """Scores whose softmax, as weights of the mean, minimizes the task's loss.
 
-    Source: Breiman 1996, doi:10.1007/BF00117832 (stacked regressions: no weight is negative).
-    Where we differ: what is averaged are probabilities, where there are any; weights add up to 1;
-    and each member begins with one image on its side (a Dirichlet prior of 2), so that few images
-    do not give all the weight to one member.
+    Source: Breiman 1996, doi:10.1007/BF00117832 (stacked regressions with non-negative weights).
+    Where we differ: probabilities are averaged, where there are any; weights sum to 1; and a
+    symmetric Dirichlet prior with parameter 2 (one pseudo-image for each member) keeps few images
+    from giving all the weight to one member.
     """
     scores = torch.zeros(len(outputs), dtype=outputs.dtype)
     link = str(task.link)
@@ -114,14 +114,14 @@ def fit_scores(
     return scores.float()
 
 
-AT_ONCE = 32  # images answered together
+AT_ONCE = 32  # batch size of prediction
 
 
 @torch.no_grad()
 def outputs_of(
     several: EnsembleMembers, shown: Examples, watch: Watch = quiet
 ) -> Float[Tensor, "m n k *s"]:
-    """The outputs of all members, in double precision: what weights are fitted to."""
+    """Outputs of all members in double precision, for the fit of weights."""
     like, found = any_tensor(several), []
     with eval_mode(several), watch(len(shown), 0) as tick:
         for part in torch.arange(len(shown)).split(AT_ONCE):
@@ -131,7 +131,7 @@ def outputs_of(
 
 
 def shown_in(images: Dataset | Examples, card: Card) -> Examples:
-    """The images in the form that a predictor with `card` takes."""
+    """The images with the preprocessing of `card`."""
     if isinstance(images, Examples):
         return images
     form = (getattr(card.preprocessing, name, None) for name in ("channels", "size"))
@@ -140,6 +140,6 @@ def shown_in(images: Dataset | Examples, card: Card) -> Examples:
 
 
 def groups_of(shown: Examples) -> Int[Tensor, "n"]:
-    """The number of each image's patient, -1 where nobody knows it."""
+    """Patient number of each image, -1 where unknown."""
     known = shown.groups
     return torch.full((len(shown),), -1) if known is None else known.cpu()

@@ -1,7 +1,7 @@
-"""The header of a DICOM file, read with care.
+"""Read the header of a DICOM file without patient identifiers.
 
-Only what is asked for is parsed, so that nothing that names a person is in memory. What pydicom
-says of a damaged file may quote the file, so it is not passed on.
+Only requested tags are parsed, so that no personal data is in memory. Messages of pydicom about a
+damaged file may quote it, so they are not passed on.
 """
 
 import re
@@ -28,12 +28,12 @@ EXPORT = "Export it again from the archive, or leave it out."
 
 
 def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) -> Dataset:
-    """The attributes `tags` of a file, as far as it has them; no pixels.
+    """Read the attributes `tags` of a file, as far as it has them, without pixels.
 
     Raises:
-        DataError: not DICOM, damaged, or packed so that its size cannot be judged before.
+        DataError: not DICOM, damaged, or deflated, so that its unpacked size is unknown.
     """
-    # pydicom's warnings of values that break the standard quote them: a name, perhaps.
+    # pydicom's warnings about non-standard values quote them, possibly a name.
     config.settings.reading_validation_mode = config.IGNORE
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -43,7 +43,7 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
             what = "it is deflated as a whole, and what it unpacks to is not known"
             raise refusal(path, what, "Export it in another transfer syntax.").error()
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-        for tag in tags:  # values are parsed when first asked for: now, where errors are expected
+        for tag in tags:  # values are parsed on first access: now, where errors are caught
             value = found.get(tag)
             if tag in SIZE and value is not None:
                 int(value)
@@ -51,13 +51,13 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
                 np.asarray(value, dtype=np.float64)
     except DataError:
         raise
-    except Exception as error:  # values are parsed by whatever their type says
+    except Exception as error:  # parsers of values raise any exception
         raise damaged(path, error) from None
     return found
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """What is said of a file that pydicom falls over, without its own words."""
+    """Error for a file that pydicom cannot read, without pydicom's message."""
     name = type(error).__name__
     if name == "InvalidDicomError":
         return refusal(path, "it is no DICOM file, whatever its name", EXPORT).error()
@@ -65,18 +65,18 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 def modality(found: Dataset) -> str:
-    """Its modality, if that is a code: in a damaged file, anything may stand there."""
+    """Modality, if it is a valid code: a damaged file may hold anything."""
     value = str(found.get("Modality", ""))
     return value if re.fullmatch("[A-Z]{2,8}", value) else "not given"
 
 
 def is_segmentation(path: Path) -> bool:
-    """Whether it is a mask and no image."""
+    """Whether a file is a DICOM segmentation."""
     return modality(header(path, ("Modality",))) == "SEG"
 
 
 def window_of(found: Dataset) -> tuple[float, float] | None:
-    """What becomes black and white by the first window of the header (PS3.3 C.11.2.1.2)."""
+    """Black and white values of the first window of the header (PS3.3 C.11.2.1.2)."""
     centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None:
         return None

@@ -1,4 +1,4 @@
-"""What DICOM files tell of the patient, named without being told."""
+"""Find patient identifiers in DICOM files, without reporting their values."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ IDENTITIES = (
     "StationName",
 )
 BURNED = ("BurnedInAnnotation", "SOPClassUID", "ConversionType", "Modality")
-SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # pictures of screens and papers, and their kin
+SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # UID prefix of the Secondary Capture storage classes
 CLEAN = (
     "medshot copies none of this into what it writes; take it out (PS3.15's profile) before the "
     "files are passed on."
@@ -37,9 +37,9 @@ LOOK = "Look at them: text in a picture stays in it, and a learner may read it."
 
 
 def identities(paths: Sequence[Path]) -> list[Finding]:
-    """Warnings of names in headers and in pictures; never with the names themselves.
+    """Warnings about identifiers in headers and burned into pixels; values are not reported.
 
-    Files that cannot be read are passed over: they are errors elsewhere.
+    Unreadable files are skipped: they are errors of other checks.
     """
     named: dict[Path, list[str]] = {}
     burned: list[Path] = []

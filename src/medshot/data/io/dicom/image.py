@@ -1,4 +1,4 @@
-"""One DICOM file as a picture, as a viewer would show it: decoded, rescaled, windowed."""
+"""Read one DICOM file as a viewer shows it: decoded, rescaled, windowed."""
 
 from pathlib import Path
 
@@ -26,14 +26,14 @@ NO_DECODER = 'Install what decodes it (`pip install "medshot[dicom]"`), or expor
 
 
 def decoded(path: Path) -> tuple[Dataset, Shaped[ndarray, "..."]]:
-    """The whole file, and its pixels as they are stored (colours as RGB).
+    """Read the file and decode its stored pixels (color as RGB).
 
     Raises:
-        DataError: damaged, without pixels, or compressed in a way that nothing here decodes.
+        DataError: damaged, without pixels, or in a transfer syntax without a decoder here.
     """
     try:
         found = pydicom.dcmread(path)
-    except Exception as error:  # on damaged bytes, pydicom raises whatever it falls over
+    except Exception as error:  # pydicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     if not any(tag in found for tag in PIXELS):
         raise refusal(path, "it is cut off before its pixels", EXPORT).error()
@@ -48,10 +48,10 @@ def decoded(path: Path) -> tuple[Dataset, Shaped[ndarray, "..."]]:
 
 
 def slice_values(path: Path) -> Float32[ndarray, "h w"]:
-    """One grey frame in the unit of the file: HU for CT.
+    """Read one gray frame in the unit of the file: HU for CT.
 
     Raises:
-        DataError: as `decoded`, or in colour.
+        DataError: as `decoded`, or in color.
     """
     found, pixels = decoded(path)
     if found.get("PhotometricInterpretation") not in GREY:
@@ -65,20 +65,20 @@ ONE = "One image a file; a volume is read by medshot.read_volume."
 
 
 def read_picture(path: Path) -> Shaped[ndarray, "..."]:
-    """The picture in a file of one frame: 8 bits where the header says how it is to be shown.
+    """Read a single-frame file: 8 bits where the header has display settings.
 
-    Grey values are rescaled, then windowed by the header's first window or look-up table; without
-    one they stay as they are (HU for CT). MONOCHROME1 is inverted: high values are dark on it.
-    Colours are RGB.
+    Gray values are rescaled, then windowed by the header's first window or look-up table; without
+    one they stay in their unit (HU for CT). MONOCHROME1 is inverted: its high values are dark.
+    Color is RGB.
 
     Raises:
-        DataError: damaged, no image, of many frames, or too large.
+        DataError: damaged, not an image, multi-frame, or too large.
     """
     _check(path)
     found, pixels = decoded(path)
     try:
         return _shown(found, pixels)
-    except Exception as error:  # tables and windows that break the standard
+    except Exception as error:  # non-standard tables and windows
         raise damaged(path, error) from None
 
 
@@ -112,7 +112,7 @@ def _shown(found: Dataset, pixels: Shaped[ndarray, "..."]) -> Shaped[ndarray, ".
 
 
 def _windowed(found: Dataset, values: Shaped[ndarray, "h w"]) -> UInt8[ndarray, "h w"]:
-    """By the header's window and its function, onto 0 to 255."""
+    """Apply the header's window and its function: 0 to 255."""
     onto = Dataset()
     for name in SHOWN:
         if name in found:

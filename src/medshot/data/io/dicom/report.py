@@ -1,4 +1,4 @@
-"""What a mask says in numbers, as a DICOM structured report (TID 1500), by highdicom."""
+"""Write the volumes of a mask as a DICOM structured report (TID 1500), by highdicom."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -23,7 +23,7 @@ PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 def write_report(
     mask: Integer[ndarray, "z h w"], like: Volume, path: Path, labels: Sequence[str], patient: bool
 ) -> None:
-    """Write the volume of each class; `labels[0]` is background and not told."""
+    """Write the volume of each class; `labels[0]` is background and not reported."""
     sources = references(like.source, patient)
     voxel = float(np.prod(like.spacing))
     counts = np.bincount(mask.ravel(), minlength=len(labels))

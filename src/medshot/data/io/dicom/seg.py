@@ -1,6 +1,6 @@
-"""DICOM segmentations that refer to their series, written and read by highdicom.
+"""Read and write DICOM segmentations that refer to their series, by highdicom.
 
-A new object takes identifiers from the images that it is about, and no names.
+A new object takes identifiers from its images, and no names.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
 from medshot.data.io.dicom.series import series_slices
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
-OURS = "99MEDSHOT"  # a private coding scheme: class names are words of the user
+OURS = "99MEDSHOT"  # private coding scheme: class names are free text of the user
 REFERRED = (
     *KIND,
     *SIZE,
@@ -55,7 +55,7 @@ PATIENT = (
 
 
 def broken(source: Path, error: Exception) -> DataError:
-    """What is said where highdicom takes the headers of `source` for no DICOM."""
+    """Error where highdicom rejects the headers of `source` as non-standard."""
     name = type(error).__name__
     what = f"what its header says of the patient or the study breaks the standard ({name})"
     mend = "Write without `patient`, or as NIfTI (write_nifti_mask)."
@@ -63,10 +63,10 @@ def broken(source: Path, error: Exception) -> DataError:
 
 
 def references(source: Path, patient: bool) -> list[Dataset]:
-    """The headers of the images in a file or folder, without pixels and without other attributes.
+    """Headers of the images in a file or folder, reduced to what a reference needs.
 
-    Whom they show and when is left empty, unless `patient`; a study then has a patient without a
-    name, which the archive that receives it has to fill in.
+    Patient and study attributes are left empty, unless `patient`; the archive that receives the
+    object has to fill them in.
 
     Raises:
         DataError: `source` is not DICOM, or has changed since it was read.
@@ -131,7 +131,7 @@ def _segmentation(
 
 
 def read_seg(path: Path, like: Volume) -> Volume:
-    """The class numbers in a segmentation, on the grid of `like` where that takes no resampling.
+    """Read the class numbers of a segmentation, on the grid of `like` if no resampling is needed.
 
     Raises:
         DataError: damaged, too large, or its segments overlap.
@@ -147,14 +147,14 @@ def read_seg(path: Path, like: Volume) -> Volume:
         mask = _placed(mask, like)
     except DataError:
         raise
-    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
+    except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
     return volume(mask.array.transpose(2, 1, 0), affine, path)
 
 
 def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:
-    """With the slices on which nothing is marked, which a segmentation leaves out."""
+    """Add the empty slices, which a segmentation may omit."""
     i, j, k = like.grid.shape
     onto = highdicom.VolumeGeometry(_lps(like.grid.affine), (k, j, i), "PATIENT")
     try:
@@ -166,7 +166,7 @@ def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:
 
 
 def _lps(affine: ndarray) -> ndarray:
-    """The affine of highdicom: index (slice, row, column, 1) to mm in LPS."""
+    """Affine for highdicom: index (slice, row, column, 1) to mm in LPS."""
     return LPS_TO_RAS @ affine[:, [2, 1, 0, 3]]
 
 

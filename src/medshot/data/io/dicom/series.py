@@ -1,6 +1,6 @@
-"""DICOM series and multi-frame files (enhanced CT and MR) as volumes.
+"""Read DICOM series and multi-frame files (enhanced CT and MR) as volumes.
 
-Slices are put in their order; what keeps them from being one volume is refused.
+Slices are sorted by position; a series that is not one regular stack is an error.
 """
 
 from collections import defaultdict
@@ -21,9 +21,9 @@ from medshot.data.io.dicom.image import GREY, slice_values
 from medshot.data.io.registry import DICOM, is_dicom
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
-UNEVEN = 0.02  # of the usual step between slices
-OFF = 0.1  # of the smallest spacing, off the line that the slices should lie on
-TURNED = 1e-3  # between direction cosines
+UNEVEN = 0.02  # tolerance of the slice distance, relative to the median
+OFF = 0.1  # tolerance of slice positions off their line, relative to the smallest spacing
+TURNED = 1e-3  # tolerance of direction cosines
 WHOLE = "Export the whole series again, or take another."
 SEVERAL = "Keep one of them: several time points or echoes are several volumes."
 
@@ -37,12 +37,12 @@ class Slice:
 
     @property
     def position(self) -> Float64[ndarray, "3"]:
-        """Of its first pixel, mm, LPS."""
+        """Position of the first pixel in mm, LPS."""
         return np.asarray(self.header.ImagePositionPatient, dtype=np.float64)
 
     @property
     def directions(self) -> Float64[ndarray, "2 3"]:
-        """Along a row and along a column."""
+        """Direction cosines of a row and of a column."""
         found = np.asarray(self.header.ImageOrientationPatient, dtype=np.float64)
         return found.reshape(2, 3)
 
@@ -53,10 +53,10 @@ class Slice:
 
 
 def ordered(slices: Sequence[Slice]) -> list[Slice]:
-    """Slices of one series by where they lie, all checked to be of one regular stack.
+    """Sort the slices of one series by position, and check that they are one regular stack.
 
     Raises:
-        DataError: one without place or size, of another size or angle, missing, or twice.
+        DataError: a slice without position or size, of another size or angle, missing, or twice.
     """
     for one in slices:
         _check_said(one)
@@ -137,10 +137,10 @@ FRAMES = "A volume needs frames that each say where they lie, at equal steps."
 
 
 def read_frames(path: Path) -> Volume:
-    """The volume in a file of many frames.
+    """Read the volume in a multi-frame file.
 
     Raises:
-        DataError: no frames, or one only, or a film (frames in time, not in space), or in colour.
+        DataError: no frames, or only one, or frames in time and not in space, or in color.
     """
     found = header(path, ASKED)
     if "Rows" not in found:
@@ -169,7 +169,7 @@ def _stacked(path: Path) -> Volume:
         found = image.get_volume(dtype=np.float32, apply_real_world_transform=False)
     except DataError:
         raise
-    except Exception as error:  # on damaged bytes, highdicom raises whatever it falls over
+    except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
     return volume(found.array.transpose(2, 1, 0), affine, path, window_of(image))
@@ -179,9 +179,9 @@ ONE = "Put each series into a folder of its own."
 
 
 def read_series(folder: Path) -> Volume:
-    """The volume in the files of `folder` (not below it), sorted by where each slice lies.
+    """Read the volume in the files of `folder` (not below it), sorted by slice position.
 
-    CT is in HU. Files that are no DICOM images (a report, a table) are passed over.
+    CT is in HU. Files that are not DICOM images (a report, a table) are skipped.
 
     Raises:
         DataError: no series or several, a file that is damaged, or slices that do not make one
@@ -219,7 +219,7 @@ def series_slices(folder: Path) -> list[Slice]:
 
 
 def described(folder: Path) -> str:
-    """The series of images in `folder` in words: modality, number of files, and one of them.
+    """Describe the image series in `folder`: modality, number of files, and one of them.
 
     Raises:
         DataError: a file is damaged.

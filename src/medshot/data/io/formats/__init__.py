@@ -1,1 +1,1 @@
-"""File formats of images and volumes: one file a library that reads them."""
+"""File formats of images and volumes: one module for each library."""

@@ -1,7 +1,7 @@
 """DICOM files of one frame as images, by pydicom.
 
-Volumes are no format of one suffix here: a series is a folder, and what a file holds is in its
-header (`read_volume`).
+DICOM volumes have no suffix of their own: a series is a folder, and a file may be an image or a
+volume (see `read_volume`).
 """
 
 from pathlib import Path
@@ -23,9 +23,9 @@ from medshot.data.io.registry import (
 
 @image_reader(DICOM, name="DICOM", magic=begins_as_dicom, extra="dicom")
 def read_dicom(path: Path) -> Shaped[ndarray, "..."]:
-    """The picture in a file of one frame, shown as its header says."""
+    """Read a single-frame file, windowed by its header."""
     if not is_dicom(path):
-        other = format_in(path, IMAGES)  # PNG under this name is read all the same
+        other = format_in(path, IMAGES)  # a PNG with this suffix is read too
         if other is None:
             raise UnidentifiedImageError(path)
         return other.read(path)

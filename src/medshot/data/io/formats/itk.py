@@ -1,7 +1,7 @@
 """NRRD and MetaImage, .nrrd, .nhdr, .mha and .mhd, by SimpleITK.
 
-Headers are checked before ITK follows them: it fills in what a header leaves out (1 mm, unturned),
-and opens any file that it names.
+Headers are checked before ITK reads them: it has defaults for missing fields (1 mm, identity
+orientation), and opens any file that a header names.
 """
 
 import re
@@ -21,9 +21,9 @@ from medshot.data.tables.labels import inside
 if TYPE_CHECKING:
     import SimpleITK
 
-LONGEST = 2**16  # bytes of text that are looked at
+LONGEST = 2**16  # bytes of header text that are parsed
 FIELD = re.compile(r"^\s*([A-Za-z][\w ]*?)\s*:?[=:]\s*(.*?)\s*$")
-PLAIN = re.compile(r"(?!LIST\b)[^/\\%]+")  # a name, and neither a list nor a pattern of names
+PLAIN = re.compile(r"(?!LIST\b)[^/\\%]+")  # a file name; not a list or pattern of names
 AXES = {"nrrd": "dimension", "metaimage": "ndims"}
 NEEDED = {
     "nrrd": ("space", "space directions"),
@@ -35,10 +35,10 @@ BESIDE = "The voxels belong into the same file, or into one beside it that the h
 
 
 def check_header(path: Path) -> None:
-    """Refuse a header that is of no volume, does not say how it lies, or names a file elsewhere.
+    """Check that a header is of a volume, has an orientation, and names no file elsewhere.
 
     Raises:
-        DataError: that, or it is neither NRRD nor MetaImage.
+        DataError: otherwise, or if it is neither NRRD nor MetaImage.
     """
     kind, found = _fields(path)
     axes = found.get(AXES[kind], ["no"])[-1]
@@ -58,7 +58,7 @@ def check_header(path: Path) -> None:
 
 
 def _check_files(path: Path, found: dict[str, list[str]]) -> None:
-    """The voxels may be in this file or in one beside it: no other folder, list or pattern."""
+    """Check that the voxels are in this file or one in its folder, not a list or pattern."""
     for name in ("datafile", "elementdatafile"):
         for value in found.get(name, []):
             if value.upper() == "LOCAL":
@@ -71,7 +71,7 @@ def _check_files(path: Path, found: dict[str, list[str]]) -> None:
 
 
 def _fields(path: Path) -> tuple[str, dict[str, list[str]]]:
-    """Which format it is, and its fields in lower case ("data file" is "datafile" there too)."""
+    """Format and fields of a header, in lower case ("data file" is also spelled "datafile")."""
     with path.open("rb") as file:
         text = file.read(LONGEST).decode("latin-1").replace("\r", "")
     nrrd = text.startswith("NRRD000")
@@ -102,11 +102,11 @@ READERS = {
 @volume_reader(".nrrd", ".nhdr", name="NRRD", magic=b"NRRD", extra="volumes")
 @volume_reader(".mha", ".mhd", name="MetaImage", magic=b"ObjectType", extra="volumes")
 def read_itk(path: Path) -> Volume:
-    """The volume in `path`. The header is judged before any voxel is read.
+    """Read the volume in `path`. The header is checked before any voxel is read.
 
     Raises:
-        DataError: damaged, of another format, not one grey volume, too large, not known where it
-            lies, or with its voxels in a file elsewhere.
+        DataError: damaged, of another format, not one gray volume, too large, without an
+            orientation, or with its voxels in a file elsewhere.
     """
     import SimpleITK  # noqa: PLC0415  (optional)
 
@@ -122,7 +122,7 @@ def read_itk(path: Path) -> Volume:
         image = reader.Execute()
     except DataError:
         raise
-    except Exception as error:  # ITK's own words are of its source files
+    except Exception as error:  # ITK's messages are about its own source files
         what = "it is damaged, truncated, or not what its header says"
         raise refusal(path, what, "Copy or export it again.").error() from error
     values = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)  # i, j, k

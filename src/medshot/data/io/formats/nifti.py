@@ -28,10 +28,10 @@ def _begins(start: bytes) -> bool:
 
 @volume_reader(".nii", ".nii.gz", name="NIfTI", magic=_begins)
 def read_nifti(path: Path) -> Volume:
-    """The volume in `path`. The header is judged before any voxel is read.
+    """Read the volume in `path`. The header is checked before any voxel is read.
 
     Raises:
-        DataError: not NIfTI, not one volume, too large, or not known where it lies.
+        DataError: not NIfTI, not one volume, too large, or without an orientation.
     """
     header, form = _header(path)
     shape = _shape(header)
@@ -46,7 +46,7 @@ def read_nifti(path: Path) -> Volume:
 
 
 def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> None:
-    """Whole numbers, in the order of the file of `like`, with its affine."""
+    """Write integers in the storage order of the file of `like`, with its affine."""
     from nibabel.nifti1 import Nifti1Image  # noqa: PLC0415  (slow to import)
 
     image = Nifti1Image(stored, like.grid.affine)
@@ -67,8 +67,8 @@ def _header(
     with path.open("rb") as file:
         squeezed = file.read(2) == b"\x1f\x8b"
     if squeezed != path.name.lower().endswith(".gz"):
-        what = "it is squeezed by gzip, or not, against its name"
-        raise refusal(path, what, "Rename it: .nii.gz if squeezed, else .nii.").error()
+        what = "its suffix and its compression (gzip or none) do not match"
+        raise refusal(path, what, "Rename it: .nii.gz if compressed, else .nii.").error()
     try:
         with gzip.open(path) if squeezed else path.open("rb") as file:
             start = file.read(540)
@@ -86,7 +86,7 @@ def _header(
 
 
 def _shape(header: "nibabel.nifti1.Nifti1Header") -> tuple[int, ...]:
-    """Without the axes of length 1 that some programs write after the third."""
+    """Shape without the trailing axes of length 1 that some programs write."""
     shape = tuple(map(int, header.get_data_shape()))
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
@@ -100,7 +100,7 @@ def _check_place(header: "nibabel.nifti1.Nifti1Header", path: Path) -> None:
     if float(header["vox_offset"]) > MOST_BEFORE:
         raise refusal(path, "its voxels begin too far from its start", DAMAGED).error()
     unit = header.get_xyzt_units()[0]
-    if unit not in ("mm", "unknown"):  # unknown: millimetres, by custom
+    if unit not in ("mm", "unknown"):  # unknown: millimeters by convention
         raise refusal(path, f"its spacing is in {unit}", "Write it in mm.").error()
     codes = int(header["sform_code"]), int(header["qform_code"])
     if codes == (0, 0):
@@ -108,7 +108,7 @@ def _check_place(header: "nibabel.nifti1.Nifti1Header", path: Path) -> None:
         raise refusal(path, what, NOT_SAID).error()
     ways = np.asarray(header.get_sform()), np.asarray(header.get_qform())
     if codes[0] == codes[1] and not np.allclose(*ways, atol=0.1):
-        what = "it says in two ways how it lies (sform and qform), and they differ"
+        what = "it has two orientations (sform and qform), and they differ"
         raise refusal(path, what, "Keep the one that is right.").error()
 
 

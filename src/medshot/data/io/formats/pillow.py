@@ -19,9 +19,9 @@ from medshot.data.io.image import ONE, negative
 from medshot.data.io.registry import image_reader
 
 MOST_BYTES = 2**30
-PLAIN = ("MINISWHITE", "MINISBLACK", "RGB")  # the values are what is seen, or its negative
+PLAIN = ("MINISWHITE", "MINISBLACK", "RGB")  # values are intensities, or inverted ones
 ORIENTATION = 274
-TURNS = {  # how a picture must be moved to stand upright, by TIFF 6.0's numbers
+TURNS = {  # transpositions to the upright orientation, by the numbers of TIFF 6.0
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
     4: lambda x: x[::-1],
@@ -33,7 +33,7 @@ TURNS = {  # how a picture must be moved to stand upright, by TIFF 6.0's numbers
 
 
 def decode_tiff(path: Path) -> Shaped[ndarray, "..."] | None:
-    """The values of the one page of `path`, upright, ink dark; None if Pillow should read it.
+    """Decode the single page of `path`, upright, not inverted; None if Pillow should read it.
 
     Raises:
         DataError: it has several pages.
@@ -54,7 +54,7 @@ def decode_tiff(path: Path) -> Shaped[ndarray, "..."] | None:
             if "imagecodecs" in str(error):  # a compression that tifffile has no decoder for
                 return None
             raise
-        if page.axes.startswith("S"):  # one plane a colour
+        if page.axes.startswith("S"):  # planar: one plane for each channel
             pixels = np.moveaxis(pixels, 0, -1)
         tag = page.tags.get(ORIENTATION)
     upright = TURNS.get(int(tag.value) if tag else 1, np.asarray)(pixels)
@@ -69,7 +69,7 @@ def _refuse_huge(page: Any) -> None:
 
 
 TIFF = (b"II*\x00", b"MM\x00*")  # of little and of big endian
-MOST_PIXELS = 89_478_485  # Pillow's own mark, where it warns of a decompression bomb
+MOST_PIXELS = 89_478_485  # Pillow's own limit, above which it warns of a decompression bomb
 
 
 def _numbers_of_png(path: Path) -> Shaped[ndarray, "..."]:
@@ -83,13 +83,13 @@ def _numbers_of_tiff(path: Path) -> Shaped[ndarray, "..."]:
 @image_reader(".png", name="PNG", magic=b"\x89PNG", indices=_numbers_of_png)
 @image_reader(".jpg", ".jpeg", name="JPEG", magic=b"\xff\xd8\xff")
 def read_png_or_jpeg(path: Path) -> Shaped[ndarray, "..."]:
-    """The values of `path`, upright, whichever of the two it is."""
+    """Read the values of a PNG or JPEG, upright, whatever its suffix."""
     return _by_pillow(path, ("PNG", "JPEG"))
 
 
 @image_reader(".tif", ".tiff", name="TIFF", magic=TIFF, indices=_numbers_of_tiff)
 def read_tiff(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
-    """The values of the one page of `path`, upright."""
+    """Read the values of the single page of `path`, upright."""
     pixels = decode_tiff(path)
     return _by_pillow(path, ("TIFF",), palette=palette) if pixels is None else pixels
 
@@ -97,7 +97,7 @@ def read_tiff(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
 def _by_pillow(
     path: Path, formats: tuple[str, ...], *, palette: bool = False
 ) -> Shaped[ndarray, "..."]:
-    # Only the formats that are named: some of Pillow's readers start programs.
+    # Only the named formats: some of Pillow's readers start programs.
     with Image.open(path, formats=formats) as image:
         if image.width * image.height > MOST_PIXELS:
             raise MemoryError(f"{image.width} x {image.height}")
