@@ -42,7 +42,7 @@ def test_it_begins_with_what_the_task_knows():
     found = student_for(original, x, Enhancement(1), "small")
     torch.testing.assert_close(found(x), x)
     with pytest.raises(TaskError, match="starts from the image itself"):
-        student_for(original, x, Enhancement(1), toys.UNet(channels=1, size=16, width=8, depth=1))
+        student_for(original, x, Enhancement(1), UNet(channels=1, size=16, width=8, depth=1))
 
 
 def test_an_encoder_that_is_given_stays_as_it_is():
