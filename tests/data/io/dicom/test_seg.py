@@ -8,12 +8,11 @@ import pydicom
 import pytest
 from numpy import ndarray
 
-from data.io.dicom.test_series_dicom_frames import enhanced
 from medshot.core.errors import DataError, SaveError
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.volume import Volume
 from medshot.data.io.write import write_dicom_seg
-from toys.dicom import FRAME, SECRETS, STUDY, noise, save, write_series
+from toys.dicom import FRAME, SECRETS, STUDY, enhanced, noise, save, write_series
 from toys.volumes import affine_of, ramp, write_nii
 
 VALUES = noise((6, 5, 4))
