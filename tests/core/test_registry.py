@@ -93,7 +93,7 @@ def test_an_unknown_part_gets_a_suggestion():
 
 
 def test_two_files_cannot_share_a_name():
-    with pytest.raises(ConfigError, match="Two parts are called 'encoder/conv4'"):
+    with pytest.raises(ConfigError, match="'encoder/conv4'"):
         part("encoder", "conv4")(type("Other", (), {}))
     assert registry.PARTS["encoder/conv4"] is Conv4
 
@@ -134,7 +134,7 @@ def test_what_is_there_is_given():
 
 def test_what_is_not_there_is_named_with_the_line_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ConfigError, match=r'package onnx, .*pip install "medshot\[onnx\]"'):
+    with pytest.raises(ConfigError, match=r'"medshot\[onnx\]"'):
         needed("onnx", extra="onnx")
 
 
@@ -162,7 +162,7 @@ def test_names_are_found_and_listed_in_order():
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(ConfigError, match=r"no thing called 'frist'\. Did you mean 'first'"):
+    with pytest.raises(ConfigError, match=r"'frist'.*'first'"):
         _table().find("frist")
 
 
@@ -170,7 +170,7 @@ def test_a_second_module_cannot_take_a_name_but_the_same_may_define_it_again():
     table = _table()
     table["first"] = Other
     assert table.find("first") is Other
-    with pytest.raises(ConfigError, match=r"Two things are called 'first', in \S+ and elsewhere:"):
+    with pytest.raises(ConfigError, match=r"Two .* are called 'first'"):
         table.add("first", Thing, module="elsewhere")
     assert table.find("first") is Other
     del table["first"]

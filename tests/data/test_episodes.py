@@ -121,16 +121,16 @@ def test_real_patients_are_not_shared(real_data: Path) -> None:
 
 def test_patients_who_leave_nothing_to_ask_about() -> None:
     data = toy([0] * 4 + [1] * 4, groups=[0, 0, 0, 0, 1, 2, 3, 4])
-    with pytest.raises(DataError, match=r"no patient in both.*Ask for fewer"):
+    with pytest.raises(DataError, match=r"no patient in both.*fewer"):
         EpisodeSampler(data, way=2, shot=1, query=1).draw(0)
 
 
 def test_too_little_is_named() -> None:
-    with pytest.raises(DataError, match=r"needs 6 images of every class, but 'class0' has 4\."):
+    with pytest.raises(DataError, match=r"6 images.*'class0' has 4"):
         EpisodeSampler(unequal(), way=2, shot=4, query=2)
     with pytest.raises(DataError, match=r"'class0' has 4, 'class3' has 6"):
         EpisodeSampler(unequal(), way=2, shot=(1, 7), query=None)
-    with pytest.raises(DataError, match=r"has 4 class\(es\), too few for 5-way .* way=4"):
+    with pytest.raises(DataError, match=r"4 class.*5-way .*way=4"):
         EpisodeSampler(unequal(), way=5, shot=1, query=1)
     with pytest.raises(DataError, match="Add classes"):
         EpisodeSampler(toy([0, 0, 0]), way=2, shot=1, query=1)

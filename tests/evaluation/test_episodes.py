@@ -122,7 +122,7 @@ def test_the_learner_is_left_as_it_was(name: str, training: bool) -> None:
 
 def test_also_when_it_is_broken_off() -> None:
     learner = medshot.build("maml", encoder=conv4(), way=3).train()
-    with pytest.raises(TaskError, match="head for 3 classes, but the task has 4"):
+    with pytest.raises(TaskError, match=r"3 classes.*task has 4"):
         evaluate(learner, _sampler(), episodes=2)
     assert all(part.training for part in learner.modules())
 
@@ -148,7 +148,7 @@ def test_data_that_was_seen_is_refused() -> None:
         {"hash": data.hash, "classes": ["z"]},
     )
     refuse_seen(data, others)
-    with pytest.raises(LeakError, match=r"meta-trained on 1 class\(es\) of blobs"):
+    with pytest.raises(LeakError, match=r"on 1 class.* of blobs"):
         refuse_seen(data, [*others, {"hash": data.hash, "classes": [data.labels[0]]}])
 
 

@@ -31,7 +31,7 @@ def test_it_answers_as_its_graph_does_in_the_type_of_the_images(dtype):
 
 
 def test_images_of_another_form_are_refused_with_both_forms():
-    with pytest.raises(ShapeError, match=r"images of 1 x 8 x 8 .* not 1 x 9 x 8"):
+    with pytest.raises(ShapeError, match=r"1 x 8 x 8 .* not 1 x 9 x 8"):
         Graph.of(graph())(torch.rand(1, 1, 9, 8))
 
 
@@ -55,7 +55,7 @@ def test_whoever_needs_a_gradient_is_told_so():
     predictor = Graph.of(graph())
     with pytest.raises(TaskError, match="No gradient goes through"):
         predictor(torch.rand(1, 1, 8, 8).requires_grad_())
-    with pytest.raises(TaskError, match=r"This model cannot be trained.*quantize last"):
+    with pytest.raises(TaskError, match=r"cannot be trained.*last"):
         trainable(predictor)
 
 
@@ -63,7 +63,7 @@ def test_a_graph_that_onnx_runtime_cannot_run_is_refused():
     model = graph()
     model.graph.node[0].domain = "of.somebody"
     model.opset_import.add(domain="of.somebody", version=1)
-    with pytest.raises(SaveError, match="ONNX Runtime cannot run the graph"):
+    with pytest.raises(SaveError, match="cannot run the graph"):
         Graph.of(model)(torch.rand(1, 1, 8, 8))
 
 
@@ -118,7 +118,7 @@ def test_two_inputs_are_refused():
 
 def test_a_huge_one_is_refused_before_it_is_read(monkeypatch):
     monkeypatch.setattr(onnx, "MOST_BYTES", 10)
-    with pytest.raises(SaveError, match="bytes, more than the limit of 10"):
+    with pytest.raises(SaveError, match="limit of 10"):
         checked(graph().SerializeToString())
 
 
@@ -203,5 +203,5 @@ def test_what_no_graph_holds_is_refused():
         def forward(self, x):
             return x if x.sum().item() > 0 else -x
 
-    with pytest.raises(TaskError, match=r"Decides cannot be written .*medshot predict"):
+    with pytest.raises(TaskError, match=r"Decides.*medshot predict"):
         graph_of(Decides(), toys.images(2))

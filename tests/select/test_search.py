@@ -221,7 +221,7 @@ def test_a_draw_is_the_same_whenever_it_is_made():
 @pytest.mark.parametrize("wrong", ["nothing://x", "sqlite:////no/such/place/study.db"])
 def test_what_cannot_be_opened_is_said(wrong: str):
     with (
-        pytest.raises(ConfigError, match=r"cannot be opened .* journal file"),
+        pytest.raises(ConfigError, match="cannot be opened"),
         opened(wrong, "", 5),
     ):
         pass
@@ -235,5 +235,5 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path):
 
 def test_without_optuna_the_line_to_type_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ConfigError, match=r'pip install "medshot\[select\]"'), opened(None, "", 5):
+    with pytest.raises(ConfigError, match=r'"medshot\[select\]"'), opened(None, "", 5):
         pass

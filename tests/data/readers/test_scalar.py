@@ -80,10 +80,10 @@ def test_sub_folders_may_be_grades_where_the_user_says_so(write: Write):
 
 
 def test_words_and_measurements_are_no_grades(table: Write):
-    with pytest.raises(DataError, match=r"line 3.*'mild', which is no number"):
+    with pytest.raises(DataError, match=r"line 3.*'mild'"):
         medshot.load(table("a.png,1", "b.png,mild", columns="path,grade"))
     many = [f"{i}.png,{i}" for i in range(21)]
-    with pytest.raises(DataError, match=r"21 different grade\(s\).*--task regression"):
+    with pytest.raises(DataError, match=r"21 .*--task regression"):
         medshot.load(table(*many, columns="path,grade"))
     with pytest.raises(DataError, match=r"1 different grade\(s\)"):
         medshot.load(table("a.png,1", "b.png,1", columns="path,grade"))

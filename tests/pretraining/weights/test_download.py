@@ -70,7 +70,7 @@ def test_a_transformer_is_brought_to_another_size(cache: Path) -> None:
 
 @needs_timm
 def test_without_them_and_without_a_network_one_is_told_what_to_do(cache: Path) -> None:
-    with pytest.raises(DataError, match=r"neither be found here nor fetched .*HF_HUB_OFFLINE"):
+    with pytest.raises(DataError, match="HF_HUB_OFFLINE"):
         from_hub(NETWORK, size=32)
 
 
@@ -83,7 +83,7 @@ def test_a_hub_that_cannot_be_reached_is_not_waited_for(
     monkeypatch.setattr(constants, "ENDPOINT", "https://hub.invalid")
     library("timm")  # which takes long to import
     started = time.monotonic()
-    with pytest.raises(DataError, match="neither be found here nor fetched"):
+    with pytest.raises(DataError, match="nor fetched"):
         from_hub(NETWORK, size=32)
     assert time.monotonic() - started < 8, "the client by itself tries for a minute"
     assert constants.HF_HUB_OFFLINE is False
@@ -167,7 +167,7 @@ def test_grey_images_and_other_sizes_take_the_same_weights(
 
 def test_without_the_package_one_is_told_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'pip install "medshot\[efficientnet\]"'):
+    with pytest.raises(ConfigError, match=r'"medshot\[efficientnet\]"'):
         from_package()
 
 
@@ -194,7 +194,7 @@ def test_a_file_of_another_network_is_refused(
 
 
 def test_a_network_without_a_package_is_named() -> None:
-    with pytest.raises(ConfigError, match="Did you mean 'efficientnet-lite0'"):
+    with pytest.raises(ConfigError, match="'efficientnet-lite0'"):
         from_package("efficientnet-lite")
 
 

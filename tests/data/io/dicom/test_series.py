@@ -226,5 +226,5 @@ def test_what_is_no_volume_is_refused(tmp_path: Path, found: Dataset, said: str)
 
 def test_one_slice_of_a_series_is_no_volume(tmp_path: Path) -> None:
     path = write_series(tmp_path, FRAMES)[0]
-    with pytest.raises(DataError, match="Name the folder with all slices"):
+    with pytest.raises(DataError, match="folder with all slices"):
         read_volume(path)
