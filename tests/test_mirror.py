@@ -1,6 +1,7 @@
 """Tests mirror the source: `src/medshot/a/b.py` is tested in `tests/a/test_b.py`."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,15 @@ def test_what_tests_share_is_in_toys() -> None:
     for path in TESTS.rglob("*.py"):
         if path.relative_to(TESTS).as_posix() in IMPORT_TESTS:
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert not [name for name in froms if ".test_" in f".{name}"], path
+        found = re.findall(r"^ *(?:from|import) (?:\S+\.)?test_.*", path.read_text("utf-8"), re.M)
+        assert not found, path
+
+
+def test_the_fast_tests_are_of_every_package_and_the_slow_ones_exist() -> None:
+    slow = (TESTS / "slow.txt").read_text(encoding="utf-8").split()
+    assert slow == sorted(set(slow))
+    assert [name for name in slow if not (TESTS / name).exists()] == []
+    files = {path.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    fast = {name.partition("/")[0] for name in files - set(slow)}
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert packages - fast == set()
