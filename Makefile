@@ -1,11 +1,11 @@
 # make demo    set up, run the main job on made-up images, say where the report is
-# make test    set up, run the tests
+# make test    set up, run the tests    make test-fast   those that take a minute in all
 # make lint    style and types        make bench   seconds and ratios against peers
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: .venv demo test lint bench wheel clean
+.PHONY: .venv demo test test-fast lint bench wheel clean
 
 .venv: $(READY)
 
@@ -25,6 +25,10 @@ demo: .venv
 
 test: .venv
 	$(BIN)/python -m pytest -n auto
+
+# Without the files of tests/slow.txt: a part of every package's tests.
+test-fast: .venv
+	$(BIN)/python -m pytest -n auto --fast
 
 lint: .venv
 	$(BIN)/ruff check .

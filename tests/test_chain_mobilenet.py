@@ -130,5 +130,5 @@ def test_an_encoder_file_that_is_cut_short_is_refused(start: Start, tmp_path: Pa
     weights = saved / "weights.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[: len(content) // 2])
-    with pytest.raises(SaveError, match=r"weights\.safetensors.*Copy the folder again"):
+    with pytest.raises(SaveError, match=r"weights\.safetensors.*Copy"):
         medshot.load_encoder(saved)

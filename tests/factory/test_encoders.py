@@ -70,10 +70,10 @@ def test_weights_keep_the_scaling_that_they_learned_with(weights: Path) -> None:
 
 def test_a_name_with_a_package_takes_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "efficientnet-lite0"
-    with pytest.raises(ConfigError, match="no option of the encoder 'efficientnet-lite0' called"):
+    with pytest.raises(ConfigError, match="'efficientnet-lite0'"):
         chosen_encoder(name, {"width": 8}, {})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'Type: pip install "medshot\[efficientnet\]"'):
+    with pytest.raises(ConfigError, match=r'"medshot\[efficientnet\]"'):
         chosen_encoder(name, {"size": 128}, {"scaling": "standard"})
 
 

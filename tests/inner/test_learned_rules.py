@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from medshot.inner.learned_rules import LSTMRule, MLPRule, log_and_sign
+from medshot.inner.learned_rules import (
+    LSTMRule,
+    MetaLSTMRule,
+    MLPRule,
+    PerParameterSGD,
+    PerTensorSGD,
+    log_and_sign,
+)
 from medshot.inner.rules import GradientContext
 
 PARAMS = {"w": torch.randn(2, 3, generator=torch.Generator().manual_seed(0)), "b": torch.ones(2)}
@@ -86,3 +93,95 @@ def test_no_gradient_flows_through_the_gradients(rule):
     updates["w"].sum().backward()
     assert all(g.grad is None for g in grads.values())
     assert any(p.grad is not None and p.grad.any() for p in rule.parameters())
+
+
+# Ravi & Larochelle's update against a loop over scalars.
+
+
+def test_the_update_is_that_of_the_gates_scalar_by_scalar():
+    rule = MetaLSTMRule(lr=0.1, hidden=4)
+    with torch.no_grad():
+        for gate in (rule.forget, rule.write):
+            gate.weight.normal_()
+    params, state = {"w": torch.randn(2, 3)}, rule.init({"w": torch.zeros(2, 3)})
+    memories = [(torch.zeros(1, 4), torch.zeros(1, 4)) for _ in range(6)]
+    before = [(rule.forget.bias.sigmoid(), rule.write.bias.sigmoid()) for _ in range(6)]
+    for loss in (torch.tensor(0.7), torch.tensor(0.2)):
+        grads = {"w": torch.randn(2, 3)}
+        updates, state = rule.update(grads, state, GradientContext(params, loss))
+        for i in range(6):
+            g, theta = grads["w"].reshape(-1)[i], params["w"].reshape(-1)[i]
+            x = torch.cat([log_and_sign(g), log_and_sign(loss)], 1)
+            memories[i] = rule.cell(x, memories[i])
+            h = memories[i][0][0]
+            f, w = before[i]
+            seen = [torch.cat([h, theta[None], gate]) for gate in (f, w)]
+            f = (rule.forget.weight @ seen[0] + rule.forget.bias).sigmoid()
+            w = (rule.write.weight @ seen[1] + rule.write.bias).sigmoid()
+            before[i] = f, w
+            after = f * theta - w * g
+            torch.testing.assert_close((theta + updates["w"].reshape(-1)[i])[None], after)
+        params = {"w": params["w"] + updates["w"]}
+
+
+def test_at_first_it_is_descent_that_forgets_next_to_nothing():
+    rule = MetaLSTMRule(lr=0.1)
+    params, grads = {"w": torch.randn(50)}, {"w": torch.randn(50)}
+    updates, _ = rule.update(grads, rule.init(params), GradientContext(params, torch.tensor(1.0)))
+    assert (updates["w"] + 0.1 * grads["w"]).abs().max() < 0.02
+
+
+def test_the_parameters_are_a_cell_state_whose_past_teaches():
+    rule, start = MetaLSTMRule(lr=0.1), torch.randn(3, requires_grad=True)
+    params = {"w": start}
+    updates, _ = rule.update(
+        {"w": torch.ones(3)}, rule.init(params), GradientContext(params, torch.ones(()))
+    )
+    (start + updates["w"]).sum().backward()
+    assert start.grad.tolist() == pytest.approx([0.9997] * 3, abs=3e-4)
+
+
+# Learned rates: whose, when, and what gradients teach them.
+
+
+NOWHERE = GradientContext({}, torch.zeros(()))
+GRADS = {"a.b": torch.tensor([1.0, -2.0]), "c": torch.tensor([[3.0]])}
+
+
+def test_every_scalar_has_its_rate():
+    rule = PerParameterSGD({n: torch.zeros_like(g) for n, g in GRADS.items()}, 0.5)
+    with torch.no_grad():
+        rule.rates["a/b"].copy_(torch.tensor([0.1, -0.2]))
+    updates, _ = rule.update(GRADS, rule.init(GRADS), NOWHERE)
+    assert updates["a.b"].tolist() == pytest.approx([-0.1, -0.4])
+    assert updates["c"].tolist() == [[-1.5]]
+    updates["a.b"].sum().backward()
+    assert rule.rates["a/b"].grad.tolist() == [-1.0, 2.0]
+
+
+def test_a_template_of_one_column_has_one_rate_for_all_columns():
+    rule = PerParameterSGD({"w": torch.zeros(2, 1)}, 0.5)
+    updates, _ = rule.update({"w": torch.ones(2, 7)}, None, NOWHERE)
+    assert updates["w"].shape == (2, 7)
+    assert len(rule.rates["w"]) == 2
+
+
+def test_every_tensor_has_a_rate_at_each_step_and_keeps_the_last():
+    rule = PerTensorSGD(["a.b", "c"], 0.5, steps=2)
+    with torch.no_grad():
+        rule.rates.copy_(torch.tensor([[0.1, 0.2], [0.3, 0.4]]))
+    state, rates = rule.init(GRADS), []
+    for _ in range(3):
+        updates, state = rule.update(GRADS, state, NOWHERE)
+        rates.append((-updates["a.b"][0].item(), -updates["c"].item() / 3))
+    expected = [(0.1, 0.2), (0.3, 0.4), (0.3, 0.4)]
+    assert rates == [pytest.approx(pair) for pair in expected]
+
+
+def test_positive_rates_stay_so():
+    rule = PerTensorSGD(["c"], 0.25, steps=1, positive=True)
+    assert rule.rates.item() == pytest.approx(torch.tensor(0.25).log().item())
+    with torch.no_grad():
+        rule.rates.fill_(-50.0)
+    updates, _ = rule.update({"c": torch.tensor(1.0)}, 0, NOWHERE)
+    assert updates["c"].item() < 0

@@ -1,7 +1,9 @@
+""""""
+
 import numpy as np
 import pytest
 
-from medshot.phantoms.fields import ellipse, grid, rotate, smooth_noise, soft_step
+from medshot.phantoms.fields import Purpose, ellipse, grid, rotate, smooth_noise, soft_step, stream
 
 
 def test_the_grid_spans_minus_one_to_one_at_pixel_centres() -> None:
@@ -47,3 +49,17 @@ def test_smooth_noise_is_the_same_field_at_every_resolution() -> None:
     large = smooth_noise(np.random.default_rng(3), 64, 4)
     shrunk = large.reshape(32, 2, 32, 2).mean(axis=(1, 3))
     np.testing.assert_allclose(small, shrunk, atol=0.05)
+
+
+def test_a_stream_is_known_by_its_address() -> None:
+    assert stream(Purpose.NOISE, 1, 2).random() == stream(Purpose.NOISE, 1, 2).random()
+
+
+def test_streams_do_not_overlap() -> None:
+    addresses = [(purpose, a, b) for purpose in Purpose for a in range(5) for b in range(5)]
+    first = {stream(*address).random() for address in addresses}
+    assert len(first) == len(addresses)
+
+
+def test_the_numbers_are_the_same_on_every_machine() -> None:
+    assert stream(Purpose.TASK, 0).integers(0, 1000, 4).tolist() == [473, 511, 755, 950]

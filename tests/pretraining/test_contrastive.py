@@ -70,7 +70,7 @@ def test_a_map_of_features_is_averaged() -> None:
 def test_labels_are_asked_for_where_there_are_none() -> None:
     data = stripes()
     numbers = replace(data, y=torch.rand(len(data), 1), task=Regression(1))
-    with pytest.raises(TaskError, match="stripes: no class for each image"):
+    with pytest.raises(TaskError, match="stripes: no class"):
         Contrast(small(), [numbers], labels=True)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 import medshot
 from medshot.core.errors import ConfigError, SaveError
 from medshot.pretraining import load_encoder, pretrain, save_encoder
+from medshot.pretraining.store import encoder_card
 from toys.pretraining import small, stripes
 
 
@@ -85,7 +86,7 @@ def test_truncated_weights_and_missing_files_are_refused(saved, tmp_path) -> Non
     with pytest.raises(SaveError, match="SHA-256"):
         load_encoder(folder)
     weights.unlink()
-    with pytest.raises(SaveError, match="missing, or of another architecture"):
+    with pytest.raises(SaveError, match="of another architecture"):
         load_encoder(folder)
     (folder / "encoder.json").write_text("{")
     with pytest.raises(SaveError, match="medshot pretrain"):
@@ -97,3 +98,27 @@ def test_truncated_weights_and_missing_files_are_refused(saved, tmp_path) -> Non
 def test_an_encoder_folder_has_its_options(saved) -> None:
     with pytest.raises(ConfigError, match="leave size out"):
         load_encoder(saved[0], size=32)
+
+
+# The card says what an encoder learned from and under what licence, or that nobody knows.
+
+
+TABLE = {
+    "encoder": {"part": "encoder/conv4", "options": {}},
+    "created": "2026-01-01",
+    "versions": {"medshot": "0.1"},
+}
+SET = {"name": "skin", "count": 60, "patients": 12, "licence": "CC BY 4.0"}
+
+
+def test_every_data_set_is_listed_with_its_licence() -> None:
+    card = encoder_card({**TABLE, "about": {"origin": "pretrained on skin", "data": [SET]}})
+    assert "# A medshot encoder: conv4" in card
+    assert "| skin | 60 | 12 | CC BY 4.0 |" in card
+    assert "Research use only" in card
+
+
+def test_weights_from_elsewhere_are_said_to_be_from_there() -> None:
+    card = encoder_card({**TABLE, "about": {"origin": "weights of net.npz"}})
+    assert "Weights: weights of net.npz." in card
+    assert "The data are not recorded." in card

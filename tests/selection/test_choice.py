@@ -1,12 +1,27 @@
 """The best is taken, and said not to be sure where it is not; else the baseline is kept."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
+from medshot.core.errors import TrainingError
+from medshot.core.learner import Learner
+from medshot.evaluation.cross_validation import drawn_again
+from medshot.learners.registry import build
 from medshot.selection import Configuration, choice
-from medshot.selection.choice import Choice, TrialResult, chosen_of, through
+from medshot.selection.choice import (
+    BiasCorrectedBootstrap,
+    Choice,
+    TrialResult,
+    best_of,
+    chosen_of,
+    through,
+)
 from medshot.selection.cross_validator import CrossValidator
-from toys.candidates import GUESS, LDA, bench, made, noise
+from medshot.tasks.classification import balanced_accuracy
+from toys.candidates import GUESS, LDA, TASK, Guess, bench, made, noise, pixels, some_images
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +71,113 @@ def test_what_was_not_tried_to_the_end_has_a_row_and_no_score():
     choice = chosen_of(on, [(Configuration(GUESS), whole), (Configuration(LDA), cut)])
     assert choice.chosen is choice.baseline
     assert choice.rows[1].score is choice.rows[1].minus is None
+
+
+# Intervals and the correction for having chosen, against slow loops and against the truth.
+
+
+def _guessing(tried: CrossValidator, count: int, seed: int) -> list[TrialResult]:
+    """Candidates that know nothing: each answers at random."""
+    rng = np.random.default_rng(seed)
+    y = tried.strata
+    return [TrialResult({}, 0.0, evidence=(rng.random((len(y), 2)), y)) for _ in range(count)]
+
+
+def test_it_is_what_a_slow_loop_finds():
+    tried = bench()
+    some = _guessing(tried, 3, 0)
+    found = BiasCorrectedBootstrap(tried, some)
+    inside, outside = [], []
+    for draw in drawn_again(tried.groups, tried.strata, 60):
+        scores = [balanced_accuracy(*(rows[draw] for rows in t.evidence)) for t in some]
+        left = [i for i in range(20) if i not in set(draw.tolist())]
+        winner = some[int(np.argmax(scores))]
+        inside.append(scores)
+        if len(set(tried.strata[left].tolist())) == 2:
+            outside.append(balanced_accuracy(*(rows[left] for rows in winner.evidence)))
+    corrected = found.corrected()
+    assert corrected is not None
+    assert corrected.mean == pytest.approx(np.mean(outside))
+    low, high = np.percentile([row[2] - row[0] for row in inside], (2.5, 97.5))
+    minus = found.minus(2, 0)
+    assert (minus.low, minus.high) == (
+        pytest.approx(min(low, minus.mean)),
+        pytest.approx(max(high, minus.mean)),
+    )
+    assert found.interval(1).mean == balanced_accuracy(*some[1].evidence)
+
+
+def test_the_luck_of_the_best_of_many_guesses_is_taken_off():
+    tried = bench(15)
+    best, corrected = [], []
+    for seed in range(6):
+        found = BiasCorrectedBootstrap(tried, _guessing(tried, 20, seed))
+        best.append(max(found.mean))
+        corrected.append(found.corrected().mean)
+    assert np.mean(best) > 0.64, "the best of twenty guesses looks good"
+    assert abs(np.mean(corrected) - 0.5) < 0.06, "and is not"
+
+
+def test_what_is_really_good_stays_good():
+    tried = bench()
+    good = through(tried, lambda: __import__("medshot").build("lda", encoder=pixels()))
+    found = BiasCorrectedBootstrap(tried, [through(tried, lambda: Guess(pixels())), good])
+    assert found.corrected().mean > 0.9
+    assert found.minus(1, 0).low > 0.2
+
+
+def test_two_patients_a_class_may_leave_too_few_out():
+    examples = some_images(2)
+    tried = CrossValidator(lambda encoder: examples.x, examples.y, torch.arange(4), TASK)
+    found = BiasCorrectedBootstrap(tried, _guessing(tried, 2, 0))
+    assert found.corrected() is None or 0 <= found.corrected().mean <= 1
+    module_draws = list(drawn_again(tried.groups, tried.strata, 60))
+    assert len(module_draws) == 60
+
+
+# A candidate that fails or is stopped is a row with its reason; the best of the others wins.
+
+
+def _done(*scores: float) -> TrialResult:
+    names = ("first", "second")
+    return TrialResult(dict(zip(names, scores, strict=True)), 1.0, evidence=(np.zeros(2),))
+
+
+def test_it_goes_through_all_folds():
+    tried = through(bench(), lambda: build("lda", encoder=pixels()))
+    assert tried.whole
+    assert tried.evidence is not None
+    assert len(tried.evidence[0]) == 20
+    assert tried.scores["balanced accuracy"] > 0.9
+    assert through(bench(), lambda: Guess(pixels())).scores["balanced accuracy"] == 0.5
+
+
+def test_it_is_stopped_between_folds():
+    asked = []
+
+    def stop(folds: int, score: float, seconds: float) -> str:
+        asked.append((folds, score))
+        assert seconds > 0
+        return "enough" if folds == 2 else ""
+
+    tried = through(bench(), lambda: Guess(pixels()), stop)
+    assert asked == [(1, 0.5), (2, 0.5)]
+    assert (tried.why, tried.whole) == ("enough", False)
+
+
+@pytest.mark.parametrize("error", [TrainingError("The loss is nan."), torch.linalg.LinAlgError()])
+def test_what_fails_is_a_row_with_its_reason(error: Exception):
+    def build_one() -> Learner:
+        raise error
+
+    tried = through(bench(), build_one)
+    assert not tried.whole
+    assert tried.why == f"failed: {error}" if str(error) else "failed: LinAlgError"
+
+
+def test_of_equals_the_next_metric_decides_and_then_the_order():
+    assert best_of([_done(0.5, 0.5), _done(0.6, 0.1), _done(0.6, 0.2), _done(0.6, 0.2)]) == 2
+    assert best_of([_done(math.nan, 1.0), _done(0.1, 0.0)]) == 1
+    stopped = TrialResult({"first": 0.9, "second": 0.9}, 1.0, "no time left")
+    assert best_of([stopped, _done(0.1, 0.1)]) == 1
+    assert best_of([stopped]) is None

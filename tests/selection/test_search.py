@@ -1,20 +1,36 @@
 """The search: its queue first, within its limits, gone on with after a kill, with others beside."""
 
+import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.selection import Configuration
 from medshot.selection import choice as tried_module
 from medshot.selection import search as module
 from medshot.selection.choice import TrialResult, best_of
 from medshot.selection.cross_validator import CrossValidator, Evidence
-from medshot.selection.search import Limits, Place, search
+from medshot.selection.search import (
+    TRIED,
+    WORKER,
+    Limits,
+    Place,
+    opened,
+    read,
+    sampler,
+    search,
+    studies_in,
+    take_up,
+    written,
+)
 from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
 Found = list[tuple[Configuration, TrialResult]]
@@ -132,3 +148,92 @@ def test_two_workers_share_one_study(kind: str, tmp_path: Path):
     found = search(bench(), SPACE, made(), QUEUE, Limits(trials=1), place=place)
     assert len(found) >= 6
     assert {one.learner for one, _ in found} >= {GUESS, PROBE}
+
+
+# What is written of a trial is read again, to the bit, and holds no pickle.
+
+
+def _again(tried: TrialResult) -> TrialResult:
+    text = json.loads(json.dumps(written(tried)))
+    return read(SimpleNamespace(user_attrs={TRIED: text, "seconds": tried.seconds}))
+
+
+def test_evidence_comes_back_with_its_types():
+    evidence = np.random.default_rng(0).random((5, 2)), np.arange(5)
+    again = _again(TrialResult({"accuracy": 0.1}, 2.5, evidence=evidence))
+    assert again.evidence is not None
+    for one, other in zip(evidence, again.evidence, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert (again.scores, again.seconds, again.why) == ({"accuracy": 0.1}, 2.5, "")
+
+
+def test_what_was_stopped_has_none():
+    again = _again(TrialResult({}, 0.1, "failed: x"))
+    assert again.evidence is None
+    assert again.why == "failed: x"
+
+
+# The door to Optuna: what is kept, what is taken up again, and what cannot be opened.
+
+
+@pytest.fixture(params=["sqlite", "journal"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.db'}"
+    return str(tmp_path / "study.log")
+
+
+def test_a_study_is_kept_and_goes_on(storage: str):
+    for i in range(2):
+        with opened(storage, "one", 5) as study:
+            trial = study.ask()
+            study.tell(trial, trial.suggest_float("x", 0, 1))
+            assert len(study.trials) == i + 1
+    assert studies_in(storage) == ["one"]
+
+
+def test_what_a_killed_worker_was_at_is_queued_again_and_its_seconds_count(storage: str):
+    with opened(storage, "one", 5) as study:
+        assert take_up(study, "w", [{"x": 0.25}, {"x": 0.5}]) == 0
+        done, cut, other = study.ask(), study.ask(), study.ask()
+        for trial, worker in ((done, "w"), (cut, "w"), (other, "v")):
+            trial.set_user_attr(WORKER, worker)
+            trial.suggest_float("x", 0, 1)
+        done.set_user_attr("seconds", 7.0)
+        study.tell(done, 1.0)
+    with opened(storage, "one", 5) as study:
+        assert take_up(study, "w", [{"x": 0.25}, {"x": 0.5}]) == 7.0
+        assert [t.state.name for t in study.trials] == ["COMPLETE", "FAIL", "RUNNING", "WAITING"]
+        assert study.ask().suggest_float("x", 0, 1) == cut.params["x"] == 0.5
+
+
+def test_a_draw_is_the_same_whenever_it_is_made():
+    def drawn(*at: int) -> float:
+        with opened(None, "one", 5) as study:
+            study.sampler = sampler(*at)
+            return study.ask().suggest_float("x", 0, 1)
+
+    assert drawn(0, 3, 0, 0) == drawn(0, 3, 0, 0)
+    assert len({drawn(*at) for at in ((0, 3, 0, 0), (1, 3, 0, 0), (0, 4, 0, 0), (0, 3, 1, 0))}) == 4
+
+
+@pytest.mark.parametrize("wrong", ["nothing://x", "sqlite:////no/such/place/study.db"])
+def test_what_cannot_be_opened_is_said(wrong: str):
+    with (
+        pytest.raises(ConfigError, match="cannot be opened"),
+        opened(wrong, "", 5),
+    ):
+        pass
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path):
+    (tmp_path / "study.db").write_text("not a database, but long enough to look like one" * 20)
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        studies_in(f"sqlite:///{tmp_path / 'study.db'}")
+
+
+def test_without_optuna_the_line_to_type_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r'"medshot\[select\]"'), opened(None, "", 5):
+        pass

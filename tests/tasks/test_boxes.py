@@ -5,7 +5,17 @@ import math
 import pytest
 import torch
 
-from medshot.tasks.boxes import MOST, NO_BOX, SPREAD, find, overlaps, paint
+from medshot.tasks.boxes import (
+    MOST,
+    NO_BOX,
+    SPREAD,
+    find,
+    labelled,
+    mean_sizes,
+    middles,
+    overlaps,
+    paint,
+)
 
 BOXES = torch.tensor(
     [
@@ -52,3 +62,32 @@ def test_overlap_is_the_share_of_the_cells_that_are_in_both():
     cells = [(x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3]) for box in (a[0], b[0])]
     expected = (cells[0] & cells[1]).sum() / (cells[0] | cells[1]).sum()
     assert overlaps(a, b).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+# What boxes say of sites, cell by cell.
+
+
+TWO_BOXES = torch.tensor([[[0.0, 0.0, 0.5, 0.5, 1], [0.5, 0.5, 1.0, 1.0, 0], [-1, -1, -1, -1, -1]]])
+
+
+def test_centres_rims_and_the_rest():
+    where, label = labelled(TWO_BOXES, 2, (8, 8))
+    kinds = torch.full((64,), -1)
+    kinds[where] = label
+    expected = torch.full((8, 8), 4)
+    expected[:4, :4], expected[4:, 4:] = 3, 2
+    expected[2, 2], expected[6, 6] = 1, 0
+    assert torch.equal(kinds.view(8, 8), expected)
+
+
+def test_two_classes_with_one_centre_both_have_a_site():
+    same = TWO_BOXES[:, :1].repeat(1, 2, 1)
+    same[0, 1, 4] = 0
+    where, label = labelled(same, 2, (8, 8))
+    assert where[label == 0].tolist() == where[label == 1].tolist() == [18]
+
+
+def test_the_middles_of_boxes_and_their_mean_sizes():
+    where, label = middles(TWO_BOXES, (8, 8))
+    assert (where.tolist(), label.tolist()) == ([18, 54], [1, 0])
+    torch.testing.assert_close(mean_sizes(TWO_BOXES, 2).exp(), torch.full((2, 2), 0.5))

@@ -12,7 +12,7 @@ from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Classification, Detection
 from medshot.tasks.boxes import paint
-from medshot.tasks.detection import RARE, TYPICAL, detection
+from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
 BOXES = torch.tensor([[[0.1, 0.2, 0.4, 0.5, 0], [0.5, 0.5, 0.9, 0.75, 1]]])
 
@@ -96,3 +96,39 @@ def test_what_shows_a_class_and_what_is_no_detection():
         Detection(2).check(BOXES)
     with pytest.raises(TaskError, match="not classification"):
         detection(Classification(2))
+
+
+# The threshold that a support suggests, against all thresholds tried.
+
+
+TASK = Detection.of(1)
+
+
+def test_no_other_shift_has_a_better_f1():
+    rng = torch.Generator().manual_seed(0)
+    boxes, output = torch.zeros(2, 6, 5), torch.full((2, 3, 24, 24), -5.0)
+    for i in range(2):
+        for j, cell in enumerate(torch.randperm(36, generator=rng)[:12].tolist()):
+            row, column = cell // 6 * 4 + 2, cell % 6 * 4 + 2
+            output[i, 0, row, column] = 2 * torch.randn((), generator=rng) + 3 + 2 * (j < 6)
+            if j < 6:
+                x, y = (column + 0.5) / 24, (row + 0.5) / 24
+                boxes[i, j, :4] = torch.tensor([x - 0.05, y - 0.05, x + 0.05, y + 0.05])
+    output[:, 1:] = 0
+    moved = shift(TASK, output, boxes)
+    assert moved.shape == (1,)
+    best = _f1(output, boxes, moved.item())
+    others = [_f1(output, boxes, by) for by in np.linspace(-6, 6, 121)]
+    assert min(others) < best
+    assert best == pytest.approx(max(others))
+
+
+def test_where_nothing_is_found_nothing_is_moved():
+    boxes = torch.tensor([[[0.1, 0.1, 0.3, 0.3, 0.0]]])
+    assert shift(TASK, torch.full((1, 3, 8, 8), -9.0), boxes).tolist() == [0]
+
+
+def _f1(output: torch.Tensor, boxes: torch.Tensor, by: float) -> float:
+    moved = output + torch.tensor([by, 0, 0])[:, None, None]
+    evidence = TASK.evidence(TASK.decode(moved.double()).numpy(), boxes.double().numpy())
+    return TASK.metrics["F1"](*evidence)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import toys
 from medshot.core.errors import DataError, TaskError
 from medshot.learners import build
 from medshot.tasks import Enhancement
-from medshot.tasks.enhancement import psnr, ssim
+from medshot.tasks.enhancement import MARGIN, METRICS, MOST, in_tiles, psnr, ssim
 
 TASK = Enhancement(2)
 
@@ -64,3 +65,66 @@ def test_an_encoder_that_hides_the_image_is_refused():
 def test_a_preprocessing_that_cannot_go_back_is_refused(tmp_path):
     with pytest.raises(TaskError, match="cannot turn the output"):
         TASK.answer(torch.zeros(2, 8, 8), tmp_path / "a.png", toys.card())
+
+
+# PSNR and SSIM against scikit-image.
+
+
+RNG = np.random.default_rng(0)
+WANTED = RNG.random((3, 24, 31))
+FOUND = (WANTED + 0.1 * RNG.normal(size=WANTED.shape)).clip(0, 1)
+
+
+def test_psnr_is_that_of_another_library():
+    metrics = pytest.importorskip("skimage.metrics")
+    expected = metrics.peak_signal_noise_ratio(WANTED, FOUND, data_range=1)
+    assert psnr(FOUND, WANTED) == pytest.approx(expected)
+
+
+def test_ssim_is_that_of_another_library():
+    metrics = pytest.importorskip("skimage.metrics")
+    like = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    expected = metrics.structural_similarity(WANTED, FOUND, data_range=1, channel_axis=0, **like)
+    assert ssim(FOUND, WANTED) == pytest.approx(expected)
+
+
+def test_the_same_image_has_the_most_that_there_is():
+    assert psnr(WANTED, WANTED) == MOST
+    assert ssim(WANTED, WANTED) == pytest.approx(1)
+
+
+def test_constant_and_tiny_images_have_numbers():
+    flat, small = np.full((1, 16, 16), 0.5), RNG.random((1, 4, 4))
+    assert 0 <= ssim(flat, np.zeros_like(flat)) < 0.1
+    assert ssim(small, small) == pytest.approx(1)
+    assert psnr(flat, np.zeros_like(flat)) == pytest.approx(10 * np.log10(4))
+
+
+def test_a_metric_is_the_mean_over_images():
+    evidence = np.array([20.0, 30.0]), np.array([0.5, 0.7])
+    assert [metric(*evidence) for metric in METRICS.values()] == pytest.approx([25.0, 0.6])
+
+
+# An answer tile by tile is the answer for the whole.
+
+
+SEEN: list[int] = []
+
+
+def blurred(x):
+    SEEN.append(x[0, 0].numel())
+    return F.avg_pool2d(F.pad(x, [5] * 4, mode="replicate"), 11, 1)
+
+
+def test_tiles_that_overlap_give_what_the_whole_gives():
+    x = torch.rand(2, 151, 97)
+    SEEN.clear()
+    found = in_tiles(blurred, x, tile=40)
+    assert max(SEEN) <= (40 + 2 * MARGIN) ** 2 < x[0].numel()
+    torch.testing.assert_close(found, blurred(x[None])[0])
+
+
+def test_a_small_image_is_asked_at_once():
+    SEEN.clear()
+    in_tiles(blurred, torch.rand(1, 60, 50), tile=40)
+    assert SEEN == [3000]

@@ -2,12 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, mean_absolute_error
 
 import toys
 from medshot.core.errors import DataError
 from medshot.tasks import Ordinal
+from medshot.tasks.ordinal import (
+    balanced_accuracy,
+    mean_error,
+    median_grade,
+    quadratic_weighted_kappa,
+)
 
 Y = torch.tensor([0, 1, 2, 3])
 ABOVE = torch.tensor([[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]])
@@ -51,3 +59,29 @@ def test_a_grade_without_an_image_is_refused():
         Ordinal(3).check(torch.tensor([0, 1, 2, 3, 4]))
     with pytest.raises(DataError, match="one class number an image"):
         Ordinal(3).check(Y.float())
+
+
+# Scores of grades, against scikit-learn.
+
+
+RNG = np.random.default_rng(0)
+GRADES = RNG.integers(0, 4, 40)
+P = RNG.dirichlet(np.ones(4), 40) * 0.6 + 0.4 * np.eye(4)[GRADES]
+
+
+def test_the_median_has_half_of_the_probability_on_either_side():
+    slow = [next(c for c in range(4) if p[: c + 1].sum() >= 0.5) for p in P]
+    assert median_grade(P).tolist() == slow
+
+
+def test_values_are_those_of_scikit_learn():
+    said = median_grade(P)
+    assert 0.3 < (said == GRADES).mean() < 1
+    kappa = cohen_kappa_score(GRADES, said, weights="quadratic")
+    assert quadratic_weighted_kappa(P, GRADES) == pytest.approx(kappa)
+    assert balanced_accuracy(P, GRADES) == pytest.approx(balanced_accuracy_score(GRADES, said))
+    assert mean_error(P, GRADES) == pytest.approx(mean_absolute_error(GRADES, said))
+
+
+def test_where_all_is_one_grade_there_is_no_kappa():
+    assert np.isnan(quadratic_weighted_kappa(np.eye(4)[[1, 1]], np.array([1, 1])))

@@ -1,11 +1,16 @@
 """Numbers keep their unit; learners see them standardised by the support alone."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import mean_absolute_error as reference_error
+from sklearn.metrics import r2_score
 
 from medshot.core.errors import DataError
 from medshot.core.task import task_of
 from medshot.tasks import Regression
+from medshot.tasks.regression import mean_absolute_error, r2, spearman
 
 Y = torch.tensor([[10.0, 1.0], [20.0, 1.5], [60.0, 2.0]], dtype=torch.float64)
 
@@ -56,3 +61,29 @@ def test_what_is_fitted_can_be_made_again_from_a_file():
 def test_what_cannot_be_learned_is_refused(target, words):
     with pytest.raises(DataError, match=words):
         Regression(1).check(target)
+
+
+# Scores of numbers, against other libraries.
+
+
+RNG = np.random.default_rng(0)
+TRUE = RNG.normal(size=(20, 2))
+SAID = TRUE + RNG.normal(size=(20, 2)).round(1)
+
+
+def test_values_are_those_of_other_libraries():
+    assert r2(SAID, TRUE) == pytest.approx(r2_score(TRUE, SAID))
+    ranks = [spearmanr(SAID[:, c], TRUE[:, c]).statistic for c in range(2)]
+    assert spearman(SAID, TRUE) == pytest.approx(np.mean(ranks))
+    assert mean_absolute_error(SAID, TRUE) == pytest.approx(reference_error(TRUE, SAID))
+
+
+def test_the_mean_explains_nothing_and_orders_nothing():
+    mean = np.broadcast_to(TRUE.mean(0), TRUE.shape)
+    assert r2(mean, TRUE) == pytest.approx(0)
+    assert spearman(mean, TRUE) == 0
+
+
+def test_where_no_target_differs_there_is_no_score():
+    same = np.ones((4, 1))
+    assert np.isnan([r2(same, same), spearman(same, same)]).all()

@@ -7,7 +7,7 @@ import numpy as np
 from numpy import ndarray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian, generate_uid
 
 NAME = "Zugzwang^Ottilie"
 SECRETS = (NAME, "Zugzwang", "PID-4711", "19340228", "St. Erewhon")
@@ -83,3 +83,43 @@ def write_series(
 def noise(shape: tuple[int, ...], dtype: type = np.int16) -> ndarray:
     """Values that differ from voxel to voxel."""
     return np.random.default_rng(3).integers(0, 200, shape).astype(dtype)
+
+
+FRAMES = noise((5, 6, 4), np.uint16)
+
+
+def item(**attributes: object) -> list[Dataset]:
+    found = Dataset()
+    for name, value in attributes.items():
+        setattr(found, name, value)
+    return [found]
+
+
+def enhanced(order: tuple[int, ...] = (3, 0, 4, 1, 2), step: float = 2.0) -> Dataset:
+    """FRAMES[k] at k steps to the head, in the order given."""
+    values = np.ascontiguousarray(FRAMES[list(order)])
+    found = dicom(values[0], NumberOfFrames=len(values), Modality="MR")
+    found.SOPClassUID = EnhancedMRImageStorage
+    found.PixelData = values.tobytes()
+    del found.ImageOrientationPatient, found.ImagePositionPatient
+    del found.PixelSpacing, found.SliceThickness
+    measures = item(PixelSpacing=[0.5, 0.5], SliceThickness=2.0)
+    transform = item(RescaleSlope=2, RescaleIntercept=-5, RescaleType="US")
+    found.SharedFunctionalGroupsSequence = item(
+        PixelMeasuresSequence=measures,
+        PixelValueTransformationSequence=transform,
+        PlaneOrientationSequence=item(ImageOrientationPatient=[1, 0, 0, 0, 1, 0]),
+    )
+    frames = []
+    for k in order:
+        place = item(ImagePositionPatient=[10, -20, 5 + step * k])
+        content = item(DimensionIndexValues=[k + 1])
+        frames += item(PlanePositionSequence=place, FrameContentSequence=content)
+    found.PerFrameFunctionalGroupsSequence = frames
+    found.DimensionOrganizationSequence = item(DimensionOrganizationUID="1.2.9")
+    found.DimensionIndexSequence = item(
+        DimensionOrganizationUID="1.2.9",
+        DimensionIndexPointer=0x00200032,
+        FunctionalGroupPointer=0x00209113,
+    )
+    return found

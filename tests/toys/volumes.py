@@ -1,5 +1,6 @@
 """Small volumes whose every voxel tells where it is."""
 
+import itertools
 from pathlib import Path
 
 import nibabel
@@ -8,6 +9,11 @@ from numpy import ndarray
 
 SHAPE = (5, 6, 7)  # i, j, k of the file
 SPACING = (0.5, 2.0, 3.0)  # mm along i, j, k
+ORIENTATIONS = [
+    "".join(codes)
+    for order in itertools.permutations(("RL", "AP", "SI"))
+    for codes in itertools.product(*order)
+]
 
 
 def ramp(shape: tuple[int, ...] = SHAPE, dtype: type = np.int16) -> ndarray:

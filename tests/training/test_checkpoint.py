@@ -137,7 +137,7 @@ def test_a_damaged_file_is_named_with_the_way_out(how: str, tmp_path: Path) -> N
     _saved(tmp_path)
     _spoil(tmp_path / FILE, how)
     learner = build("batch")
-    with pytest.raises(SaveError, match=r"(?s)checkpoint\.safetensors cannot be read.*Remove it"):
+    with pytest.raises(SaveError, match=r"(?s)checkpoint\.safetensors.*Remove"):
         Checkpoint.resume(tmp_path, learner, torch.optim.Adam(learner.parameters()))
 
 
@@ -145,7 +145,7 @@ def test_a_future_format_is_refused(tmp_path: Path) -> None:
     _saved(tmp_path)
     tensors = load_file(tmp_path / FILE)
     save_file(tensors, tmp_path / FILE, {"medshot": json.dumps({"format": 2})})
-    with pytest.raises(SaveError, match="has format 2, and this medshot reads 1"):
+    with pytest.raises(SaveError, match=r"format 2,.* reads 1"):
         read_best(tmp_path)
 
 

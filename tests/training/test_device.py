@@ -1,3 +1,5 @@
+""""""
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 import medshot
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError
-from medshot.training.device import choose_device, place, place_episode
+from medshot.training.device import choose_device, limit_threads, place, place_episode
 from toys.training import blobs
 
 
@@ -60,3 +62,16 @@ def test_volumes_have_no_channels_last() -> None:
     task = medshot.Classification(2)
     placed = place_episode(Episode(task, examples, examples), torch.device("cpu"), True)
     assert torch.equal(placed.query.x, examples.x)
+
+
+# One thread within, as many as before after, also when something breaks.
+
+
+def test_threads_are_given_back():
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(ZeroDivisionError), limit_threads():
+            _ = 1 // (torch.get_num_threads() - 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

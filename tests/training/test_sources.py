@@ -109,7 +109,7 @@ def test_an_episode_never_has_a_patient_twice() -> None:
 
 
 def test_a_held_out_part_that_is_too_small_says_that_it_is_the_held_out_part() -> None:
-    with pytest.raises(DataError, match=r"held out for validation.*needs 9 images.*`val`"):
+    with pytest.raises(DataError, match=r"needs 9 images.*`val`"):
         _sources(blobs(3), query=8)
     with pytest.raises(DataError, match="too few for 5-way") as caught:
         _sources(blobs(3), blobs(5), way=5)

@@ -211,7 +211,7 @@ def test_the_rate_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_what_was_saved_stays(tmp_path: Path) -> None:
     given = {"out": tmp_path, "steps": 10, "checkpoint_seconds": 0.0} | SMALL
-    with pytest.raises(TrainingError, match=r"nan at step 3.*checkpoint in .* is kept"):
+    with pytest.raises(TrainingError, match=r"nan at step 3.*is kept"):
         medshot.train(Diverging(conv4()), blobs(), **given)
     kept = medshot.load_run(tmp_path)
     assert [row["step"] for row in kept.history] == [2]
@@ -269,7 +269,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         patched.setattr(Path, "write_bytes", full)
-        with pytest.raises(SaveError, match=r"checkpoint\.safetensors: No space.*Free some space"):
+        with pytest.raises(SaveError, match=r"checkpoint\.safetensors.*Free"):
             medshot.train(build("maml"), blobs(), steps=6, out=out, **SMALL)
     assert (out / checkpoint.FILE).read_bytes() == before
     assert not list(out.glob(".*"))

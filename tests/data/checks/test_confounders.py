@@ -1,7 +1,14 @@
+""""""
+
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
-from medshot.data.checks.confounders import Look, auroc, shortcuts
+from medshot.data.checks.confounders import Look, auroc, look, shortcuts
+from toys.files import Write
 
 PLAIN = {"height": 64, "width": 64, "bits": 8, "colour": False, "kind": ".png", "digest": ""}
 
@@ -53,3 +60,30 @@ def test_auroc_is_a_count_of_pairs() -> None:
     a, b = rng.integers(0, 5, 12).astype(float), rng.integers(1, 7, 9).astype(float)
     pairs = [(x > y) + 0.5 * (x == y) for x in a for y in b]
     assert auroc(a, b) == pytest.approx(sum(pairs) / len(pairs))
+
+
+def test_form(write: Write, tmp_path: Path, rng: np.random.Generator) -> None:
+    seen = look(write("a.png", (6, 9, 3)))
+    assert (seen.height, seen.width, seen.bits, seen.colour, seen.kind) == (6, 9, 8, True, ".png")
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 999, (6, 9)).astype(np.uint16))
+    seen = look(tmp_path / "a.tif")
+    assert (seen.bits, seen.colour, seen.kind) == (16, False, ".tif")
+    assert seen.named(Path("b.TIFF"))
+    assert not seen.named(Path("b.png"))
+
+
+def test_grey_saved_as_colour_is_grey_and_the_same_image(write: Write, tmp_path: Path) -> None:
+    grey = write("a.png")
+    with Image.open(grey) as image:
+        image.convert("RGB").save(tmp_path / "b.tif")
+    one, other = look(grey), look(tmp_path / "b.tif")
+    assert not other.colour
+    assert one.digest == other.digest != look(write("c.png")).digest
+
+
+def test_the_kind_is_by_content(write: Write) -> None:
+    path = write("a.jpg")
+    seen = look(path.rename(path.with_suffix(".png")))
+    assert seen.kind == ".jpg"
+    assert seen.named(path)
+    assert not seen.named(path.with_suffix(".png"))

@@ -1,3 +1,5 @@
+""""""
+
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from PIL import Image
 from medshot.core.errors import DataError
 from medshot.data.checks.check import check
 from medshot.data.checks.issue import SEVERITIES, Finding
-from medshot.data.checks.labels import classes
+from medshot.data.checks.labels import classes, duplicates, patients
 from medshot.data.load import load
 from medshot.data.tables.labels import Row
 from toys.files import Write
@@ -143,3 +145,48 @@ def test_a_real_set(real_data: Path) -> None:
     found = check(real_data / "cls_covid_cxr")
     assert [f.severity for f in found] == ["note"]
     assert "3 patient(s) are in several classes" in found[0].what
+
+
+def test_two_labels_are_an_error_one_a_warning() -> None:
+    rows = [Row(Path(f"{i}.png"), label, line=i + 2) for i, label in enumerate("xyxzx")]
+    found = duplicates(rows, ["a", "a", "b", "c", "b"])
+    assert [(f.severity, f.line) for f in found] == [("error", 3), ("warning", 6)]
+    assert "1.png (labels.csv, line 3)" in str(found[0])
+    assert "0.png (x)" in str(found[0])
+    assert "2.png" in found[1].what
+
+
+def test_a_file_is_no_duplicate_of_itself() -> None:
+    row = Row(Path("a.png"), "x")
+    assert duplicates([row, row], ["a", "a"]) == []
+
+
+def rows(*said: tuple[str, str, str]) -> list[Row]:
+    return [
+        Row(Path(f"{i}.png"), label, patient, split, i + 2)
+        for i, (label, patient, split) in enumerate(said)
+    ]
+
+
+def test_nobody_known_is_a_warning(tmp_path: Path) -> None:
+    (found,) = patients(rows(("x", "", ""), ("y", "", "")), tmp_path)
+    assert found.severity == "warning"
+    assert "column patient" in found.mend
+
+
+def test_some_unknown_is_a_note(tmp_path: Path) -> None:
+    (found,) = patients(rows(("x", "", ""), ("y", "p", "")), tmp_path)
+    assert (found.severity, found.what[:6]) == ("note", "1 of 2")
+
+
+def test_several_splits_are_a_leak(tmp_path: Path) -> None:
+    told = rows(("x", "p", "train"), ("y", "q", "train"), ("x", "p", ""), ("x", "p", "test"))
+    (found,) = patients(told, tmp_path)
+    assert (found.severity, found.line) == ("error", 5)
+    assert "'p' in test and train" in found.what
+
+
+def test_several_classes_are_a_note(tmp_path: Path) -> None:
+    (found,) = patients(rows(("x", "p", ""), ("y", "p", ""), ("y", "q", "")), tmp_path)
+    assert (found.severity, found.line) == ("note", 3)
+    assert patients(rows(("x", "p", "a"), ("y", "q", "b"), ("y", "q", "b")), tmp_path) == []

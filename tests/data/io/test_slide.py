@@ -52,7 +52,7 @@ def test_glass_is_skipped(path: Path) -> None:
 
 def test_the_size_of_a_pixel_must_be_known(tmp_path: Path) -> None:
     path = write_slide(tmp_path / "a.tif", scene(300, 300), mpp=None)
-    with pytest.raises(DataError, match=r"a\.tif: it does not say how large a pixel is"):
+    with pytest.raises(DataError, match=r"a\.tif.* how large a pixel"):
         Slide(path)
     assert len(Slide(path, mpp=0.5, size=50, scanned_at=0.25)) == 9
 
@@ -80,14 +80,14 @@ def test_bad_files_are_refused(tmp_path: Path, write: Callable[[Path], object], 
 
 
 def test_what_cannot_be_asked_for(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"scanned at 0\.25 µm a pixel, more coarsely than 0\.1"):
+    with pytest.raises(DataError, match=r"0\.25 µm.*more coarsely.*0\.1"):
         Slide(path, mpp=0.1)
     with pytest.raises(ConfigError, match="must be above 0"):
         Slide(path, size=0)
     with pytest.raises(ConfigError, match="must be above 0"):
         Slide(path, mpp=float("nan"))
     flat = write_slide(tmp_path / "flat.tif", scene(), levels=1)
-    with pytest.raises(DataError, match="no level coarse enough: a tile needs 8192 x 8192"):
+    with pytest.raises(DataError, match="8192 x 8192"):
         Slide(flat, mpp=8.0, size=256)[0]
 
 

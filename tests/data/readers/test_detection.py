@@ -57,7 +57,7 @@ def test_a_list_says_which_images_are_meant_and_whose(folder):
     assert [row.path.name for row in found.rows] == ["1.png", "0.png"]
     assert found.groups.tolist() == [0, 0]
     write(folder, "path", "1.png", "2.png", name="images.csv")
-    with pytest.raises(DataError, match=r"boxes\.csv, line 2: 0\.png is not in images\.csv"):
+    with pytest.raises(DataError, match=r"boxes\.csv, line 2: 0\.png"):
         medshot.load(folder)
 
 

@@ -37,14 +37,14 @@ def test_a_table_of_boxes_says_so_where_labels_have_no_other_target(tmp_path: Pa
 def test_the_user_has_the_last_word(tmp_path: Path):
     (tmp_path / "labels.csv").write_text("path,label,mask")
     assert kind_of(tmp_path, "segmentation") == "segmentation"
-    with pytest.raises(ConfigError, match=r"'segmentatoin'\. Did you mean 'segmentation'"):
+    with pytest.raises(ConfigError, match=r"'segmentatoin'.*'segmentation'"):
         kind_of(tmp_path, "segmentatoin")
 
 
 def test_a_folder_of_two_kinds_is_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "labels.csv").write_text("path,mask")
     monkeypatch.setitem(FOLDERS, "other", FolderKind(reader_of("segmentation"), lambda _: True))
-    with pytest.raises(DataError, match=r"other or segmentation\. Say which: --task other"):
+    with pytest.raises(DataError, match="--task other"):
         kind_of(tmp_path)
 
 

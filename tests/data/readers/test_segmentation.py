@@ -1,17 +1,21 @@
 """Folders of volumes with masks: from files to a data set, to a predictor, and back to files."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import medshot
-from medshot.core.errors import DataError, ShapeError
+from medshot.core.errors import DataError, LeakError, ShapeError, TaskError
+from medshot.data.augment import Shifted
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.readers.registry import kind_of
+from medshot.evaluation.cross_validation import cross_validate
 from medshot.evaluation.episodes import evaluate
 from medshot.presenters.segmentation import MaskAnswers
 
@@ -98,3 +102,180 @@ def test_a_mask_of_another_grid_is_named(tmp_path: Path):
     nibabel.save(cut, tmp_path / "0_mask.nii.gz")
     with pytest.raises(DataError, match=r"0_mask.*voxels"):
         medshot.load(tmp_path)
+
+
+# Folders of images with masks: what is loaded, in which form, and what is refused.
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four images of 12 x 10 pixels, a bright square marked on each; two patients."""
+    rng = np.random.default_rng(0)
+    lines = ["path,mask,patient"]
+    for i in range(4):
+        pixels = rng.integers(0, 100, (12, 10, 3), dtype=np.uint8)
+        mask = np.zeros((12, 10), dtype=np.uint8)
+        mask[2 + i : 6 + i, 3:8] = 1
+        pixels[mask > 0] += 120
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+        Image.fromarray(mask * 255).save(tmp_path / f"{i}_mask.png")
+        lines.append(f"{i}.png,{i}_mask.png,p{i % 2}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_a_column_of_masks_makes_it_segmentation(folder):
+    found = medshot.load(folder, size=16)
+    assert (tuple(found.x.shape), tuple(found.y.shape)) == ((4, 3, 16, 16), (4, 16, 16))
+    assert found.labels == ("background", "foreground")
+    assert found.counts() == {"background": 4, "foreground": 4}
+    assert found.groups.tolist() == [0, 1, 0, 1]
+    assert found.task == medshot.Segmentation(2)
+    examples = found.examples(torch.tensor([2]))
+    assert examples.y.dtype == torch.int64
+    bright = examples.x[0].mean(0)
+    assert bright[examples.y[0] == 1].mean() > bright[examples.y[0] == 0].mean() + 0.3
+
+
+def test_another_form_is_read_from_the_files_and_without_files_resized(folder):
+    found = medshot.load(folder, size=16)
+    assert found.at(3, 16) is found
+    other = found.at(1, 32)
+    assert (tuple(other.x.shape), tuple(other.y.shape)) == ((4, 1, 32, 32), (4, 32, 32))
+    torch.testing.assert_close(other.y, medshot.load(folder, channels=1, size=32).y)
+    bare = replace(found, rows=()).at(3, 32)
+    assert (bare.y == found.y.repeat_interleave(2, 1).repeat_interleave(2, 2)).all()
+
+
+def test_with_labels_too_one_says_what_is_meant(folder):
+    table = folder / "labels.csv"
+    lines = table.read_text().splitlines()
+    table.write_text(
+        "\n".join([lines[0] + ",label", *(f"{x},{i % 2}" for i, x in enumerate(lines[1:]))])
+    )
+    assert medshot.load(folder).y.ndim == 1
+    assert medshot.load(folder, task="segmentation").y.ndim == 3
+    with pytest.raises(medshot.MedshotError, match="segmentatio"):
+        medshot.load(folder, task="segmentaton")
+
+
+def test_a_mask_of_another_size_is_refused_with_both_sizes(folder):
+    Image.fromarray(np.zeros((5, 10), dtype=np.uint8)).save(folder / "1_mask.png")
+    with pytest.raises(DataError, match=r"1_mask\.png .*line 3.*5 x 10.*12 x 10"):
+        medshot.load(folder)
+
+
+def test_masks_that_mark_nothing_cannot_teach(folder):
+    for i in range(4):
+        Image.fromarray(np.zeros((12, 10), dtype=np.uint8)).save(folder / f"{i}_mask.png")
+    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
+    with pytest.raises(DataError, match="only one class"):
+        learner.adapt(medshot.load(folder))
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"), [("", "mask is empty"), ("../x.png", "outside of the folder")]
+)
+def test_a_row_without_a_mask_in_the_folder_is_refused(folder, cell, said):
+    table = folder / "labels.csv"
+    table.write_text(table.read_text().replace("2_mask.png", cell))
+    with pytest.raises(DataError, match=f"line 4.*{said}"):
+        medshot.load(folder)
+
+
+def test_adapt_save_load_predict_on_the_grid_of_the_file(folder, tmp_path):
+    data = medshot.load(folder)
+    encoder = medshot.encoder("unet", size=32, width=8, depth=1)
+    predictor = medshot.build("prototypical", encoder=encoder).adapt(data)
+    predictor.save(tmp_path / "model")
+    found = medshot.load_predictor(tmp_path / "model").predict(folder / "1.png")
+    assert isinstance(found, medshot.MaskPrediction)
+    x = predictor.known_card().preprocessing.read(folder / "1.png")
+    odds = predictor(x[None]).softmax(1)
+    spread = torch.nn.functional.interpolate(odds, (12, 10), mode="bilinear", antialias=True)
+    np.testing.assert_array_equal(found.mask, spread[0].argmax(0).numpy())
+    assert 0 < found.shares()["foreground"] < 1
+    assert found.shares()["foreground"] == pytest.approx((found.mask > 0).mean())
+
+
+def test_a_small_mark_is_a_class_also_where_a_small_form_loses_it(folder):
+    path = folder / "0_mask.png"
+    mask = np.array(Image.open(path)) // 255
+    mask[0, 1] = 2
+    for i in range(4):
+        Image.fromarray(mask).save(folder / f"{i}_mask.png")
+    found = medshot.load(folder, size=4)
+    assert found.labels == ("background", "1", "2")
+    assert found.counts()["2"] == 0
+    with pytest.raises(DataError, match="2 are on no image"):
+        medshot.ImageEpisodes(found, shot=1)
+    assert medshot.ImageEpisodes(found.at(3, 16), shot=1).episode(0).task.n_outputs == 3
+
+
+def test_of_one_image_with_two_masks_the_first_is_kept_and_a_note_says_so(folder):
+    (folder / "3.png").write_bytes((folder / "0.png").read_bytes())
+    found = medshot.load(folder)
+    assert len(found) == 3
+    assert "3.png is the same image as 0.png, with another mask: left out." in found.notes
+
+
+def test_a_row_twice_is_refused(folder):
+    table = folder / "labels.csv"
+    table.write_text(table.read_text() + "0.png,1_mask.png,p0\n")
+    with pytest.raises(DataError, match="with a mask each"):
+        medshot.load(folder)
+
+
+def test_masks_are_split_by_patient_and_not_by_class(folder):
+    data = medshot.load(folder, size=16)
+    first, second = medshot.split_patients(data, 0.5)
+    assert not set(first.groups.tolist()) & set(second.groups.tolist())
+    assert len(first) + len(second) == 4
+    with pytest.raises(DataError, match="by patient, not by class"):
+        medshot.split_classes(data)
+
+
+def test_what_is_for_labels_refuses_masks_in_words(folder):
+    data = medshot.load(folder, size=16)
+    episodes = medshot.ImageEpisodes(data, shot=1)
+    with pytest.raises(DataError, match="ImageEpisodes"):
+        medshot.EpisodeSampler(data, way=2, shot=1, query=1)
+    with pytest.raises(TaskError, match="not masks"):
+        Shifted(episodes, 2).episode(0)
+    with pytest.raises(TaskError, match="use encoder='unet'"):
+        medshot.build("ridge", encoder=medshot.encoder("conv4", size=16)).adapt(data)
+
+
+def test_masks_are_scored_by_their_overlap_in_the_form_of_the_encoder(folder):
+    data = medshot.load(folder, size=32)
+    learner = medshot.build("ridge", encoder=medshot.encoder("unet", size=16, depth=1))
+    found = evaluate(learner, medshot.ImageEpisodes(data, shot=1, query=2), episodes=3)
+    assert found.leading == "Dice"
+    assert found.episodes["size"] == 16  # what is drawn may depend on it
+    assert found.scores["Dice"].shape == (3,)
+    assert (found.scores["IoU"] <= found.scores["Dice"]).all()
+    judged = cross_validate(learner, data)
+    assert judged.decoded.shape == (4, 2, 16, 16)
+    assert judged.interval("Dice").low <= judged.interval("Dice").mean
+
+
+def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
+    data = medshot.load(folder, size=16)
+    one, two = medshot.split_patients(data, 0.5)
+    encoder = medshot.encoder("unet", size=16, width=8, depth=1)
+    learner = medshot.build("prototypical", encoder=encoder, distance="mean-squared")
+    with pytest.raises(DataError, match="could not be drawn"):
+        medshot.train(learner, one, val=two, shot=1, query=1, steps=1)  # one patient each
+    own = medshot.ImageEpisodes(data, shot=1)
+    with pytest.raises(LeakError, match=r"2 patient\(s\) are in both"):
+        medshot.train(learner, own, val=medshot.ImageEpisodes(data, shot=1, seed=1), steps=1)
+    unknown = replace(data, groups=torch.full_like(data.groups, -1))
+    both = medshot.ImageEpisodes(unknown, shot=1)
+    run = medshot.train(learner, both, val=both, steps=8, val_every=4, val_episodes=2)
+    assert run.about["seen"][0]["hash"] == data.hash
+    assert run.history[-1]["val_loss"] < 2
+    again = medshot.train(learner, both, val=both, steps=1, vectorise=True)
+    assert again.history[-1]["val_loss"] < 2
+    wrong = medshot.build("matching", encoder=encoder)
+    with pytest.raises(TaskError, match="classification, not segm"):
+        medshot.train(wrong, both, val=both, steps=1)

@@ -47,7 +47,7 @@ def test_what_says_its_form_or_takes_no_images_is_left_as_it_is():
 def test_learners_take_it_and_saving_says_what_to_do(tmp_path, name):
     predictor = medshot.build(name, encoder=_net()).adapt(toys.dataset())
     assert predictor(torch.rand(3, 1, 16, 16)).shape[0] == 3
-    with pytest.raises(SaveError, match=r"Sequential cannot be saved.*Write a class of your own"):
+    with pytest.raises(SaveError, match="Sequential cannot be saved"):
         predictor.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

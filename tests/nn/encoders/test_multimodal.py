@@ -6,7 +6,17 @@ import torch
 import medshot
 from medshot.core.episode import Episode, Examples
 from medshot.core.errors import ConfigError, ShapeError
-from medshot.nn.encoders.multimodal import LAYOUT, Joined, packed, without
+from medshot.data.multimodal import hashed
+from medshot.nn.encoders.multimodal import (
+    LAYOUT,
+    WIDTH,
+    HashedText,
+    Joined,
+    Table,
+    packed,
+    unpacked,
+    without,
+)
 
 TASK = medshot.Classification(2)
 
@@ -83,3 +93,54 @@ def test_what_cannot_be_is_refused():
         Joined(signal="gru")
     with pytest.raises(ShapeError):
         Joined()(torch.zeros(2, 64))
+
+
+# Rows of several kinds of data: what is packed is unpacked, what is missing is known.
+
+
+def test_what_is_packed_is_unpacked():
+    parts = {name: torch.randn(shape) for name, shape in LAYOUT.items()}
+    row = packed(parts)
+    assert row.shape == (WIDTH,)
+    for name, (there, values) in unpacked(row[None]).items():
+        assert there.tolist() == [True]
+        assert torch.equal(values[0], parts[name])
+
+
+def test_what_is_missing_is_known_to_be_so():
+    rows = torch.stack([packed({"text": torch.ones(1024)}), packed({"table": torch.ones(2, 32)})])
+    there = {name: known.tolist() for name, (known, _) in unpacked(rows).items()}
+    assert there == {
+        "image": [False, False],
+        "text": [True, False],
+        "table": [False, True],
+        "signal": [False, False],
+    }
+    assert not without(rows, "text")[0].any()
+    assert torch.equal(without(rows, "text")[1], rows[1])
+    assert rows[0].any()
+
+
+def test_another_shape_is_refused():
+    with pytest.raises(ShapeError, match="text is"):
+        packed({"text": torch.ones(3)})
+
+
+# Texts and tables as rows of numbers.
+
+
+def test_texts_of_the_same_words_are_near_each_other():
+    encoder = HashedText()
+    a, b, c = encoder(
+        torch.stack([hashed("patchy opacities"), hashed("opacities, patchy"), hashed("no fever")])
+    )
+    assert torch.cosine_similarity(a, b, 0) > 0.6 > torch.cosine_similarity(a, c, 0)
+
+
+def test_a_table_is_seen_as_it_is_and_through_a_layer():
+    x = torch.randn(3, 2, 32)
+    assert torch.equal(Table()(x), x.flatten(1))
+    deep = Table(hidden=5)
+    found = deep(x)
+    assert found.shape == (3, 69)
+    torch.testing.assert_close(found[:, 64:], deep.hidden(x.flatten(1)).relu())

@@ -1,3 +1,5 @@
+""""""
+
 from itertools import product
 
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 
 from medshot.core.errors import ConfigError
 from medshot.phantoms import FINDINGS, MODALITIES, PhantomTask
+from medshot.phantoms.fields import ellipse, grid
+from medshot.phantoms.labels.task import move
 
 ALL = [
     PhantomTask(7, size=32, finding=finding, modality=modality)
@@ -128,3 +132,13 @@ def test_raw_pixels_tell_something_but_not_all(finding: str) -> None:
         x, y, _ = task.images(15, images_per_patient=1)
         accuracy.append(nearest_centroid(x, y, task.way, shots=5))
     assert 0.3 < float(np.mean(accuracy)) < 0.65
+
+
+def test_motion_is_small_and_never_the_same() -> None:
+    x, y = grid(64)
+    still = ellipse(x, y, (0.2, -0.1), (0.4, 0.3))
+    moved = [move(still, np.random.default_rng(seed)) for seed in range(20)]
+    centres = np.array([[(x * m).sum() / m.sum(), (y * m).sum() / m.sum()] for m in moved])
+    assert np.abs(centres - [0.2, -0.1]).max() < 0.12
+    assert len(np.unique(centres[:, 0])) == 20
+    assert moved[0].dtype == np.float32

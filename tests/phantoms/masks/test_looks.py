@@ -6,7 +6,7 @@ import pytest
 from medshot.phantoms import FAMILIES
 from medshot.phantoms.masks.canvas import Canvas
 from medshot.phantoms.masks.families import KINDS
-from medshot.phantoms.masks.looks import draw_looks, draw_style
+from medshot.phantoms.masks.looks import _STYLES, draw_looks, draw_style, palette
 
 SEEDS = range(20)
 
@@ -50,3 +50,27 @@ def test_light_is_the_patient_s_and_grain_the_image_s() -> None:
     assert not np.array_equal(paint(0, 1), paint(0, 2))
     assert paint(0, 1).shape == (3, 48, 48)
     assert 0 <= paint(0, 1).min() < paint(0, 1).max() <= 1
+
+
+# Tones: each style has the values of its modality.
+
+
+@pytest.mark.parametrize("style", _STYLES)
+def test_a_palette_has_a_tone_a_tissue_and_dark_ones_are_dark(style: str) -> None:
+    for seed in range(20):
+        tones = palette(np.random.default_rng(seed), style, [False, False, True])
+        assert tones.shape in {(3, 1), (3, 3)}
+        assert tones.dtype == np.float32
+        assert ((tones >= 0) & (tones <= 1)).all()
+        assert tones[2].max() <= 0.05
+
+
+def test_styles_are_as_their_modality() -> None:
+    def drawn(style: str) -> np.ndarray:
+        tones = [palette(np.random.default_rng(s), style, [False] * 4) for s in range(60)]
+        return np.stack([np.broadcast_to(t, (4, 3)) for t in tones])
+
+    glow, stain, photo = (drawn(style) for style in ("fluorescence", "stain", "photo"))
+    assert glow[:, 0].max() < 0.13 < glow[:, 1:].mean()
+    assert stain[:, 0].mean() > stain[:, 1:].mean() + 0.1  # the ground is the light one
+    assert (photo[..., 0] > photo[..., 2]).mean() > 0.8  # skin is more red than blue

@@ -1,14 +1,18 @@
 """Weights of another's file: in their places, for other channels too, or a word on why not."""
 
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from medshot.core.errors import DataError
-from medshot.pretraining.weights import load_weights
+from medshot.pretraining.weights import load, load_weights
+from medshot.pretraining.weights.load import tensors_in
 from toys import conv4
 
 
@@ -62,3 +66,103 @@ def test_another_architecture_is_refused_with_what_differs(
         load_weights(ours, path)
     assert str(path) in str(refused.value)
     assert all(torch.equal(t, before[name]) for name, t in ours.state_dict().items())
+
+
+# Files of weights: what is in them is tensors, or a sentence; nothing of theirs is run.
+
+
+TENSORS = {"a.weight": torch.rand(2, 3), "count": torch.tensor(3)}
+
+
+def _written(at: Path, suffix: str, tensors: dict[str, torch.Tensor]) -> Path:
+    path = at / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez(path, **{name: t.numpy() for name, t in tensors.items()})
+    elif suffix == ".safetensors":
+        save_file(tensors, path)
+    else:
+        torch.save(tensors, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", list(load.READERS))
+def test_every_kind_gives_the_same_tensors(tmp_path: Path, suffix: str) -> None:
+    found, texts = tensors_in(_written(tmp_path, suffix, TENSORS))
+    assert found.keys() == TENSORS.keys()
+    assert torch.equal(found["a.weight"], TENSORS["a.weight"])
+    assert texts == {}
+
+
+@pytest.mark.parametrize("suffix", list(load.READERS))
+def test_a_truncated_file_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    path = _written(tmp_path, suffix, TENSORS)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=f"{path.name} cannot be read as weights"):
+        tensors_in(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+def test_what_would_run_a_program_is_refused_and_not_run(tmp_path: Path, suffix: str) -> None:
+    path, mark = tmp_path / f"weights{suffix}", tmp_path / "was-here"
+
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (mark,)
+
+    if suffix == ".npz":
+        np.savez(path, a=np.array([Trap()], dtype=object))
+    else:
+        torch.save({"a": Trap()}, path)
+    with pytest.raises(DataError, match="Pickles with other objects"):
+        tensors_in(path)
+    assert not mark.exists()
+
+
+def test_a_checkpoint_keeps_its_weights_under_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"epoch": 3, "state_dict": OrderedDict(TENSORS)}, path)
+    assert tensors_in(path)[0].keys() == TENSORS.keys()
+
+
+def test_half_precision_becomes_whole(tmp_path: Path) -> None:
+    path = _written(tmp_path, ".safetensors", {"a": torch.rand(3).half()})
+    assert tensors_in(path)[0]["a"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("tensors", "told"),
+    [
+        ({}, "holds no tensors"),
+        ({"a": torch.tensor([1.0, torch.nan])}, "a holds values that are not finite"),
+        ({"a": torch.tensor([1j])}, "a is not a dense tensor"),
+        ({"a": torch.eye(2).to_sparse()}, "a is not a dense tensor"),
+    ],
+)
+def test_what_are_no_weights_is_refused(tmp_path: Path, tensors: dict, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        tensors_in(_written(tmp_path, ".pth", tensors))
+
+
+def test_a_list_is_no_state_dict(tmp_path: Path) -> None:
+    torch.save([torch.rand(2)], tmp_path / "weights.pth")
+    with pytest.raises(DataError, match="holds list"):
+        tensors_in(tmp_path / "weights.pth")
+
+
+def test_what_unpacks_to_too_much_is_not_opened(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "weights.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", bytes(10**6))
+    monkeypatch.setattr(load, "MOST", 10**5)
+    assert path.stat().st_size < load.MOST
+    with pytest.raises(DataError, match="unpacks to"):
+        tensors_in(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("none.npz", "no file"), ("weights.h5", "not from .h5")]
+)
+def test_what_is_not_read_is_named(tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "weights.h5").write_bytes(b"x")
+    with pytest.raises(DataError, match=told):
+        tensors_in(tmp_path / name)

@@ -15,7 +15,7 @@ from medshot.selection import Auto
 from medshot.stages.finetune import AutoTuned
 from medshot.stages.finetune.automatic import Verdict
 from medshot.tasks import Classification, Regression
-from stages.finetune.test_pointwise import CLASSES, small, textures
+from toys.textures import CLASSES, small, textures
 
 TASK = Classification(CLASSES)
 SETTINGS = {"blocks": 2, "steps": 4, "lr": 3e-3}

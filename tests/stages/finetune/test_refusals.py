@@ -52,7 +52,7 @@ def test_other_labels_are_refused_with_both_lists():
     dataset = toys.dataset()
     predictor = build("lda", encoder=toys.conv4()).adapt(dataset)
     other = replace(dataset, labels=("a", "b", "c"))
-    with pytest.raises(DataError, match=r"a, b, c.*class 0, class 1, class 2"):
+    with pytest.raises(DataError, match=r"a, b, c.*class 0, class 1"):
         medshot.finetune(predictor, other)
 
 

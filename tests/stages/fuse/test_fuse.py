@@ -79,7 +79,7 @@ def test_a_greedy_soup_says_who_is_in_it():
 
 def test_images_that_a_member_learned_from_are_refused_where_something_is_fitted():
     seen = bars(4, seed=0)
-    with pytest.raises(DataError, match="very images that model 1 learned from"):
+    with pytest.raises(DataError, match="images that model 1 learned"):
         medshot.fuse(members(seen), seen, how="weighted")
     again = medshot.fuse([medshot.fuse(members(seen)), *members(seen)])
     with pytest.raises(DataError, match="learned from"):
@@ -107,9 +107,9 @@ def _changed(**fields):
 def test_predictors_that_do_not_agree_are_refused_with_what_differs():
     with pytest.raises(ConfigError, match="at least two predictors"):
         medshot.fuse(members()[:1])
-    with pytest.raises(DataError, match="Model 1 knows a, b, c, and model 2 a, b, d"):
+    with pytest.raises(DataError, match=r"1 knows a, b, c.*2 a, b, d"):
         medshot.fuse(_changed(labels=("a", "b", "d")))
-    with pytest.raises(TaskError, match="Model 1 does classification, and model 2 multi"):
+    with pytest.raises(TaskError, match=r"classification.*model 2 multi"):
         medshot.fuse(_changed(task=medshot.MultiLabel(3)))
     nearest = replace(members()[0].known_card().preprocessing, resize="nearest")
     with pytest.raises(DataError, match="read files in other ways"):

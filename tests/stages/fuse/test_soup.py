@@ -41,5 +41,5 @@ def test_the_greedy_soup_leaves_out_what_makes_it_worse(descended):
 
 def test_networks_that_are_built_otherwise_have_no_mean(descended):
     other = build("linear-probe", encoder=toys.conv4(width=16)).adapt(bars(4, seed=0))
-    with pytest.raises(DataError, match="Model 2 is not built as model 1"):
+    with pytest.raises(DataError, match="2 is not built as model 1"):
         soup([descended[0], other])

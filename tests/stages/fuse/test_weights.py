@@ -1,10 +1,12 @@
 """Stacking learns what a mean cannot, and falls back on the mean."""
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 
 from medshot.nn.ensemble import stacked
-from medshot.stages.fuse.weights import fit_map, plain_map
-from medshot.tasks import Classification
+from medshot.stages.fuse.weights import equal_scores, fit_map, fit_scores, plain_map
+from medshot.tasks import Classification, Regression
 
 
 def test_a_member_that_mixes_two_classes_up_is_read_rightly():
@@ -32,3 +34,40 @@ def test_the_plain_map_is_the_mean():
     outputs = torch.randn(3, 5, 4)
     found = stacked(outputs, *plain_map(3, 4), "identity")
     torch.testing.assert_close(found, outputs.mean(0))
+
+
+# Fitted weights are those that a search over the simplex finds.
+
+
+def test_weights_are_those_of_a_slow_search():
+    torch.manual_seed(0)
+    y = torch.arange(3).repeat(20)
+    signal = torch.eye(3)[y].double()
+    outputs = torch.stack([s * signal + torch.randn(60, 3) for s in (2.0, 1.0, 0.0)])
+    p = outputs.softmax(2)[:, torch.arange(60), y].numpy()  # of the right class
+
+    def slow(logits: np.ndarray) -> float:
+        w = np.exp(logits) / np.exp(logits).sum()
+        return -np.log(w @ p).mean() - np.log(w).sum() / 60
+
+    wanted = minimize(slow, np.zeros(3), method="Nelder-Mead", options={"xatol": 1e-6}).x
+    found = fit_scores(outputs, y, Classification(3)).softmax(0).double().numpy()
+    np.testing.assert_allclose(found, np.exp(wanted) / np.exp(wanted).sum(), atol=2e-3)
+    assert found[0] > found[1] > found[2]
+
+
+def test_with_little_to_go_by_weights_stay_near_each_other():
+    outputs = torch.tensor([[[1.0, -1.0]], [[-1.0, 1.0]]]).double()
+    found = fit_scores(outputs, torch.tensor([0]), Classification(2)).softmax(0)
+    assert 0.5 < found[0] < 0.75
+
+
+def test_numbers_are_weighted_too():
+    torch.manual_seed(0)
+    y = torch.randn(50, 1, dtype=torch.float64)
+    outputs = torch.stack([y + 0.1 * torch.randn(50, 1), torch.randn(50, 1).double()])
+    assert fit_scores(outputs, y, Regression(1)).softmax(0)[0] > 0.85
+
+
+def test_equal_scores_are_equal_weights():
+    assert equal_scores(4).softmax(0).tolist() == [0.25] * 4

@@ -38,7 +38,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     write_series(tmp_path / "s", noise((3, 5, 4)))
     image = read_volume(tmp_path / "s")
     mask = np.full((3, 5, 4), 2)
-    with pytest.raises(DataError, match="holds the class 2, and the labels are"):
+    with pytest.raises(DataError, match="class 2"):
         write_dicom_report(mask, image, tmp_path / "report.dcm", LABELS[:2])
     (tmp_path / "taken.dcm").write_bytes(b"x")
     with pytest.raises(SaveError, match="exists already"):

@@ -8,12 +8,11 @@ import pydicom
 import pytest
 from numpy import ndarray
 
-from data.io.dicom.test_series_dicom_frames import enhanced
 from medshot.core.errors import DataError, SaveError
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.volume import Volume
 from medshot.data.io.write import write_dicom_seg
-from toys.dicom import FRAME, SECRETS, STUDY, noise, save, write_series
+from toys.dicom import FRAME, SECRETS, STUDY, enhanced, noise, save, write_series
 from toys.volumes import affine_of, ramp, write_nii
 
 VALUES = noise((6, 5, 4))
@@ -85,7 +84,7 @@ def test_the_patient_is_named_only_where_that_is_asked_for(tmp_path: Path, patie
 def test_a_date_that_is_none_is_not_told(tmp_path: Path) -> None:
     write_series(tmp_path / "s", VALUES, PatientBirthDate="19340231")
     image = read_volume(tmp_path / "s")
-    with pytest.raises(DataError, match="what its header says of the patient") as caught:
+    with pytest.raises(DataError, match="header says of the patient") as caught:
         write_dicom_seg(marked(image), image, tmp_path / "seg.dcm", LABELS, patient=True)
     assert "1934" not in str(caught.value)
     assert not (tmp_path / "seg.dcm").exists()
@@ -97,11 +96,11 @@ def test_another_series_is_named_as_such(tmp_path: Path) -> None:
     write_series(tmp_path / "short", VALUES[3:])
     image = read_volume(tmp_path / "s")
     write_dicom_seg(marked(image), image, tmp_path / "seg.dcm", LABELS)
-    with pytest.raises(DataError, match=r"x 0\.5 mm \(z, y, x\), not 6 .* x 0\.7 mm, unlike"):
+    with pytest.raises(DataError, match=r"x 0\.5 mm.* x 0\.7 mm"):
         read_mask_volume(tmp_path / "seg.dcm", like=read_volume(tmp_path / "coarse"))
     with pytest.raises(DataError, match="shifted by 0, 0, 2 mm"):
         read_mask_volume(tmp_path / "seg.dcm", like=read_volume(tmp_path / "short"))
-    with pytest.raises(DataError, match="is a segmentation, not an image"):
+    with pytest.raises(DataError, match="is a segmentation"):
         read_volume(tmp_path / "seg.dcm")
     (tmp_path / "cut.dcm").write_bytes((tmp_path / "seg.dcm").read_bytes()[:-200])
     with pytest.raises(DataError, match="damaged or truncated"):
@@ -112,7 +111,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     write_series(tmp_path / "s", VALUES)
     image = read_volume(tmp_path / "s")
     mask = marked(image)
-    with pytest.raises(DataError, match="holds the class 2, and the labels are background, liver"):
+    with pytest.raises(DataError, match=r"class 2.*background, liver"):
         write_dicom_seg(mask, image, tmp_path / "seg.dcm", LABELS[:2])
     with pytest.raises(DataError, match="no name for a DICOM file"):
         write_dicom_seg(mask, image, tmp_path / "seg.nii", LABELS)
@@ -122,7 +121,7 @@ def test_what_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="exists already"):
         write_dicom_seg(mask, image, tmp_path / "taken.dcm", LABELS)
     other = read_volume(write_nii(tmp_path / "x.nii", ramp(), affine_of("RAS")))
-    with pytest.raises(DataError, match=r"needs its DICOM files.*write NIfTI"):
+    with pytest.raises(DataError, match=r"DICOM files.*NIfTI"):
         write_dicom_seg(np.zeros(other.values.shape, int), other, tmp_path / "n.dcm", LABELS)
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pydicom
 import pytest
 from numpy import ndarray
+from pydicom import Dataset
 
 from medshot.core.errors import DataError
 from medshot.data.io.dicom.series import described
 from medshot.data.io.read_volume import read_volume
 from medshot.data.io.write import write_nifti_mask
-from toys.dicom import SECRETS, dicom, noise, save, write_series
+from toys.dicom import FRAMES, SECRETS, dicom, enhanced, noise, save, write_series
 
 VALUES = noise((6, 5, 4))
 SAGITTAL = (0.0, 1.0, 0.0, 0.0, 0.0, -1.0)
@@ -186,3 +187,44 @@ def test_series_are_described_without_a_name(tmp_path: Path) -> None:
     said = described(tmp_path)
     assert said == f"CT, {len(VALUES)} file(s) like {first}; MR, 1 file(s) like other.dcm"
     assert described(tmp_path.parent) == ""
+
+
+# Files of many frames: enhanced images in space, films, and what is no image.
+
+
+def test_frames_are_sorted_by_place_and_rescaled(tmp_path: Path) -> None:
+    found = read_volume(save(enhanced(), tmp_path / "a.dcm"))
+    np.testing.assert_array_equal(found.values, 2.0 * FRAMES - 5)
+    assert found.spacing == (2.0, 0.5, 0.5)
+    np.testing.assert_allclose(found.affine @ (0, 0, 0, 1), (-10, 20, 5, 1))
+
+
+def test_a_folder_with_one_such_file(tmp_path: Path) -> None:
+    save(enhanced(), tmp_path / "a.dcm")
+    np.testing.assert_array_equal(read_volume(tmp_path).values, 2.0 * FRAMES - 5)
+
+
+BAD_FRAMES = [
+    (enhanced((0, 1, 3, 4)), "no regular stack in space"),
+    (dicom(FRAMES[0], NumberOfFrames=1), "it is a single slice"),
+    (dicom(FRAMES, NumberOfFrames=5, SamplesPerPixel=1), "it is in colour"),
+    (dicom(FRAMES[0], NumberOfFrames=60_000, Rows=512, Columns=512), "promises 512 x 512 x 60000"),
+    (dicom(FRAMES[0], Modality="SEG"), "it is a segmentation"),
+    (dicom(FRAMES[0], Modality="SR", Rows=None), "no image (its modality is SR)"),
+    (dicom(FRAMES[0], NumberOfFrames=5), "do not say where they lie (a film?)"),
+]
+
+
+@pytest.mark.parametrize(("found", "said"), BAD_FRAMES)
+def test_what_is_no_volume_is_refused(tmp_path: Path, found: Dataset, said: str) -> None:
+    path = save(found, tmp_path / "a.dcm")
+    with pytest.raises(DataError) as caught:
+        read_volume(path)
+    assert said in str(caught.value)
+    assert not [secret for secret in SECRETS if secret in str(caught.value)]
+
+
+def test_one_slice_of_a_series_is_no_volume(tmp_path: Path) -> None:
+    path = write_series(tmp_path, FRAMES)[0]
+    with pytest.raises(DataError, match="folder with all slices"):
+        read_volume(path)

@@ -135,7 +135,7 @@ def test_a_promise_of_18_gb_is_refused_without_reading(tmp_path: Path) -> None:
     header.set_data_shape((2500, 1500, 1300))
     header.set_sform(affine_of("RAS"), 1)
     path.write_bytes(gzip.compress(header.binaryblock + bytes(10_000)))
-    with pytest.raises(DataError, match=r"2500 x 1500 x 1300 voxels, 18\.2 GiB"):
+    with pytest.raises(DataError, match=r"2500 x 1500.*18\.2 GiB"):
         read_volume(path)
 
 

@@ -112,7 +112,7 @@ def test_terms_on_every_path_give_the_same(name, way):
 def test_a_run_records_its_terms_and_another_term_is_another_run(tmp_path):
     medshot.train(_learner(), blobs(), out=tmp_path, terms=[TaskContrast(0.5)], **TRAIN)
     medshot.train(_learner(), blobs(), out=tmp_path, terms=[TaskContrast(0.5)], **TRAIN)
-    with pytest.raises(ConfigError, match=r"terms.0.weight was 0.5 and is 0.2"):
+    with pytest.raises(ConfigError, match=r"weight was 0.5 and is 0.2"):
         medshot.train(_learner(), blobs(), out=tmp_path, terms=[TaskContrast(0.2)], **TRAIN)
 
 
