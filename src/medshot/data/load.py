@@ -112,13 +112,13 @@ def refuse_learned_from(card: Card, dataset: Dataset, name: str = "The model") -
         )
 
 
-def refuse_shared(learned: Dataset, judged: Dataset) -> None:
+def refuse_shared(learned: Dataset, test: Dataset) -> None:
     """Raise `LeakError` if an evaluation image is among the training images."""
     known = {image.numpy().tobytes() for image in learned.x}
-    shared = [i for i, image in enumerate(judged.x) if image.numpy().tobytes() in known]
+    shared = [i for i, image in enumerate(test.x) if image.numpy().tobytes() in known]
     if shared:
-        first = judged.rows[shared[0]].path if judged.rows else f"number {shared[0]}"
+        first = test.rows[shared[0]].path if test.rows else f"number {shared[0]}"
         raise LeakError(
-            f"{len(shared)} image(s) of {judged.name} are in {learned.name} too (first: {first}). "
+            f"{len(shared)} image(s) of {test.name} are in {learned.name} too (first: {first}). "
             "Leave them out of one, or the scores will be too good."
         )

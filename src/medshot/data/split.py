@@ -114,4 +114,6 @@ def _most_folds(dataset: Dataset) -> int:
 
 def _check_share(share: float) -> None:
     if not 0 < share <= 0.5:
-        raise ConfigError(f"A share of {share} cannot be split off. It must be in (0, 0.5].")
+        raise ConfigError(
+            f"A share of {share} cannot be split off. It must be above 0, at most 0.5."
+        )

@@ -35,17 +35,17 @@ def episode_sources(
         DataError: no validation data, or too few.
         LeakError: `data` and `val` are from one folder of masks, numbers, ..., and share a patient.
     """
-    taught, judged = _datasets(data, encoder), _datasets(val, encoder)
-    held_out = bool(taught) and val is None
+    train_data, val_data = _datasets(data, encoder), _datasets(val, encoder)
+    held_out = bool(train_data) and val is None
     if held_out:
-        halves = [_hold_out(dataset, way, seed) for dataset in taught]
-        taught, judged = [a for a, _ in halves], [b for _, b in halves]
+        halves = [_hold_out(dataset, way, seed) for dataset in train_data]
+        train_data, val_data = [a for a, _ in halves], [b for _, b in halves]
     sampled = partial(_sampled, way=way, shot=shot, query=query, device=device)
-    first = sampled(taught, seed=seed) if taught else data
+    first = sampled(train_data, seed=seed) if train_data else data
     if val is None and not held_out:
         raise DataError("Give `val` too: a custom episode source cannot be split.")
     try:
-        second = sampled(judged, seed=seed + 1) if judged else val
+        second = sampled(val_data, seed=seed + 1) if val_data else val
     except DataError as error:
         if not held_out:
             raise
@@ -57,13 +57,13 @@ def episode_sources(
     return first, second  # type: ignore[return-value]
 
 
-def _refuse_shared(taught: EpisodeSource, judged: EpisodeSource) -> None:
+def _refuse_shared(train_data: EpisodeSource, val_data: EpisodeSource) -> None:
     """Raise `LeakError` if a patient is in both, where both have the same targets of one folder.
 
     Data sets of labels may be split by class instead: patients are then the caller's business.
     """
-    for a in _drawn(taught):
-        for b in _drawn(judged):
+    for a in _drawn(train_data):
+        for b in _drawn(val_data):
             if (
                 a.hash == b.hash and not a.task.by_class
             ):  # in another folder, the same code is another person

@@ -71,7 +71,7 @@ def train(
         raise unknown(min(others), TrainConfig.names(), kind="training option")
     config = TrainConfig(**options)
     device = choose_device(config.device)
-    taught, judged = episode_sources(
+    train_source, val_source = episode_sources(
         data,
         val,
         way=config.way,
@@ -86,20 +86,20 @@ def train(
     one_pass = choose_vmap(objective, config, device)
     gradient = Gradient(objective, workers=config.workers, one_pass=one_pass, bf16=config.bf16)
     about: dict[str, Any] = {
-        "train": taught.describe(),
-        "val": judged.describe(),
+        "train": train_source.describe(),
+        "val": val_source.describe(),
         "settings": config.record() | {"terms": [term.describe() for term in terms]},
-        "seen": seen(taught) + seen(judged) + list(getattr(learner.encoder, "seen", ())),
+        "seen": seen(train_source) + seen(val_source) + list(getattr(learner.encoder, "seen", ())),
     }
     if (origin := getattr(learner.encoder, "origin", "untrained")) != "untrained":
         about["before"] = origin
-    if cite := [*references(taught), *objective.references()]:
+    if cite := [*references(train_source), *objective.references()]:
         about["cite"] = cite
     with processes(device) as together:
         objective.check(together.share(config.meta_batch))
 
         def placed(i: int) -> Episode:
-            episode = taught.episode(i)
+            episode = train_source.episode(i)
             learner.check(episode.task)
             return place_episode(episode, device, config.channels_last)
 
@@ -110,7 +110,7 @@ def train(
 
         def val_loss() -> float:
             numbers = together.part(config.val_episodes)
-            total = together.sum(validate(learner, judged, numbers, device))
+            total = together.sum(validate(learner, val_source, numbers, device))
             return total / config.val_episodes
 
         with together.in_turn():  # rank 0 creates the folder; a first checkpoint fixes the start
