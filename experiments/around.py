@@ -24,7 +24,7 @@ from medshot.data.replay import ReplayBuffer, SequentialTasks
 from medshot.evaluation.episodes import EpisodeScores, evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
-from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
+from medshot.training.objective import SelfDistillation, TaskContrast
 from medshot.training.progress import bar
 from omniglot import FAST, FORM, SNELL
 from pages import ahead, made_on, markdown, plus_minus

@@ -33,8 +33,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes, Mixture
-from medshot.data.io.image import read_image, stored
-from medshot.data.io.mask import fit_mask
+from medshot.data.io.image import fit_mask, read_image, stored
 from medshot.data.load import load_one
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing

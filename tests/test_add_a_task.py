@@ -14,9 +14,9 @@ from PIL import Image
 import medshot
 import toys
 from medshot.core import plugins
-from medshot.core.answers import WRITERS
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, SaveError, TaskError
+from medshot.core.prediction import WRITERS
 from medshot.core.predictor import load_predictor
 from medshot.core.task import TASKS, Card, Task
 from medshot.data.readers.registry import FOLDERS

@@ -16,14 +16,12 @@ _STAGES = "testing/test_stage.py"  # one contract for all stages
 ELSEWHERE = {  # a module without a test file of its name: who tests it
     "api/demo.py": "app/test_demo.py",
     "api/fuse.py": "app/commands/test_fuse.py",
-    "app/render.py": "app/commands/test_evaluate.py",  # what commands print
+    "api/harden.py": "app/commands/test_harden.py",
     "core/lookup.py": "core/test_registry.py",  # what all registries share
-    "core/prediction.py": "presenters/test_tables.py",  # made and written by kind of task
     "data/io/dicom/header.py": "data/io/dicom/test_image.py",  # read for an image's sake
     "data/io/formats/pillow.py": "data/io/test_image.py",  # one test for all formats of images
     "data/readers/metadata.py": "data/test_load.py",  # what all readers share
     "evaluation/comparison.py": "api/test_compare.py",
-    "learners/base.py": "learners/closed_form/test_linear_probe.py",  # the base of such learners
     "learners/gradient/imaml.py": _DESCENT,
     "learners/gradient/learned_optimizer.py": "learners/test_contract.py",  # + inner/learned_rules
     "learners/gradient/mamlpp.py": _DESCENT,
@@ -44,7 +42,6 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "stages/fuse/stage.py": _STAGES,
     "stages/robustness/stage.py": _STAGES,
     "testing/problems.py": "testing/test_learner.py",  # the episodes of the contract
-    "training/objective.py": "training/test_gradient.py",  # the loss whose gradient is taken
 }
 SEVERAL = {  # test files of no one module: of a whole folder, or of a promise
     "core/test_saved_before.py",

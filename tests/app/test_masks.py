@@ -10,7 +10,7 @@ from PIL import Image
 from medshot.api import resolve
 from medshot.core.prediction import MaskPrediction
 from medshot.core.predictor import load_predictor
-from medshot.data.io.mask import read_mask
+from medshot.data.io.image import read_mask
 from medshot.learners.baselines.finetune import FineTune
 from medshot.nn import encoder
 from medshot.presenters.segmentation import MaskAnswers

@@ -7,10 +7,9 @@ import medshot
 from medshot.core.errors import ConfigError
 from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
-from medshot.training.auxiliary_losses import SelfDistillation
 from medshot.training.config import TrainConfig
 from medshot.training.gradient import Gradient, Workers, choose_vmap
-from medshot.training.objective import Objective
+from medshot.training.objective import Objective, SelfDistillation
 from toys.training import blobs
 
 

@@ -18,8 +18,7 @@ from medshot.core.table import write_json
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
-from medshot.factory.encoders import chosen_encoder
-from medshot.factory.options import checked
+from medshot.factory.encoders import checked, chosen_encoder
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.presenters import kind_called
@@ -28,9 +27,9 @@ from medshot.pretraining.objective import Objective
 from medshot.pretraining.pretrain import pretrain as pretrain_encoder
 from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
 from medshot.stages.robustness.threat_model import read_epsilon
-from medshot.training.auxiliary_losses import AuxiliaryLoss, SelfDistillation, TaskContrast
 from medshot.training.config import PretrainConfig, TrainConfig, document_options
 from medshot.training.device import limit_threads
+from medshot.training.objective import AuxiliaryLoss, SelfDistillation, TaskContrast
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, load_run, steps_done
 from medshot.training.sources import Given

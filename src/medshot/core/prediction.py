@@ -1,10 +1,19 @@
-"""Predictions for one image, as returned to the user."""
+"""Predictions for one image, and for many files with where each task writes them."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
+
+from medshot.core.errors import DataError, unknown
+from medshot.core.registry import import_files
+from medshot.core.table import Table, Tabular
+from medshot.core.task import Card
 
 
 @dataclass(frozen=True)
@@ -69,3 +78,138 @@ class BoxPrediction:
     labels: tuple[str, ...]  # class of each box
     scores: Float[ndarray, "m"]  # in [0, 1]
     size: tuple[int, int]  # width and height of the image
+
+
+WRITERS: dict[str, "Writer"] = {}  # by task, filled by medshot.presenters
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """Sink for predictions of one image after another; counts unreadable files."""
+
+    unread: int
+
+    def add(self, found: Any) -> None:
+        """Add the prediction for one image."""
+        ...
+
+    def add_unread(self, path: Path) -> None:
+        """Record a file that could not be read."""
+        ...
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Finds the input files of a task and writes its predictions."""
+
+    def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
+        """Open a sink; `out` appears atomically when the block succeeds."""
+        ...
+
+    def files(self, images: Sequence[Path], card: Card) -> Sequence[Path]:
+        """Input files among `images`, which may be folders."""
+        ...
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A predictor with a card."""
+
+    def predict(self, images: str | Path) -> Any:
+        """Prediction for one file."""
+        ...
+
+    def known_card(self) -> Card:
+        """Its card."""
+        ...
+
+
+@dataclass(frozen=True)
+class Saved(Tabular):
+    """Result of `save`: the file or folder, the number of images, and unreadable files."""
+
+    path: Path
+    n: int
+    unread: dict[Path, str]  # error message by file
+
+    def table(self) -> Table:
+        """One line, and the files that could not be read."""
+        caption = f"{self.path}: {self.n} of {self.n + len(self.unread)} images predicted"
+        rows = tuple((str(path), why) for path, why in self.unread.items())
+        return Table(caption, ("not read", "why") if rows else (), rows)
+
+
+@dataclass(frozen=True, eq=False)
+class FolderPredictions(Tabular):
+    """Lazy predictions of a predictor for many files.
+
+    Iteration yields one prediction per file. `save` writes them one at a time, so that masks of
+    any number of images fit in memory.
+    """
+
+    predictor: Asked
+    files: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.predictor.predict(path) for path in self.files)
+
+    def save(
+        self,
+        out: str | Path,
+        *,
+        show: Callable[[Sequence[Path]], Iterable[Path]] = iter,
+        tell: Callable[[DataError], None] = lambda error: None,
+    ) -> Saved:
+        """Write the output of `medshot predict`: a CSV table or, for masks and images, a folder.
+
+        A file that cannot be read gets an empty row; `tell` is called with its error. `show` may
+        wrap the files in a progress bar.
+
+        Raises:
+            SaveError: `out` exists, or cannot be written.
+        """
+        card, unread = self.predictor.known_card(), {}
+        with writer(card.kind).answers(Path(out), card) as answers:
+            for path in show(self.files):
+                try:
+                    answers.add(self.predictor.predict(path))
+                except DataError as error:
+                    tell(error)
+                    answers.add_unread(path)
+                    unread[path] = str(error)
+        return Saved(Path(out), len(self.files) - len(unread), unread)
+
+    def table(self) -> Table:
+        """One line with the number of files and the task."""
+        card = self.predictor.known_card()
+        return Table(f"{len(self)} images for {card.kind} of {', '.join(card.labels)}")
+
+
+def writer(kind: str) -> Writer:
+    """Writer of a task, by its name.
+
+    Raises:
+        ConfigError: an unknown task.
+    """
+    if kind not in WRITERS:
+        import_files("medshot.presenters")
+    if kind not in WRITERS:
+        raise unknown(kind, WRITERS, kind="task")
+    return WRITERS[kind]
+
+
+def predictions_for(
+    predictor: Asked, images: str | Path | Iterable[str | Path]
+) -> FolderPredictions:
+    """Predictions for files and folders of files.
+
+    Raises:
+        DataError: a path that does not exist, or a folder without images.
+    """
+    given = [images] if isinstance(images, str | Path) else list(images)
+    card = predictor.known_card()
+    files = writer(card.kind).files([Path(path) for path in given], card)
+    return FolderPredictions(predictor, tuple(files))

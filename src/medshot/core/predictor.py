@@ -33,11 +33,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from medshot.core.answers import FolderPredictions, predictions_for
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
 from medshot.core.plugins import remembered, remembering
+from medshot.core.prediction import FolderPredictions, predictions_for
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 

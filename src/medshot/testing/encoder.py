@@ -7,8 +7,8 @@ from medshot.core.errors import ConfigError, ShapeError
 from medshot.core.registry import make, recipe
 from medshot.nn.encoder import Encoder, n_features
 from medshot.nn.encoder import encoder as build_encoder
+from medshot.testing.learner import require, require_close, run_check
 from medshot.testing.problems import SIZE
-from medshot.testing.promise import require, require_close, run_check
 
 
 def check_encoder(encoder: str | nn.Module, *, x: Tensor | None = None) -> None:

@@ -17,7 +17,7 @@ from medshot.data.dataset import Dataset
 from medshot.learners.registry import build
 from medshot.stages.base import STAGES, Stage, stage
 from medshot.testing import problems
-from medshot.testing.promise import require, run_check
+from medshot.testing.learner import require, run_check
 
 Given = Predictor | Sequence[Predictor]  # several, for a stage that takes several
 Run = Callable[..., Predictor]  # of the given predictor(s), and examples

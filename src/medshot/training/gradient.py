@@ -20,10 +20,9 @@ from medshot.core.learner import Learner
 from medshot.core.registry import called
 from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
-from medshot.training.auxiliary_losses import AuxiliaryLoss
 from medshot.training.config import TrainConfig
 from medshot.training.device import place_episode
-from medshot.training.objective import Chunk, Objective, autocast
+from medshot.training.objective import AuxiliaryLoss, Chunk, Objective, autocast
 
 _STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 

@@ -17,12 +17,11 @@ from medshot.core.learner import Learner
 from medshot.core.registry import called
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
-from medshot.training.auxiliary_losses import AuxiliaryLoss
 from medshot.training.config import TrainConfig, document_options
 from medshot.training.device import choose_device, place, place_episode
 from medshot.training.distributed import processes
 from medshot.training.gradient import Gradient, choose_vmap, validate
-from medshot.training.objective import Objective
+from medshot.training.objective import AuxiliaryLoss, Objective
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.sources import episode_sources, references, seen

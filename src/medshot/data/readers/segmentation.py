@@ -14,8 +14,7 @@ from medshot.core.errors import DataError
 from medshot.data.checks.issue import TABLE, Finding, refusal
 from medshot.data.checks.masks import check_masks
 from medshot.data.dataset import Dataset
-from medshot.data.io.image import read_image
-from medshot.data.io.mask import MOST_CLASSES, NUMBERS, fit_mask, read_mask
+from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, read_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume

@@ -19,14 +19,15 @@ from medshot.stages.fuse.compatibility import (
     link_of,
     refuse_learned_from,
 )
-from medshot.stages.fuse.soup import greedy_soup, soup
 from medshot.stages.fuse.weights import (
     equal_scores,
     fit_map,
     fit_scores,
+    greedy_soup,
     groups_of,
     outputs_of,
     shown_in,
+    soup,
 )
 from medshot.training.progress import Watch, quiet
 

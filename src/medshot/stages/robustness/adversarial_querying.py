@@ -12,7 +12,7 @@ from medshot.core.errors import ConfigError
 from medshot.core.learner import Learner
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.threat_model import ThreatModel
-from medshot.training.auxiliary_losses import AuxiliaryLoss
+from medshot.training.objective import AuxiliaryLoss
 
 
 class AdversarialQuerying(AuxiliaryLoss):

@@ -10,7 +10,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import TaskError
 from medshot.core.predictor import Predictor
 from medshot.learners import build
-from medshot.learners.detection_head import PENALTY, at_centers
+from medshot.learners.base import PENALTY, at_centers
 from medshot.nn import encoder
 from medshot.nn.detectors import Centers
 from medshot.nn.heads import sites

@@ -10,9 +10,8 @@ from medshot.data.augment import Mixed
 from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.tasks import Classification
-from medshot.training.auxiliary_losses import SelfDistillation, TaskContrast
 from medshot.training.gradient import Gradient
-from medshot.training.objective import Objective
+from medshot.training.objective import Objective, SelfDistillation, TaskContrast
 from medshot.training.run import load_run
 from toys.training import blobs
 
