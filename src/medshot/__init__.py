@@ -278,6 +278,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("medshot.core.plugins").own_version()
     if name not in _HOME:
         raise AttributeError(f"module 'medshot' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -12,6 +12,7 @@ import medshot
 import toys
 from medshot.core import plugins
 from medshot.core.errors import ConfigError, SaveError
+from medshot.core.predictor import versions
 from medshot.training.run import open_run
 from toys.commands import SMALL, folder
 
@@ -265,3 +266,12 @@ def test_a_model_with_an_unknown_part_says_what_to_type(
     monkeypatch.setattr(plugins, "USED", list(there))
     with pytest.raises(SaveError, match=rf"predictor\.json.*{said}.*never run because a file"):
         medshot.load_predictor(tmp_path / "model")
+
+
+def test_a_source_checkout_that_is_not_installed_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise plugins.PackageNotFoundError(name)
+
+    monkeypatch.setattr(plugins, "version", missing)
+    assert medshot.__version__ == "unknown"
+    assert versions()["medshot"] == "unknown"

@@ -5,12 +5,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version as installed
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+import medshot
 from medshot import ConfigError, MedshotError, Stage, use
 from medshot.app.commands import (
     adapt,
@@ -107,7 +107,7 @@ def main_options(
     """What comes before a command."""
     del use  # taken off by `main`, which lets it stand anywhere
     if version:
-        typer.echo(installed("medshot"))
+        typer.echo(medshot.__version__)
         raise typer.Exit
 
 

@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,14 @@ GROUPS = {
 USED: list[str] = []  # arguments of `use`
 PACKAGES: dict[str, str] = {}  # installed packages with entry points, and their versions
 NEVER = "Code is never run because a file names it."
+
+
+def own_version() -> str:
+    """The installed version of medshot; "unknown" in a source checkout that is not installed."""
+    try:
+        return version("medshot")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 @functools.cache

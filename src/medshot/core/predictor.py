@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +35,7 @@ from torch import Tensor, nn
 from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
-from medshot.core.plugins import remembered, remembering
+from medshot.core.plugins import own_version, remembered, remembering
 from medshot.core.prediction import FolderPredictions, predictions_for
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
@@ -304,7 +303,7 @@ def load_predictor(folder: str | Path) -> Predictor:
 def versions() -> dict[str, str]:
     """Versions that a result depends on: medshot, PyTorch, Python."""
     return {
-        "medshot": version("medshot"),
+        "medshot": own_version(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
