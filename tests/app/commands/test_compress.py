@@ -109,7 +109,7 @@ def test_what_was_cut_short_goes_on(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("medshot.stages.compress.cost.costs", full)
+        patched.setattr("medshot.api.compress.costs", full)
         cut_short = medshot(*words)
     assert cut_short.status == 2
     assert "No space left" in cut_short.err
