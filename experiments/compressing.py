@@ -22,6 +22,7 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
+from medshot.evaluation.comparison import compared
 from medshot.evaluation.protocols import data_root
 from medshot.stages.compress.cost import costs
 from medshot.stages.compress.distill import distill
