@@ -81,9 +81,8 @@ def test_results_are_whole_at_80_columns(terminal: Terminal) -> None:
             i = result.interval(metric)
             assert f"{100 * i.mean:.2f}" in words
             assert f"{100 * i.half:.2f}" in words
-    minus = np.mean(results[names[0]].scores["balanced accuracy"]) - np.mean(
-        results[names[1]].scores["balanced accuracy"]
-    )
+    first, second = (np.mean(results[name].scores["balanced accuracy"]) for name in names)
+    minus = second - first
     assert f"{100 * minus:+.2f}" in words
     assert "(transductive)" in words
 

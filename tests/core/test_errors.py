@@ -23,3 +23,9 @@ def test_an_unknown_name_gets_the_nearest_one_and_the_list(name, hint):
     assert isinstance(error, ConfigError)
     known = "Known: maml, prototypical."
     assert str(error) == f"There is no learner called {name!r}.{hint} {known}"
+
+
+def test_a_long_list_is_left_out_where_a_name_is_near():
+    names = [f"learner-{i}" for i in range(40)]
+    assert str(unknown("learner-", names, kind="x")).endswith("?")
+    assert "learner-39" in str(unknown("zzz", names, kind="x"))

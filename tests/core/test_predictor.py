@@ -109,7 +109,13 @@ def test_a_moved_folder_is_the_same_predictor(predictor, saved, tmp_path):
 def test_the_model_card_says_what_it_is_and_what_it_is_not(saved):
     text = (saved / "README.md").read_text()
     assert RESEARCH_ONLY in text
-    for said in ("learner/prototypical", "Snell", "untrained", "| class 0 | 4 |", "not calibrated"):
+    for said in (
+        "learner/prototypical",
+        "Snell",
+        "untrained",
+        "| class 0 | 4 |",
+        "as calibrated as",
+    ):
         assert said in text
 
 

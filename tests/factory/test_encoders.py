@@ -300,7 +300,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--json": None,
         "--threads": 1,
     },
-    "learners": {"--options": False},
+    "learners": {"task": None, "--options": False},
     "select": {
         "folder": REQUIRED,
         "--out": REQUIRED,

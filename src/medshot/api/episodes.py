@@ -50,13 +50,13 @@ class EpisodeEvaluation(Result):
         for name, result in self.results.items():
             label = f"{name} (transductive)" if result.transductive else name
             cells = [result.interval(metric).plus_minus(metric) for metric in first.scores]
-            minus = paired(first.scores[first.leading], result.scores[first.leading])
+            minus = paired(result.scores[first.leading], first.scores[first.leading])
             difference = "" if result is first else minus.plus_minus(first.leading, "+")
             rows.append((label, *cells, difference))
         caption = (
             f"{self.name}: {first.episodes['count']} episodes (hash {self.fingerprint}), mean ± "
-            f"95 % interval. Difference: {first.leading} of the first learner minus that of this "
-            "one, paired"
+            f"95 % interval. Difference: {first.leading} of this learner minus that of the first, "
+            "paired"
         )
         return Table(caption, ("learner", *map(with_unit, first.scores), "difference"), tuple(rows))
 

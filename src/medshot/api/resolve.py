@@ -69,7 +69,7 @@ def run_or_learner(
             f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "
             "`medshot train` makes it."
         )
-    raise unknown(given, learners(), kind="learner, and no folder of a run,")
+    raise unknown(given, learners(), kind="learner, and no folder of a run or of a saved model,")
 
 
 def automatic(encoder: str | None = None, options: Sequence[str] = (), kind: str = USUAL) -> Auto:

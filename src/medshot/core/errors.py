@@ -53,9 +53,14 @@ class SaveError(MedshotError):
     """A file could not be written, or a file that medshot wrote is damaged."""
 
 
+LISTED = 16  # names, above which a close one stands for all
+
+
 def unknown(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:
     """Error for a name that is not in `known`, with the closest one that is."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
+    if close and len(known) > LISTED:
+        return UnknownNameError(f"There is no {kind} called {name!r}. Did you mean {close[0]!r}?")
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UnknownNameError(f"There is no {kind} called {name!r}.{hint} Known: {', '.join(known)}.")

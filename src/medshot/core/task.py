@@ -41,7 +41,7 @@ class Task(ABC):
     link: ClassVar[str | None] = None  # what `decode` is: softmax, sigmoid, identity (up to units)
     caution: ClassVar[str] = (  # limitation that the card and README of a predictor state
         "The predictor gives an answer to every image, also to one unlike all it learned from, "
-        "and its probabilities, where it gives any, are not calibrated."
+        "and its probabilities, where it gives any, are only as calibrated as the report shows."
     )
     metrics: ClassVar[Mapping[str, Metric]]  # the first is the leading one: higher is better
 

@@ -55,7 +55,8 @@ class Interval:
     def plus_minus(self, metric: str, sign: str = "") -> str:
         """As a cell of a table: `81.02 ± 0.45`, a share in percent, else in its unit."""
         by = 100 if is_share(metric) else 1
-        return f"{by * self.mean:{sign}.2f} ± {by * self.half:.2f}"
+        mean = round(by * self.mean, 2) + 0.0  # no minus before a zero
+        return f"{mean:{sign}.2f} ± {by * self.half:.2f}"
 
 
 def mean_interval(values: Float[ndarray, "n"]) -> Interval:

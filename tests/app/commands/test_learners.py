@@ -35,3 +35,10 @@ def test_a_missing_package_is_said(medshot: Medshot, monkeypatch: pytest.MonkeyP
     error = ImportError("No module named 'x'", name="x")
     monkeypatch.setattr(registry, "missing", lambda: {"odd": error})
     assert "pip install x" in medshot("learners").err
+
+
+def test_those_for_a_task(medshot: Medshot) -> None:
+    shown = medshot("learners", "segmentation").out
+    assert "in-context-masks" in shown
+    assert "tim" not in shown.split()
+    assert medshot("learners", "segmentatoin").refused("Did you mean 'segmentation'")

@@ -4,6 +4,9 @@ import typer
 
 
 def learners(
+    task: str | None = typer.Argument(
+        None, help="Only those for this task: segmentation, say.", show_default="all"
+    ),
     options: bool = typer.Option(False, "--options", help="Also each learner's options."),
 ) -> None:
     """List the learners: for which tasks, from which paper, in which file.
@@ -12,7 +15,7 @@ def learners(
 
     Examples:
 
-        medshot learners --options
+        medshot learners segmentation --options
 
         medshot train maml --set steps=3 --set lr=0.05 --data skin/ --out runs/maml
     """
@@ -24,7 +27,7 @@ def learners(
     table = Table("learner", "tasks", "paper, file" + (", options" if options else ""))
     table.columns[0].no_wrap = True
     table.columns[2].overflow = "fold"
-    found = list_learners()
+    found = list_learners(task)
     for each in found:
         kind = "".join(f"\n({remark})" for remark in each.remarks)
         lines = [each.source, each.file, *([each.options] if options else [])]

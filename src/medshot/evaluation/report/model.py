@@ -26,6 +26,11 @@ class Estimate:
     reason: str = ""
     """Why the mean or the interval is NaN; shown only then."""
 
+    def __str__(self) -> str:
+        if not self.has_interval:
+            return f"{self.mean:.3f}" if self.has_mean else f"undefined: {self.reason}"
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
     @property
     def has_mean(self) -> bool:
         """Whether the mean is finite."""
