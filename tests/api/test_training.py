@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import medshot
 from medshot.training.run import load_run
+from toys import conv4
+from toys.commands import folder
 from toys.fixtures import Medshot
 
 FEW = ("--steps", "2", "--val-every", "2", "--val-episodes", "1", "--shot", "2", "--query", "1")
@@ -46,3 +49,17 @@ def test_kinds_without_phantoms_are_refused(medshot: Medshot, tmp_path: Path) ->
     for kind in ("regression", "detection"):
         words = ("ridge", "--data", "phantoms", "--task", kind, "--out", tmp_path / "run")
         assert medshot("train", *words).refused(f"no phantoms for {kind}", "--data")
+
+
+def test_names_and_folders_in_python_with_validation_data_of_ones_own(tmp_path: Path) -> None:
+    source, told = folder(tmp_path / "mine", (4, 4, 4)), []
+    val = medshot.load(folder(tmp_path / "val", (4, 4, 4), first=50), channels=1, size=16)
+    few = {"way": 2, "shot": 1, "query": 1, "steps": 1, "val_episodes": 1}
+    words = {"encoder": "conv4", "options": ["encoder.channels=1", "encoder.size=16"]}
+    run = medshot.train("prototypical", source, val=val, tell=told.append, **words, **few)
+    assert run.about["val"]["hash"] == val.hash
+    assert any("mine: 12 images" in said for said in told)
+    learner = medshot.build("prototypical", encoder=conv4())
+    assert medshot.train(learner, [source], val=val, **few).about["train"]["hash"] != val.hash
+    with pytest.raises(medshot.ConfigError, match="Did you mean 'steps'"):
+        medshot.train("prototypical", source, stps=1)

@@ -95,7 +95,8 @@ def train(
         torch.manual_seed(settings.seed)
         learner = named_learner(learner, encoder or encoder_for(kinds), options)
     if folders is not None:
-        data, val = training_data(folders, task, learner, settings, tell)
+        data, held_out = training_data(folders, task, learner, settings, tell)
+        val = held_out if val is None else val
     if out is not None and (done := steps_done(Path(out))) is not None:
         ended = done >= settings.steps
         tell(f"{out}: already done." if ended else f"{out}: going on from step {done}.")
