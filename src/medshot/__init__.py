@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TaskError,
     )
     from medshot.core.learner import Learner
+    from medshot.core.options import Option, declared_options, option
     from medshot.core.plugins import use
     from medshot.core.prediction import BoxPrediction, ImagePrediction, MaskPrediction, Prediction
     from medshot.core.predictor import Predictor, load_predictor
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from medshot.pretraining.store import load_encoder, save_encoder
     from medshot.pretraining.weights.download import from_hub, from_package
     from medshot.pretraining.weights.load import load_weights
-    from medshot.stages.base import Stage, option, stage
+    from medshot.stages.base import Stage, stage
     from medshot.stages.compress.distill import distil, distill
     from medshot.stages.compress.prune import prune
     from medshot.stages.compress.quantize import quantise, quantize
@@ -99,6 +100,7 @@ _HOME = {
     "MaskPrediction": "medshot.core.prediction",
     "MedshotError": "medshot.core.errors",
     "MultiLabel": "medshot.tasks.multi_label",
+    "Option": "medshot.core.options",
     "Ordinal": "medshot.tasks.ordinal",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
@@ -124,6 +126,7 @@ _HOME = {
     "compare": "medshot.api.compare",
     "cross_validate": "medshot.api.compare",
     "dataset": "medshot.data.arrays",
+    "declared_options": "medshot.core.options",
     "demo": "medshot.api.demo",
     "distil": "medshot.stages.compress.distill",  # the British spelling stays
     "distill": "medshot.stages.compress.distill",
@@ -147,7 +150,7 @@ _HOME = {
     "load_predictor": "medshot.core.predictor",
     "load_run": "medshot.training.run",
     "load_weights": "medshot.pretraining.weights.load",
-    "option": "medshot.stages.base",
+    "option": "medshot.core.options",
     "part": "medshot.core.registry",
     "pretrain": "medshot.api.training",
     "progress_bar": "medshot.training.progress",
@@ -200,6 +203,7 @@ __all__ = [
     "MaskPrediction",
     "MedshotError",
     "MultiLabel",
+    "Option",
     "Ordinal",
     "Prediction",
     "Predictor",
@@ -225,6 +229,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "dataset",
+    "declared_options",
     "demo",
     "distil",
     "distill",

@@ -25,7 +25,10 @@ def test_an_unknown_name_gets_the_nearest_one_and_the_list(name, hint):
     assert str(error) == f"There is no learner called {name!r}.{hint} {known}"
 
 
-def test_a_long_list_is_left_out_where_a_name_is_near():
-    names = [f"learner-{i}" for i in range(40)]
-    assert str(unknown("learner-", names, kind="x")).endswith("?")
-    assert "learner-39" in str(unknown("zzz", names, kind="x"))
+def test_of_a_long_list_the_similar_names_are_listed_where_there_are_some():
+    names = [f"block{i}_pw" for i in range(1, 13)] + [f"other-{i}" for i in range(20)]
+    said = str(unknown("block13_pw", names, kind="layer"))
+    assert "Did you mean 'block" in said
+    assert "block12_pw" in said
+    assert "other-3" not in said
+    assert "other-3" in str(unknown("zzz", names, kind="layer"))

@@ -1,4 +1,4 @@
-"""What judges shares no patient with what teaches, and all sets take turns."""
+"""What held shares no patient with what teaches, and all sets take turns."""
 
 from dataclasses import replace
 
@@ -24,18 +24,18 @@ class _Noted(Objective):
         return x.sum() + torch.rand((), generator=rng)
 
 
-def _lessons(batch: int = 8) -> BatchSource:
+def _batches(batch: int = 8) -> BatchSource:
     halves = [held_out(stripes(n), 0) for n in (60, 12)]
-    taught, judges = zip(*halves, strict=True)
-    return BatchSource(_Noted(), taught, judges, batch, 0, torch.device("cpu"))
+    taught, held = zip(*halves, strict=True)
+    return BatchSource(_Noted(), taught, held, batch, 0, torch.device("cpu"))
 
 
 def test_no_patient_teaches_and_judges() -> None:
     data = replace(stripes(), groups=torch.arange(60) // 5)
-    taught, judges = held_out(data, 0)
-    assert len(taught) + len(judges) == 60
-    assert len(judges) == 5
-    assert not set(taught.groups.tolist()) & set(judges.groups.tolist())
+    taught, held = held_out(data, 0)
+    assert len(taught) + len(held) == 60
+    assert len(held) == 5
+    assert not set(taught.groups.tolist()) & set(held.groups.tolist())
 
 
 def test_images_of_nobody_known_are_held_out_one_by_one() -> None:
@@ -51,15 +51,15 @@ def test_too_few_images_or_patients_are_said(images: int) -> None:
 
 
 def test_the_sets_take_turns_and_batches_are_full_where_they_can_be() -> None:
-    lessons = _lessons(batch=16)
+    batches = _batches(batch=16)
     for step in range(4):
-        lessons.loss(step)
-    assert lessons.objective.shown == [(0, 16, True), (1, 11, True)] * 2
+        batches.loss(step)
+    assert batches.objective.shown == [(0, 16, True), (1, 11, True)] * 2
 
 
 def test_a_step_is_a_function_of_its_number_and_judging_is_always_the_same() -> None:
-    lessons = _lessons()
-    assert torch.equal(lessons.loss(3), lessons.loss(3))
-    assert not torch.equal(lessons.loss(3), lessons.loss(5))
-    assert lessons.judge() == lessons.judge()
-    assert not lessons.objective.shown[-1][2], "judged as it will be used"
+    batches = _batches()
+    assert torch.equal(batches.loss(3), batches.loss(3))
+    assert not torch.equal(batches.loss(3), batches.loss(5))
+    assert batches.val_loss() == batches.val_loss()
+    assert not batches.objective.shown[-1][2], "judged as it will be used"

@@ -89,7 +89,7 @@ def test_meta_training_begins_from_it_and_says_so(tmp_path) -> None:
         ({"maks": 0.5}, ConfigError, "Did you mean 'mask'"),
         ({"sets": []}, ConfigError, "no option of the objective 'reconstruct' called 'sets'"),
         ({"batch": 1}, ConfigError, "at least 2"),
-        ({"steps": -1}, ConfigError, "steps is -1"),
+        ({"steps": -1}, ConfigError, "steps=-1"),
         ({"encoder": UNet3d(width=8, depth=1)}, TaskError, "not those of volumes"),
         ({"data": stripes(3).subset(torch.tensor([0, 1]))}, DataError, "too few to hold"),
     ],

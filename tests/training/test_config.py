@@ -19,12 +19,12 @@ BOTH = pytest.mark.parametrize(
 @pytest.mark.parametrize("config", [TrainConfig, PretrainConfig])
 @pytest.mark.parametrize("lr", [0.0, -1.0, math.inf, math.nan])
 def test_a_rate_that_cannot_be_is_refused(config: type[Config], lr: float) -> None:
-    with pytest.raises(ConfigError, match=f"lr is {lr}"):
+    with pytest.raises(ConfigError, match=f"lr={lr}"):
         config(lr=lr)
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ConfigError, match="seed is -1"):
+    with pytest.raises(ConfigError, match="seed=-1"):
         TrainConfig(seed=-1)
 
 

@@ -231,7 +231,7 @@ def test_baselines_are_refused() -> None:
     "option", ["steps", "meta_batch", "val_every", "val_episodes", "patience", "halve_every"]
 )
 def test_a_count_below_one_is_refused_by_name(option: str) -> None:
-    with pytest.raises(ConfigError, match=f"{option} is 0, but must be at least 1"):
+    with pytest.raises(ConfigError, match=f"{option}=0 must be at least 1"):
         medshot.train(build("prototypical"), blobs(), **{**SMALL, option: 0})
 
 

@@ -76,11 +76,6 @@ class Adaptation(Tabular):
         self.predictor.save(staging)
         write_report(self.report, staging / "report.html")
 
-    @property
-    def default_output(self) -> str:
-        """The name of the file or folder of predictions, as `medshot predict --out` takes it."""
-        return kind_called(self.predictor.known_card().kind).out
-
     def table(self) -> Table:
         """The summary and the scores, as the report has them."""
         return self.report.table()
@@ -110,8 +105,8 @@ def adapt(
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
     where it is None. The result is saved to the new folder `out`, which is refused before any
-    work if it exists. `watch` shows the folds of what it is called with, and `tell` is told what
-    fine-tuning will cost. One thread an operation is quick for few images (`threads=None`: as
+    work if it exists. `watch` shows the folds of what it is called with, and `tell` is called with
+    the cost of fine-tuning. One thread an operation is quick for few images (`threads=None`: as
     PyTorch is set).
 
     Raises:

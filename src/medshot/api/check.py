@@ -21,29 +21,29 @@ class Checked(Tabular):
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings that must be mended before any score means something."""
+        """Findings without whose fix scores mean nothing."""
         return tuple(each for each in self.findings if each.severity == "error")
 
     @property
     def verdict(self) -> str:
         """How many errors and other remarks there are."""
         if not self.findings:
-            return f"{self.folder}: nothing to mend."
+            return f"{self.folder}: nothing to fix."
         others = len(self.findings) - len(self.errors)
         return f"{len(self.errors)} error(s), {others} other remark(s)."
 
     def table(self) -> Table:
-        """A row a finding: how bad, where, what, and how to mend it."""
+        """One row per finding: severity, file, problem, fix."""
         rows = tuple(
-            (each.severity, str(each.file or ""), each.what, each.mend) for each in self.findings
+            (each.severity, str(each.file or ""), each.what, each.fix) for each in self.findings
         )
-        heads = ("severity", "file", "what", "how to mend it") if rows else ()
+        heads = ("severity", "file", "problem", "fix") if rows else ()
         said = f"{self.folder} ({self.kind}): {self.listed}. " if self.listed else ""
         return Table(said + self.verdict, heads, rows)
 
 
 def check(folder: str | Path, task: str | None = None) -> Checked:
-    """Say what is wrong with a folder of images, in which file, and how to mend it.
+    """Check a folder of images: problems by file, each with its fix.
 
     `load` stops at the first error; this goes on. Nothing is changed.
 

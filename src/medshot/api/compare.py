@@ -28,9 +28,9 @@ def compare(
     """Scores of learners and predictors on the same images, and differences to the first.
 
     A model is a learner, a predictor, the folder of either (a run, or a saved predictor), `auto`,
-    or a name of `list_learners()`. A learner is judged by cross-validation: each image is answered
-    by a predictor that saw neither it nor its patient. A predictor answers all images, of which it
-    must have learned from none. Differences are paired, patient by patient.
+    or a name of `list_learners()`. A learner is cross-validated: each image is predicted by
+    a predictor trained on neither it nor its patient. A predictor predicts all images; it must not
+    have learned from any of them. Differences are paired, patient by patient.
 
     Raises:
         ConfigError: no model, or an unknown name.

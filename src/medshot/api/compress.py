@@ -51,7 +51,7 @@ class CompressRun(StageRun[Compress]):
 
     def refuse(self) -> None:
         """Raise `DataError` if there are no labels to evaluate on."""
-        if not isinstance(self.judged, Dataset):
+        if not isinstance(self.test_images, Dataset):
             raise DataError(
                 f"{self.data} has no labels, so nothing can be judged on it: give --test."
             )
@@ -59,7 +59,8 @@ class CompressRun(StageRun[Compress]):
     def run(self, working: Path | None) -> Predictor:
         """Each step alone, and the chain, which is saved."""
         steps: dict[str, Step] = {
-            name: partial(_run, step, self.train, self.watch) for name, step in self.steps.items()
+            name: partial(_run, step, self.train_images, self.watch)
+            for name, step in self.steps.items()
         }
         self.all = in_steps(self.given, steps, working, self.tell)
         if working is not None:
@@ -70,7 +71,7 @@ class CompressRun(StageRun[Compress]):
     def compare(self) -> Comparison:
         """Scores and costs of all."""
         self.costs = costs(self.all)
-        return compared(self.all, self.judged)
+        return compared(self.all, self.test_images)
 
     def show(self) -> None:
         """Tell costs and scores."""
@@ -140,7 +141,7 @@ def in_steps(
     """The original, the result of each step alone, and that of all steps in turn.
 
     A later step that is impossible on the original may be possible on the result of the first: then
-    `tell` is told, and the step alone is left out.
+    `tell` is called, and the step alone is left out.
     """
 
     def place(name: str) -> Path | None:

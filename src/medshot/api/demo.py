@@ -55,7 +55,7 @@ def demo(out: str | Path, command: str = "", *, threads: int = 1) -> Demonstrati
     report = page.save(out / "report.html")
     labels = found.predictor.known_card().labels
     return Demonstration(
-        evaluation, support, queries, out / "model", report, labels, found.default_output
+        evaluation, support, queries, out / "model", report, labels, found.predictor.default_output
     )
 
 

@@ -1,4 +1,4 @@
-"""Members of an ensemble and the whole, judged on the same images, as `medshot fuse` shows them."""
+"""Fusion of saved models: scores of the members and the ensemble on the same images."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -20,12 +20,12 @@ from medshot.stages.fuse.fuse import mean_of
 from medshot.stages.fuse.stage import SNAPSHOTS, Fuse
 from medshot.stages.fuse.weights import outputs_of
 
-CROSSED = ("weighted", "stack")  # judged out of fold where there are no other images
+CROSSED = ("weighted", "stack")  # evaluated out of fold where there are no other images
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Answers of the best part, the others and the whole, in this order."""
+    """Scores of the best member, the others and the ensemble, in this order."""
 
     scores: Comparison
     where: str
@@ -33,7 +33,7 @@ class Judgement:
 
 
 def together(stage: Fuse, models: Sequence[Predictor]) -> EnsembleMembers:
-    """All models, asked together. Raises as `agreed` does where they cannot be fused."""
+    """All models as one ensemble. Raises as `agreed` does where they cannot be fused."""
     cards = [models[0].known_card()] if stage.how == SNAPSHOTS else agreed(models)
     return mean_of(models, cards)
 
@@ -41,7 +41,7 @@ def together(stage: Fuse, models: Sequence[Predictor]) -> EnsembleMembers:
 def judgement(
     stage: Fuse, models: Mapping[str, Predictor], fused: Predictor, shown: Dataset, on: Dataset
 ) -> Judgement:
-    """How well each of `models` and the whole do on `on`; the best one is chosen on `shown`."""
+    """Scores of each of `models` and of the ensemble on `on`; the best is chosen on `shown`."""
     parts, task = together(stage, list(models.values())), fused.known_card().task
     outputs = outputs_of(parts, on.examples())
     chosen_by = outputs if on is shown else outputs_of(parts, shown.examples())
@@ -88,7 +88,9 @@ class FuseRun(StageRun[Any]):
 
     def compare(self) -> Judgement:
         """Every model and the fused one."""
-        return judgement(self.stage, self.models, self.predictor, self.train, self.judged)
+        return judgement(
+            self.stage, self.models, self.predictor, self.train_images, self.test_images
+        )
 
     def show(self) -> None:
         """Tell scores, and what makes them optimistic."""

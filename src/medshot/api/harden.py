@@ -26,7 +26,7 @@ class HardenRun(StageRun[Harden]):
 
     def compare(self) -> tuple[Robustness, Robustness]:
         """Both at half of epsilon, epsilon and twice that; the second also for masking."""
-        threat, images, seed = self.stage.threat, self.judged, self.stage.seed
+        threat, images, seed = self.stage.threat, self.test_images, self.stage.seed
         largest = threat.measure.largest(images.x[0].numel())
         sizes = [size for size in (threat.epsilon * by for by in (0.5, 1, 2)) if size <= largest]
         threats = [ThreatModel(size, threat.norm) for size in sizes]
@@ -67,8 +67,8 @@ class HardenRun(StageRun[Harden]):
         (model,) = self.models
         return {
             "model": model,
-            "data": self.train.about(),
-            "test": self.judged.about(),
+            "data": self.train_images.about(),
+            "test": self.test_images.about(),
             **self.stage.settings(),
             "before": before.to_json(),
             "after": after.to_json(),

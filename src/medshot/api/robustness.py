@@ -67,7 +67,7 @@ def robustness(
 
 
 def budgets(epsilon: Sequence[float | str], norm: str) -> list[ThreatModel]:
-    """Those that are asked for, each once; else the usual ones of the norm."""
+    """Threat models for the given epsilons, without duplicates; defaults of the norm otherwise."""
     wanted = epsilon or USUAL.get(norm, USUAL["linf"])
     sizes = (read_epsilon(each) if isinstance(each, str) else each for each in wanted)
     return list(dict.fromkeys(ThreatModel(size, norm) for size in sizes))

@@ -14,7 +14,6 @@ from medshot.core.predictor import Predictor, load_predictor
 from medshot.core.table import Result, Table
 from medshot.data.load import images_for, refuse_shared
 from medshot.evaluation.statistics import INTERVALS
-from medshot.presenters import kind_called
 from medshot.stages.base import STAGES, Stage
 from medshot.stages.finetune.stage import FineTune
 from medshot.training.device import limit_threads
@@ -34,7 +33,7 @@ class StageRun(Result, Generic[S]):
     """One run of a stage: read, run, compare, save, show.
 
     Afterwards `predictor` is the new one, `scores` the comparison with the given ones, and `shown`
-    what was told: sentences and tables. A subclass shows more, or reads something else.
+    the sentences and tables. A subclass shows more, or reads something else.
     """
 
     refuses_shared = True  # whether training images among the test images are refused
@@ -63,8 +62,8 @@ class StageRun(Result, Generic[S]):
         few = nullcontext() if threads is None else limit_threads(threads)
         place = nullcontext((None, None)) if out is None else unfinished(out)
         with place as (staging, working), few:
-            self.train = self.read(self.data)
-            self.judged = self.read(self.test) if self.test else self.train
+            self.train_images = self.read(self.data)
+            self.test_images = self.read(self.test) if self.test else self.train_images
             self.refuse()
             started = time.perf_counter()
             self.predictor = self.run(working)
@@ -97,11 +96,6 @@ class StageRun(Result, Generic[S]):
         """What the card of the new predictor says of this stage."""
         return self.predictor.known_card().stages[-1]
 
-    @property
-    def default_output(self) -> str:
-        """The name of the file or folder of predictions, as `medshot predict --out` takes it."""
-        return kind_called(self.predictor.known_card().kind).out
-
     def configure(self, options: Mapping[str, Any]) -> S:
         """The stage with its options; pairs may be given as `NAME=VALUE`."""
         pairs = {each.name for each in self.cls.options() if each.type is dict}
@@ -122,15 +116,17 @@ class StageRun(Result, Generic[S]):
     def refuse(self) -> None:
         """Raise `DataError` for images that cannot be learned from or evaluated on."""
         if self.test and self.refuses_shared:
-            refuse_shared(self.train, self.judged)
+            refuse_shared(self.train_images, self.test_images)
 
     def run(self, working: Path | None) -> Predictor:
         """Run the stage, with its checkpoints in `working`."""
-        return self.stage(self.given, self.train, folder=working, watch=self.watch(self.cls.name))
+        return self.stage(
+            self.given, self.train_images, folder=working, watch=self.watch(self.cls.name)
+        )
 
     def compare(self) -> Any:
         """Scores of the models before and the one after on the test images."""
-        return self.stage.compare(self.given, self.predictor, self.judged)
+        return self.stage.compare(self.given, self.predictor, self.test_images)
 
     def add_files(self, staging: Path) -> None:
         """Write further files beside the new model. By default none."""

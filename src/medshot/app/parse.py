@@ -12,13 +12,13 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from medshot import ConfigError, SaveError, refuse_taken
+from medshot import ConfigError, Option, SaveError, declared_options, refuse_taken
 
 SEVERAL = ("--data",)  # options that take several values
 WORDS: ContextVar[tuple[str, ...]] = ContextVar("words", default=())  # of the command that runs
@@ -148,11 +148,29 @@ THREADS: Any = typer.Option(
 )
 
 
+def option_parameter(option: Option) -> inspect.Parameter:
+    """The parameter from which Typer makes a declared option."""
+    about: dict[str, Any] = {"help": option.help, "min": option.min, "max": option.max}
+    if option.type is dict:
+        about["metavar"] = "NAME=VALUE"
+    if option.shown:
+        about["show_default"] = option.shown
+    default = [] if option.type is dict else option.default
+    kind = list[str] if option.type is dict else option.type
+    words = () if kind is bool else (option.word,)
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=typer.Option(default, *words, **about),
+        annotation=kind | None if default is None else kind,
+    )
+
+
 def expand_configs(command: Callable[..., None]) -> Callable[..., None]:
     """Decorator of a command: a parameter that is a dataclass becomes one option for each field.
 
-    Typer reads the options off the signature, which is made here: the name, type and default of a
-    field, and the help in its metadata. The command gets the dataclass, made of what was typed.
+    Typer reads the options from the signature, which is made here of what `option` declares. The
+    command gets the dataclass with the values of the command line.
     """
     given = inspect.signature(command).parameters
     configs: dict[str, Any] = {
@@ -161,17 +179,15 @@ def expand_configs(command: Callable[..., None]) -> Callable[..., None]:
     shown: list[inspect.Parameter] = []
     for parameter in given.values():
         if parameter.name in configs:
-            for each in fields(configs[parameter.name]):
-                option = typer.Option(each.default, help=each.metadata["help"])
-                changed = parameter.replace(name=each.name, annotation=each.type, default=option)
-                shown.append(changed)
+            for each in declared_options(configs[parameter.name]):
+                shown.append(option_parameter(each))
         else:
-            shown.append(parameter)
+            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(command)
     def with_configs(**typed: Any) -> None:
         made = {
-            name: config(**{each.name: typed.pop(each.name) for each in fields(config)})
+            name: config(**{o.name: typed.pop(o.name) for o in declared_options(config)})
             for name, config in configs.items()
         }
         command(**typed, **made)

@@ -95,7 +95,9 @@ def conclude(found: Adaptation, out: Path) -> None:
     tell()
     tell(f"Predictor:  {out}")
     tell(f"Report:     {out / 'report.html'}")
-    next_step("predict", out, "NEW_IMAGES", "--out", found.default_output, start="Next:       ")
+    next_step(
+        "predict", out, "NEW_IMAGES", "--out", found.predictor.default_output, start="Next:       "
+    )
 
 
 def announce(what: str) -> None:

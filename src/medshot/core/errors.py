@@ -53,14 +53,18 @@ class SaveError(MedshotError):
     """A file could not be written, or a file that medshot wrote is damaged."""
 
 
-LISTED = 16  # names, above which a close one stands for all
+LISTED = 16  # names, above which only similar ones are listed
+NEAR = 6
 
 
 def unknown(name: str, known: Iterable[str], *, kind: str) -> UnknownNameError:
     """Error for a name that is not in `known`, with the closest one that is."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    if close and len(known) > LISTED:
-        return UnknownNameError(f"There is no {kind} called {name!r}. Did you mean {close[0]!r}?")
+    close = difflib.get_close_matches(name, known, n=NEAR)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return UnknownNameError(f"There is no {kind} called {name!r}.{hint} Known: {', '.join(known)}.")
+    if not close or len(known) <= LISTED:
+        return UnknownNameError(
+            f"There is no {kind} called {name!r}.{hint} Known: {', '.join(known)}."
+        )
+    others = f" Similar: {', '.join(close[1:])}." if close[1:] else ""
+    return UnknownNameError(f"There is no {kind} called {name!r}.{hint}{others}")

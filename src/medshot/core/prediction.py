@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -102,6 +102,8 @@ class Answers(Protocol):
 class Writer(Protocol):
     """Finds the input files of a task and writes its predictions."""
 
+    out: ClassVar[str]  # default name of the output file or folder
+
     def answers(self, out: Path, card: Card) -> AbstractContextManager[Answers]:
         """Open a sink; `out` appears atomically when the block succeeds."""
         ...
@@ -112,8 +114,8 @@ class Writer(Protocol):
 
 
 @runtime_checkable
-class Asked(Protocol):
-    """A predictor with a card."""
+class FilePredictor(Protocol):
+    """A predictor of files, with a card."""
 
     def predict(self, images: str | Path) -> Any:
         """Prediction for one file."""
@@ -147,7 +149,7 @@ class FolderPredictions(Tabular):
     any number of images fit in memory.
     """
 
-    predictor: Asked
+    predictor: FilePredictor
     files: tuple[Path, ...]
 
     def __len__(self) -> int:
@@ -202,7 +204,7 @@ def writer(kind: str) -> Writer:
 
 
 def predictions_for(
-    predictor: Asked, images: str | Path | Iterable[str | Path]
+    predictor: FilePredictor, images: str | Path | Iterable[str | Path]
 ) -> FolderPredictions:
     """Predictions for files and folders of files.
 

@@ -36,7 +36,7 @@ from medshot.core.atomic import refuse_taken, write_text
 from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import model_card
 from medshot.core.plugins import own_version, remembered, remembering
-from medshot.core.prediction import FolderPredictions, predictions_for
+from medshot.core.prediction import FolderPredictions, predictions_for, writer
 from medshot.core.registry import make, recipe
 from medshot.core.task import Card, Preprocessing, task_of
 
@@ -140,6 +140,11 @@ class Predictor(nn.Module):
             SaveError: the predictor has no card.
         """
         return predictions_for(self, images)
+
+    @property
+    def default_output(self) -> str:
+        """Default name of the file or folder that `medshot predict` writes: answers.csv."""
+        return writer(self.known_card().kind).out
 
     def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """`self(x)` in small batches, which fit the CPU cache and are faster.

@@ -157,7 +157,7 @@ class Task(ABC):
         """
         return decoded, target
 
-    def told(
+    def decisions(
         self, decoded: ndarray, target: ndarray
     ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]] | None:
         """True and predicted labels of each image; None where images have no labels."""

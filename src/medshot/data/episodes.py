@@ -235,10 +235,10 @@ class EpisodeSampler(Generic[Data]):
         if self.way < 2 or self.low < 1 or self.high < self.low or asked < 1:
             raise ConfigError("way must be at least 2, shot and query at least 1.")
         if len(counts) < self.way:
-            mend = f"Use way={len(counts)}, or other data." if len(counts) > 1 else "Add classes."
+            fix = f"Use way={len(counts)}, or other data." if len(counts) > 1 else "Add classes."
             raise DataError(
                 f"{self.dataset.name} has {len(counts)} class(es), too few for {self.way}-way "
-                f"episodes. {mend}"
+                f"episodes. {fix}"
             )
         needed = self.high + asked
         short = {label: n for label, n in counts.items() if n < needed}

@@ -48,8 +48,8 @@ class MultimodalPreprocessing:
         there = {kind: values for kind, values in found.items() if values is not None}
         if not there:
             what = f"there is nothing in it of {', '.join(self.kinds)}"
-            mend = "Fill a cell in, or remove the line."
-            raise refusal(path.parent, what, mend, int(path.name)).error()
+            fix = "Fill a cell in, or remove the line."
+            raise refusal(path.parent, what, fix, int(path.name)).error()
         return packed(there)
 
     def grid(self, path: Path) -> tuple[int, ...]:

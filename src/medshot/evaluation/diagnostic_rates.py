@@ -30,7 +30,7 @@ def rates_of(found: OutOfFold) -> list[dict[str, Interval]]:
     A rate without images (of a class that is absent or never predicted) is NaN. The list is empty
     for tasks without class decisions per image.
     """
-    decisions = found.task.told(found.decoded, found.y)
+    decisions = found.task.decisions(found.decoded, found.y)
     if decisions is None:
         return []
     whole = _rates(np.ones((1, len(found.y)), np.int64), *decisions)

@@ -24,7 +24,7 @@ class BatchSource:
 
     objective: Objective
     taught: Sequence[Dataset]
-    judges: Sequence[Dataset]
+    held: Sequence[Dataset]
     batch: int
     seed: int
     device: torch.device
@@ -37,14 +37,14 @@ class BatchSource:
         n = len(self.taught[which])
         return self._on(self.taught[which], which, torch.randperm(n, generator=rng), rng)
 
-    def judge(self) -> float:
+    def val_loss(self) -> float:
         """Validation loss, with the same images and random numbers each time."""
         with eval_mode(self.objective):
-            found = [self._of_set(which) for which in range(len(self.judges))]
+            found = [self._of_set(which) for which in range(len(self.held))]
         return sum(found) / len(found)
 
     def _of_set(self, which: int) -> float:
-        dataset = self.judges[which]
+        dataset = self.held[which]
         rng = torch.Generator().manual_seed(which)
         parts = torch.arange(min(len(dataset), MOST)).split(self.batch)
         losses = [float(self._on(dataset, which, part, rng)) * len(part) for part in parts]
@@ -69,10 +69,10 @@ def held_out(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     order = groups[torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed))]
     sizes = torch.stack([(own == group).sum() for group in order])
     count = max(1, int((sizes.cumsum(0) <= SHARE * len(own)).sum()))
-    judges = torch.isin(own, order[:count])
-    if (~judges).sum() < 2:
+    held = torch.isin(own, order[:count])
+    if (~held).sum() < 2:
         raise DataError(
             f"{dataset.name} has {len(dataset)} image(s) of {len(groups)} patient(s): too few to "
             "hold some out for validation. Add some, or leave this data set out."
         )
-    return dataset.subset((~judges).nonzero().flatten()), dataset.subset(judges.nonzero().flatten())
+    return dataset.subset((~held).nonzero().flatten()), dataset.subset(held.nonzero().flatten())

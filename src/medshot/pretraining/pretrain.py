@@ -54,17 +54,17 @@ def pretrain(
     module = kind(learned, sets, **options)  # type: ignore[call-arg]  (each has its own)
     halves = [held_out(dataset, config.seed) for dataset in sets]
     place = choose_device(config.device)
-    taught, judges = [first for first, _ in halves], [second for _, second in halves]
-    lessons = BatchSource(module.to(place), taught, judges, config.batch, config.seed, place)
+    taught, held = [first for first, _ in halves], [second for _, second in halves]
+    batches = BatchSource(module.to(place), taught, held, config.batch, config.seed, place)
     settings = {"objective": objective, "options": _options(kind, options), **config.record()}
     settings["before"] = encoder.origin
     begun = {"encoder": recipe(encoder), "data": [dataset.hash for dataset in sets]}
     history = descend(
         module,
-        lessons.loss,
+        batches.loss,
         steps=config.steps,
         lr=config.lr,
-        validate=lessons.judge,
+        validate=batches.val_loss,
         val_every=config.judge_every,
         patience=config.patience,
         folder=folder,

@@ -18,76 +18,20 @@ import PyTorch: the command line reads them for its help.
 
 import importlib
 import pkgutil
-import types
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, ClassVar, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, dataclass_transform
 
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.lookup import Registry
+from medshot.core.options import Option, check_options, declared_options, option
 from medshot.core.plugins import load_entry_points
 
 PACKAGE = __name__.rpartition(".")[0]
 STAGES: Registry[type["Stage"]] = Registry("stage", PACKAGE)
 SHARED = ("model", "data", "out", "test", "json", "threads")  # options of every stage command
-OPTION = "option"  # the key of a field's metadata
-
-
-@dataclass(frozen=True)
-class Option:
-    """An option of a stage, as a keyword argument and on the command line."""
-
-    name: str  # of the keyword
-    type: Any  # of a value on the command line; `dict` for NAME=VALUE, repeated
-    default: Any
-    help: str
-    min: int | float | None = None
-    max: int | float | None = None
-    choices: tuple[str, ...] = ()
-    shown: str | None = None  # shown by the help in place of the default
-
-    @property
-    def word(self) -> str:
-        """Name on the command line: `attack_steps` is `--attack-steps`, `set_` is `--set`."""
-        return "--" + self.name.strip("_").replace("_", "-")
-
-    def check(self, value: Any) -> None:
-        """Raise `ConfigError` for a value out of bounds; None stands for "not given"."""
-        if value is None:
-            return
-        if self.choices and value not in self.choices:
-            raise unknown(str(value), self.choices, kind=f"value of {self.word}")
-        if self.min is not None and not value >= self.min:
-            raise ConfigError(f"{self.name}={value} must be at least {self.min}.")
-        if self.max is not None and not value <= self.max:
-            raise ConfigError(f"{self.name}={value} must be at most {self.max}.")
-
-
-def option(
-    help: str,
-    *,
-    default: Any,
-    min: int | float | None = None,
-    max: int | float | None = None,
-    choices: Sequence[str] = (),
-    shown: str | None = None,
-) -> Any:
-    """Declare an option of a `Stage`: default, help, and valid values.
-
-    Args:
-        help: a line of the command's help.
-        default: the value if none is given; the field's annotation is the type.
-        min: lower bound, inclusive.
-        max: upper bound, inclusive.
-        choices: valid words, if not all.
-        shown: text for the default in the help, where the default is None.
-    """
-    told = {"help": help, "min": min, "max": max, "choices": tuple(choices), "shown": shown}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={OPTION: told})
-    return field(default=default, metadata={OPTION: told})
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(option, field))
@@ -117,23 +61,12 @@ class Stage(ABC):
             STAGES[cls.name] = cls
 
     def __post_init__(self) -> None:
-        for each in self.options():
-            each.check(getattr(self, each.name))
+        check_options(self)
 
     @classmethod
     def options(cls) -> list[Option]:
         """The declared options, in order."""
-        hints = get_type_hints(cls)
-        return [
-            Option(
-                each.name,
-                _typed(hints[each.name]),
-                {} if get_origin(hints[each.name]) is dict else each.default,
-                **each.metadata[OPTION],
-            )
-            for each in fields(cls)  # type: ignore[arg-type]
-            if OPTION in each.metadata
-        ]
+        return declared_options(cls)
 
     @staticmethod
     def known() -> MappingProxyType[str, type["Stage"]]:
@@ -220,14 +153,6 @@ def _in_form_of(predictor: Any, data: Any) -> Any:
     if not isinstance(data, Dataset) or (data.preprocessing, data.labels) == known:
         return data
     return in_form(card, data)
-
-
-def _typed(hint: Any) -> Any:
-    """Type of a value on the command line: `str` if allowed, `float` for `float | None`."""
-    if get_origin(hint) is dict:
-        return dict
-    kinds = [each for each in get_args(hint) if each is not types.NoneType] or [hint]
-    return str if str in kinds else kinds[0]
 
 
 def stage(name: str, **options: Any) -> Stage:

@@ -97,7 +97,7 @@ class Classification(Task):
         best = max(range(len(values)), key=values.__getitem__)
         return Prediction(str(path), card.labels[best], dict(zip(card.labels, values, strict=True)))
 
-    def told(
+    def decisions(
         self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n"]
     ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
         """One-hot true class and one-hot predicted class."""

@@ -149,7 +149,7 @@ class MultiLabel(Task):
         """0.5 where a label is present, -0.5 where it is absent: the sign decides."""
         return target.to(like) - 0.5
 
-    def told(
+    def decisions(
         self, decoded: Float[ndarray, "n k"], target: Int[ndarray, "n k"]
     ) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]]:
         """True labels and predicted labels."""

@@ -106,7 +106,7 @@ class Ordinal(Task):
         """0.5 where the grade is above 0, above 1, ..., -0.5 where it is not."""
         return self._above(target).to(like) - 0.5
 
-    def told(
+    def decisions(
         self, decoded: Float[ndarray, "n g"], target: Int[ndarray, "n"]
     ) -> tuple[Bool[ndarray, "n g"], Bool[ndarray, "n g"]]:
         """One-hot true grade and one-hot median grade."""

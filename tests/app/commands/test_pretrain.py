@@ -68,7 +68,6 @@ def test_it_is_not_judged_on_what_it_learned_from(
         (("--set", "maks=0.5"), "Did you mean 'mask'"),
         (("--encoder", "conf4"), "Did you mean 'conv4'"),
         (("--objective", "colourise"), "no colour in A, B"),
-        (("--batch", "1"), "at least 2"),
     ],
 )
 def test_a_wrong_word_is_one_sentence_and_nothing_is_written(
@@ -76,6 +75,17 @@ def test_a_wrong_word_is_one_sentence_and_nothing_is_written(
 ) -> None:
     out = tmp_path / "encoder"
     assert medshot("pretrain", "--data", *data, "--out", out, *SMALL, *FEW, *words).refused(told)
+    assert not out.exists()
+
+
+def test_a_number_out_of_bounds_is_refused_with_the_bound_and_nothing_is_written(
+    medshot: Medshot, tmp_path: Path, data: list[Path]
+) -> None:
+    out = tmp_path / "encoder"
+    ended = medshot("pretrain", "--data", *data, "--out", out, *SMALL, *FEW, "--batch", "1")
+    assert ended.status == 2
+    assert "--batch" in ended.err
+    assert "x>=2" in ended.err
     assert not out.exists()
 
 

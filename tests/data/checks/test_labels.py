@@ -172,7 +172,7 @@ def rows(*said: tuple[str, str, str]) -> list[Row]:
 def test_nobody_known_is_a_warning(tmp_path: Path) -> None:
     (found,) = patients(rows(("x", "", ""), ("y", "", "")), tmp_path)
     assert found.severity == "warning"
-    assert "column patient" in found.mend
+    assert "column patient" in found.fix
 
 
 def test_some_unknown_is_a_note(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_kinds_not_read_are_counted(table: Write, tmp_path: Path, name: str) -> 
     suffix = name[1:].lower()
     assert found.severity == "warning"
     assert f"2 file(s) of the format {suffix} are not read" in found.what
-    assert found.mend
+    assert found.fix
 
 
 def test_what_the_table_leaves_out(table: Write, write: Write, tmp_path: Path) -> None:

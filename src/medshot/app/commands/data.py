@@ -21,7 +21,7 @@ def check(
         None, help="classification, segmentation, ...", show_default="as labels.csv says"
     ),
 ) -> None:
-    """Say what is wrong with a folder, in which file, and how to mend it. Changes nothing.
+    """Check a folder: problems, in which file, and how to fix them. Changes nothing.
 
     The status is 1 where there is an error, 0 where there are only remarks.
 
@@ -40,7 +40,7 @@ def check(
         line = f" (line {finding.line})" if finding.line else ""
         place = "" if finding.file is None else f"{finding.file}{line}: "
         say(f"{finding.severity}: {place}{finding.what}")
-        say(finding.mend, start="    ")
+        say(finding.fix, start="    ")
     say(found.verdict)
     if found.errors:
         raise typer.Exit(1)

@@ -62,7 +62,7 @@ def look(path: Path) -> Look:
 
 
 CHANCE = 0.01  # significance level
-MEND = "Make all classes alike (one source, one export), or scores will be too good."
+FIX = "Make all classes alike (one source, one export), or scores will be too good."
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _worst(form: Form, labels: ndarray, looks: Sequence[Look]) -> Finding | None
         f"the {form.name} of the images tells class {label!r} from the others ({ours} against "
         f"{others}; AUROC of this alone {area:.2f}): a shortcut"
     )
-    return Finding("warning", None, None, what, MEND)
+    return Finding("warning", None, None, what, FIX)
 
 
 def _sides(labels: ndarray, label: str) -> tuple[Bool[ndarray, "n"], Bool[ndarray, "n"]]:

@@ -26,10 +26,10 @@ class Finding:
     file: Path | None  # None: the folder as a whole
     line: int | None  # in labels.csv, or in `file` if that is a table
     what: str  # the problem: a clause without a period
-    mend: str  # the fix: one sentence or more
+    fix: str  # the fix: one sentence or more
 
     def __str__(self) -> str:
-        return f"{self._where()}{self.what}. {self.mend}"
+        return f"{self._where()}{self.what}. {self.fix}"
 
     def _where(self) -> str:
         if self.file is None:
@@ -45,9 +45,9 @@ class Finding:
         return DataError(self)
 
 
-def refusal(file: Path | None, what: str, mend: str, line: int | None = None) -> Finding:
+def refusal(file: Path | None, what: str, fix: str, line: int | None = None) -> Finding:
     """A finding of severity "error"."""
-    return Finding("error", file, line, what, mend)
+    return Finding("error", file, line, what, fix)
 
 
 def finding_of(error: DataError, file: Path, line: int | None = None) -> Finding:

@@ -41,7 +41,7 @@ def strays(folder: Path, rows: Sequence[Row]) -> list[Finding]:
 
 def _unread(files: Sequence[Path]) -> list[Finding]:
     unread = UNREAD | dict.fromkeys(VOLUMES.all(), SLICES)
-    unread = {suffix: mend for suffix, mend in unread.items() if suffix not in IMAGES.all()}
+    unread = {suffix: fix for suffix, fix in unread.items() if suffix not in IMAGES.all()}
     kinds: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         suffix = volume_suffix(file) or file.suffix.lower()
@@ -91,12 +91,12 @@ def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> 
     nested = sorted({row.path.parent for row in rows if row.path.parent.parent != folder})
     if nested:
         what = f"images in {len(nested)} folder(s) inside class folders count for the class"
-        mend = f"If these are patients, list them in the column patient of a {TABLE}."
-        found.append(Finding("note", nested[0], None, what, mend))
+        fix = f"If these are patients, list them in the column patient of a {TABLE}."
+        found.append(Finding("note", nested[0], None, what, fix))
     if {label.lower() for label in labels} <= PARTS:
         what = f"the classes are called {' and '.join(sorted(labels))}: parts, not classes"
-        mend = f"Give the folder of one part, or a {TABLE} with the columns path,label,split."
-        found.append(Finding("warning", folder, None, what, mend))
+        fix = f"Give the folder of one part, or a {TABLE} with the columns path,label,split."
+        found.append(Finding("warning", folder, None, what, fix))
     return found
 
 
@@ -131,8 +131,8 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
     unknown = sum(not row.patient for row in rows)
     if unknown == len(rows):
         what = "no patient is known: support and query may share one, and scores may be too good"
-        mend = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
-        return [Finding("warning", where, None, what, mend)]
+        fix = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
+        return [Finding("warning", where, None, what, fix)]
     found = []
     if unknown:
         what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
@@ -197,8 +197,8 @@ def classes(rows: Sequence[Row]) -> list[Finding]:
     if n >= UNEQUAL * m:
         what = f"very unequal classes: {most!r} has {n} images, {least!r} {m}"
         share = n / counts.total()
-        mend = f"Use balanced accuracy: predicting {most!r} always is right in {share:.0%}."
-        found.append(Finding("warning", None, None, what, mend))
+        fix = f"Use balanced accuracy: predicting {most!r} always is right in {share:.0%}."
+        found.append(Finding("warning", None, None, what, fix))
     alike = Counter(_bare(label) for label in counts)
     for name in sorted(name for name, times in alike.items() if times > 1):
         same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
@@ -227,11 +227,11 @@ def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
     if not deep:
         return []
     what = f"{len(deep)} image(s) have over 8 bits per value, first this one: each is windowed"
-    mend = (
+    fix = (
         f"Values below the {WINDOW[0]} % percentile become black, those above {WINDOW[1]} % white. "
         "Export with a fixed window if absolute values (HU) matter."
     )
-    return [Finding("note", deep[0].path, deep[0].line or None, what, mend)]
+    return [Finding("note", deep[0].path, deep[0].line or None, what, fix)]
 
 
 def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:

@@ -59,9 +59,9 @@ def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Finding]:
     """Classes on fewer than two images, which cannot be both in support and query."""
     highest = max((number for numbers in masks for number in numbers), default=0)
     counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
-    mend = "Mark it on at least a second one; numbers are 1, 2, ... without gaps."
+    fix = "Mark it on at least a second one; numbers are 1, 2, ... without gaps."
     return [
-        Finding("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", mend)
+        Finding("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", fix)
         for c, n in enumerate(counts, 1)
         if n < 2
     ]

@@ -30,7 +30,7 @@ def negative(pixels: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
 
 
 WINDOW = (0.5, 99.5)  # percentiles that become 0 and 255 in images of over 8 bits
-MENDING = "Open it in a viewer, and export it again or leave it out."
+FIX = "Open it in a viewer, and export it again or leave it out."
 ONE = "A file must hold one image: export each one separately."
 
 
@@ -126,8 +126,8 @@ def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
         raise _bad(path, f"it is damaged or truncated ({error})") from error
 
 
-def _bad(path: Path, what: str, mend: str = MENDING) -> DataError:
-    return refusal(path, what, mend).error()
+def _bad(path: Path, what: str, fix: str = FIX) -> DataError:
+    return refusal(path, what, fix).error()
 
 
 MOST_CLASSES = 32

@@ -77,5 +77,5 @@ def _read(path: Path, like: Volume | None = None) -> Volume:
     except DataError:
         raise
     except Exception as error:  # libraries raise any exception on damaged bytes
-        what, mend = f"it is damaged or truncated ({error})", "Copy or export it again."
-        raise refusal(path, what, mend).error() from error
+        what, fix = f"it is damaged or truncated ({error})", "Copy or export it again."
+        raise refusal(path, what, fix).error() from error

@@ -35,8 +35,8 @@ def read_signal(path: Path) -> Float[Tensor, "1 t"]:
     try:
         rate, values = _sound(path) if suffix in WAV else (0, _numbers(path))
     except (OSError, ValueError, EOFError, struct.error) as error:
-        mend = "Export it again, or leave the cell empty."
-        raise refusal(path, f"it cannot be read as a signal ({error})", mend).error() from error
+        fix = "Export it again, or leave the cell empty."
+        raise refusal(path, f"it cannot be read as a signal ({error})", fix).error() from error
     if len(values) < 2 or not np.isfinite(values).all() or values.min() == values.max():
         what = "it holds fewer than two different numbers, or some that are not finite"
         raise refusal(path, what, "Leave the cell empty where there is no signal.").error()

@@ -117,8 +117,8 @@ def _opened(path: Path) -> openslide.OpenSlide:
         return openslide.OpenSlide(path)
     except openslide.OpenSlideUnsupportedFormatError as error:
         what = "it is no slide that openslide knows"
-        mend = "A plain picture is read as an image; convert others to tiled TIFF (vips)."
-        raise refusal(path, what, mend).error() from error
+        fix = "A plain picture is read as an image; convert others to tiled TIFF (vips)."
+        raise refusal(path, what, fix).error() from error
     except openslide.OpenSlideError as error:
         raise _damaged(path, error) from error
 

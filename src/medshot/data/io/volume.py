@@ -156,8 +156,8 @@ def check_size(shape: tuple[int, ...], width: int, source: Path) -> None:
     shown = " x ".join(map(str, shape))
     if len(shape) != 3 or min(shape) < 1:
         what = f"it holds {shown} values: not one volume of three axes"
-        mend = "One volume a file: split time points or channels into files of their own."
-        raise refusal(source, what, mend).error()
+        fix = "One volume a file: split time points or channels into files of their own."
+        raise refusal(source, what, fix).error()
     promised = shape[0] * shape[1] * shape[2] * max(width, 4)
     if promised > MOST_BYTES:
         gib = promised / 2**30

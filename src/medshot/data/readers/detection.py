@@ -100,8 +100,8 @@ def _read(
 ) -> tuple[np.ndarray, Float[Tensor, "m 4"]]:
     if boxes and not row.path.is_file():
         what = f"{row.path.name} does not exist"
-        mend = "Correct the path, or remove the line."
-        raise refusal(table, what, mend, boxes[0].line).error()
+        fix = "Correct the path, or remove the line."
+        raise refusal(table, what, fix, boxes[0].line).error()
     pixels = named(row, lambda: read_image(row.path))
     height, width = pixels.shape[:2]
     return form.fit(pixels), shares(boxes, width, height, table)

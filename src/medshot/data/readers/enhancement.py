@@ -106,8 +106,8 @@ def read_pair(row: Row) -> Pair:
     window = window_of(given)
     if given.dtype != wanted.dtype:
         what = f"its values are of the type {wanted.dtype}, and those of {row.path.name} are"
-        mend = "Export both from the same program, so that equal values mean the same."
-        raise refusal(row.clean, f"{what} {given.dtype}", mend, row.line or None).error()
+        fix = "Export both from the same program, so that equal values mean the same."
+        raise refusal(row.clean, f"{what} {given.dtype}", fix, row.line or None).error()
     factor = _enlargement(row, given.shape, wanted.shape)
     image, target = scaled(given, *window), scaled(wanted, *window)
     if factor == 1 and given.shape == wanted.shape and (given == wanted).all():
@@ -122,8 +122,8 @@ def _enlargement(row: Row, given: Sequence[int], wanted: Sequence[int]) -> int:
     if factor < 1 or (factor * given[0], factor * given[1]) != (wanted[0], wanted[1]):
         sizes = [" x ".join(map(str, shape[:2])) for shape in (wanted, given)]
         what = f"it has {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
-        mend = "A target shows the same scene on the same grid, or on one 2, 3, ... times as fine."
-        raise refusal(row.clean, what, mend, row.line or None).error()
+        fix = "A target shows the same scene on the same grid, or on one 2, 3, ... times as fine."
+        raise refusal(row.clean, what, fix, row.line or None).error()
     return factor
 
 

@@ -56,11 +56,11 @@ def number(row: Row) -> float:
     text = row.label
     if not NUMBER.fullmatch(text):
         what = f"its target is {text!r}, which is no number"
-        mend = "Write it like 12 or 3.5, with a point and no unit, or leave the row out."
-        raise refusal(row.path, what, mend, row.line or None).error()
+        fix = "Write it like 12 or 3.5, with a point and no unit, or leave the row out."
+        raise refusal(row.path, what, fix, row.line or None).error()
     if not abs(float(text)) <= LARGEST:
-        mend = "Give it in another unit; an identifier is nothing to learn."
-        raise refusal(row.path, f"its target is {text}, too large", mend, row.line or None).error()
+        fix = "Give it in another unit; an identifier is nothing to learn."
+        raise refusal(row.path, f"its target is {text}, too large", fix, row.line or None).error()
     return float(text)
 
 
@@ -108,8 +108,8 @@ def graded(folder: Path, channels: int | None, size: int | None) -> Dataset:
     grades = sorted(set(values))
     if not 2 <= len(grades) <= MOST:
         what = f"it has {len(grades)} different grade(s), not 2 to {MOST}"
-        mend = "Add images of another grade; for a measurement say --task regression."
-        raise refusal(folder, what, mend).error()
+        fix = "Add images of another grade; for a measurement say --task regression."
+        raise refusal(folder, what, fix).error()
     y = torch.tensor([grades.index(value) for value in values])
     labels = tuple(f"{grade:g}" for grade in grades)
     return Dataset(y=y, labels=labels, task=Ordinal(len(labels) - 1), **fields)

@@ -82,8 +82,8 @@ def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding
     if len(empty) == len(rest):
         return path
     if empty:
-        mend = "Fill it in, or leave all but the path empty for an image without objects."
-        return refusal(table, f"{' and '.join(empty)} is empty", mend, line)
+        fix = "Fill it in, or leave all but the path empty for an image without objects."
+        return refusal(table, f"{' and '.join(empty)} is empty", fix, line)
     try:
         xmin, ymin, xmax, ymax = corners = tuple(float(cells[side]) for side in SIDES)
     except ValueError as error:
@@ -96,8 +96,8 @@ def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding
 def _unusable(values: dict[str, str], table: Path, line: int) -> Finding | None:
     """Problem of a line that names no image of the folder, or has extra cells."""
     if any(values.get(None) or []):  # type: ignore[call-overload]
-        mend = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
-        return refusal(table, "it has more cells than columns", mend, line)
+        fix = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
+        return refusal(table, "it has more cells than columns", fix, line)
     name = (values["path"] or "").strip()
     if not name:
         return refusal(table, "path is empty", "Fill it in or remove the line.", line)

@@ -74,8 +74,8 @@ def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
     if all(NUMBER.fullmatch(cell) for cell in known):
         numbers = torch.tensor([float(cell) for cell in known], dtype=torch.float64)
         if bool((numbers.abs() > LARGEST).any()):
-            mend = "An identifier is no feature: leave it out."
-            raise refusal(table, f"table.{name} holds a number above 1e12", mend).error()
+            fix = "An identifier is no feature: leave it out."
+            raise refusal(table, f"table.{name} holds a number above 1e12", fix).error()
         deviation = float(numbers.std(correction=0))
         return Column(name, (), float(numbers.mean()), deviation or 1.0)
     words = sorted(set(known))
@@ -137,8 +137,8 @@ def cells_at(row: Path) -> Cells:
     table = row.parent
     found = rows_of(table) if table.is_file() else {}
     if not row.name.isdigit() or int(row.name) not in found:
-        mend = "Name a folder with a labels.csv, or a line of one: labels.csv/2 is its first."
-        raise refusal(row, "there is no such line", mend).error()
+        fix = "Name a folder with a labels.csv, or a line of one: labels.csv/2 is its first."
+        raise refusal(row, "there is no such line", fix).error()
     return found[int(row.name)]
 
 
@@ -177,8 +177,8 @@ def _rows(table: Path, changed: int) -> dict[int, Cells]:
 
 def _cells(row: dict[str, str | None], table: Path, line: int) -> Cells:
     if None in row or any(value is None for value in row.values()):
-        mend = 'A comma in a cell needs quotes: "coughs, at night".'
-        raise refusal(table, "it has more or fewer cells than columns", mend, line).error()
+        fix = 'A comma in a cell needs quotes: "coughs, at night".'
+        raise refusal(table, "it has more or fewer cells than columns", fix, line).error()
     found = {name: (value or "").strip() for name, value in row.items()}
     for name in FILES:
         file = table.parent / found.get(name, "")

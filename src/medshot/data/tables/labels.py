@@ -139,9 +139,9 @@ def _row(
     extra = any(values.get(None) or [])  # type: ignore[call-overload]
     if not extra:
         return row, []
-    mend = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
+    fix = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
     severity = "warning" if target == "label" else "error"  # 3,5 for 3.5 would be read as 3
-    return row, [Finding(severity, table, line, "it has more cells than columns", mend)]
+    return row, [Finding(severity, table, line, "it has more cells than columns", fix)]
 
 
 def outside(file: Path, name: str, line: int | None = None) -> Finding:

@@ -79,7 +79,7 @@ def library(name: str) -> ModuleType:
     """
     try:
         if name == "timm":
-            mend_torchvision()
+            patch_torchvision()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise ConfigError(
@@ -99,7 +99,7 @@ def no_such(network: str, known: Iterable[str], name: str) -> ConfigError:
     return unknown(network, near or ["(no similar name)"], kind=f"network of {name}")
 
 
-def mend_torchvision() -> None:
+def patch_torchvision() -> None:
     """Make torchvision importable if it was built for another PyTorch.
 
     Its released packages are built for CUDA. With a CPU build of PyTorch its compiled extension is

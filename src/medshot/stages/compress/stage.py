@@ -81,7 +81,7 @@ class Compress(Stage):
 
     With several of --distil, --prune and --quantise, each is also done alone, for the table, and
     what is saved is the chain: distilled, then pruned, then quantised. Killed at any moment, the
-    same command goes on. Without --test it is judged on what it learned from, which flatters.
+    same command goes on. Without --test it is evaluated on its training images: too optimistic.
 
     Examples:
 
@@ -96,7 +96,7 @@ class Compress(Stage):
         {
             "data": "Images to learn from; they need no labels if there is --test.",
             "out": "New folder for the smaller model; MODEL stays as it is.",
-            "test": "Labelled images of other patients to judge on.",
+            "test": "Labelled images of other patients, to evaluate on.",
         }
     )
 

@@ -86,8 +86,8 @@ class AutoTuned(Tuned):
         """Adapt as any learner; for a folder, the card records whether fine-tuning was kept."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
-        chosen = self.choose(*self.told(support))
-        examples, known = chosen.told(support)
+        chosen = self.choose(*self.examples_of(support))
+        examples, known = chosen.examples_of(support)
         examples = examples.to(any_tensor(self))
         chosen.check(known)
         frozen = chosen.learner.adapt(support)

@@ -48,7 +48,7 @@ class Tuned(Learner):
             return self
         return type(self)(self.learner.choose(support, task), **self.options)
 
-    def told(self, support: SupportSet) -> tuple[Examples, Task]:
+    def examples_of(self, support: SupportSet) -> tuple[Examples, Task]:
         """The examples of a loaded folder, and their task."""
         examples, card = support.support(self.encoder)
         return examples, card.task
@@ -85,7 +85,7 @@ class FineTuned(Tuned):
         """Adapt as any learner; for a folder, the card names `learner` first."""
         if isinstance(support, Examples):
             return super().adapt(support, task)
-        chosen = self.choose(*self.told(support))
+        chosen = self.choose(*self.examples_of(support))
         return finetune(
             chosen.learner.adapt(support),
             support,

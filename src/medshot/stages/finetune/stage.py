@@ -26,7 +26,7 @@ class FineTune(Stage):
         {
             "data": "Labelled images, as for `medshot adapt`.",
             "out": "New folder for the fine-tuned model.",
-            "test": "Images to judge it on, of other patients.",
+            "test": "Images of other patients, to evaluate on.",
         }
     )
 

@@ -38,7 +38,7 @@ class Fuse(Stage):
             "model": "Folders that `medshot adapt` made, two or more.",
             "data": "Labelled images that none of the models has learned from.",
             "out": "New folder for the fused model.",
-            "test": "Other labelled images, to judge it on.",
+            "test": "Other labelled images, to evaluate on.",
         }
     )
 

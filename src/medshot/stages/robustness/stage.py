@@ -11,7 +11,8 @@ class Harden(Stage):
     """Make a model that holds out better against small changes of its images.
 
     Killed at any moment, the same command goes on. In OUT is also robustness.svg: the score by
-    epsilon, before and after. Without --test it is judged on what it learned from, which flatters.
+    epsilon, before and after. Without --test it is evaluated on its training images, which is too
+    optimistic.
 
     Example:
 
@@ -24,7 +25,7 @@ class Harden(Stage):
         {
             "model": "A folder that `medshot adapt` or a stage made.",
             "out": "New folder for the hardened model; MODEL stays as it is.",
-            "test": "Folder of other patients, to be judged on.",
+            "test": "Folder of other patients, to evaluate on.",
         }
     )
 

@@ -58,8 +58,8 @@ def broken(source: Path, error: Exception) -> DataError:
     """Error where highdicom rejects the headers of `source` as non-standard."""
     name = type(error).__name__
     what = f"what its header says of the patient or the study breaks the standard ({name})"
-    mend = "Write without `patient`, or as NIfTI (write_nifti_mask)."
-    return refusal(source, what, mend).error()
+    fix = "Write without `patient`, or as NIfTI (write_nifti_mask)."
+    return refusal(source, what, fix).error()
 
 
 def references(source: Path, patient: bool) -> list[Dataset]:
