@@ -8,12 +8,12 @@ from medshot.core.errors import ConfigError
 from medshot.core.options import check_options, declared_options, option
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
     batch_size: int = option("Images a step.", default=8, min=2, max=64)
     lr: float | None = option("Rate.", default=None, above=0, recorded=False)
     method: str = option("How.", default="a", choices=("a", "b"))
-    set_: dict[str, int] = option("Further.", default={})
+    set_: dict[str, int] = option("Further.", default={})  # noqa: RUF009  (each gets a copy)
     network: object = None  # no option
 
 

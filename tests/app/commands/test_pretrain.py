@@ -85,7 +85,7 @@ def test_a_number_out_of_bounds_is_refused_with_the_bound_and_nothing_is_written
     ended = medshot("pretrain", "--data", *data, "--out", out, *SMALL, *FEW, "--batch", "1")
     assert ended.status == 2
     assert "--batch" in ended.err
-    assert "x>=2" in ended.err
+    assert "greater than or equal to 2" in ended.err
     assert not out.exists()
 
 
