@@ -33,7 +33,7 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.stages.finetune import FineTuned, get_method
-from medshot.stages.finetune.trainable import TrainableCopy
+from medshot.stages.finetune.methods import TrainableCopy
 from pages import made_on, markdown, plus_minus
 from record import commit, hardware, parse
 

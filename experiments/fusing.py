@@ -44,7 +44,7 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.multimodal import without
 from medshot.selection import Auto
-from medshot.stages.fuse.snapshots import fused_snapshots
+from medshot.stages.fuse.fuse import fused_snapshots
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 

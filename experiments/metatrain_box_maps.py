@@ -19,7 +19,7 @@ from torch import Tensor
 import medshot
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocols import data_root
-from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
+from medshot.phantoms.labels.task import PhantomEpisodes, phantom_dataset
 from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class

@@ -39,7 +39,7 @@ from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import data_root
-from medshot.phantoms.masks.episodes import PhantomMasks
+from medshot.phantoms.masks.task import PhantomMasks
 from medshot.training.progress import bar
 from pages import markdown
 from record import commit, hardware

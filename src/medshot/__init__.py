@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medshot.api.adapt import Adaptation, adapt
-    from medshot.api.catalog import list_encoders, list_learners
+    from medshot.api.catalog import bibtex, list_encoders, list_learners
     from medshot.api.check import check
-    from medshot.api.cite import bibtex
     from medshot.api.compare import compare, cross_validate, evaluate
     from medshot.api.demo import demo
     from medshot.api.episodes import EpisodeEvaluation, evaluate_episodes, list_protocols
     from medshot.api.evaluation import Evaluation
-    from medshot.api.export import Exported, export
     from medshot.api.robustness import robustness
     from medshot.api.selecting import Selected, select, select_learner
-    from medshot.api.stage_runs import StageRun, run_stage
+    from medshot.api.stage_runs import Exported, StageRun, export, run_stage
     from medshot.api.training import pretrain, train
     from medshot.core.atomic import refuse_taken
     from medshot.core.episode import Episode, Examples
@@ -57,9 +55,8 @@ if TYPE_CHECKING:
     from medshot.stages.export.monai_bundle import export_bundle
     from medshot.stages.export.onnx_file import export_onnx
     from medshot.stages.finetune.finetune import finetune
-    from medshot.stages.fuse.fuse import fuse
+    from medshot.stages.fuse.fuse import fuse, snapshots
     from medshot.stages.fuse.learner import EnsembleOf
-    from medshot.stages.fuse.snapshots import snapshots
     from medshot.stages.robustness.evaluate import Robustness
     from medshot.stages.robustness.harden import harden
     from medshot.tasks.classification import Classification
@@ -92,7 +89,7 @@ _HOME = {
     "EpisodeSampler": "medshot.data.episodes",
     "Evaluation": "medshot.api.evaluation",
     "Examples": "medshot.core.episode",
-    "Exported": "medshot.api.export",
+    "Exported": "medshot.api.stage_runs",
     "ImageEpisodes": "medshot.data.episodes",
     "ImagePrediction": "medshot.core.prediction",
     "LeakError": "medshot.core.errors",
@@ -120,7 +117,7 @@ _HOME = {
     "TrainConfig": "medshot.training.config",
     "Volume": "medshot.data.io.volume",
     "adapt": "medshot.api.adapt",
-    "bibtex": "medshot.api.cite",
+    "bibtex": "medshot.api.catalog",
     "build": "medshot.learners.registry",
     "check": "medshot.api.check",
     "compare": "medshot.api.compare",
@@ -133,7 +130,7 @@ _HOME = {
     "encoder": "medshot.nn.encoder",
     "evaluate": "medshot.api.compare",
     "evaluate_episodes": "medshot.api.episodes",
-    "export": "medshot.api.export",
+    "export": "medshot.api.stage_runs",
     "export_bundle": "medshot.stages.export.monai_bundle",
     "export_onnx": "medshot.stages.export.onnx_file",
     "finetune": "medshot.stages.finetune.finetune",
@@ -166,7 +163,7 @@ _HOME = {
     "save_encoder": "medshot.pretraining.store",
     "select": "medshot.api.selecting",
     "select_learner": "medshot.api.selecting",
-    "snapshots": "medshot.stages.fuse.snapshots",
+    "snapshots": "medshot.stages.fuse.fuse",
     "split_classes": "medshot.data.split",
     "split_patients": "medshot.data.split",
     "stage": "medshot.stages.base",

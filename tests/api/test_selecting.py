@@ -15,7 +15,7 @@ from medshot.core.errors import ConfigError, DataError
 from medshot.core.learner import Learner
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
-from medshot.factory.learners import WAYS, Builder
+from medshot.factory import WAYS, Builder
 from medshot.learners.registry import build
 from medshot.presenters import kind_called
 from medshot.selection import Family, choice

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from medshot.factory.encoders import chosen_encoder
+from medshot.factory import chosen_encoder
 from medshot.nn import encoder as build_encoder
 from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.pretraining.weights import PACKAGES

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medshot.core.errors import ConfigError, DataError
-from medshot.data.sources.omniglot import read_class_list
+from medshot.data.omniglot import read_class_list
 from medshot.evaluation.protocols import FINN17_SIZES, MEDICAL, data_root, protocol, protocols
 from toys.training import blobs
 

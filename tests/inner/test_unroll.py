@@ -10,8 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from medshot.inner.learned_rules import PerParameterSGD
-from medshot.inner.rules import SGD, Adam, GradientContext, Params, State, UpdateRule
+from medshot.inner.rules import (
+    SGD,
+    Adam,
+    GradientContext,
+    Params,
+    PerParameterSGD,
+    State,
+    UpdateRule,
+)
 from medshot.inner.unroll import checkpointed_step, path, unroll
 
 RATE, CURVE, STEPS = 0.3, 2.0, 3

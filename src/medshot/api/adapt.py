@@ -32,7 +32,7 @@ from medshot.evaluation.episodes import refuse_seen
 from medshot.evaluation.report import Report, summary_sentence, write_report
 from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.evaluation.report.model import Estimate
-from medshot.factory.learners import NONE, cost, finetuned
+from medshot.factory import NONE, cost, finetuned
 from medshot.presenters import kind_called
 from medshot.selection import Auto
 from medshot.stages.finetune.learner import Tuned

@@ -1,14 +1,27 @@
-"""What there is to choose from: `list_learners`, `list_encoders`."""
+"""What there is to choose from: `list_learners`, `list_encoders`.
 
-from collections.abc import Iterator
+BibTeX of the methods that a run, a model or a learner is made of.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from medshot.api.resolve import options_text
-from medshot.core.errors import unknown
+from medshot.core.errors import ConfigError, unknown
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor, load_predictor
 from medshot.core.registry import PARTS, import_files, names, options_of
 from medshot.core.table import Table, Tabular
-from medshot.core.task import TASKS, kinds_among
+from medshot.core.task import TASKS, Card, kinds_among
 from medshot.learners import registry
+from medshot.learners.registry import learners, lookup
+from medshot.nn.encoder import Encoder
+from medshot.pretraining import is_encoder, load_encoder, objectives
+from medshot.stages.base import Stage
+from medshot.training.run import Run, is_run, load_run
 
 
 @dataclass(frozen=True)
@@ -83,3 +96,144 @@ def list_encoders() -> Catalog:
         options = " ".join(f"{o}={p.default}" for o, p in options_of(cls).items())
         entries.append(Entry(name, (gives,), str(getattr(cls, "source", "")), options))
     return Catalog(tuple(entries), {file: str(error.name) for file, error in absent.items()})
+
+
+Citable = str | Path | Predictor | Run | Learner | Encoder
+
+STAGES = {
+    "select": "Tsamardinos et al. 2018; Bergstra et al. 2011; Pfisterer et al. 2021, "
+    "arXiv:1811.09409",
+    **{name: cls.source for name, cls in Stage.known().items() if cls.source},
+}
+WAYS = {  # of hardening, and of fusing
+    "fgsm": "Goodfellow et al. 2015, arXiv:1412.6572; Wong et al. 2020, arXiv:2001.03994",
+    "pgd": "Madry et al. 2018, arXiv:1706.06083",
+    "weighted": "Breiman 1996",
+    "stack": "Wolpert 1992",
+    "soup": "Wortsman et al. 2022, arXiv:2203.05482",
+    "greedy-soup": "Wortsman et al. 2022, arXiv:2203.05482",
+    "snapshots": "Huang et al. 2017, arXiv:1704.00109",
+}
+
+
+def sources_of(stage: Mapping[str, Any]) -> Iterator[str]:
+    """The papers of one stage of a card: those that it says itself, and those of our stages."""
+    yield str(stage.get("source", ""))
+    yield STAGES.get(str(stage["stage"]), "")
+    yield WAYS.get(str(stage.get("attack") or stage.get("how")), "")
+
+
+REFERENCES = Path(__file__).with_name("references.bib")
+OURS = """@software{medshot,
+  author = {{The medshot authors}},
+  title = {medshot: meta-learning for medical images},
+  year = {2026},
+}
+"""
+ADAM = "Kingma & Ba 2015, arXiv:1412.6980"
+NORMS = {
+    "group": "Wu & He 2018, arXiv:1803.08494",
+    "batch": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+    "transductive": "Ioffe & Szegedy 2015, arXiv:1502.03167",
+}
+
+
+def bibtex(*given: Citable) -> str:
+    """The entries for what each of `given` is made of: learner, encoder, optimizer, stages.
+
+    Each is a learner's name, the folder of a run, an encoder or a model, or one of these objects.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    found = (part for each in given for text in _sources(each) for part in _parts(text))
+    return "\n".join([OURS, *dict.fromkeys(entry(source) for source in dict.fromkeys(found))])
+
+
+def entry(source: str) -> str:
+    """The entry of one `source` ("Snell et al. 2017, arXiv:1703.05175"): stored, or made of it."""
+    stored = _stored()
+    if number := re.search(r"arXiv:(\S+)", source):
+        for text in stored.values():
+            if f"{{{number[1]}}}" in text:
+                return text
+    if key := _key(source):
+        if key in stored:
+            return stored[key]
+        eprint = f"  eprint = {{{number[1]}}},\n  archiveprefix = {{arXiv}},\n" if number else ""
+        return f"@misc{{{key},\n  note = {{{source}}},\n{eprint}}}\n"
+    return f"% {source}\n"
+
+
+def _sources(given: Citable) -> Iterator[str]:
+    if isinstance(given, str | Path):
+        yield from _of_name(str(given))
+    elif isinstance(given, Run):
+        yield from _of_learner(given.learner)
+        yield from given.about.get("cite", [])
+        yield ADAM
+    elif isinstance(given, Predictor):
+        yield from _of_card(given.known_card())
+    elif isinstance(given, Learner):
+        yield from _of_learner(given)
+    else:
+        yield from _of_encoder(given)
+
+
+def _of_name(given: str) -> Iterator[str]:
+    if is_run(given):
+        yield from _sources(load_run(given))
+    elif is_encoder(given):
+        yield from _of_encoder(load_encoder(given))
+    elif (Path(given) / "predictor.json").exists():
+        yield from _of_card(load_predictor(given).known_card())
+    elif given in learners():
+        yield lookup(given).source
+    elif Path(given).exists():
+        raise ConfigError(
+            f"{given} is neither a run nor a saved model, nor an encoder. Give the folder of one."
+        )
+    else:
+        raise unknown(given, learners(), kind="learner, and no folder of a run or model,")
+
+
+def _of_card(card: Card) -> Iterator[str]:
+    yield str(card.learner.get("source", ""))
+    yield from _of_recipe(card.learner.get("learner", {}))
+    yield from (source for stage in card.stages for source in sources_of(stage))
+    yield from [ADAM] if "meta-trained" in str(card.learner.get("origin", "")) else []
+
+
+def _of_encoder(encoder: Encoder) -> Iterator[str]:
+    yield type(encoder).source
+    objective = encoder.about.get("settings", {}).get("objective")
+    yield from [objectives()[objective].source, ADAM] if objective in objectives() else []
+
+
+def _of_learner(learner: Learner) -> Iterator[str]:
+    yield type(learner).source
+    if isinstance(learner.encoder, Encoder):
+        yield type(learner.encoder).source
+    yield NORMS.get(str(getattr(learner.encoder, "_recipe", {}).get("options", {}).get("norm")), "")
+
+
+def _of_recipe(recipe: dict[str, Any]) -> Iterator[str]:
+    encoder = recipe.get("options", {}).get("encoder")
+    if isinstance(encoder, dict):
+        names("encoder")
+        yield getattr(PARTS.get(encoder.get("part", "")), "source", "")
+        yield NORMS.get(str(encoder.get("options", {}).get("norm")), "")
+
+
+def _parts(source: str) -> list[str]:
+    return [part.strip() for part in source.split(";") if re.search(r"\b\d{4}\b", part)]
+
+
+def _key(source: str) -> str:
+    found = re.search(r"([A-Z][\w-]+)\D*?\b((?:19|20)\d\d)\b", source)
+    return f"{found[1].lower()}{found[2]}" if found else ""
+
+
+def _stored() -> dict[str, str]:
+    entries = re.split(r"\n(?=@)", REFERENCES.read_text(encoding="utf-8"))
+    return {re.match(r"@\w+\{(\S+),", e)[1]: e.rstrip() + "\n" for e in entries}  # type: ignore[index]

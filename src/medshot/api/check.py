@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medshot.core.table import Table, Tabular
-from medshot.data.checks.check import check as find
-from medshot.data.checks.issue import Finding
-from medshot.data.readers.registry import kind_of
+from medshot.data.checks.issue import Finding, by_weight
+from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called
 
 
@@ -45,7 +44,9 @@ class Checked(Tabular):
 def check(folder: str | Path, task: str | None = None) -> Checked:
     """Check a folder of images: problems by file, each with its fix.
 
-    `load` stops at the first error; this goes on. Nothing is changed.
+    `load` stops at the first error; this goes on, and also reports what inflates scores. For
+    labels and masks every row is checked; for other tasks it reports what `load` finds. Nothing
+    is changed.
 
     Raises:
         DataError: there is no such folder.
@@ -54,4 +55,4 @@ def check(folder: str | Path, task: str | None = None) -> Checked:
     folder = Path(folder)
     kind = kind_of(folder, task)
     listed = kind_called(kind).listed(folder)
-    return Checked(folder, kind, listed, tuple(find(folder, kind)))
+    return Checked(folder, kind, listed, tuple(by_weight(folder_kind(kind).findings(folder))))

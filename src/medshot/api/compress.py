@@ -22,7 +22,7 @@ from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.comparison import Comparison, compared
 from medshot.evaluation.statistics import INTERVALS, with_unit
 from medshot.stages.base import Stage
-from medshot.stages.compress.cost import cost_table, costs
+from medshot.stages.compress.benchmark import cost_table, costs
 from medshot.stages.compress.imitation import Images
 from medshot.stages.compress.stage import SIZES, Compress
 from medshot.training.progress import Watch

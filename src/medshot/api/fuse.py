@@ -14,11 +14,9 @@ from medshot.data.load import images_for
 from medshot.evaluation.comparison import Comparison
 from medshot.evaluation.cross_validation import answered
 from medshot.nn.ensemble import EnsembleMembers
-from medshot.stages.fuse.compatibility import agreed, refuse_learned_from
-from medshot.stages.fuse.evaluate import answers_of, best_of, left_out
-from medshot.stages.fuse.fuse import mean_of
+from medshot.stages.fuse.fuse import agreed, mean_of, refuse_learned_from
 from medshot.stages.fuse.stage import SNAPSHOTS, Fuse
-from medshot.stages.fuse.weights import outputs_of
+from medshot.stages.fuse.weights import answers_of, best_of, left_out, outputs_of
 
 CROSSED = ("weighted", "stack")  # evaluated out of fold where there are no other images
 

@@ -9,10 +9,10 @@ from medshot.core.atomic import write_text
 from medshot.core.task import is_share
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.stages.robustness.attacks import PGD
-from medshot.stages.robustness.curve import curve
 from medshot.stages.robustness.evaluate import (
     Robustness,
     attack_table,
+    curve,
     robustness,
     signs,
     verdict,

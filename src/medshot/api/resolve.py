@@ -10,8 +10,7 @@ from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.learner import Learner
 from medshot.core.registry import called, options_of, recipe
 from medshot.data.readers.registry import USUAL
-from medshot.factory.encoders import checked, chosen_encoder, impossible
-from medshot.factory.learners import OF
+from medshot.factory import OF, checked, chosen_encoder, impossible
 from medshot.learners.registry import build, learners, lookup, missing
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.identity import Pixels

@@ -24,13 +24,12 @@ from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation.report import Report, Table
 from medshot.evaluation.statistics import Interval
-from medshot.factory.learners import WAYS, Builder
+from medshot.factory import WAYS, Builder
 from medshot.presenters import kind_called
 from medshot.selection.choice import RULE, Choice, Row, Selection, chosen_of
 from medshot.selection.cross_validator import bench_of
-from medshot.selection.portfolio import stored
 from medshot.selection.search import Limits, Place, search, studies_in
-from medshot.selection.space import Configuration, Family, Space
+from medshot.selection.space import Configuration, Family, Space, stored
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import is_run, load_run

@@ -1,20 +1,26 @@
-"""A stage run from folders to a saved predictor, with scores before and after: `run_stage`."""
+"""A stage run from folders to a saved predictor, with scores before and after: `run_stage`.
+
+Export of a predictor for machines without medshot: `medshot.export`.
+"""
 
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from medshot.api.resolve import parse_options
 from medshot.core.atomic import unfinished
+from medshot.core.errors import unknown
 from medshot.core.predictor import Predictor, load_predictor
-from medshot.core.table import Result, Table
+from medshot.core.table import Result, Table, Tabular
 from medshot.data.load import images_for, refuse_shared
 from medshot.evaluation.statistics import INTERVALS
 from medshot.stages.base import STAGES, Stage
+from medshot.stages.export.monai_bundle import export_bundle
+from medshot.stages.export.onnx_file import export_onnx, script_beside
 from medshot.stages.finetune.stage import FineTune
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, quiet
@@ -199,3 +205,45 @@ def run_stage(
     paths = [models] if isinstance(models, str | Path) else list(models)
     run = kind(cls, paths, data, test, tell=tell, watch=watch)
     return run.execute(None if out is None else Path(out), threads, **options)
+
+
+FORMATS = {"bundle": export_bundle, "onnx": export_onnx}
+
+
+@dataclass(frozen=True)
+class Exported(Tabular):
+    """The file or folder that was written, and the script that runs it (None for a bundle)."""
+
+    path: Path
+    format: str
+    task: str
+    script: Path | None
+
+    @property
+    def megabytes(self) -> float:
+        """Size on disk, in 10^6 bytes."""
+        inside = [self.path] if self.path.is_file() else self.path.rglob("*")
+        return sum(file.stat().st_size for file in inside if file.is_file()) / 1e6
+
+    def table(self) -> Table:
+        """A line: path, size and task."""
+        return Table(f"{self.path}: {self.megabytes:.2f} MB, {self.task}")
+
+
+def export(model: Predictor | str | Path, out: str | Path, format: str = "onnx") -> Exported:
+    """Write a predictor, or one that was saved in a folder, as an ONNX file or a MONAI bundle.
+
+    A script beside an ONNX file runs it without medshot, where it predicts for whole images.
+
+    Raises:
+        ConfigError: an unknown format, or a package that it needs is not installed.
+        SaveError: `out` exists or cannot be written, or the predictor has no card.
+        TaskError: the predictor does what no graph holds.
+    """
+    if format not in FORMATS:
+        raise unknown(format, FORMATS, kind="format")
+    predictor = model if isinstance(model, Predictor) else load_predictor(model)
+    path, card = Path(out), predictor.known_card()
+    FORMATS[format](predictor, path)
+    script = script_beside(path, card) if format == "onnx" else None
+    return Exported(path, format, card.kind, script)

@@ -18,14 +18,14 @@ from medshot.core.table import write_json
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
-from medshot.factory.encoders import checked, chosen_encoder
+from medshot.factory import checked, chosen_encoder
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.presenters import kind_called
 from medshot.pretraining import objectives, save_encoder
 from medshot.pretraining.objective import Objective
 from medshot.pretraining.pretrain import pretrain as pretrain_encoder
-from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
+from medshot.stages.robustness.harden import AdversarialQuerying
 from medshot.stages.robustness.threat_model import read_epsilon
 from medshot.training.config import PretrainConfig, TrainConfig, document_options
 from medshot.training.device import limit_threads

@@ -15,12 +15,11 @@ from medshot import ConfigError, MedshotError, Stage, use
 from medshot.app.commands import (
     adapt,
     attack,
-    cite,
+    catalog,
     data,
     demo,
     evaluate,
     export,
-    learners,
     predict,
     pretrain,
     select,
@@ -84,9 +83,9 @@ OURS = {
 for each in OURS.values():
     app.command(each.name)(command_of(each))
 app.command()(attack.attack)
-app.command()(learners.learners)
+app.command()(catalog.learners)
 app.command()(select.select)
-app.command()(cite.cite)
+app.command()(catalog.cite)
 app.command()(demo.demo)
 
 

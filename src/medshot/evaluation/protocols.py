@@ -13,10 +13,10 @@ from types import MappingProxyType
 import numpy as np
 
 from medshot.core.errors import DataError, unknown
+from medshot.data import omniglot
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
 from medshot.data.load import load_one
-from medshot.data.sources import omniglot
 
 FINN17_SEED = 1
 FINN17_SIZES = {

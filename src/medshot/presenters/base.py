@@ -16,7 +16,7 @@ from medshot.data.episodes import EpisodeSource
 from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
-from medshot.factory.learners import Builder
+from medshot.factory import Builder
 from medshot.selection import Auto, Family
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")

@@ -20,7 +20,7 @@ from medshot.evaluation.report.build import (
     support_of,
     support_showing,
 )
-from medshot.factory.learners import WAYS
+from medshot.factory import WAYS
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes

@@ -28,8 +28,7 @@ from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import harmless, path_cell
 from medshot.selection import Categorical, Family, FloatRange
-from medshot.tasks.average_precision import SCORE_THRESHOLD, by_class, by_image
-from medshot.tasks.boxes import NO_BOX
+from medshot.tasks.boxes import NO_BOX, SCORE_THRESHOLD, by_class, by_image
 
 SHOWN_SUPPORT = 12
 

@@ -22,7 +22,7 @@ from medshot.evaluation.report.build import (
     support_showing,
 )
 from medshot.evaluation.report.text import number
-from medshot.factory.learners import WAYS
+from medshot.factory import WAYS
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind

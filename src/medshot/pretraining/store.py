@@ -20,7 +20,7 @@ from medshot.core.plugins import remembered, remembering
 from medshot.core.predictor import versions, write_folder
 from medshot.core.registry import make, recipe
 from medshot.nn.encoder import Encoder
-from medshot.pretraining.weights.tf_mobilenet import load_described
+from medshot.pretraining.weights.load import load_described
 from medshot.training.run import is_run, load_run
 
 

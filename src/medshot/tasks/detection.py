@@ -15,8 +15,7 @@ from torch import Tensor
 from medshot.core.errors import DataError, TaskError
 from medshot.core.prediction import BoxPrediction
 from medshot.core.task import Card, Task, positions
-from medshot.tasks.average_precision import METRICS, SCORE_THRESHOLD, judged
-from medshot.tasks.boxes import NO_BOX, find, paint
+from medshot.tasks.boxes import METRICS, NO_BOX, SCORE_THRESHOLD, find, judged, paint
 from medshot.tasks.multi_label import bernoulli_kl
 
 SIZES = 2  # outputs for width and height
@@ -130,7 +129,7 @@ class Detection(Task):
         return BoxPrediction(str(path), corners.numpy(), names, found[:, 5].numpy(), size)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
-        """Matched detections (see `medshot.tasks.average_precision`), a row an image."""
+        """Matched detections (see `medshot.tasks.boxes`), a row an image."""
         return judged(decoded, target, self.n_classes)
 
     def _split(self, output: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from medshot.data.checks.check import check
+from PIL import Image
 
 
 def _folder(folder: Path, n: int = 4) -> Path:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from medshot.data.corruptions.artifacts import APART, KINDS
 
 from medshot.data.corruptions import artifacts, degraded
-from medshot.data.corruptions.artifacts import APART, KINDS
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((2, 40, 48)) / 2 + 0.25

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from medshot.data.corruptions.noise import KINDS, MOST, impulses
 
 LEVEL, STRENGTH = 0.4, 0.5

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from medshot.data.corruptions.resolution import KINDS, motion
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ import torch
 import toys
 from medshot.core.errors import ConfigError
 from medshot.learners import build
-from medshot.learners.memory.addressing import FLOOR
 from medshot.learners.memory.memory_network import Hops
+from medshot.learners.memory.ntm import FLOOR
 from medshot.tasks import Classification
 
 

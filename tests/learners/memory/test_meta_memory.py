@@ -10,8 +10,8 @@ from torch import Tensor
 import toys
 from medshot.core.errors import ConfigError, TaskError
 from medshot.learners import build
-from medshot.learners.memory.addressing import FLOOR
 from medshot.learners.memory.meta_memory import FastMemory, FromGradient, Gates, Kept, attend
+from medshot.learners.memory.ntm import FLOOR
 from medshot.tasks import Classification
 
 

@@ -11,8 +11,7 @@ from medshot.core.episode import Episode
 from medshot.core.errors import ConfigError, TaskError
 from medshot.core.learner import Learner
 from medshot.learners import build
-from medshot.learners.memory.addressing import FLOOR, NOTHING
-from medshot.learners.memory.ntm import ControllerState, NeuralTuringMachine
+from medshot.learners.memory.ntm import FLOOR, NOTHING, ControllerState, NeuralTuringMachine
 from medshot.tasks import Classification
 
 SMALL = {"slots": 9, "width": 4, "heads": 2, "hidden": 5, "way": 4}

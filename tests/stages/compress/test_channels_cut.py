@@ -11,7 +11,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
-from medshot.stages.compress.channels import cut
+from medshot.stages.compress.prune import cut
 from toys.networks import classifier, n_parameters, segmenter, with_zeroed
 
 

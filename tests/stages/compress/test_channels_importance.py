@@ -7,7 +7,7 @@ from torch import nn
 
 import toys
 from medshot.nn import Conv4
-from medshot.stages.compress.channels import Net, cut, energies, importance
+from medshot.stages.compress.prune import Net, cut, energies, importance
 from toys.networks import classifier
 
 

@@ -4,7 +4,7 @@ import torch
 import torch_pruning
 from torch import nn
 
-from medshot.stages.compress.channels import Net, units
+from medshot.stages.compress.prune import Net, units
 
 
 def _units(encoder: nn.Module, features: int = 4) -> dict[str, list[list[int]]]:

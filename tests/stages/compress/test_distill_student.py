@@ -10,8 +10,8 @@ from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.encoders.filters import Filters
 from medshot.nn.encoders.identity import Pixels
 from medshot.nn.heads import Linear
-from medshot.stages.compress.channels import cut
 from medshot.stages.compress.distill import student_for
+from medshot.stages.compress.prune import cut
 from medshot.stages.fuse.fuse import mean_of
 from medshot.tasks import Enhancement, Segmentation
 from medshot.tasks.classification import Classification

@@ -9,7 +9,7 @@ import medshot
 import toys
 from medshot.core.errors import ConfigError, DataError, SaveError, TaskError
 from medshot.learners.registry import build
-from medshot.stages.fuse.compatibility import fused_card
+from medshot.stages.fuse.fuse import fused_card
 from toys.ensembles import bars, loss, masked, members, segmenters
 
 NEW = bars(10, seed=7, name="new")

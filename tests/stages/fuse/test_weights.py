@@ -10,7 +10,7 @@ from medshot.core.errors import DataError
 from medshot.core.predictor import load_predictor
 from medshot.learners.registry import build
 from medshot.nn.ensemble import stacked
-from medshot.stages.fuse.snapshots import snapshots
+from medshot.stages.fuse.fuse import snapshots
 from medshot.stages.fuse.weights import (
     equal_scores,
     fit_map,

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from medshot.core.errors import DataError
+from medshot.data import omniglot
 from medshot.data.checks.confounders import Look, look, shortcuts
 from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
 from medshot.data.io.image import WINDOW
 from medshot.data.io.registry import IMAGES, VOLUMES, dicom, is_dicom, volume_suffix
-from medshot.data.sources import omniglot
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import class_folders, files_below, is_image, survey
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medshot.data import omniglot
 from medshot.data.checks.labels import check_labels
 from medshot.data.dataset import Dataset
 from medshot.data.readers.metadata import about, digest, named, refuse_two_labels
 from medshot.data.readers.registry import reads
-from medshot.data.sources import omniglot
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing

@@ -6,8 +6,7 @@ from torch import nn
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.core.task import Task
-from medshot.inner.implicit import implicit, pulled
-from medshot.inner.unroll import unroll
+from medshot.inner.unroll import implicit, pulled, unroll
 from medshot.learners.gradient.maml import MAML, Adapted
 from medshot.learners.registry import register
 

@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from medshot.inner.learned_rules import LSTMRule, MetaLSTMRule, MLPRule
-from medshot.inner.rules import UpdateRule
+from medshot.inner.rules import LSTMRule, MetaLSTMRule, MLPRule, UpdateRule
 from medshot.learners.gradient.maml import MAML
 from medshot.learners.registry import register
 
@@ -46,7 +45,7 @@ class LSTMOptimizer(LearnedOptimizer):
 
     Where we differ: the initialization is learned too (the paper's is random, with many steps),
     and the objective is the query loss after the last step. The rule starts as gradient descent;
-    see `medshot.inner.learned_rules`.
+    see `medshot.inner.rules`.
     """
 
     source = "Andrychowicz et al. 2016, arXiv:1606.04474"
@@ -73,7 +72,7 @@ class MetaLSTM(LearnedOptimizer):
     algorithm 1. The paper's symbols: theta is `encoder` and the head (the cell state, its
     initial value c_0 learned), f_t and i_t are the gates of `rule`.
 
-    Where we differ: each inner step uses the whole support. See `medshot.inner.learned_rules`.
+    Where we differ: each inner step uses the whole support. See `medshot.inner.rules`.
     """
 
     source = "Ravi & Larochelle 2017, ICLR"

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core.episode import Episode
-from medshot.inner.learned_rules import PerTensorSGD
+from medshot.inner.rules import PerTensorSGD
 from medshot.learners.gradient.maml import MAML, output
 from medshot.learners.registry import register
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError
 from medshot.core.task import Task
-from medshot.inner.learned_rules import PerTensorSGD
-from medshot.inner.rules import Params
+from medshot.inner.rules import Params, PerTensorSGD
 from medshot.inner.unroll import Loss
 from medshot.learners.gradient.maml import MAML
 from medshot.learners.registry import register

@@ -1,6 +1,6 @@
 """Meta-SGD: learn initialization, update direction and learning rates."""
 
-from medshot.inner.learned_rules import PerParameterSGD
+from medshot.inner.rules import PerParameterSGD
 from medshot.learners.gradient.maml import MAML
 from medshot.learners.registry import register
 

@@ -5,9 +5,8 @@ from torch import Tensor, nn
 
 from medshot.core.episode import Episode, Examples
 from medshot.core.task import Task
-from medshot.inner.implicit import pulled
 from medshot.inner.rules import SGD, Params
-from medshot.inner.unroll import Loss
+from medshot.inner.unroll import Loss, pulled
 from medshot.learners.gradient.reptile import Reptile
 from medshot.learners.registry import register
 

@@ -9,7 +9,7 @@ from medshot.core.predictor import Predictor
 from medshot.core.registry import part
 from medshot.core.task import Task
 from medshot.learners.base import OnFeatures
-from medshot.learners.memory.addressing import label_logits
+from medshot.learners.memory.ntm import label_logits
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import HopsRecall

@@ -17,8 +17,8 @@ from medshot.nn.encoders.conv4 import Conv4
 from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.encoders.unet import UNet, UNet3d
 from medshot.nn.heads import Linear
-from medshot.stages.compress.channels import encoder_owner
 from medshot.stages.compress.imitation import Images, examples_for, imitate
+from medshot.stages.compress.prune import encoder_owner
 from medshot.training.progress import Watch, quiet
 
 SIZES = {"small": 2, "tiny": 4}  # by what the width is divided

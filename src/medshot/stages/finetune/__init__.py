@@ -7,15 +7,15 @@ if TYPE_CHECKING:
     from medshot.stages.finetune.automatic import AutoTuned as AutoTuned
     from medshot.stages.finetune.learner import FineTuned as FineTuned
     from medshot.stages.finetune.methods import FineTuneMethod as FineTuneMethod
+    from medshot.stages.finetune.methods import default_method as default_method
     from medshot.stages.finetune.methods import get_method as get_method
-    from medshot.stages.finetune.trainable import default_method as default_method
 
 # Imported lazily: the declaration of the stage in this package must not import PyTorch.
 _HOME = {
     "AutoTuned": "automatic",
     "FineTuneMethod": "methods",
     "FineTuned": "learner",
-    "default_method": "trainable",
+    "default_method": "methods",
     "get_method": "methods",
 }
 

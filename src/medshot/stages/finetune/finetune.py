@@ -1,18 +1,148 @@
-"""`medshot.finetune`: parameter-efficient fine-tuning of a predictor with L2-SP."""
+"""Optimization of fine-tuning: Adam with L2-SP; number of steps by cross-validation.
 
+`medshot.finetune`: parameter-efficient fine-tuning of a predictor with L2-SP.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.utils import parametrize
 
 from medshot.core.episode import Examples
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.learner import Learner, SupportSet
 from medshot.core.predictor import Predictor, any_tensor, eval_mode
 from medshot.core.task import Task
-from medshot.stages.finetune.fit import SOURCE, Descent, best_steps
-from medshot.stages.finetune.methods import FineTuneMethod, get_method
-from medshot.stages.finetune.trainable import TrainableCopy
-from medshot.training.progress import Watch, quiet
+from medshot.evaluation.cross_validation import folds_of
+from medshot.stages.finetune.methods import FineTuneMethod, TrainableCopy, get_method
+from medshot.training.progress import Row, Watch, quiet
+from medshot.training.trainer import batch_of, descend
+
+SOURCE = "Li et al. 2018, arXiv:1802.01483"  # L2-SP
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Adam with learning rate `lr` and `batch` images a step; `pull` is the L2-SP weight.
+
+    Source: Li, Grandvalet & Davoine 2018, arXiv:1802.01483 (L2-SP): half of `pull` times the
+    squared distance to the initial weights is added to the loss.
+
+    Where we differ: the distance is that of the effective weights of the layers, for all methods
+    alike (for LoRA, of the weight plus B A). The head, which they initialize randomly and decay to
+    zero, has its initial weights here too.
+    """
+
+    lr: float
+    pull: float
+    batch: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.pull < math.inf or self.batch < 1:
+            raise ConfigError(
+                f"pull={self.pull} must be at least 0, and batch={self.batch} above 0."
+            )
+
+    def run(
+        self,
+        freed: TrainableCopy,
+        examples: Examples,
+        task: Task,
+        steps: int,
+        *,
+        judge: Callable[[], float] | None = None,
+        judge_every: int = 10,
+        folder: Path | None = None,
+        watch: Watch = quiet,
+    ) -> list[Row]:
+        """Train `freed` for `steps` steps; returns the history of `medshot.training.trainer`."""
+
+        def loss(step: int) -> Float[Tensor, ""]:
+            shown = examples[batch_of(step, len(examples), self.batch)]
+            with parametrize.cached():  # the loss and the distance use the same weights
+                told = task.loss(freed.predictor(shown.x), shown.y)
+                return told + self.pull / 2 * freed.distance()
+
+        return descend(
+            freed.predictor,
+            loss,
+            steps=steps,
+            lr=self.lr,
+            validate=judge,
+            val_every=judge_every,
+            folder=folder,
+            settings={**asdict(self), "what": freed.way.name, "moving": freed.moving},
+            watch=watch,
+        )
+
+
+EVALUATIONS = 10  # validations of a run, without the one at its start
+
+Start = Callable[[Examples], tuple[Predictor, Task]]
+
+
+def best_steps(
+    start: Start,
+    support: Examples,
+    task: Task,
+    way: FineTuneMethod,
+    descent: Descent,
+    most: int,
+    *,
+    folder: Path | None = None,
+    watch: Watch = quiet,
+) -> int | None:
+    """Number of steps, at most `most`, with the lowest cross-validated loss; None if impossible.
+
+    Folds are by patient, 5 or as many as the rarest class has patients. For each, `start` gives a
+    predictor and a task that were fitted without it; the predictor is fine-tuned on the other folds
+    and validated on this one. 0 steps are among the choices.
+    """
+    groups = torch.full((len(support),), -1) if support.groups is None else support.groups
+    losses, every = [], max(1, most // EVALUATIONS)
+    for i, (rest, held) in enumerate(folds_of(task.shows(support.y.cpu()), groups.cpu())):
+        seen, unseen = support[rest], support[held]
+        began, known = start(seen)
+        where = None if folder is None else folder / f"fold_{i + 1}"
+        freed = TrainableCopy(began, way)
+        curve = _curve(freed, seen, unseen, known, descent, most, every, where, watch)
+        losses.append([len(unseen) * loss for loss in curve])
+    judged = [curve for curve in losses if np.isfinite(curve[0])]  # else the fold has no labels
+    if not judged:
+        return None
+    total = np.nan_to_num(np.sum(judged, 0), nan=np.inf)
+    return min(every * int(np.argmin(total)), most)
+
+
+def _curve(
+    freed: TrainableCopy,
+    seen: Examples,
+    unseen: Examples,
+    task: Task,
+    descent: Descent,
+    most: int,
+    every: int,
+    folder: Path | None,
+    watch: Watch,
+) -> Iterator[float]:
+    """Loss on `unseen` at the start and after every `every` steps on `seen`."""
+
+    @torch.no_grad()
+    def judge() -> float:
+        return float(task.loss(freed.predictor.answer_all(unseen.x), unseen.y))
+
+    yield judge()
+    rows = descent.run(
+        freed, seen, task, most, judge=judge, judge_every=every, folder=folder, watch=watch
+    )
+    yield from (row["val_loss"] for row in rows)
+
 
 STEPS, LR, PULL, BATCH = 50, 1e-3, 1.0, 32
 

@@ -46,8 +46,7 @@ class FineTune(Stage):
 
     def method(self, predictor: Any) -> Any:
         """The `FineTuneMethod` of `what`; by default the one for `predictor`."""
-        from medshot.stages.finetune.methods import get_method
-        from medshot.stages.finetune.trainable import default_method
+        from medshot.stages.finetune.methods import default_method, get_method
 
         return get_method(self.what or default_method(predictor), **self.set_)
 

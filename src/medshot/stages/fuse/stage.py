@@ -68,8 +68,7 @@ class Fuse(Stage):
 
     def run(self, predictor: Sequence[Any], data: Any, *, watch: Any, **work: Any) -> Any:
         """Run `medshot.fuse`; the card starts a new list of stages, which names the members."""
-        from medshot.stages.fuse.fuse import fuse
-        from medshot.stages.fuse.snapshots import fused_snapshots
+        from medshot.stages.fuse.fuse import fuse, fused_snapshots
 
         if self.how == SNAPSHOTS:
             return fused_snapshots(predictor[0], data, watch=watch, **work, **self.of_snapshots)

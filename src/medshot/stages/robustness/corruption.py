@@ -20,7 +20,8 @@ from torch import Tensor
 
 from medshot.core.errors import ConfigError, unknown
 from medshot.core.predictor import Predictor
-from medshot.data.corruptions import artifacts, degraded, noise, resolution
+from medshot.data import corruptions as simulated
+from medshot.data.corruptions import degraded
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, answered
 from medshot.evaluation.statistics import Interval
@@ -42,20 +43,20 @@ FAMILIES: Mapping[str, Mapping[str, Corruption]] = {
         "gaussian noise": _known("gaussian"),
         "shot noise": _known("poisson"),
         "speckle": _known("speckle"),
-        "impulses": noise.impulses,
+        "impulses": simulated.impulses,
     },
-    "blur": {"gaussian blur": _known("blur"), "motion blur": resolution.motion},
+    "blur": {"gaussian blur": _known("blur"), "motion blur": simulated.motion},
     "light": {
-        "brighter": partial(artifacts.brighter, sign=1),
-        "darker": partial(artifacts.brighter, sign=-1),
-        "more contrast": partial(artifacts.contrast, sign=1),
-        "less contrast": partial(artifacts.contrast, sign=-1),
-        "colour cast": artifacts.cast,
+        "brighter": partial(simulated.brighter, sign=1),
+        "darker": partial(simulated.brighter, sign=-1),
+        "more contrast": partial(simulated.contrast, sign=1),
+        "less contrast": partial(simulated.contrast, sign=-1),
+        "colour cast": simulated.cast,
     },
     "modality": {
         "stripes": _known("stripes"),
         "ghost": _known("ghost"),
-        "shading": artifacts.shading,
+        "shading": simulated.shading,
         "rician noise": _known("rician"),
     },
 }

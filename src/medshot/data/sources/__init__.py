@@ -1,1 +1,0 @@
-"""One file a public data set whose official form is not a folder of images."""

@@ -1,1 +1,0 @@
-"""Encoders and learners from names, files and configurations."""
