@@ -24,7 +24,7 @@ from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
 from medshot.evaluation.comparison import compared
 from medshot.evaluation.protocols import data_root
-from medshot.stages.compress.benchmark import costs
+from medshot.stages.compress.cost import costs
 from medshot.stages.compress.distill import distill
 from medshot.stages.compress.imitation import views
 from medshot.stages.compress.prune import prune

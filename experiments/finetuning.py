@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from medshot.stages.finetune.trainable import TrainableCopy
 
 import medshot
 from medshot.core.atomic import write_text
@@ -33,7 +34,6 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.stages.finetune import FineTuned, get_method
-from medshot.stages.finetune.methods import TrainableCopy
 from pages import made_on, markdown, plus_minus
 from record import commit, hardware, parse
 

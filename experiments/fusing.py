@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from medshot.stages.fuse.snapshots import fused_snapshots
 
 import medshot
 from medshot.core.atomic import write_text
@@ -44,7 +45,6 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.multimodal import without
 from medshot.selection import Auto
-from medshot.stages.fuse.fuse import fused_snapshots
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse
 

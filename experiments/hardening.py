@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
+from medshot.stages.robustness.curve import Point, curve
 
 import medshot
 from medshot.core.atomic import write_text
@@ -29,8 +31,8 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.corruption import corruptions
-from medshot.stages.robustness.evaluate import Point, curve, robustness, signs
-from medshot.stages.robustness.harden import AdversarialQuerying, harden
+from medshot.stages.robustness.evaluate import robustness, signs
+from medshot.stages.robustness.harden import harden
 from medshot.stages.robustness.threat_model import ThreatModel
 from pages import made_on, markdown, percent
 from record import commit, hardware, parse

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
 from torch import Tensor
 
 import medshot
 from medshot.data.dataset import Dataset
 from medshot.evaluation.protocols import data_root
-from medshot.phantoms.labels.task import PhantomEpisodes, phantom_dataset
 from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class

@@ -13,12 +13,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medshot.selection.portfolio import STORED
+
 from medical import PIXELS, SHOTS
 from medical_tables import METRIC, read
 from medshot.core.atomic import write_text
 from medshot.presenters.classification import BAR
 from medshot.selection import Configuration
-from medshot.selection.space import STORED
 from pages import read_csv
 
 CSV = Path(__file__).parents[1] / "docs" / "results" / "medical.csv"

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from medshot.phantoms.masks.episodes import PhantomMasks
 from torch import Tensor, nn
 
 import medshot
@@ -39,7 +40,6 @@ from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import data_root
-from medshot.phantoms.masks.task import PhantomMasks
 from medshot.training.progress import bar
 from pages import markdown
 from record import commit, hardware

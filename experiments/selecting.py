@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from medshot.factory.learners import Builder
+from medshot.selection.portfolio import stored
 
 import medshot
 from medshot.core.atomic import write_text
@@ -24,13 +26,12 @@ from medshot.core.learner import Learner
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval
-from medshot.factory import Builder
 from medshot.presenters import kind_called
 from medshot.selection import Configuration
 from medshot.selection.choice import BiasCorrectedBootstrap, best_of, through
 from medshot.selection.cross_validator import CrossValidator
 from medshot.selection.search import Limits, search
-from medshot.selection.space import FINETUNE, Space, stored
+from medshot.selection.space import FINETUNE, Space
 from pages import made_on, markdown
 from record import commit, hardware, parse
 

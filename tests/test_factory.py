@@ -13,6 +13,9 @@ from medshot.factory import chosen_encoder
 from medshot.nn import encoder as build_encoder
 from medshot.pretraining import pretrain, save_encoder
 from toys import conv4, dataset
+from toys.fixtures import _few_draws, _on_the_path, medshot, run, taught
+
+__all__ = ["_few_draws", "_on_the_path", "medshot", "run", "taught"]  # fixtures
 
 SMALL = {"width": 8, "size": 16, "channels": 1}
 

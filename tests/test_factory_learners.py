@@ -19,8 +19,10 @@ from medshot.stages.finetune import AutoTuned, FineTuned
 from medshot.stages.finetune.methods import methods
 from toys import conv4
 from toys.commands import SMALL, folder
-from toys.fixtures import Medshot
+from toys.fixtures import Medshot, _few_draws, _on_the_path, medshot
 from toys.textures import small
+
+__all__ = ["_few_draws", "_on_the_path", "medshot"]  # fixtures
 
 NARROW = {"encoder.width": 4, "encoder.size": 16}
 

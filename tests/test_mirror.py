@@ -17,8 +17,6 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "api/demo.py": "app/test_demo.py",
     "api/fuse.py": "app/commands/test_fuse.py",
     "api/harden.py": "app/commands/test_harden.py",
-    "core/registry.py": "core/test_registry.py",  # what all registries share
-    "data/io/dicom/header.py": "data/io/dicom/test_image.py",  # read for an image's sake
     "data/io/formats/pillow.py": "data/io/test_image.py",  # one test for all formats of images
     "data/readers/metadata.py": "data/test_load.py",  # what all readers share
     "evaluation/comparison.py": "api/test_compare.py",
@@ -34,11 +32,9 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "phantoms/masks/families/smears.py": _FAMILIES,
     "presenters/classification.py": "evaluation/report/test_html.py",  # seen in the page
     "presenters/segmentation.py": "app/test_masks.py",  # masks through the commands
-    "selection/search.py": "selection/test_search.py",  # where a search is kept
     "stages/base.py": _STAGES,
     "stages/compress/stage.py": _STAGES,
     "stages/finetune/stage.py": _STAGES,
-    "stages/fuse/fuse.py": "stages/fuse/test_fuse.py",  # what may not be fused
     "stages/fuse/stage.py": _STAGES,
     "stages/robustness/stage.py": _STAGES,
     "testing/problems.py": "testing/test_learner.py",  # the episodes of the contract

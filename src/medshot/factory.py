@@ -1,9 +1,4 @@
-"""Encoders and learners from names, files and configurations.
-
-Encoders from names, files and options that are checked.
-
-Learners from configurations (learner, encoder, settings), optionally fine-tuned.
-"""
+"""Encoders and learners from names, files, options and configurations."""
 
 import json
 import os
@@ -14,9 +9,17 @@ from typing import Any
 
 import torch
 
-from medshot.core.errors import ConfigError, DataError, MedshotError, unknown
-from medshot.core.learner import Learner
-from medshot.core.registry import PARTS, import_files, names, options_of
+from medshot.core import (
+    PARTS,
+    ConfigError,
+    DataError,
+    Learner,
+    MedshotError,
+    import_files,
+    names,
+    options_of,
+    unknown,
+)
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
 from medshot.learners.registry import build

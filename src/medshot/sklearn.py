@@ -11,9 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
+from medshot.core import ConfigError, Examples, Predictor
 from medshot.data.arrays import pixels_of
 from medshot.data.transforms import resized, unit
 from medshot.learners.registry import build

@@ -13,7 +13,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.load import load
 from medshot.evaluation.comparison import compared
 from medshot.learners.registry import build
-from medshot.stages.compress.benchmark import Cost, cost_table
+from medshot.stages.compress.cost import Cost, cost_table
 from toys.commands import folder, picture
 
 

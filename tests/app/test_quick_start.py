@@ -13,7 +13,7 @@ def test_what_every_command_imports_brings_no_slow_library() -> None:
         "from medshot.presenters import kind_called\n"
         "from medshot.learners.registry import learners\n"
         "kind_called('classification'), learners()\n"
-        "import medshot.data.checks.check, medshot.data.load\n"
+        "import medshot.api.check, medshot.data.load\n"
         f"print(sorted(set({SLOW!r}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,13 +15,8 @@ from medshot.api.resolve import (
     run_or_learner,
     training_data_of,
 )
+from medshot.core import Card, DataError, LeakError, Learner, Predictor, Table, Tabular, described
 from medshot.core.atomic import new_folder
-from medshot.core.errors import DataError, LeakError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import described
-from medshot.core.table import Table, Tabular
-from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.multimodal import keeping

@@ -1,7 +1,4 @@
-"""What there is to choose from: `list_learners`, `list_encoders`.
-
-BibTeX of the methods that a run, a model or a learner is made of.
-"""
+"""Lists of learners and encoders, and BibTeX of the methods used by a run or a model."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,12 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from medshot.api.resolve import options_text
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor, load_predictor
-from medshot.core.registry import PARTS, import_files, names, options_of
-from medshot.core.table import Table, Tabular
-from medshot.core.task import TASKS, Card, kinds_among
+from medshot.core import (
+    PARTS,
+    TASKS,
+    Card,
+    ConfigError,
+    Learner,
+    Predictor,
+    Table,
+    Tabular,
+    import_files,
+    kinds_among,
+    load_predictor,
+    names,
+    options_of,
+    unknown,
+)
 from medshot.learners import registry
 from medshot.learners.registry import learners, lookup
 from medshot.nn.encoder import Encoder

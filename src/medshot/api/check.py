@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.core.table import Table, Tabular
+from medshot.core import Table, Tabular
 from medshot.data.checks.issue import Finding, by_weight
 from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called

@@ -8,9 +8,7 @@ import torch
 from medshot.api.adapt import AUTO
 from medshot.api.evaluation import Evaluation, evaluated
 from medshot.api.resolve import automatic, run_or_learner
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor, load_predictor
+from medshot.core import ConfigError, Learner, Predictor, load_predictor
 from medshot.data.dataset import Dataset
 from medshot.data.readers.registry import kind_of
 from medshot.training.progress import Watch, quiet

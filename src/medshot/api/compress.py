@@ -11,18 +11,14 @@ import torch
 
 from medshot.api.resolve import named_encoder
 from medshot.api.stage_runs import StageRun
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, DataError, TaskError
-from medshot.core.predictor import Predictor
-from medshot.core.table import Table
-from medshot.core.task import Card
+from medshot.core import Card, ConfigError, DataError, Examples, Predictor, Table, TaskError
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
 from medshot.data.tables.manifest import find_images, is_image
 from medshot.evaluation.comparison import Comparison, compared
 from medshot.evaluation.statistics import INTERVALS, with_unit
 from medshot.stages.base import Stage
-from medshot.stages.compress.benchmark import cost_table, costs
+from medshot.stages.compress.cost import cost_table, costs
 from medshot.stages.compress.imitation import Images
 from medshot.stages.compress.stage import SIZES, Compress
 from medshot.training.progress import Watch

@@ -10,7 +10,7 @@ from PIL import Image
 
 from medshot.api.adapt import adapt
 from medshot.api.evaluation import Evaluation, evaluated
-from medshot.core.predictor import load_predictor
+from medshot.core import load_predictor
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.phantoms import PhantomEpisodes, phantom_dataset

@@ -8,10 +8,7 @@ from typing import Any
 import torch
 
 from medshot.api.resolve import describe, run_or_learner, training_data_of
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.registry import described
-from medshot.core.table import Result, Table
+from medshot.core import ConfigError, Learner, Result, Table, described
 from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.load import load_one
 from medshot.data.readers.registry import USUAL, kind_of

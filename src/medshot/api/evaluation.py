@@ -1,8 +1,6 @@
-"""Diagnostic rates per class, one against the rest: sensitivity, specificity, PPV, NPV.
+"""Evaluation of learners and predictors on labeled images: scores, paired differences, report.
 
-Each image has a class or not, and is predicted to have it or not.
-
-Evaluation of learners and predictors on labeled images: scores, paired differences, report.
+Diagnostic rates are of each class against the rest: sensitivity, specificity, PPV, NPV.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,11 +14,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
 from medshot.api.adapt import overconfidence
-from medshot.core.errors import DataError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor, versions
-from medshot.core.table import Result, Table
-from medshot.core.task import Card
+from medshot.core import Card, DataError, Learner, Predictor, Result, Table, versions
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for, in_form, load_one, refuse_learned_from
 from medshot.data.readers.registry import kind_of

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.api.stage_runs import StageRun
-from medshot.core.errors import DataError
-from medshot.core.predictor import Predictor
+from medshot.core import DataError, Predictor
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for
 from medshot.evaluation.comparison import Comparison

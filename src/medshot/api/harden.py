@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from medshot.api.stage_runs import StageRun
+from medshot.core import is_share
 from medshot.core.atomic import write_text
-from medshot.core.task import is_share
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.evaluate import (

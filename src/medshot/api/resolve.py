@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medshot.core.errors import ConfigError, SaveError, unknown
-from medshot.core.learner import Learner
-from medshot.core.registry import called, options_of, recipe
+from medshot.core import ConfigError, Learner, SaveError, called, options_of, recipe, unknown
 from medshot.data.readers.registry import USUAL
 from medshot.factory import OF, checked, chosen_encoder, impossible
 from medshot.learners.registry import build, learners, lookup, missing

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medshot.core.predictor import Predictor, load_predictor
+from medshot.core import Predictor, load_predictor
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for, in_form
 from medshot.stages.robustness.corruption import corruptions as corrupt

@@ -14,11 +14,8 @@ import torch
 
 from medshot.api.adapt import Adaptation, adapted
 from medshot.api.resolve import automatic, describe, refuse_transductive, run_or_learner
+from medshot.core import ConfigError, DataError, Learner, Predictor, is_share
 from medshot.core.atomic import unfinished
-from medshot.core.errors import ConfigError, DataError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.task import is_share
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of

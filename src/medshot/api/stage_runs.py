@@ -1,7 +1,4 @@
-"""A stage run from folders to a saved predictor, with scores before and after: `run_stage`.
-
-Export of a predictor for machines without medshot: `medshot.export`.
-"""
+"""Run a stage from folders to a saved predictor, with scores before and after; and export."""
 
 import importlib
 import time
@@ -12,10 +9,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from medshot.api.resolve import parse_options
+from medshot.core import Predictor, Result, Table, Tabular, load_predictor, unknown
 from medshot.core.atomic import unfinished
-from medshot.core.errors import unknown
-from medshot.core.predictor import Predictor, load_predictor
-from medshot.core.table import Result, Table, Tabular
 from medshot.data.load import images_for, refuse_shared
 from medshot.evaluation.statistics import INTERVALS
 from medshot.stages.base import STAGES, Stage

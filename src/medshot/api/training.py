@@ -9,12 +9,8 @@ from typing import Any
 import torch
 
 from medshot.api.resolve import OF, named_learner, parse_options
+from medshot.core import ConfigError, Learner, recipe, unknown, versions, write_json
 from medshot.core.atomic import unfinished
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.learner import Learner
-from medshot.core.predictor import versions
-from medshot.core.registry import recipe
-from medshot.core.table import write_json
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of

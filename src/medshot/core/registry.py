@@ -12,13 +12,10 @@ A saved predictor is tensors (safetensors) and a recipe (JSON), never a pickle:
 Nested parts become nested recipes, tensors their shape and dtype (a state dict fills them).
 Loading needs no import before it: for an unknown name, the modules of its package are imported.
 
-Optional dependencies are imported on first use. The tables of names themselves are in
-`medshot.core.registry`.
-
-Tables of names behind learners, tasks, readers, methods, objectives and stages.
-
-A `Registry` imports every module of a package, and plug-ins, so that each can register its
-parts. Nothing here imports PyTorch: the command line reads such a table for its help.
+A `Registry` is the table of names behind learners, tasks, readers, methods, objectives and stages:
+it imports every module of a package, and plug-ins, so that each can register its parts. Nothing
+here imports PyTorch: the command line reads such a table for its help. Optional dependencies are
+imported on first use.
 """
 
 import functools

@@ -10,8 +10,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from medshot.core.errors import ConfigError, DataError, ShapeError
-from medshot.core.task import TASKS
+from medshot.core import TASKS, ConfigError, DataError, ShapeError
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing
 

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, TaskError
+from medshot.core import ConfigError, Episode, Examples, TaskError
 from medshot.data.episodes import EpisodeSource
 
 

@@ -13,7 +13,7 @@ from numpy import ndarray
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter, shift
 
-from medshot.core.errors import unknown
+from medshot.core import unknown
 
 Image = Float[ndarray, "d h w"]
 Degradation = Callable[[Image, float, np.random.Generator], Image]

@@ -10,10 +10,18 @@ import torch
 from jaxtyping import Bool, Int, Shaped, UInt8
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import DataError, ShapeError
-from medshot.core.table import Table, Tabular
-from medshot.core.task import Card, Form, Task, kind_in
+from medshot.core import (
+    Card,
+    DataError,
+    Episode,
+    Examples,
+    Form,
+    ShapeError,
+    Table,
+    Tabular,
+    Task,
+    kind_in,
+)
 from medshot.data.episodes import EpisodeSampler, ImageEpisodes
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import unit

@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Int
 from numpy import ndarray
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, Episode, Examples, unknown
 from medshot.data.checks.issue import TABLE
 from medshot.data.corruptions import DEGRADATIONS, degraded
 from medshot.data.dataset import Dataset

@@ -17,9 +17,7 @@ from jaxtyping import Bool, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, DataError
-from medshot.core.task import Task
+from medshot.core import ConfigError, DataError, Episode, Examples, Task
 from medshot.tasks import Classification
 
 RETRIES = 20

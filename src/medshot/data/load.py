@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any, overload
 
-from medshot.core.errors import DataError, LeakError
-from medshot.core.task import Card
+from medshot.core import Card, DataError, LeakError
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import MultimodalPreprocessing, as_read_by
 from medshot.data.readers.registry import USUAL, kind_of, reader_of

@@ -9,10 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, ShapeError, unknown
-from medshot.core.registry import part
-from medshot.core.task import Preprocessing
+from medshot.core import ConfigError, Examples, Preprocessing, ShapeError, part, unknown
 from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.signal import read_signal

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import FILTERS, ImagePreprocessing
 

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError, Episode
 from medshot.data.episodes import EpisodeSource
 
 

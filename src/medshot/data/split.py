@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from medshot.core.errors import ConfigError, DataError, LeakError
+from medshot.core import ConfigError, DataError, LeakError
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 

@@ -17,10 +17,7 @@ from numpy import ndarray
 from PIL import Image
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, DataError, ShapeError, unknown
-from medshot.core.predictor import SIDE
-from medshot.core.registry import part
+from medshot.core import SIDE, ConfigError, DataError, Examples, ShapeError, part, unknown
 from medshot.data.io.image import WINDOW, decode, read_image, stored, window_of
 from medshot.data.io.read_volume import read_volume
 from medshot.data.io.volume import Volume

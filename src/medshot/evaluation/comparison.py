@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from medshot.core.predictor import Predictor
-from medshot.core.table import Table, Tabular
+from medshot.core import Predictor, Table, Tabular
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import OutOfFold, answered
 from medshot.evaluation.statistics import Interval, counted, with_unit

@@ -14,11 +14,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import DataError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.task import Task
+from medshot.core import DataError, Examples, Learner, Predictor, Task, any_tensor, eval_mode
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest

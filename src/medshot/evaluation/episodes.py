@@ -17,10 +17,7 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import LeakError
-from medshot.core.learner import Learner
-from medshot.core.predictor import any_tensor, eval_mode, versions
+from medshot.core import Episode, Examples, LeakError, Learner, any_tensor, eval_mode, versions
 from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.statistics import Interval, mean_interval

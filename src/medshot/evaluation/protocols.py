@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from medshot.core.errors import DataError, unknown
+from medshot.core import DataError, unknown
 from medshot.data import omniglot
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler

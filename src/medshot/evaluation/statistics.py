@@ -7,8 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from medshot.core.errors import ShapeError
-from medshot.core.task import is_share
+from medshot.core import ShapeError, is_share
 
 Z95 = 1.959964  # 97.5% quantile of the standard normal distribution
 

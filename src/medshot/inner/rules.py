@@ -7,7 +7,7 @@ holds its learned parameters (learning rates, an LSTM).
     updates, state = rule.update(grads, state, GradientContext(params, loss))
     params = {name: p + updates[name] for name, p in params.items()}
 
-Learned update rules: coordinatewise networks, meta-learned rates, an LSTM cell.
+Learned rules: coordinatewise networks, meta-learned rates, an LSTM cell.
 """
 
 import math

@@ -1,9 +1,8 @@
-"""Inner-loop steps on parameters without modifying the module that owns them.
+"""Inner-loop optimization: unrolled, rematerialized, or differentiated implicitly.
 
-Steps are unrolled, or recomputed in the backward pass (rematerialization), so that memory does
-not grow with their number.
-
-Implicit differentiation: gradient of the inner solution without its path.
+Steps are taken on parameters without modifying the module that owns them. They are unrolled, or
+recomputed in the backward pass (rematerialization), so that memory does not grow with their
+number; implicit differentiation gives the gradient of the inner solution without its path.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -8,12 +8,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import TaskError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import called
-from medshot.core.task import Task
+from medshot.core import Episode, Examples, Learner, Predictor, Task, TaskError, called
 from medshot.inner.closed_form import ridge_weights
 from medshot.nn.detectors import Centers
 from medshot.nn.encoders.adapters import Pooled

@@ -8,9 +8,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.learner import Learner
-from medshot.core.registry import Registry, import_files, options_of, part
+from medshot.core import ConfigError, Learner, Registry, import_files, options_of, part, unknown
 from medshot.nn import encoder as build_encoder
 from medshot.nn.encoders.module import as_encoder
 

@@ -2,9 +2,7 @@
 
 import copy
 
-from medshot.core.errors import TaskError
-from medshot.core.learner import Learner
-from medshot.core.registry import called, make, recipe
+from medshot.core import Learner, TaskError, called, make, recipe
 from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.tasks import Segmentation
 

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
+from medshot.core import Predictor, part
 from medshot.nn.heads import Head, features, on_grid, sites
 
 

@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ShapeError, unknown
-from medshot.core.registry import PARTS, import_files, make, names, options_of
+from medshot.core import PARTS, ShapeError, import_files, make, names, options_of, unknown
 
 SCALINGS = ("centre", "imagenet", "invert", "quantised", "signed", "standard", "unit")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and std, RGB (torchvision's)

@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import unknown
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
+from medshot.core import Predictor, part, unknown
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
 Form = Sequence[int]  # channels and size; empty: images are passed unchanged

@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from medshot.core.errors import ShapeError
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
+from medshot.core import Predictor, ShapeError, part
 
 
 class Head(Predictor, ABC):

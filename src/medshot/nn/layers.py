@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, unknown
 
 GROUPS = 8
 POLICIES = ("batch", "group", "none", "transductive")

@@ -16,9 +16,7 @@ import torch
 from jaxtyping import Float, UInt8, config
 from torch import Tensor, nn
 
-from medshot.core.errors import SaveError, ShapeError, TaskError
-from medshot.core.predictor import Predictor
-from medshot.core.registry import called, needed, part
+from medshot.core import Predictor, SaveError, ShapeError, TaskError, called, needed, part
 from medshot.nn.encoder import Encoder
 
 MOST_BYTES = 2**30

@@ -6,11 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.prediction import WRITERS, Answers
-from medshot.core.registry import Registry
-from medshot.core.task import Card
+from medshot.core import WRITERS, Answers, Card, ConfigError, Learner, Registry
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
 from medshot.data.tables.manifest import find_images, find_rows, find_volumes

@@ -6,9 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.task import Card
+from medshot.core import Card, ConfigError, Learner
 from medshot.data.dataset import Dataset
 from medshot.data.tables.manifest import survey
 from medshot.evaluation import report as r

@@ -12,10 +12,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from medshot.core import BoxPrediction, Card, Learner
 from medshot.core.atomic import new_folder, write_text
-from medshot.core.learner import Learner
-from medshot.core.prediction import BoxPrediction
-from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.draw import framed
 from medshot.data.tables.boxes import COLUMNS

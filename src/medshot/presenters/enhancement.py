@@ -12,10 +12,8 @@ from jaxtyping import Float
 from numpy import ndarray
 from PIL import Image
 
+from medshot.core import Card, ImagePrediction, Learner
 from medshot.core.atomic import new_folder
-from medshot.core.learner import Learner
-from medshot.core.prediction import ImagePrediction
-from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import eight_bits
 from medshot.evaluation import report as r

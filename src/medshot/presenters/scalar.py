@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medshot.core.learner import Learner
-from medshot.core.task import Card
+from medshot.core import Card, Learner
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold

@@ -10,10 +10,8 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
+from medshot.core import Card, Learner, MaskPrediction
 from medshot.core.atomic import new_folder
-from medshot.core.learner import Learner
-from medshot.core.prediction import MaskPrediction
-from medshot.core.task import Card
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
 from medshot.data.io.read_volume import read_volume

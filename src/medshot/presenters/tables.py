@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from medshot.core import FindingsPrediction, NumberPrediction, Prediction
 from medshot.core.atomic import write_text
-from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with these
 

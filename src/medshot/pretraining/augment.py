@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError
 
 SMALLEST = 0.5  # side of the smallest crop at full strength, as a fraction of the image
 TURN = math.pi / 6  # largest rotation in either direction

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from medshot.core.errors import DataError
-from medshot.core.predictor import eval_mode
+from medshot.core import DataError, eval_mode
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.pretraining.objective import Objective

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import LUMINANCE
 from medshot.nn.encoder import Encoder

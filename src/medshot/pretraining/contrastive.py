@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from medshot.core.errors import ConfigError, TaskError
+from medshot.core import ConfigError, TaskError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.layers import supervised_contrast

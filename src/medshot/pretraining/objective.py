@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.registry import Registry
+from medshot.core import Registry
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 

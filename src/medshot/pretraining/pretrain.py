@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from medshot.core.errors import TaskError, unknown
-from medshot.core.registry import options_of, recipe
+from medshot.core import TaskError, options_of, recipe, unknown
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.batches import BatchSource, held_out

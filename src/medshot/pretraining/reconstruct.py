@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.unet import Decoder

@@ -14,11 +14,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from medshot.core.errors import ConfigError, SaveError
+from medshot.core import ConfigError, SaveError, make, recipe, versions, write_folder
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.core.plugins import remembered, remembering
-from medshot.core.predictor import versions, write_folder
-from medshot.core.registry import make, recipe
 from medshot.nn.encoder import Encoder
 from medshot.pretraining.weights.load import load_described
 from medshot.training.run import is_run, load_run

@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import TaskError
-from medshot.core.task import Task
+from medshot.core import Task, TaskError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
 from medshot.nn.heads import on_grid, sites

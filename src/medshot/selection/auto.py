@@ -7,11 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Predictor, SupportSet, Task, part
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
 from medshot.selection.choice import TrialResult, best_of, through
 from medshot.selection.cross_validator import CrossValidator

@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from medshot.core.learner import Learner
-from medshot.core.table import Table, Tabular
+from medshot.core import Learner, Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
 from medshot.evaluation.statistics import Interval
 from medshot.selection.cross_validator import CrossValidator, Evidence, joined

@@ -8,10 +8,7 @@ from jaxtyping import Int, Shaped
 from numpy import ndarray
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import TrainingError
-from medshot.core.learner import Learner
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Task, TrainingError
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import rarest

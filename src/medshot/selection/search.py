@@ -1,10 +1,8 @@
 """Search over configurations within a budget: the portfolio first, then Optuna's samples.
 
-A trial stores scores, seconds, reason for stopping and evidence, so that a killed search
-resumes. Optuna is imported when a study is opened: a choice among fixed candidates does not
-need it.
-
-Storage of a study: in memory, in a file, or in a database shared by many workers.
+A trial stores scores, seconds, reason for stopping and evidence, so that a killed search resumes:
+a study is kept in memory, in a file, or in a database shared by many workers. Optuna is imported
+when a study is opened: a choice among fixed candidates does not need it.
 """
 
 import base64
@@ -21,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
+from medshot.core import ConfigError, Learner
 from medshot.selection.choice import TrialResult, through
 from medshot.selection.cross_validator import CrossValidator, Evidence
 from medshot.selection.space import Configuration, Space

@@ -1,6 +1,6 @@
 """Search space: families of learners and the ranges of their settings.
 
-Portfolio: scores on other data sets, and the few configurations that cover them best.
+The portfolio is the few configurations that cover the scores on other data sets best.
 """
 
 import json
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

@@ -24,10 +24,9 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, dataclass_transform
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, Registry, unknown
 from medshot.core.options import Option, check_options, declared_options, option
 from medshot.core.plugins import load_entry_points
-from medshot.core.registry import Registry
 
 PACKAGE = __name__.rpartition(".")[0]
 STAGES: Registry[type["Stage"]] = Registry("stage", PACKAGE)

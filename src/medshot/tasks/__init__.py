@@ -1,6 +1,6 @@
 """Tasks, one file each: loss, metrics, encoding of targets, decoding of outputs."""
 
-from medshot.core.task import Task
+from medshot.core import Task
 from medshot.tasks.classification import Classification as Classification
 from medshot.tasks.classification import one_hot as one_hot
 from medshot.tasks.detection import Detection as Detection

@@ -26,7 +26,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.task import Metric
+from medshot.core import Metric
 
 NO_BOX = -1  # class of a padding row
 MOST = 200  # detections an image at most

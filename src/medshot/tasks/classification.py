@@ -11,9 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError, ShapeError
-from medshot.core.prediction import Prediction
-from medshot.core.task import Card, Metric, Task
+from medshot.core import Card, DataError, Metric, Prediction, ShapeError, Task
 
 
 def ranks(

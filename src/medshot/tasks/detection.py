@@ -12,9 +12,7 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError, TaskError
-from medshot.core.prediction import BoxPrediction
-from medshot.core.task import Card, Task, positions
+from medshot.core import BoxPrediction, Card, DataError, Task, TaskError, positions
 from medshot.tasks.boxes import METRICS, NO_BOX, SCORE_THRESHOLD, find, judged, paint
 from medshot.tasks.multi_label import bernoulli_kl
 

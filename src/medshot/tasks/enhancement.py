@@ -11,9 +11,7 @@ from jaxtyping import Bool, Float, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError, TaskError
-from medshot.core.prediction import ImagePrediction
-from medshot.core.task import Card, Form, Metric, Restoring, Task
+from medshot.core import Card, DataError, Form, ImagePrediction, Metric, Restoring, Task, TaskError
 
 MOST = 100.0  # dB: upper bound, an RMSE of 1/400 of an 8-bit step
 SIGMA, REACH = 1.5, 5  # pixels: standard deviation and radius of SSIM's Gaussian window (the paper)

@@ -11,9 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError
-from medshot.core.prediction import FindingsPrediction
-from medshot.core.task import Card, Metric, Task, positions
+from medshot.core import Card, DataError, FindingsPrediction, Metric, Task, positions
 from medshot.tasks.classification import ranks
 
 LIKELY = 0.5  # a label with a higher probability is predicted as present

@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.prediction import Prediction
-from medshot.core.task import Card, Metric, Task
+from medshot.core import Card, Metric, Prediction, Task
 from medshot.tasks.classification import check_classes, class_numbers
 from medshot.tasks.multi_label import bernoulli_kl
 

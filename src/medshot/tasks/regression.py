@@ -11,9 +11,7 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError
-from medshot.core.prediction import NumberPrediction
-from medshot.core.task import Card, Metric, Task
+from medshot.core import Card, DataError, Metric, NumberPrediction, Task
 from medshot.tasks.classification import one_an_image, ranks
 
 MEAN_ERROR = "mean absolute error (own unit)"

@@ -19,9 +19,7 @@ from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError
-from medshot.core.prediction import MaskPrediction
-from medshot.core.task import Card, Form, Metric, Task
+from medshot.core import Card, DataError, Form, MaskPrediction, Metric, Task
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]

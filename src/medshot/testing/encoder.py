@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, ShapeError
-from medshot.core.registry import make, recipe
+from medshot.core import ConfigError, ShapeError, make, recipe
 from medshot.nn.encoder import Encoder, n_features
 from medshot.nn.encoder import encoder as build_encoder
 from medshot.testing.learner import require, require_close, run_check

@@ -8,10 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError, MedshotError
-from medshot.core.learner import Learner
-from medshot.core.task import TASKS, Task
+from medshot.core import TASKS, ConfigError, Episode, Learner, MedshotError, Task
 from medshot.learners.registry import build, lookup
 from medshot.testing import problems
 

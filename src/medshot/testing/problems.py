@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import unknown
-from medshot.core.task import TASKS, Task
+from medshot.core import TASKS, Episode, Examples, Task, unknown
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.conv4 import Conv4
 from medshot.nn.encoders.dncnn import DnCNN

@@ -9,9 +9,7 @@ from typing import Any
 
 import torch
 
-from medshot.core.episode import Examples
-from medshot.core.predictor import Predictor, load_predictor
-from medshot.core.task import Card
+from medshot.core import Card, Examples, Predictor, load_predictor
 from medshot.data.arrays import dataset
 from medshot.data.dataset import Dataset
 from medshot.learners.registry import build

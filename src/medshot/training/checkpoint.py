@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from medshot.core import SaveError
 from medshot.core.atomic import replacing
-from medshot.core.errors import SaveError
 from medshot.training.progress import Row
 
 FILE = "checkpoint.safetensors"

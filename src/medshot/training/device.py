@@ -8,8 +8,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError, Episode, Examples
 
 
 def choose_device(name: str) -> torch.device:

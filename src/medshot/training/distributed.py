@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, TrainingError
+from medshot.core import ConfigError, TrainingError
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.registry import called
+from medshot.core import ConfigError, Episode, Examples, Learner, called
 from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
 from medshot.training.config import TrainConfig

@@ -13,11 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import any_tensor
-from medshot.core.registry import recipe
+from medshot.core import ConfigError, Episode, Learner, any_tensor, recipe
 
 
 class AuxiliaryLoss(nn.Module, ABC):

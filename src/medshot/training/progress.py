@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from medshot.core.errors import SaveError
+from medshot.core import SaveError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter

@@ -11,13 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medshot.core import (
+    ConfigError,
+    Learner,
+    SaveError,
+    Table,
+    Tabular,
+    called,
+    make,
+    recipe,
+    versions,
+)
 from medshot.core.atomic import write_text
-from medshot.core.errors import ConfigError, SaveError
-from medshot.core.learner import Learner
 from medshot.core.plugins import remembered, remembering
-from medshot.core.predictor import versions
-from medshot.core.registry import called, make, recipe
-from medshot.core.table import Table, Tabular
 from medshot.training.checkpoint import FILE, Checkpoint, read_best
 from medshot.training.progress import Row
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.episodes import EpisodeSource, Mixture
 from medshot.data.split import refuse_shared_patients, split_classes, split_patients

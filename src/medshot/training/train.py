@@ -11,10 +11,7 @@ from typing import Any
 
 import torch
 
-from medshot.core.episode import Episode
-from medshot.core.errors import TaskError, unknown
-from medshot.core.learner import Learner
-from medshot.core.registry import called
+from medshot.core import Episode, Learner, TaskError, called, unknown
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
 from medshot.training.config import TrainConfig, document_options

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from medshot.core import ConfigError, TrainingError
 from medshot.core.atomic import write_text
-from medshot.core.errors import ConfigError, TrainingError
 from medshot.training.checkpoint import FILE, Checkpoint
 from medshot.training.distributed import Processes
 from medshot.training.progress import Row, Scalars, Watch, quiet

@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from medshot import check
 from medshot.core.errors import DataError
-from medshot.data.checks.check import check
 from medshot.data.checks.issue import SEVERITIES, Finding
 from medshot.data.checks.labels import classes, duplicates, patients, strays
 from medshot.data.load import load
@@ -53,7 +53,7 @@ def messy(table: Write, write: Write, tmp_path: Path, rng: np.random.Generator) 
 
 
 def test_everything_is_found_at_once(messy: Path) -> None:
-    found = check(messy)
+    found = check(messy).findings
     for severity, *all_said in (
         ("error", "cut.png (labels.csv, line 11): it is damaged or truncated"),
         ("error", "flat.png (labels.csv, line 12): it has the same value everywhere"),
@@ -88,14 +88,14 @@ def test_everything_is_found_at_once(messy: Path) -> None:
 def test_load_raises_what_check_finds(messy: Path) -> None:
     with pytest.raises(DataError) as caught:
         load(messy)
-    assert str(caught.value) in map(str, check(messy))
+    assert str(caught.value) in map(str, check(messy).findings)
 
 
 def test_a_good_folder_has_nothing(table: Write, tmp_path: Path) -> None:
     rows = [f"{label}{i}.png,{label},{label}{i}" for label in "xy" for i in range(5)]
-    assert check(table(*rows, columns="path,label,patient")) == []
+    assert not check(table(*rows, columns="path,label,patient")).findings
     (tmp_path / "labels.csv").unlink()
-    (found,) = check(tmp_path)
+    (found,) = check(tmp_path).findings
     assert found.what == "of its images (10) none has a label"
 
 
@@ -104,7 +104,7 @@ def test_class_folders_are_checked_too(write: Write, tmp_path: Path) -> None:
         write(name, (9, 9, 3) if name.startswith("a") else (9, 9))
     (tmp_path / "b" / "3.png").write_text("no image")
     shutil.copy(tmp_path / "a" / "1.png", tmp_path / "b" / "copy.png")
-    found = check(tmp_path)
+    found = check(tmp_path).findings
     assert [f.file for f in found[:2]] == [tmp_path / "b" / "3.png", tmp_path / "b" / "copy.png"]
     assert [f.severity for f in found].count("error") == 2
     assert told(found, severity="warning", said="no patient is known")
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, write: Write, said: str) -
     write("one/a/1.png")
     (tmp_path / "labels.csv").write_text("path;label\nx.png;a\n")
     names = {"semicolons": ".", "only one class": "one", "no such folder": "nowhere"}
-    (found, *_) = check(tmp_path / names[said])
+    (found, *_) = check(tmp_path / names[said]).findings
     assert found.severity == "error"
     assert said in found.what
 
@@ -137,13 +137,13 @@ def test_classes() -> None:
 
 def test_the_archives_of_omniglot(tmp_path: Path) -> None:
     (tmp_path / "images_background.zip").write_bytes(b"no zip")
-    (found,) = check(tmp_path)
+    (found,) = check(tmp_path).findings
     assert found.severity == "error"
     assert "Download it again" in str(found)
 
 
 def test_a_real_set(real_data: Path) -> None:
-    found = check(real_data / "cls_covid_cxr")
+    found = check(real_data / "cls_covid_cxr").findings
     assert [f.severity for f in found] == ["note"]
     assert "3 patient(s) are in several classes" in found[0].what
 

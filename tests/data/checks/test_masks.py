@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from medshot.data.checks.check import check
 from PIL import Image
+
+from medshot import check
 
 
 def _folder(folder: Path, n: int = 4) -> Path:
@@ -21,7 +22,7 @@ def _folder(folder: Path, n: int = 4) -> Path:
 
 
 def _said(folder: Path) -> list[str]:
-    return [f"{finding.severity}: {finding}" for finding in check(folder)]
+    return [f"{finding.severity}: {finding}" for finding in check(folder).findings]
 
 
 def test_nothing_is_said_of_a_folder_that_is_fine(tmp_path: Path):

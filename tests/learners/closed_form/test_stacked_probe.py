@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 import medshot
 import toys
+from medshot import check as check_folder
 from medshot.core.episode import Examples
 from medshot.core.errors import DataError, SaveError
 from medshot.core.learner import Learner
-from medshot.data.checks.check import check as check_folder
 from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation import episodes as module
 from medshot.evaluation.episodes import can_be_encoded, encoded
@@ -349,7 +349,7 @@ def test_images_of_two_cameras_teach_together_and_a_camera_a_class_is_warned_of(
                 if i % 2 if mixed else c:  # another camera: larger, in color
                     file = place / f"{c}-{i}.png"
                     Image.open(file).convert("RGB").resize((90, 90)).save(file)
-        found = [each.what for each in check_folder(place) if each.severity == "warning"]
+        found = [each.what for each in check_folder(place).findings if each.severity == "warning"]
         assert any("tells class" in what for what in found) != mixed
         dataset = medshot.load(place, channels=3, size=SIZE)
         predictor = build("stacked-probe", encoder=mobilenet).adapt(dataset)

@@ -1,7 +1,4 @@
-"""`medshot learners`: what there is.
-
-`medshot cite`: what to cite.
-"""
+"""What there is, and what to cite: `medshot learners` and `medshot cite`."""
 
 import typer
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 
 TABLE = "labels.csv"
 Severity = Literal["error", "warning", "note"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data import omniglot
 from medshot.data.checks.confounders import Look, look, shortcuts
 from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy import ndarray
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Finding, finding_of
 from medshot.data.checks.labels import patients
 from medshot.data.readers.metadata import once

@@ -8,7 +8,7 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import (
     IMAGES,

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import VOLUMES, dicom, is_dicom, volume_format
 from medshot.data.io.volume import Volume, check_same_grid

@@ -19,8 +19,7 @@ from typing import Generic, TypeVar
 
 from numpy import ndarray
 
-from medshot.core.errors import ConfigError, DataError
-from medshot.core.registry import Registry
+from medshot.core import ConfigError, DataError, Registry
 from medshot.data.io.volume import Volume
 
 T = TypeVar("T")

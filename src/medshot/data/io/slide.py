@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core.errors import ConfigError, DataError
+from medshot.core import ConfigError, DataError
 from medshot.data.checks.issue import refusal
 
 FINER = 0.99  # smallest ratio of requested to scanned pixel size: below, it would upsample

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Integer, UInt8, UInt16
 from numpy import ndarray
 
+from medshot.core import DataError
 from medshot.core.atomic import refuse_taken
-from medshot.core.errors import DataError
 from medshot.data.io.formats.nifti import write_nifti
 from medshot.data.io.read_volume import HIGHEST
 from medshot.data.io.registry import DICOM, dicom

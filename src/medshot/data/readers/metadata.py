@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
 from medshot.data.tables.labels import Row

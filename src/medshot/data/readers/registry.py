@@ -11,8 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.core.errors import DataError
-from medshot.core.registry import Registry
+from medshot.core import DataError, Registry
 from medshot.data.checks.issue import Finding, finding_of
 from medshot.data.dataset import Dataset
 

@@ -10,7 +10,7 @@ from jaxtyping import Int8, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Finding, refusal
 from medshot.data.checks.masks import check_masks
 from medshot.data.dataset import Dataset

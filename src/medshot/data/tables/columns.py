@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.registry import part
+from medshot.core import part
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.tables.labels import AS_CSV, columns_of, inside, outside
 from medshot.nn.encoders.multimodal import COLUMNS

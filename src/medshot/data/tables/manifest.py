@@ -7,7 +7,7 @@ Two layouts:  DIR/labels.csv with the columns path,label[,patient,split]
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
 from medshot.data.io.registry import (
     IMAGES,

@@ -1,6 +1,6 @@
 """The report: one self-contained HTML page with the support, scores and examples."""
 
-from medshot.core.table import Table
+from medshot.core import Table
 from medshot.evaluation.report.html import Report, render_report, write_report
 from medshot.evaluation.report.model import (
     Confusion,

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from medshot.core.predictor import versions
-from medshot.core.task import Card, Task
+from medshot.core import Card, Task, versions
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import DRAWS, OutOfFold

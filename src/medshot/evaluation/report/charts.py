@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from medshot.core.task import is_share
+from medshot.core import is_share
 from medshot.evaluation.report.model import (
     Confusion,
     Estimate,

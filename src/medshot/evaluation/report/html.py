@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from medshot.core.table import Table, Tabular
+from medshot.core import Table, Tabular
 from medshot.evaluation.report import charts, text
 from medshot.evaluation.report.charts import scatter
 from medshot.evaluation.report.model import (

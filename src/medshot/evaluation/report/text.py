@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from medshot.core.table import Table
+from medshot.core import Table
 from medshot.evaluation.report.model import Difference, Estimate, MetricsTable, Support
 from medshot.evaluation.statistics import counted
 

@@ -5,11 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import eval_mode
-from medshot.core.task import Task
+from medshot.core import ConfigError, Episode, Examples, Learner, Task, eval_mode
 from medshot.inner.rules import Params
 from medshot.learners.gradient.maml import Adapted
 from medshot.learners.registry import register

@@ -6,9 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Task, part
 from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 from medshot.inner.unroll import unroll
 from medshot.learners.base import OnFeatures

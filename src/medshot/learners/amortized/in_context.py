@@ -9,9 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, TaskError
-from medshot.core.registry import called, part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Task, TaskError, called, part
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

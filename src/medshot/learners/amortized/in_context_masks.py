@@ -13,12 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Episode, Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import features, labeled_sites, on_grid, sites

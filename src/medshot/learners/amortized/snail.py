@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, DataError
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, DataError, Task, part
 from medshot.learners.amortized.in_context import Reads
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

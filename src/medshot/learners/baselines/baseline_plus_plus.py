@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import Predictor, Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear, class_means

@@ -11,11 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
 from medshot.nn.detectors import Responses
 from medshot.nn.encoders.filters import derivatives

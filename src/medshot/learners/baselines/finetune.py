@@ -5,11 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import ConfigError, Examples, Learner, Predictor, Task
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
 from medshot.nn.heads import Linear

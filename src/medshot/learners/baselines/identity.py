@@ -2,9 +2,7 @@
 
 from torch import nn
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Task
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear
 from medshot.tasks import Enhancement

@@ -7,12 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
 from medshot.tasks import Enhancement
 

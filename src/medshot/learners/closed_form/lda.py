@@ -3,9 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import ConfigError, Predictor, Task
 from medshot.inner.closed_form import ledoit_wolf_shrinkage, shrunk_discriminant
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

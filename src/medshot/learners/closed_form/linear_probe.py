@@ -5,10 +5,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import SITES, Predictor
-from medshot.core.task import Task
+from medshot.core import SITES, ConfigError, Examples, Predictor, Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear, features, labeled_sites

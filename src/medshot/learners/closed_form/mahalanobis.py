@@ -7,9 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Task, part
 from medshot.inner.closed_form import precision_factors
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

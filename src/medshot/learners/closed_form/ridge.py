@@ -5,8 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.task import Task
+from medshot.core import ConfigError, Task
 from medshot.inner.closed_form import ridge_weights
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

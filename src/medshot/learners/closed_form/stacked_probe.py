@@ -14,10 +14,7 @@ from jaxtyping import Bool, Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import SaveError
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import Examples, Predictor, SaveError, Task
 from medshot.data.episodes import own_groups
 from medshot.data.split import grouped_folds
 from medshot.inner import closed_form

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.task import Task
+from medshot.core import ConfigError, Task
 from medshot.inner.qp import lifted, simplex_qp
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register

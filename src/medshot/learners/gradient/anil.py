@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.task import Task
+from medshot.core import Examples, Task
 from medshot.inner.rules import Params
 from medshot.inner.unroll import Loss, path
 from medshot.learners.base import OnFeatures

@@ -3,9 +3,7 @@
 import torch
 from torch import nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.task import Task
+from medshot.core import ConfigError, Examples, Task
 from medshot.inner.unroll import implicit, pulled, unroll
 from medshot.learners.gradient.maml import MAML, Adapted
 from medshot.learners.registry import register

@@ -8,11 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from medshot.core.episode import Examples
-from medshot.core.errors import TaskError
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Predictor, Task, TaskError
 from medshot.inner.rules import SGD, Params, UpdateRule
 from medshot.inner.unroll import Loss, path
 from medshot.learners.registry import register

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
+from medshot.core import Episode
 from medshot.inner.rules import PerTensorSGD
 from medshot.learners.gradient.maml import MAML, output
 from medshot.learners.registry import register

@@ -5,9 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.task import Task
+from medshot.core import ConfigError, Examples, Task
 from medshot.inner.rules import Params, PerTensorSGD
 from medshot.inner.unroll import Loss
 from medshot.learners.gradient.maml import MAML

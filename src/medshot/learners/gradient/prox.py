@@ -3,8 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.task import Task
+from medshot.core import Episode, Examples, Task
 from medshot.inner.rules import SGD, Params
 from medshot.inner.unroll import Loss, pulled
 from medshot.learners.gradient.reptile import Reptile

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, Episode, unknown
 from medshot.inner.rules import SGD, Adam, Params
 from medshot.inner.unroll import Loss, unroll
 from medshot.learners.gradient.maml import MAML

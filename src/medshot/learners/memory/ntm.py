@@ -1,9 +1,8 @@
-"""Memory addressing: content-based reading and least-recently-used writing.
+"""Memory-augmented neural network: a neural Turing machine reads the support as a sequence.
 
-A memory is a matrix of s slots; addressing weights are nonnegative rows over the slots. Label
-codes occupy columns of their own, so reading those columns gives a prediction.
-
-Memory-augmented neural network: a neural Turing machine reads the support as a sequence.
+A memory is a matrix of s slots; addressing weights are nonnegative rows over the slots: reading is
+by content, writing to the least recently used. Label codes occupy columns of their own, so reading
+those columns gives a prediction.
 """
 
 from typing import NamedTuple
@@ -13,10 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, TaskError
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Predictor, Task, TaskError, part
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

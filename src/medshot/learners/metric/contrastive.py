@@ -6,10 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
+from medshot.core import ConfigError, Episode, Predictor, Task
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import Linear, class_means, features

@@ -5,10 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Predictor, Task, part
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

@@ -7,11 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Episode
-from medshot.core.errors import unknown
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import Episode, Predictor, Task, part, unknown
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features

@@ -7,9 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import Predictor, Task, part
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
 from medshot.nn.heads import class_means, features, squared_distances

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, ShapeError
-from medshot.core.registry import called, part
+from medshot.core import ConfigError, ShapeError, called, part
 from medshot.nn.encoder import Encoder
 from medshot.nn.heads import features
 

@@ -5,8 +5,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.registry import part
+from medshot.core import ConfigError, part, unknown
 from medshot.nn.encoder import Encoder, flat
 from medshot.nn.layers import norm
 

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.registry import part
+from medshot.core import ConfigError, part
 from medshot.nn.encoder import Encoder
 from medshot.nn.layers import norm as norm_layer
 

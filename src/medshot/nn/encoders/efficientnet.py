@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from medshot.core.registry import part
+from medshot.core import part
 from medshot.nn.encoders.mobilenet import ADD, Layer, MobileNet
 
 # per stage: kernel, stride of the first block, expansion, channels, blocks

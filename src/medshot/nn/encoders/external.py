@@ -12,9 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.predictor import eval_mode
-from medshot.core.registry import part
+from medshot.core import ConfigError, eval_mode, part, unknown
 from medshot.nn.encoder import Encoder
 
 TOKENS = 3  # axes of a transformer's output: n t f

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.errors import ConfigError
-from medshot.core.registry import part
+from medshot.core import ConfigError, part
 from medshot.nn.encoder import Encoder
 
 

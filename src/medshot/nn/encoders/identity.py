@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.registry import part
+from medshot.core import part
 from medshot.nn.encoder import Encoder, flat
 
 

@@ -11,8 +11,7 @@ from jaxtyping import Float
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, SaveError, unknown
-from medshot.core.registry import part
+from medshot.core import ConfigError, SaveError, part, unknown
 from medshot.nn.encoder import Encoder
 
 Layer = Sequence[Any]  # op, name, channels out, kernel, stride, relu6, batch norm, bias

@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.predictor import any_tensor, eval_mode
-from medshot.core.registry import part
+from medshot.core import any_tensor, eval_mode, part
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.external import TOKENS, first_of
 

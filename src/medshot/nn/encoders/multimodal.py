@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ShapeError, unknown
-from medshot.core.registry import part
+from medshot.core import ShapeError, part, unknown
 from medshot.nn.encoder import Encoder, n_features
 from medshot.nn.encoders.conv4 import Conv4
 from medshot.nn.encoders.signal import SignalCNN, SignalGRU, SignalTransformer

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.registry import part
+from medshot.core import part
 from medshot.nn.encoder import Encoder
 from medshot.nn.layers import SelfAttention
 

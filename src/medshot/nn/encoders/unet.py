@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError
-from medshot.core.registry import part
+from medshot.core import ConfigError, part
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.filters import Filters
 from medshot.nn.layers import norm

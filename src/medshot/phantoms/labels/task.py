@@ -1,8 +1,6 @@
-"""One phantom classification task: classes, patients and images drawn from a seed.
+"""Phantom classification tasks: classes, patients and images from a seed, and endless episodes.
 
 Images of one patient differ by a small motion and new noise.
-
-Endless episodes of labeled phantoms, each a new task.
 """
 
 import hashlib
@@ -15,8 +13,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, Episode, Examples, unknown
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.phantoms.fields import Map, Purpose, stream

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64, UInt8
 from numpy import ndarray
 
-from medshot.core.errors import ConfigError
+from medshot.core import ConfigError
 from medshot.phantoms.fields import Purpose, stream
 from medshot.phantoms.masks.canvas import Canvas, marked_things, tight_boxes
 from medshot.phantoms.masks.families import FAMILIES, KINDS, Family

@@ -1,7 +1,4 @@
-"""One phantom segmentation task: endless images or volumes with exact masks, from a seed.
-
-Endless episodes of phantom images or volumes with masks, each a new task.
-"""
+"""Phantom segmentation tasks: images or volumes with exact masks, and endless episodes of them."""
 
 import hashlib
 import json
@@ -14,8 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from numpy import ndarray
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, Episode, Examples, unknown
 from medshot.data.transforms import resized, unit
 from medshot.phantoms.labels.task import at_least
 from medshot.phantoms.masks.families import FAMILIES

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from medshot.core.errors import ConfigError, DataError, unknown
+from medshot.core import ConfigError, DataError, unknown
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.efficientnet import EfficientNetLite0
 from medshot.nn.encoders.external import Timm, created, library

@@ -1,7 +1,4 @@
-"""Load the weights of a file into an encoder. No code in the file is run.
-
-MobileNets in .npz files that describe their architecture in a text `arch_json`.
-"""
+"""Load the weights of a file into an encoder. No code in the file is run."""
 
 import copy
 import hashlib
@@ -16,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.nn.encoder import Encoder
 from medshot.nn.encoders.mobilenet import ADD, MobileNet
 

@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.predictor import Predictor, settled, trainable
-from medshot.core.registry import make, recipe
-from medshot.core.task import Task
+from medshot.core import (
+    ConfigError,
+    Predictor,
+    Task,
+    TaskError,
+    make,
+    recipe,
+    settled,
+    trainable,
+    unknown,
+)
 from medshot.nn.encoder import n_features
 from medshot.nn.encoders.adapters import Pruned
 from medshot.nn.encoders.conv4 import Conv4

@@ -9,10 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import DataError, TaskError
-from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.task import Task
+from medshot.core import DataError, Examples, Predictor, Task, TaskError, any_tensor, eval_mode
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import grouped_folds

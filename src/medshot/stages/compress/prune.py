@@ -1,9 +1,7 @@
-"""Structured pruning: importance of channels, channel groups, and the cut itself.
+"""Structured pruning: a predictor with fewer channels, distilled from itself with all of them.
 
 Channels that are added to each other, or pass through one layer after another, go together: the
 library Torch-Pruning follows them through the graph of a forward pass.
-
-A predictor with fewer channels in every layer, taught to answer as it did with all of them.
 """
 
 from collections import defaultdict
@@ -17,9 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import ConfigError, TaskError
-from medshot.core.predictor import Predictor, settled, trainable
-from medshot.core.registry import called, make, recipe
+from medshot.core import ConfigError, Predictor, TaskError, called, make, recipe, settled, trainable
 from medshot.nn.encoders.adapters import Pruned, widths
 from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.nn.heads import Linear

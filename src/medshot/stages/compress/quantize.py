@@ -10,10 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import DataError, TaskError, unknown
-from medshot.core.predictor import Predictor
-from medshot.core.registry import called, needed
+from medshot.core import DataError, Examples, Predictor, TaskError, called, needed, unknown
 from medshot.nn.onnx import INPUT, Graph, graph_of, quietly, takes_any_sides
 from medshot.stages.compress.imitation import Images, in_form_of
 

@@ -5,7 +5,7 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, unknown
 from medshot.stages.base import Stage, option
 
 SIZES = ("small", "tiny")  # of the network to distil into, where none is named

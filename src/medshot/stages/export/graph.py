@@ -10,11 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.errors import TaskError
+from medshot.core import Card, Predictor, Task, TaskError, called, needed, recipe, versions
 from medshot.core.model_card import RESEARCH_ONLY
-from medshot.core.predictor import Predictor, versions
-from medshot.core.registry import called, needed, recipe
-from medshot.core.task import Card, Task
 from medshot.nn.onnx import INPUT, OUTPUT, Graph, graph_of, session_of, takes_any_sides
 
 IMAGES, ANSWER = "images", "answer"

@@ -18,11 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from medshot.core import Card, Predictor, SaveError, TaskError
 from medshot.core.atomic import refuse_taken
-from medshot.core.errors import SaveError, TaskError
 from medshot.core.model_card import RESEARCH_ONLY
-from medshot.core.predictor import Predictor
-from medshot.core.task import Card
 from medshot.data.transforms import ImagePreprocessing
 from medshot.stages.export.graph import about, answering
 

@@ -8,12 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, TaskError
-from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor, any_tensor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import (
+    ConfigError,
+    Examples,
+    Learner,
+    Predictor,
+    SupportSet,
+    Task,
+    TaskError,
+    any_tensor,
+    part,
+)
 from medshot.evaluation.cross_validation import folds_of
 from medshot.nn.ensemble import Ensemble, mixed
 from medshot.selection.auto import learn_at_size

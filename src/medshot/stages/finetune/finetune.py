@@ -1,7 +1,4 @@
-"""Optimization of fine-tuning: Adam with L2-SP; number of steps by cross-validation.
-
-`medshot.finetune`: parameter-efficient fine-tuning of a predictor with L2-SP.
-"""
+"""Parameter-efficient fine-tuning: Adam with L2-SP, number of steps by cross-validation."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,11 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, DataError, TaskError
-from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.task import Task
+from medshot.core import (
+    ConfigError,
+    DataError,
+    Examples,
+    Learner,
+    Predictor,
+    SupportSet,
+    Task,
+    TaskError,
+    any_tensor,
+    eval_mode,
+)
 from medshot.evaluation.cross_validation import folds_of
 from medshot.stages.finetune.methods import FineTuneMethod, TrainableCopy, get_method
 from medshot.training.progress import Row, Watch, quiet

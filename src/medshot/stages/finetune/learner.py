@@ -2,11 +2,7 @@
 
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from medshot.core.episode import Examples
-from medshot.core.learner import Learner, SupportSet
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import Examples, Learner, Predictor, SupportSet, Task, part
 from medshot.selection.auto import learn_at_size
 from medshot.stages.finetune.finetune import BATCH, LR, PULL, STEPS, finetune
 from medshot.stages.finetune.methods import get_method

@@ -1,8 +1,6 @@
-"""Parameter-efficient fine-tuning methods.
+"""Parameter-efficient fine-tuning methods, and the trainable copy of a predictor that they move.
 
 Full fine-tuning, the head alone, BitFit, FiLM, parallel residual adapters, LoRA.
-
-Trainable copy of a predictor: its head, and the layers below it that a method trains.
 """
 
 import math
@@ -17,9 +15,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.predictor import Predictor, settled, trainable
-from medshot.core.registry import Registry, called, options_of
+from medshot.core import (
+    ConfigError,
+    Predictor,
+    Registry,
+    called,
+    options_of,
+    settled,
+    trainable,
+    unknown,
+)
 from medshot.nn.layers import CONVOLUTIONS, NORMS
 
 _METHODS: Registry[type["FineTuneMethod"]] = Registry(

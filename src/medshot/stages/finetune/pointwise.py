@@ -9,9 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.registry import called
+from medshot.core import ConfigError, Examples, called
 from medshot.nn.encoders.mobilenet import MobileNet, unit
 
 SOURCE = "Li et al. 2022, arXiv:2107.00358"

@@ -1,9 +1,4 @@
-"""`medshot.fuse`: fuse several predictors into one.
-
-Compatibility checks of fused predictors, and the card of the result.
-
-Snapshot ensembles: several predictors from one run with a cyclic learning rate.
-"""
+"""Fuse several predictors, or snapshots of one run (cyclic learning rate), into one."""
 
 import math
 from collections.abc import Sequence
@@ -15,10 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, DataError, TaskError, unknown
-from medshot.core.predictor import Predictor, settled, trainable
-from medshot.core.task import Card
+from medshot.core import (
+    Card,
+    ConfigError,
+    DataError,
+    Examples,
+    Predictor,
+    TaskError,
+    settled,
+    trainable,
+    unknown,
+)
 from medshot.data.dataset import Dataset
 from medshot.nn.ensemble import Ensemble, EnsembleMembers, Form, Stacked
 from medshot.stages.fuse.weights import (

@@ -6,12 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.registry import part
-from medshot.core.task import Task
+from medshot.core import ConfigError, Examples, Learner, Predictor, Task, TaskError, part, unknown
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.nn.ensemble import Ensemble, Form, Stacked, in_form
 from medshot.stages.fuse.weights import equal_scores, fit_map, fit_scores, groups_of

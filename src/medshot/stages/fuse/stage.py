@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, unknown
 from medshot.stages.base import Stage, option
 
 SNAPSHOTS = "snapshots"

@@ -1,7 +1,4 @@
-"""Weights of an ensemble, and weights averaged into one network (model soups).
-
-Evaluate an ensemble and its members on the same images.
-"""
+"""Weights of an ensemble, weights averaged into one network (model soups), and their evaluation."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,11 +7,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import DataError
-from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.registry import recipe
-from medshot.core.task import Card, Task
+from medshot.core import Card, DataError, Examples, Predictor, Task, any_tensor, eval_mode, recipe
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import rarest

@@ -10,10 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError, TaskError, unknown
-from medshot.core.predictor import SITES, Predictor, eval_mode
-from medshot.core.task import Task
+from medshot.core import (
+    SITES,
+    ConfigError,
+    Examples,
+    Predictor,
+    Task,
+    TaskError,
+    eval_mode,
+    unknown,
+)
 from medshot.stages.robustness.threat_model import ThreatModel
 
 Images = Float[Tensor, "n c *s"]

@@ -18,8 +18,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core.errors import ConfigError, unknown
-from medshot.core.predictor import Predictor
+from medshot.core import ConfigError, Predictor, unknown
 from medshot.data import corruptions as simulated
 from medshot.data.corruptions import degraded
 from medshot.data.dataset import Dataset

@@ -1,7 +1,4 @@
-"""Accuracy under attacks at several epsilons, and indicators of gradient masking.
-
-Lines of a score against epsilon, as one SVG file that needs nothing else.
-"""
+"""Accuracy under attacks at several epsilons, its curve as SVG, and signs of gradient masking."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +10,8 @@ from typing import Any
 import torch
 from markupsafe import Markup
 
+from medshot.core import ConfigError, Examples, Predictor, Result, Table, any_tensor, eval_mode
 from medshot.core.atomic import write_text
-from medshot.core.episode import Examples
-from medshot.core.errors import ConfigError
-from medshot.core.predictor import Predictor, any_tensor, eval_mode
-from medshot.core.table import Result, Table
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import AT_ONCE, OutOfFold, answered
 from medshot.evaluation.report.charts import step_of

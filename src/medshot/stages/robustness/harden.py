@@ -1,6 +1,6 @@
-"""Adversarial querying: in meta-training, the query is attacked.
+"""Adversarial fine-tuning of a predictor, and adversarial querying in meta-training.
 
-Adversarial fine-tuning: go on learning, on images that are attacked as it learns.
+In both the query is attacked as it is learned from.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.episode import Episode, Examples
-from medshot.core.errors import ConfigError, DataError, TaskError, unknown
-from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor, any_tensor, settled, trainable
-from medshot.core.task import Task
+from medshot.core import (
+    ConfigError,
+    DataError,
+    Episode,
+    Examples,
+    Learner,
+    Predictor,
+    Task,
+    TaskError,
+    any_tensor,
+    settled,
+    trainable,
+    unknown,
+)
 from medshot.data.dataset import Dataset
 from medshot.stages.robustness.attacks import FGSM, PGD, Attack
 from medshot.stages.robustness.threat_model import ThreatModel

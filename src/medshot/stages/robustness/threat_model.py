@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.core.errors import ConfigError, unknown
+from medshot.core import ConfigError, unknown
 
 Images = Float[Tensor, "n c *s"]
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from medshot.data.checks.check import check
 from pydicom import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from medshot import check
 from medshot.data.io.dicom.header import IDENTITIES, identities
 from toys.dicom import SECRETS, dicom, noise, save
 
@@ -55,6 +55,6 @@ def test_the_check_of_a_folder_warns(tmp_path: Path) -> None:
     for name in ("x/1.dcm", "x/2", "y/1.dcm", "y/2.dcm"):
         save(dicom(noise((6, 7)) + len(name), SeriesDescription=name), tmp_path / name)
     (tmp_path / "y" / "3.dcm").write_bytes(b"no image")
-    warnings = [str(f) for f in check(tmp_path) if "PatientName" in f.what]
+    warnings = [str(f) for f in check(tmp_path).findings if "PatientName" in f.what]
     assert len(warnings) == 1
     assert "4 DICOM file(s)" in warnings[0]

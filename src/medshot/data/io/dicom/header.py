@@ -1,9 +1,7 @@
-"""Read the header of a DICOM file without patient identifiers.
+"""Read the header of a DICOM file without patient identifiers, or find them without their values.
 
 Only requested tags are parsed, so that no personal data is in memory. Messages of pydicom about a
 damaged file may quote it, so they are not passed on.
-
-Find patient identifiers in DICOM files, without reporting their values.
 """
 
 import re
@@ -19,7 +17,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import Finding, refusal
 from medshot.data.io.volume import MOST_BYTES
 

@@ -16,8 +16,8 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
+from medshot.core import DataError
 from medshot.core.atomic import replacing
-from medshot.core.errors import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
 from medshot.data.io.dicom.series import series_slices

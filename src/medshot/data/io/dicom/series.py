@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 from pydicom import Dataset
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, modality, window_of
 from medshot.data.io.dicom.image import GREY, slice_values

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy import ndarray
 
-from medshot.core.errors import DataError
+from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
 from medshot.data.io.volume import AGAIN, LPS_TO_RAS, Volume, check_size, volume

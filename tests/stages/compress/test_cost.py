@@ -6,7 +6,7 @@ import pytest
 
 import toys
 from medshot.core.errors import SaveError, TrainingError
-from medshot.stages.compress.benchmark import costs
+from medshot.stages.compress.cost import costs
 from medshot.stages.compress.prune import cut
 from toys.networks import classifier, n_parameters
 
@@ -29,7 +29,7 @@ def test_what_cannot_be_saved_or_loaded_is_said(monkeypatch):
     with pytest.raises(SaveError, match="transductive"):
         costs({"one": classifier(norm="transductive")})
     monkeypatch.setattr(
-        "medshot.stages.compress.benchmark.MEASURED_BY", "medshot.stages.compress.not_there"
+        "medshot.stages.compress.cost.MEASURED_BY", "medshot.stages.compress.not_there"
     )
     with pytest.raises(TrainingError, match=r"could not be measured: .*No module named"):
         costs({"one": classifier()}, rounds=1)
