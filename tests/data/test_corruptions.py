@@ -77,7 +77,7 @@ def test_coarse_pixels_are_means_of_those_that_they_stand_for():
 
 @pytest.mark.parametrize(("strength", "factor"), [(0.3, 2), (0.6, 3), (1.0, 4)])
 def test_all_three_factors_are_drawn(strength, factor):
-    blocks = np.random.default_rng(0).random((1, 4, 5)).repeat(factor, 1).repeat(factor, 2)
+    blocks = np.random.default_rng(0).random((1, 12, 15)).repeat(factor, 1).repeat(factor, 2)
     found = DEGRADATIONS["coarse"](blocks, strength, RNG)
     middle = factor // 2
     small = found[0, middle::factor, middle::factor]
