@@ -16,7 +16,7 @@ import medshot
 from measure import compare, options, report, row
 from medshot import Classification, Episode, Examples
 from medshot.training.gradient import Gradient
-from medshot.training.objective import Objective
+from medshot.training.objective import MetaObjective
 
 LEARNERS = ("prototypical", "ridge", "maml")
 SIDE = 2048  # of the matrices
@@ -46,7 +46,7 @@ def _step(name: str, bf16: bool, device: str) -> Callable[[], None]:
     options = {"way": 20} if name == "maml" else {}
     encoder = medshot.encoder("conv4", channels=1, size=28)
     learner = medshot.build(name, encoder=encoder, **options).train().to(device)
-    gradient, episode = Gradient(Objective(learner), bf16=bf16), _episode(device)
+    gradient, episode = Gradient(MetaObjective(learner), bf16=bf16), _episode(device)
     return lambda: _waited(lambda: gradient.backward([episode], 1))
 
 

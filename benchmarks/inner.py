@@ -19,7 +19,7 @@ from measure import Row, compare, difference, options, report, row
 from medshot import Classification, Episode, Examples
 from medshot.core.learner import Learner
 from medshot.training.gradient import Gradient
-from medshot.training.objective import Objective
+from medshot.training.objective import MetaObjective
 
 STEPS = (5, 10, 20)
 KINDS = {
@@ -80,7 +80,7 @@ def _agreement(sides: dict[str, Gradient]) -> str:
 def _one_pass(rounds: int) -> Row:
     """32 tasks of 5-way 1-shot on a GPU: `torch.func.vmap` against the loop."""
     episodes = [_episode(i, device="cuda", shot=1, size=28) for i in range(32)]
-    objective = Objective(_learner("recorded", 1, size=28).cuda())
+    objective = MetaObjective(_learner("recorded", 1, size=28).cuda())
     sides = {f"{v}": Gradient(objective, one_pass=v) for v in (True, False)}
 
     def run(gradient: Gradient) -> None:
@@ -93,7 +93,7 @@ def _one_pass(rounds: int) -> Row:
 
 
 def _gradient(kind: str, steps: int) -> Gradient:
-    return Gradient(Objective(_learner(kind, steps)))
+    return Gradient(MetaObjective(_learner(kind, steps)))
 
 
 def _learner(kind: str, steps: int, size: int = 64) -> Learner:

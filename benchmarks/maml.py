@@ -27,7 +27,7 @@ from medshot.core.episode import Episode
 from medshot.core.learner import Learner
 from medshot.evaluation.protocols import protocol
 from medshot.training.gradient import Workers
-from medshot.training.objective import Objective
+from medshot.training.objective import MetaObjective
 from textbook import conv4, double, tensors
 
 TARGET = 1.5
@@ -87,7 +87,7 @@ def _compare(
 def _workers(count: int) -> Callable[[Learner, bool], Gradient]:
     def make(learner: Learner, pool: bool) -> Gradient:
         del pool
-        crew = Workers(Objective(learner), count)
+        crew = Workers(MetaObjective(learner), count)
 
         def gradient(episodes: list[Episode]) -> list[Tensor]:
             learner.zero_grad()

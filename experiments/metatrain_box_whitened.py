@@ -27,8 +27,8 @@ from medshot.core.atomic import write_text
 from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.inner import closed_form
 from medshot.learners.closed_form.stacked_probe import MEMBERS, StackedProbe, alike
-from medshot.nn.encoders.adapters import directions, shortened
-from medshot.nn.encoders.mobilenet import _deviation, unit
+from medshot.nn.encoders.adapters import normalized_blocks, shortened
+from medshot.nn.encoders.mobilenet import _deviation, normalized_rows
 from medshot.tasks import Classification, one_hot
 from metatrain_box import FOLDS, SEEDS
 from metatrain_box_learn import as_maps
@@ -114,7 +114,7 @@ def _moved(tail: dict[str, Layer], found: Encoded, file: Path) -> tuple[Tensor, 
                 z = layer(z)
                 if name in READ:
                     flat = z.flatten(2)
-                    read += [unit(flat.mean(2)), unit(_deviation(flat))]
+                    read += [normalized_rows(flat.mean(2)), normalized_rows(_deviation(flat))]
             rows.append(torch.cat(read, 1))
         both.append(torch.cat(rows))
     widths = list(sizes())
@@ -157,7 +157,9 @@ def _scores(found: Encoded, factors: Tensor) -> dict[int, list[float]]:
             support, query, task = (e := drawn.episode(i)).support, e.query, e.task
             labels = one_hot(support.y, task.n_outputs, like=shown)
             means = labels.T @ support.x / labels.sum(0)[:, None]
-            rows, asked = (directions(z, means.mean(0), sizes()) for z in (support.x, query.x))
+            rows, asked = (
+                normalized_blocks(z, means.mean(0), sizes()) for z in (support.x, query.x)
+            )
             kernel = sum(
                 (c * a @ a.T for c, a in zip(counts, rows, strict=True)), 0 * rows[0][:, :1]
             )

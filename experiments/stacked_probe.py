@@ -52,7 +52,7 @@ from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners.closed_form import stacked_probe
 from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
 from medshot.nn.encoders import mobilenet
-from medshot.nn.encoders.adapters import directions, shortened
+from medshot.nn.encoders.adapters import normalized_blocks, shortened
 from medshot.tasks import Classification, one_hot
 from pages import markdown, percent
 from record import commit, hardware
@@ -153,8 +153,8 @@ def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int
         support, query, task = episode.support, episode.query, episode.task
         labels = one_hot(support.y, task.n_outputs, like=support.x).double()
         center = stacked_probe._center(support.x, support.y, task)
-        rows = [b.double() for b in directions(support.x, center, sizes())]
-        asked = [b.double() for b in directions(query.x, center, sizes())]
+        rows = [b.double() for b in normalized_blocks(support.x, center, sizes())]
+        asked = [b.double() for b in normalized_blocks(query.x, center, sizes())]
         together, evident = stacked_probe.left_out_together(support, task)
         blend = learner.blend([b @ b.T for b in rows], labels, together)
         crosses = torch.stack([q @ b.T for q, b in zip(asked, rows, strict=True)])

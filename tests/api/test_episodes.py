@@ -9,7 +9,7 @@ import pytest
 
 import toys
 from medshot.api import episodes
-from medshot.api.episodes import _check, evaluate_episodes, form_of, measured, planned
+from medshot.api.episodes import _check, evaluate_episodes, form_of, planned, score_episodes
 from medshot.api.resolve import run_or_learner
 from medshot.core.errors import ConfigError, LeakError
 from medshot.core.table import nan_to_null
@@ -35,7 +35,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Protocol:
 def test_the_record_holds_what_is_needed_to_get_it_again(tmp_path: Path) -> None:
     plan = planned(None, folder(tmp_path / "a"), **NUMBERS)
     learner = run_or_learner("prototypical", "conv4", ["encoder.width=8", "encoder.size=16"])
-    found = measured(plan, [learner])
+    found = score_episodes(plan, [learner])
     results, record = found.results, nan_to_null(found.to_json())
     assert list(results) == [
         *("prototypical on conv4", "linear-probe on conv4"),
@@ -56,7 +56,7 @@ def test_the_record_holds_what_is_needed_to_get_it_again(tmp_path: Path) -> None
 
 def test_one_episode_has_no_interval_which_json_calls_null(tmp_path: Path) -> None:
     plan = planned(None, folder(tmp_path / "a"), **{**NUMBERS, "episodes": 1})
-    record = nan_to_null(measured(plan, [run_or_learner("lda", "pixels", [])]).to_json())
+    record = nan_to_null(score_episodes(plan, [run_or_learner("lda", "pixels", [])]).to_json())
     assert record["metrics"]["accuracy"]["low"] is None
     json.dumps(record, allow_nan=False)
 
@@ -68,7 +68,7 @@ def test_a_protocol_fixes_numbers_and_form(tiny: Protocol) -> None:
     plan = planned("any", None, **NUMBERS)
     assert plan.episodes == 3
     assert plan.sampler.way == 3
-    record = measured(plan, [learner]).to_json()
+    record = score_episodes(plan, [learner]).to_json()
     assert record["protocol"] == tiny.name
     assert record["source"] == tiny.source
     assert record["scaling"] == "standard"

@@ -18,7 +18,7 @@ from medshot.data.load import load_one
 from medshot.factory import WAYS, Builder
 from medshot.learners.registry import build
 from medshot.presenters import kind_called
-from medshot.selection import Family, choice
+from medshot.selection import LearnerFamily, choice
 from medshot.selection.choice import TrialResult
 from toys.candidates import some_images
 
@@ -51,7 +51,7 @@ def test_first_the_baseline_then_what_is_given_then_what_auto_takes_and_what_won
 
 
 def test_what_takes_long_comes_late():
-    tuned = Family("runs/mine", settings=WAYS)
+    tuned = LearnerFamily("runs/mine", settings=WAYS)
     names = [one.name for one in module._first(_dataset(), [tuned])]
     first_slow = names.index("runs/mine, fine-tuned")
     simple = [f.name for f in kind_called("classification").families if f.simple]
@@ -62,7 +62,7 @@ def test_what_takes_long_comes_late():
 def test_a_given_learner_can_be_chosen_fine_tuned():
     mine: Learner = build("nearest-centroid", encoder=toys.conv4())
     found = select_learner(_dataset(), trials=2, learners={"runs/mine": mine})
-    (start,) = Family("runs/mine", settings=WAYS).starts()
+    (start,) = LearnerFamily("runs/mine", settings=WAYS).starts()
     assert start.words == "finetune=adapter"
     tuned = replace(found, learner=Builder({"runs/mine": mine})(start))
     predictor, _ = finished(tuned, _dataset(), "medshot select x", {})

@@ -81,7 +81,7 @@ def test_all_three_factors_are_drawn(strength, factor):
     found = DEGRADATIONS["coarse"](blocks, strength, RNG)
     middle = factor // 2
     small = found[0, middle::factor, middle::factor]
-    assert np.corrcoef(small.ravel(), blocks[0, ::factor, ::factor].ravel())[0, 1] > 0.95
+    assert np.corrcoef(small.ravel(), blocks[0, ::factor, ::factor].ravel())[0, 1] > 0.9
 
 
 # A moved point becomes a line; what is even stays.

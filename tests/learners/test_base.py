@@ -15,7 +15,7 @@ from medshot.nn import encoder
 from medshot.nn.detectors import Centers
 from medshot.nn.heads import sites
 from medshot.tasks import Detection
-from medshot.tasks.boxes import labelled, mean_sizes, paint
+from medshot.tasks.boxes import mean_sizes, paint, site_labels
 from toys import disks
 
 
@@ -39,7 +39,7 @@ def test_sizes_are_a_ridge_regression_on_the_features_near_centres():
     z = torch.randn(4, 5, 32, 32, generator=rng)
     fit = build("prototypical", encoder=torch.nn.Identity()).fit
     found = at_centers(fit, torch.nn.Identity(), z, boxes, Detection.of(1))
-    where, label = labelled(boxes, 1, (32, 32))
+    where, label = site_labels(boxes, 1, (32, 32))
     rows = sites(z)[where[label == 0]].double().numpy()
     targets = sites(paint(boxes, 1, (32, 32), boxes)[1])[where[label == 0]].log()
     left = (targets - mean_sizes(boxes, 1)).double().numpy()

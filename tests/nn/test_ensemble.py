@@ -14,10 +14,10 @@ from medshot.nn.ensemble import (
     EnsembleMembers,
     Stacked,
     comparable,
-    in_form,
+    convert_images,
     mixed,
     refuse_unknown_link,
-    stacked,
+    stacked_outputs,
 )
 
 
@@ -28,7 +28,7 @@ def _members():
 
 def test_stacked_is_a_sum_over_members_and_classes():
     outputs, weight, bias = torch.randn(2, 4, 3), torch.randn(2, 3, 3), torch.randn(3)
-    found = stacked(outputs, weight, bias, "softmax")
+    found = stacked_outputs(outputs, weight, bias, "softmax")
     for n in range(4):
         for k in range(3):
             slow = bias[k] + sum(
@@ -71,11 +71,11 @@ def test_an_unknown_link_is_refused():
 
 def test_images_are_brought_in_form_as_a_data_set_brings_them():
     x = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
-    found = in_form(x / 255, (1, 16))
+    found = convert_images(x / 255, (1, 16))
     torch.testing.assert_close(found, resized(x, 1, 16) / 255, atol=2 / 255, rtol=0)
     grey = torch.rand(2, 1, 16, 16)
-    assert torch.equal(in_form(grey, (3, 16)), grey.expand(-1, 3, -1, -1))
-    assert in_form(grey, ()) is grey
+    assert torch.equal(convert_images(grey, (3, 16)), grey.expand(-1, 3, -1, -1))
+    assert convert_images(grey, ()) is grey
 
 
 def test_each_member_answers_what_it_is_asked_in_its_own_form():
@@ -84,7 +84,7 @@ def test_each_member_answers_what_it_is_asked_in_its_own_form():
     large = build("nearest-centroid", encoder=wide).adapt(toys.dataset(channels=3, size=32))
     x = toys.images(channels=3, size=32)
     found = EnsembleMembers([small, large], [(1, 16), (3, 32)]).said(x)
-    torch.testing.assert_close(found[0], small(in_form(x, (1, 16))))
+    torch.testing.assert_close(found[0], small(convert_images(x, (1, 16))))
     torch.testing.assert_close(found[1], large(x))
 
 
@@ -97,7 +97,10 @@ def test_answers_for_sites_are_on_the_grid_of_the_largest():
     found = EnsembleMembers([small], [(8, 16)]).said(x)
     assert found.shape == (1, 2, 3, 32, 32)
     torch.testing.assert_close(
-        found[0, :, :, ::2, ::2].mean(), small(in_form(x, (8, 16))).mean(), atol=0.1, rtol=0.1
+        found[0, :, :, ::2, ::2].mean(),
+        small(convert_images(x, (8, 16))).mean(),
+        atol=0.1,
+        rtol=0.1,
     )
 
 

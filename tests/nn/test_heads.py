@@ -20,8 +20,8 @@ from medshot.nn.heads import (
     distances,
     features,
     labeled_sites,
-    on_grid,
     prototype_head,
+    rows_to_grid,
     sites,
     squared_distances,
     widened,
@@ -104,7 +104,7 @@ def test_half_precision_ends_at_the_features():
 def test_images_without_a_grid_are_their_own_sites():
     z = torch.randn(4, 3)
     torch.testing.assert_close(sites(z), z, rtol=0, atol=0)
-    torch.testing.assert_close(on_grid(z, z), z, rtol=0, atol=0)
+    torch.testing.assert_close(rows_to_grid(z, z), z, rtol=0, atol=0)
 
 
 def test_sites_are_rows_and_go_back_to_their_places():
@@ -112,7 +112,7 @@ def test_sites_are_rows_and_go_back_to_their_places():
     rows = sites(z)
     assert rows.shape == (2 * 3 * 4 * 6, 5)
     torch.testing.assert_close(rows[6 * 4 * 3 + 6 + 2], z[1, :, 0, 1, 2], rtol=0, atol=0)
-    torch.testing.assert_close(on_grid(rows, z), z, rtol=0, atol=0)
+    torch.testing.assert_close(rows_to_grid(rows, z), z, rtol=0, atol=0)
 
 
 def test_a_head_on_an_encoder_that_keeps_the_grid_answers_every_pixel():

@@ -12,7 +12,14 @@ from medshot.core.errors import SaveError, ShapeError, TaskError
 from medshot.core.predictor import load_predictor, trainable
 from medshot.nn import onnx
 from medshot.nn.encoders.dncnn import DnCNN
-from medshot.nn.onnx import Graph, checked, graph_of, means_by_axis, session_of, takes_any_sides
+from medshot.nn.onnx import (
+    Graph,
+    graph_of,
+    means_by_axis,
+    session_of,
+    takes_any_sides,
+    validated_graph,
+)
 from toys.graphs import WEIGHT, graph
 
 
@@ -80,20 +87,20 @@ def test_bytes_are_those_of_the_graph():
 
 def test_a_sound_graph_is_given_back():
     data = graph().SerializeToString()
-    assert checked(data) == data
+    assert validated_graph(data) == data
 
 
 @pytest.mark.parametrize("damage", [lambda d: b"", lambda d: d[: len(d) // 2], lambda d: b"x" * 99])
 def test_damaged_bytes_are_refused(damage):
     with pytest.raises(SaveError, match=r"damaged|inputs"):
-        checked(damage(graph().SerializeToString()))
+        validated_graph(damage(graph().SerializeToString()))
 
 
 def test_a_tensor_in_another_file_is_refused_and_the_file_not_opened():
     model = graph()
     _reach_out(model.graph.initializer[0])
     with pytest.raises(SaveError, match="'weight' from another file"):
-        checked(model.SerializeToString())
+        validated_graph(model.SerializeToString())
 
 
 def test_a_tensor_in_another_file_is_found_in_a_branch_too():
@@ -106,20 +113,20 @@ def test_a_tensor_in_another_file_is_found_in_a_branch_too():
         helper.make_node("If", ["y"], ["z"], then_branch=branch, else_branch=branch)
     )
     with pytest.raises(SaveError, match="'secret' from another file"):
-        checked(model.SerializeToString())
+        validated_graph(model.SerializeToString())
 
 
 def test_two_inputs_are_refused():
     model = graph()
     model.graph.input.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [1]))
     with pytest.raises(SaveError, match="has 2 inputs, 1 outputs"):
-        checked(model.SerializeToString())
+        validated_graph(model.SerializeToString())
 
 
 def test_a_huge_one_is_refused_before_it_is_read(monkeypatch):
     monkeypatch.setattr(onnx, "MOST_BYTES", 10)
     with pytest.raises(SaveError, match="limit of 10"):
-        checked(graph().SerializeToString())
+        validated_graph(graph().SerializeToString())
 
 
 def _reach_out(tensor: TensorProto) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
-from medshot.presenters.tables import Answers, Findings, Numbers, harmless, path_cell
+from medshot.presenters.tables import Findings, LabelTable, Numbers, harmless, path_cell
 
 
 def test_one_row_an_image() -> None:
-    answers = Answers(("a", "b"))
+    answers = LabelTable(("a", "b"))
     answers.add(Prediction("x.png", "b", {"a": 0.25, "b": 0.75}))
     answers.add_unread(Path("y.png"))
     assert answers.unread == 1
@@ -61,7 +61,7 @@ def test_paths_stay_paths() -> None:
 
 def test_commas_quotes_and_lines_come_back() -> None:
     labels = ('a, "b"', "<script>alert(1)</script>", "two\nlines", "path", "=cmd()")
-    answers = Answers(labels)
+    answers = LabelTable(labels)
     odds = dict.fromkeys(labels, 0.2)
     for label in labels:
         answers.add(Prediction("x.png", label, odds))

@@ -6,7 +6,7 @@ import torch
 from medshot.core.errors import ConfigError
 from medshot.nn import UNet
 from medshot.pretraining import pretrain
-from medshot.pretraining.reconstruct import Reconstruct, patches
+from medshot.pretraining.reconstruct import Reconstruct, patch_mask
 from toys.pretraining import small, stripes
 
 
@@ -16,7 +16,7 @@ def _rng() -> torch.Generator:
 
 @pytest.mark.parametrize("size", [16, 18])
 def test_the_share_of_hidden_squares_is_the_one_asked_for(size: int) -> None:
-    hidden = patches(torch.zeros(9, 3, size, size), 0.5, 4, _rng())
+    hidden = patch_mask(torch.zeros(9, 3, size, size), 0.5, 4, _rng())
     assert hidden.shape == (9, 1, size, size)
     corners = hidden[:, 0, ::4, ::4]
     assert (corners.flatten(1).sum(1) == round(0.5 * corners[0].numel())).all()
@@ -27,7 +27,7 @@ def test_the_loss_is_the_error_where_something_was_hidden() -> None:
     data = stripes()
     module = Reconstruct(small(), [data], mask=0.5, patch=4, augment=0.0)
     x = data.examples().x[:4]
-    hidden = patches(x, 0.5, 4, _rng())
+    hidden = patch_mask(x, 0.5, 4, _rng())
     shown = torch.where(hidden, x.mean((2, 3), keepdim=True), x)
     drawn = module.decoder(module.encoder(shown))
     pixels = zip(drawn.flatten(), x.flatten(), hidden.flatten(), strict=True)

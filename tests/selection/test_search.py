@@ -29,7 +29,7 @@ from medshot.selection.search import (
     search,
     studies_in,
     take_up,
-    written,
+    trial_json,
 )
 from toys.candidates import GUESS, LDA, PROBE, QUEUE, SPACE, bench, made
 
@@ -154,7 +154,7 @@ def test_two_workers_share_one_study(kind: str, tmp_path: Path):
 
 
 def _again(tried: TrialResult) -> TrialResult:
-    text = json.loads(json.dumps(written(tried)))
+    text = json.loads(json.dumps(trial_json(tried)))
     return read(SimpleNamespace(user_attrs={TRIED: text, "seconds": tried.seconds}))
 
 

@@ -8,14 +8,22 @@ import pytest
 
 from medshot.core.errors import ConfigError
 from medshot.presenters import kind_called
-from medshot.selection import Categorical, Family, FloatRange
-from medshot.selection.space import FINETUNE, METHOD, Configuration, Space, Table, stored, table_of
+from medshot.selection import Categorical, FloatRange, LearnerFamily
+from medshot.selection.space import (
+    FINETUNE,
+    METHOD,
+    Configuration,
+    ScoreTable,
+    Space,
+    packaged_table,
+    score_table,
+)
 
-PROBE = Family(
+PROBE = LearnerFamily(
     "probe", "pixels", {"c": FloatRange(0.1, 10.0, (1.0, 5.0)), "reduce": Categorical((2, 4))}
 )
-DESCENT = Family("finetune", "conv4", {"steps": FloatRange(10, 100, (50,)), "batch": 8})
-SPACE = Space(PROBE, DESCENT, Family("runs/proto"))
+DESCENT = LearnerFamily("finetune", "conv4", {"steps": FloatRange(10, 100, (50,)), "batch": 8})
+SPACE = Space(PROBE, DESCENT, LearnerFamily("runs/proto"))
 
 
 def test_what_is_tried_first_is_the_product_of_the_starts():
@@ -62,13 +70,13 @@ def test_what_is_drawn_lies_inside():
 def test_names_are_as_one_types_them():
     assert PROBE.at({"c": 0.12345, "reduce": 4}).words == "c=0.123 reduce=4"
     assert Configuration("runs/proto").name == "runs/proto"
-    tuned = Family("probe", "conv4", {FINETUNE: Categorical(("lora", "all"))})
+    tuned = LearnerFamily("probe", "conv4", {FINETUNE: Categorical(("lora", "all"))})
     assert tuned.name == tuned.at({FINETUNE: "all"}).name == "probe on conv4, fine-tuned"
 
 
 def test_two_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="runs/a would be tried twice"):
-        Space(Family("runs/a"), Family("runs/a"), PROBE)
+        Space(LearnerFamily("runs/a"), LearnerFamily("runs/a"), PROBE)
 
 
 # A portfolio is built greedily, each configuration adding most to those before it.
@@ -85,7 +93,7 @@ SCORES = np.array(
         [0.70, 0.90, 0.10, 0.80],
     ]
 )
-TABLE = Table(ONES, SETS, SHOTS, SCORES)
+TABLE = ScoreTable(ONES, SETS, SHOTS, SCORES)
 
 
 def _names(found: list[Configuration]) -> str:
@@ -119,14 +127,14 @@ def test_of_no_set_nothing_is_known():
 def test_a_table_is_read_from_its_json():
     rows = [{"set": "one", "shot": 5, "scores": [0.5, 0.6]}]
     told = [{"learner": "a", "encoder": "b", "settings": {"c": 1}}, {"learner": "d"}]
-    table = table_of({"configurations": told, "rows": rows})
+    table = score_table({"configurations": told, "rows": rows})
     assert table.configurations[0].name == "a on b"
     assert _names(table.portfolio(1, shot=5)) == "d"
 
 
-@pytest.mark.parametrize("kind", sorted(stored()))
+@pytest.mark.parametrize("kind", sorted(packaged_table()))
 def test_what_is_stored_can_be_searched_from(kind: str):
-    table, families = stored()[kind], kind_called(kind).families
+    table, families = packaged_table()[kind], kind_called(kind).families
     space = Space(*families)
     assert all(space.parameters(one) is not None for one in table.configurations)
     assert table.scores.shape == (len(table.sets), len(table.configurations))

@@ -18,11 +18,11 @@ from medshot.tasks.boxes import (
     by_image,
     find,
     judged,
-    labelled,
     mean_sizes,
     middles,
-    overlaps,
     paint,
+    pairwise_iou,
+    site_labels,
 )
 
 BOXES = torch.tensor(
@@ -51,7 +51,7 @@ def test_what_is_painted_is_found_again():
         real = boxes[boxes[:, 4] != NO_BOX]
         kept = claims[claims[:, 4] != NO_BOX]
         assert len(kept) == len(real)
-        share = overlaps(kept[:, :4], real[:, :4])
+        share = pairwise_iou(kept[:, :4], real[:, :4])
         assert (share.amax(0) > 0.8).all()
         assert (kept[share.argmax(0), 4] == real[:, 4]).all()
 
@@ -69,7 +69,7 @@ def test_overlap_is_the_share_of_the_cells_that_are_in_both():
     y, x = torch.meshgrid(*[torch.arange(100) / 100] * 2, indexing="ij")
     cells = [(x >= box[0]) & (x < box[2]) & (y >= box[1]) & (y < box[3]) for box in (a[0], b[0])]
     expected = (cells[0] & cells[1]).sum() / (cells[0] | cells[1]).sum()
-    assert overlaps(a, b).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert pairwise_iou(a, b).item() == pytest.approx(expected.item(), abs=1e-6)
 
 
 # What boxes say of sites, cell by cell.
@@ -79,7 +79,7 @@ TWO_BOXES = torch.tensor([[[0.0, 0.0, 0.5, 0.5, 1], [0.5, 0.5, 1.0, 1.0, 0], [-1
 
 
 def test_centres_rims_and_the_rest():
-    where, label = labelled(TWO_BOXES, 2, (8, 8))
+    where, label = site_labels(TWO_BOXES, 2, (8, 8))
     kinds = torch.full((64,), -1)
     kinds[where] = label
     expected = torch.full((8, 8), 4)
@@ -91,7 +91,7 @@ def test_centres_rims_and_the_rest():
 def test_two_classes_with_one_centre_both_have_a_site():
     same = TWO_BOXES[:, :1].repeat(1, 2, 1)
     same[0, 1, 4] = 0
-    where, label = labelled(same, 2, (8, 8))
+    where, label = site_labels(same, 2, (8, 8))
     assert where[label == 0].tolist() == where[label == 1].tolist() == [18]
 
 

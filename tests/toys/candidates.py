@@ -13,7 +13,7 @@ from medshot.core.task import Task
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.nn.heads import Linear
-from medshot.selection import Categorical, Configuration, Family, FloatRange
+from medshot.selection import Categorical, Configuration, FloatRange, LearnerFamily
 from medshot.selection.cross_validator import CrossValidator
 from medshot.selection.space import Space
 from medshot.tasks import Classification
@@ -21,9 +21,9 @@ from medshot.tasks import Classification
 TASK = Classification(2)
 GUESS, PROBE, LDA = "toy-guess", "linear-probe", "lda"
 SPACE = Space(
-    Family(GUESS),
-    Family(PROBE, "pixels", {"c": FloatRange(0.01, 100.0, starts=(1.0,))}),
-    Family(LDA, "pixels", {"shrinkage": Categorical((None, 0.5))}),
+    LearnerFamily(GUESS),
+    LearnerFamily(PROBE, "pixels", {"c": FloatRange(0.01, 100.0, starts=(1.0,))}),
+    LearnerFamily(LDA, "pixels", {"shrinkage": Categorical((None, 0.5))}),
 )
 QUEUE = [Configuration(GUESS), Configuration(PROBE, "pixels", {"c": 1.0})]
 

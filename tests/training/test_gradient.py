@@ -9,7 +9,7 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.training.config import TrainConfig
 from medshot.training.gradient import Gradient, Workers, choose_vmap
-from medshot.training.objective import Objective, SelfDistillation
+from medshot.training.objective import MetaObjective, SelfDistillation
 from toys.training import blobs
 
 
@@ -28,7 +28,7 @@ def _episodes():
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_the_gradient_and_the_loss_are_those_of_the_loop(name, count):
     shared, plain, episodes = _learner(name), _learner(name), _episodes()
-    loss = Workers(Objective(shared), count).backward([[e] for e in episodes])
+    loss = Workers(MetaObjective(shared), count).backward([[e] for e in episodes])
     slow = sum(plain.meta_loss(episode) for episode in episodes) / len(episodes)
     slow.backward()
     assert loss == pytest.approx(slow.item(), abs=1e-5)
@@ -40,7 +40,7 @@ def test_the_same_bits_each_time():
     found = []
     for _ in range(4):
         learner = _learner("maml")
-        Workers(Objective(learner), 2).backward([[e] for e in _episodes()])
+        Workers(MetaObjective(learner), 2).backward([[e] for e in _episodes()])
         found.append([p.grad for p in learner.parameters()])
     for again in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(found[0], again, strict=True))
@@ -57,7 +57,7 @@ def test_training_with_workers_learns_the_same_and_leaves_the_threads_alone():
 
 def test_statistics_that_threads_would_mix_are_refused():
     with pytest.raises(ConfigError, match="workers=1"):
-        Workers(Objective(_learner("prototypical", norm="batch")), 2)
+        Workers(MetaObjective(_learner("prototypical", norm="batch")), 2)
 
 
 # All tasks in one pass (`torch.func`) give what one task after the other gives.
@@ -84,13 +84,13 @@ def _episodes64(ways=(3, 3, 3)):
 
 def _gradient(name, episodes, norm, **way):
     learner = _float64(name, norm=norm)
-    loss = Gradient(Objective(learner), **way).backward(episodes, len(episodes))
+    loss = Gradient(MetaObjective(learner), **way).backward(episodes, len(episodes))
     zero = [torch.zeros_like(p) if p.grad is None else p.grad for p in learner.parameters()]
     return loss, zero
 
 
 def _chosen(learner, device="cpu", terms=(), **options):
-    objective = Objective(learner, terms)
+    objective = MetaObjective(learner, terms)
     return choose_vmap(objective, TrainConfig(**options), torch.device(device))
 
 

@@ -11,7 +11,7 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.learners import learners
 from medshot.tasks import Classification
 from medshot.training.gradient import Gradient
-from medshot.training.objective import Objective, SelfDistillation, TaskContrast
+from medshot.training.objective import MetaObjective, SelfDistillation, TaskContrast
 from medshot.training.run import load_run
 from toys.training import blobs
 
@@ -101,8 +101,8 @@ def test_terms_on_every_path_give_the_same(name, way):
     episodes = [Episode(e.task, e.support.to(like), e.query.to(like)) for e in _episodes(4)]
     for term in terms:
         term.double()
-    expected = Gradient(Objective(plain, terms)).backward(episodes, 4)
-    found = Gradient(Objective(other, terms), **way).backward(episodes, 4)
+    expected = Gradient(MetaObjective(plain, terms)).backward(episodes, 4)
+    found = Gradient(MetaObjective(other, terms), **way).backward(episodes, 4)
     assert found == pytest.approx(expected)
     for ours, theirs in zip(other.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-9, rtol=1e-6)
@@ -125,14 +125,14 @@ def test_pairs_of_tasks_need_an_even_number_of_them_and_nothing_is_written_befor
 def test_terms_that_look_at_two_and_at_three_tasks_get_chunks_of_six():
     three = TaskContrast()
     three.tasks = 3
-    assert Objective(_learner(), [TaskContrast(), three]).tasks == 6
+    assert MetaObjective(_learner(), [TaskContrast(), three]).tasks == 6
 
 
 def test_a_term_with_something_to_train_is_refused():
     term = TaskContrast()
     term.scale = torch.nn.Parameter(torch.ones(()))
     with pytest.raises(ConfigError, match="a term must have none"):
-        Objective(_learner(), [term])
+        MetaObjective(_learner(), [term])
 
 
 def test_another_teacher_is_another_run(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medshot.core import Table, Tabular
-from medshot.data.checks.issue import Finding, by_weight
+from medshot.data.checks.issue import Issue, by_weight
 from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called
 
@@ -16,10 +16,10 @@ class Checked(Tabular):
     folder: Path
     kind: str  # of task
     listed: str  # what names and tables say that it holds
-    findings: tuple[Finding, ...]
+    findings: tuple[Issue, ...]
 
     @property
-    def errors(self) -> tuple[Finding, ...]:
+    def errors(self) -> tuple[Issue, ...]:
         """Findings without whose fix scores mean nothing."""
         return tuple(each for each in self.findings if each.severity == "error")
 

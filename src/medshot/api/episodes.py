@@ -75,7 +75,7 @@ class EpisodeEvaluation(Result):
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """The episodes of an evaluation and the image form that its protocol fixes."""
 
     name: str
@@ -147,7 +147,7 @@ def evaluate_episodes(
         plan = planned(protocol, data, task=kind, seed=seed, **given)
         for each, learner in zip(learners, made, strict=True):
             _check(plan, str(each), learner)
-        return measured(plan, made, watch)
+        return score_episodes(plan, made, watch)
 
 
 def list_protocols() -> tuple[Protocol, ...]:
@@ -171,22 +171,24 @@ def planned(
     query: int = QUERY,
     episodes: int = EPISODES,
     seed: int = 0,
-) -> Plan:
+) -> EvaluationPlan:
     """The episodes of a named protocol, or of a data set with the numbers given."""
     if protocol:
         rules, form = named_protocol(protocol), form_of(protocol)
         sampler = rules.sampler(rules.dataset())
-        return Plan(rules.name, sampler, rules.episodes, form, {"source": rules.source, **form})
+        return EvaluationPlan(
+            rules.name, sampler, rules.episodes, form, {"source": rules.source, **form}
+        )
     if not isinstance(data, Dataset):
         data = load_one(Path(str(data)), task=kind_of(Path(str(data)), task))
     ways = way or len(data.labels)
     sampler = data.episodes(way=ways, shot=shot, query=query, seed=seed)
     name = f"{shot}-shot" if not data.task.by_class else f"{ways}-way {shot}-shot"
-    return Plan(f"{data.name} {name}", sampler, episodes, {}, {})
+    return EvaluationPlan(f"{data.name} {name}", sampler, episodes, {}, {})
 
 
-def measured(
-    plan: Plan,
+def score_episodes(
+    plan: EvaluationPlan,
     learners: Sequence[Learner],
     watch: Callable[[str], Watch] = lambda name: quiet,
 ) -> EpisodeEvaluation:
@@ -222,7 +224,7 @@ def _ticked(items: Iterable[int], watch: Watch) -> Iterator[int]:
             tick(done, None)
 
 
-def _check(plan: Plan, given: str, learner: Learner) -> None:
+def _check(plan: EvaluationPlan, given: str, learner: Learner) -> None:
     """Refuse images that the run `given` learned from, and an encoder of another image form."""
     refuse_seen(plan.sampler.dataset, training_data_of(given, learner))
     for name, wanted in plan.form.items():

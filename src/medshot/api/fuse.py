@@ -13,9 +13,9 @@ from medshot.data.load import images_for
 from medshot.evaluation.comparison import Comparison
 from medshot.evaluation.cross_validation import answered
 from medshot.nn.ensemble import EnsembleMembers
-from medshot.stages.fuse.fuse import agreed, mean_of, refuse_learned_from
+from medshot.stages.fuse.fuse import agreed, mean_of, refuse_training_data
 from medshot.stages.fuse.stage import SNAPSHOTS, Fuse
-from medshot.stages.fuse.weights import answers_of, best_of, left_out, outputs_of
+from medshot.stages.fuse.weights import answers_of, best_member, left_out, outputs_of
 
 CROSSED = ("weighted", "stack")  # evaluated out of fold where there are no other images
 
@@ -42,7 +42,7 @@ def judgement(
     parts, task = together(stage, list(models.values())), fused.known_card().task
     outputs = outputs_of(parts, on.examples())
     chosen_by = outputs if on is shown else outputs_of(parts, shown.examples())
-    best = best_of(chosen_by, shown.examples(), task)
+    best = best_member(chosen_by, shown.examples(), task)
     names = list(models)
     order = [best, *(i for i in range(len(names)) if i != best)]
     found = {names[i]: answers_of(outputs[i], on, task) for i in order}
@@ -68,7 +68,7 @@ def _warnings(
     if same and crossed:
         found.append("The fused model's scores are of weights fitted without each image's patient.")
     try:
-        refuse_learned_from([model.known_card() for model in models.values()], on)
+        refuse_training_data([model.known_card() for model in models.values()], on)
     except DataError:
         found.append("A model learned from these very images: its scores here are too good.")
     return tuple(found)

@@ -26,7 +26,7 @@ from medshot.presenters import kind_called
 from medshot.selection.choice import RULE, Choice, Row, Selection, chosen_of
 from medshot.selection.cross_validator import bench_of
 from medshot.selection.search import Limits, Place, search, studies_in
-from medshot.selection.space import Configuration, Family, Space, stored
+from medshot.selection.space import Configuration, LearnerFamily, Space, packaged_table
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import is_run, load_run
@@ -115,7 +115,7 @@ def select(
     return result
 
 
-def in_words(found: Selection, metric: str) -> str:
+def selection_summary(found: Selection, metric: str) -> str:
     """What was chosen of how many, against the baseline, and what to expect of it."""
     if found.choice is None:
         return NOTHING
@@ -243,8 +243,8 @@ def select_learner(
     if not bench.folds:
         return Selection(baseline, None)
     given = {f"{describe(baseline)} (baseline)": baseline, **(learners or {})}
-    tuned = [Family(name, settings=WAYS) for name in learners or ()]
-    space = Space(*(Family(name) for name in given), *kind.families, *tuned)
+    tuned = [LearnerFamily(name, settings=WAYS) for name in learners or ()]
+    space = Space(*(LearnerFamily(name) for name in given), *kind.families, *tuned)
     build = Builder(given)
     queue = [*(Configuration(name) for name in given), *_first(dataset, tuned)]
     place = _place(storage, folder, _identity(dataset, space))
@@ -270,7 +270,7 @@ def finished(
     metric, choice = dataset.task.leading, found.choice
     name = choice.chosen.configuration.learner if choice else ""
     predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()), watch)
-    summary = f"{report.summary} {in_words(found, metric)}"
+    summary = f"{report.summary} {selection_summary(found, metric)}"
     if choice is None:
         return predictor, replace(report, summary=summary)
     expected = choice.corrected and round(choice.corrected.mean, 3)
@@ -281,13 +281,13 @@ def finished(
     return predictor, replace(report, summary=summary, warnings=warnings, tried=tried)
 
 
-def _first(dataset: Dataset, tuned: Sequence[Family]) -> list[Configuration]:
+def _first(dataset: Dataset, tuned: Sequence[LearnerFamily]) -> list[Configuration]:
     """What `auto` chooses from, what won on other data, `tuned`, then each other family once."""
     kind = kind_called(dataset.kind)
     found = [start for family in kind.families if family.simple for start in family.starts()]
-    if dataset.kind in stored():
+    if dataset.kind in packaged_table():
         shot = float(np.median(list(dataset.counts().values())))
-        found += stored()[dataset.kind].portfolio(QUEUE, shot)
+        found += packaged_table()[dataset.kind].portfolio(QUEUE, shot)
     others = [family for family in kind.families if not family.simple]
     for family in (*tuned, *others):  # what takes long comes late
         found += family.starts()

@@ -121,7 +121,7 @@ def free_or_run(folder: Path) -> Path:
     return folder
 
 
-def new_folder(help_: str) -> Any:
+def out_option(help_: str) -> Any:
     """The option --out for a place where nothing may be yet."""
     return typer.Option(..., "--out", help=help_, callback=free)
 

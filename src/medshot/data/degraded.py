@@ -19,7 +19,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.io.image import decode, window_of
 from medshot.data.readers.enhancement import LABELS, Pair, squares
-from medshot.data.readers.metadata import about, digest, named
+from medshot.data.readers.metadata import digest, folder_metadata, named
 from medshot.data.tables.labels import Row, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
@@ -74,8 +74,8 @@ class DegradedEpisodes:
 
     def describe(self) -> dict[str, Any]:
         """Everything that, with the data, determines the episodes."""
-        about = {"degraded": list(self.kinds), "size": self.size, "seed": self.seed}
-        return about | {"sources": [source.describe() for source in self.sources]}
+        folder_metadata = {"degraded": list(self.kinds), "size": self.size, "seed": self.seed}
+        return folder_metadata | {"sources": [source.describe() for source in self.sources]}
 
     def fingerprint(self, episodes: int) -> str:
         """Hash of what determines the first `episodes` episodes."""
@@ -126,7 +126,7 @@ def clean_images(
         pairs = list(pool.map(lambda row: named(row, lambda: _twice(row)), rows))
     form = NativePreprocessing(channels, size)
     x, y = squares(pairs, form)
-    known = about(folder, rows, [digest(row.path) for row in rows])
+    known = folder_metadata(folder, rows, [digest(row.path) for row in rows])
     del known["rows"]  # the files hold no pairs to read again
     task = Enhancement(channels)
     return Dataset(x=x, y=y, labels=LABELS, preprocessing=form, task=task, **known)

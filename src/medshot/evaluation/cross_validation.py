@@ -18,7 +18,7 @@ from medshot.core import DataError, Examples, Learner, Predictor, Task, any_tens
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest
-from medshot.evaluation.episodes import remembering
+from medshot.evaluation.episodes import with_cached_encoders
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, quiet
 
@@ -112,7 +112,7 @@ def cross_validate(
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
-    learner = remembering(learner)
+    learner = with_cached_encoders(learner)
     with watch(len(folds), 0) as tick:
         for done, (rest, held) in enumerate(folds, 1):
             support, card = fitted.subset(rest).support(encoder)

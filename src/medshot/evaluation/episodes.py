@@ -133,7 +133,7 @@ class Remembering(nn.Module):
         return torch.stack([self._known[key] for key in keys])
 
 
-def remembering(learner: Learner) -> Learner:
+def with_cached_encoders(learner: Learner) -> Learner:
     """Copy of `learner` with cached encoders, or `learner` itself if they change.
 
     For cross-validation, which meets each image once per fold, and more often with a learner that

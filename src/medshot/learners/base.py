@@ -14,7 +14,7 @@ from medshot.nn.detectors import Centers
 from medshot.nn.encoders.adapters import Pooled
 from medshot.nn.heads import Head, features, labeled_sites, sites
 from medshot.tasks import Segmentation
-from medshot.tasks.boxes import labelled, mean_sizes, paint
+from medshot.tasks.boxes import mean_sizes, paint, site_labels
 from medshot.tasks.detection import RARE, TYPICAL, detection, shift
 
 PENALTY = 0.1  # of the size regression, relative to the mean square of the features
@@ -39,7 +39,7 @@ def at_centers(
     """
     boxes_task = detection(task)
     k, grid = boxes_task.n_classes, (z.shape[2], z.shape[3])
-    where, label = labelled(boxes, k, grid)
+    where, label = site_labels(boxes, k, grid)
     kinds, number = label.unique(return_inverse=True)  # small boxes have no rim
     rows = sites(z)
     head = fit(encoder, rows[where], number, Segmentation(len(kinds)))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core import Predictor, part
-from medshot.nn.heads import Head, features, on_grid, sites
+from medshot.nn.heads import Head, features, rows_to_grid, sites
 
 
 @part("predictor", "centres")
@@ -54,7 +54,7 @@ class Centers(Predictor):
         odds = [scores[:, c] - o.logsumexp(1) for c, o in enumerate(others)]
         mean = scores[:, :k].softmax(1) @ self.sizes
         size = mean + rows @ self.weight + self.bias - math.log(self.typical)
-        return on_grid(torch.cat([torch.stack(odds, 1) + self.offset + self.rare, size], 1), z)
+        return rows_to_grid(torch.cat([torch.stack(odds, 1) + self.offset + self.rare, size], 1), z)
 
 
 class Responses(Predictor, ABC):

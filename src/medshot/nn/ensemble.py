@@ -34,10 +34,12 @@ class EnsembleMembers(Predictor):
     def said(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "m n k *t"]:
         """Outputs of all members; dense ones on the grid of `x`."""
         pairs = zip(self.members, self.forms, strict=True)
-        return torch.stack([_on_grid(member(in_form(x, form)), x, form) for member, form in pairs])
+        return torch.stack(
+            [_on_grid(member(convert_images(x, form)), x, form) for member, form in pairs]
+        )
 
 
-def in_form(x: Float[Tensor, "n ..."], form: Form) -> Float[Tensor, "n ..."]:
+def convert_images(x: Float[Tensor, "n ..."], form: Form) -> Float[Tensor, "n ..."]:
     """Convert images to other channels and another size, as the readers do for files."""
     if not form:
         return x
@@ -137,10 +139,10 @@ class Stacked(EnsembleMembers):
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
         """The combined output, as an output of the task."""
-        return stacked(self.said(x), self.weight, self.bias, self.link)
+        return stacked_outputs(self.said(x), self.weight, self.bias, self.link)
 
 
-def stacked(
+def stacked_outputs(
     outputs: Float[Tensor, "m n k *s"],
     weight: Float[Tensor, "m k k"],
     bias: Float[Tensor, "k"],

@@ -35,7 +35,7 @@ class Head(Predictor, ABC):
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
         """Scores for every image, or for each of its sites."""
         z = features(self.encoder, x, unit=self.unit)
-        return on_grid(self.answer(sites(z)), z)
+        return rows_to_grid(self.answer(sites(z)), z)
 
 
 def features(encoder: nn.Module, x: Tensor, unit: bool) -> Float[Tensor, "n f *t"]:
@@ -50,7 +50,7 @@ def sites(z: Shaped[Tensor, "n f *t"]) -> Shaped[Tensor, "m f"]:
     return z.movedim(1, -1).flatten(0, -2)
 
 
-def on_grid(
+def rows_to_grid(
     rows: Shaped[Tensor, "m k"], like: Shaped[Tensor, "n f *t"]
 ) -> Shaped[Tensor, "n k *t"]:
     """Inverse of `sites`: arrange rows on the grid of `like`."""

@@ -24,7 +24,7 @@ EXTERNAL = 1  # TensorProto.EXTERNAL: the tensor's data is in another file
 REPAIR = "Copy the model again from its source, or export it again."
 
 
-def checked(data: bytes) -> bytes:
+def validated_graph(data: bytes) -> bytes:
     """Validate `data`, an ONNX graph with one input, one output and no external data.
 
     Returns `data`.
@@ -125,7 +125,7 @@ class Graph(Predictor):
 
     def _session(self) -> Any:
         if self._running is None or self._running[0] is not self.graph:
-            self._running = (self.graph, session_of(checked(self.bytes())))
+            self._running = (self.graph, session_of(validated_graph(self.bytes())))
         return self._running[1]
 
     def __getstate__(self) -> dict[str, Any]:

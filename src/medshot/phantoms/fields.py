@@ -45,7 +45,7 @@ def ellipse(
 
 
 @lru_cache(maxsize=128)
-def spread(size: int, cells: int) -> Map:
+def bump_matrix(size: int, cells: int) -> Map:
     """The (size, cells + 2) matrix that interpolates coarse values with Gaussian bumps."""
     pixels = (np.arange(size) + 0.5) / size * cells
     knots = np.arange(cells + 2) - 0.5
@@ -64,14 +64,14 @@ def smooth_noise(
     """
     across = cells if cells_across is None else cells_across
     coarse = rng.standard_normal((cells + 2, across + 2), dtype=np.float32)
-    return spread(size, cells) @ coarse @ spread(size, across).T
+    return bump_matrix(size, cells) @ coarse @ bump_matrix(size, across).T
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, ...], bumps: int) -> NDArray[np.float32]:
     """Smooth noise as above on a grid of any dimension, with `bumps` bumps along each axis."""
     values = rng.standard_normal((bumps + 2,) * len(shape), dtype=np.float32)
     for size in shape:  # each iteration moves the first axis to the end
-        values = np.tensordot(values, spread(size, bumps), axes=(0, 1))
+        values = np.tensordot(values, bump_matrix(size, bumps), axes=(0, 1))
     return values
 
 

@@ -13,7 +13,7 @@ from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.factory import Builder
-from medshot.selection import Auto, Family
+from medshot.selection import Auto, LearnerFamily
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
 FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by the number of spatial axes
@@ -27,7 +27,7 @@ class Kind(ABC):
     linear: ClassVar[str] = "linear-probe"  # baseline of `evaluate` on the same encoder
     out: ClassVar[str] = "answers.csv"  # default output of `predict`, as `adapt` prints it
     ways: ClassVar[bool] = False  # True: an episode may use a subset of the classes
-    families: ClassVar[tuple[Family, ...]]  # search space of `select`
+    families: ClassVar[tuple[LearnerFamily, ...]]  # search space of `select`
     folds: ClassVar[int] = FOLDS  # of selection: fewer where training takes long
     prior: ClassVar[Mapping[str, tuple[float, float]]] = {}  # prior of the candidates, see `Auto`
 

@@ -23,8 +23,8 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomEpisodes
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers, AnswerTable, written
-from medshot.selection import Auto, Categorical, Family, FloatRange
+from medshot.presenters.tables import AnswerTable, LabelTable, written
+from medshot.selection import Auto, Categorical, FloatRange, LearnerFamily
 
 BAR = {"encoder.size": 224, "encoder.depths": [], "c": 100.0}  # ImageNet linear probe
 CONV4 = {
@@ -68,17 +68,23 @@ class OfLabels(Kind):
     ways = True
     prior = PRIOR
     families = (
-        Family("stacked-probe", "mobilenet", simple=True),
-        Family("linear-probe", "mobilenet", BAR, simple=True),
-        Family("linear-probe", "pixels", PIXELS | HEADS["linear-probe"], simple=True),
-        *(Family(head, "mobilenet", DEPTHS | own) for head, own in OTHERS.items()),
-        *(Family(head, "mobilenet", DEPTHS | HEADS[head]) for head in ("lda", "nearest-centroid")),
-        *(Family(head, "conv4", CONV4 | own) for head, own in HEADS.items()),
-        *(Family(head, "pixels", PIXELS | HEADS[head]) for head in ("lda", "nearest-centroid")),
-        *(Family(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
-        *(Family(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
-        Family("finetune", "conv4", CONV4 | DESCENT),
-        Family("linear-probe", "conv4", CONV4 | HEADS["linear-probe"] | WAYS),
+        LearnerFamily("stacked-probe", "mobilenet", simple=True),
+        LearnerFamily("linear-probe", "mobilenet", BAR, simple=True),
+        LearnerFamily("linear-probe", "pixels", PIXELS | HEADS["linear-probe"], simple=True),
+        *(LearnerFamily(head, "mobilenet", DEPTHS | own) for head, own in OTHERS.items()),
+        *(
+            LearnerFamily(head, "mobilenet", DEPTHS | HEADS[head])
+            for head in ("lda", "nearest-centroid")
+        ),
+        *(LearnerFamily(head, "conv4", CONV4 | own) for head, own in HEADS.items()),
+        *(
+            LearnerFamily(head, "pixels", PIXELS | HEADS[head])
+            for head in ("lda", "nearest-centroid")
+        ),
+        *(LearnerFamily(head, "conv4", CONV4 | own) for head, own in OTHERS.items()),
+        *(LearnerFamily(head, "pixels", PIXELS | own) for head, own in OTHERS.items()),
+        LearnerFamily("finetune", "conv4", CONV4 | DESCENT),
+        LearnerFamily("linear-probe", "conv4", CONV4 | HEADS["linear-probe"] | WAYS),
     )
 
     def baseline(self, **form: Any) -> Learner:
@@ -131,7 +137,7 @@ class OfLabels(Kind):
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """CSV with a probability for each class."""
-        return written(out, Answers(card.labels))
+        return written(out, LabelTable(card.labels))
 
     def warnings(self, dataset: Dataset) -> Sequence[str]:
         """Warn of class imbalance, which inflates accuracy."""

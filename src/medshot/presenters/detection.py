@@ -25,7 +25,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import harmless, path_cell
-from medshot.selection import Categorical, Family, FloatRange
+from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.boxes import NO_BOX, SCORE_THRESHOLD, by_class, by_image
 
 SHOWN_SUPPORT = 12
@@ -149,10 +149,12 @@ class OfBoxes(Kind):
     out = "answers"
     folds = 2
     families = (  # templates, two heads on filter banks, and a U-Net trained from scratch
-        Family("template", "intensities", simple=True),
-        Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
-        Family("nearest-centroid", "filters", simple=True),
-        Family(
+        LearnerFamily("template", "intensities", simple=True),
+        LearnerFamily(
+            "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
+        ),
+        LearnerFamily("nearest-centroid", "filters", simple=True),
+        LearnerFamily(
             "finetune",
             "unet",
             {

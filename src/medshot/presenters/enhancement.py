@@ -29,7 +29,7 @@ from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.selection import Categorical, Family, FloatRange
+from medshot.selection import Categorical, FloatRange, LearnerFamily
 
 SHOWN_SUPPORT = 6
 
@@ -109,8 +109,8 @@ class OfImages(Kind):
     out = "answers"
     folds = 2
     families = (  # learned filters, and a small DnCNN trained from scratch
-        Family("residual-ridge", "filters", FINE, simple=True),
-        Family(
+        LearnerFamily("residual-ridge", "filters", FINE, simple=True),
+        LearnerFamily(
             "finetune",
             "dncnn",
             {
@@ -122,7 +122,7 @@ class OfImages(Kind):
             },
             simple=True,
         ),
-        Family("residual-ridge", "dncnn", {"encoder.width": Categorical((16, 8, 32))}),
+        LearnerFamily("residual-ridge", "dncnn", {"encoder.width": Categorical((16, 8, 32))}),
     )
 
     def baseline(self, **form: Any) -> Learner:

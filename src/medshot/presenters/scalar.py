@@ -25,8 +25,8 @@ from medshot.factory import WAYS
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import Answers, AnswerTable, Findings, Numbers, written
-from medshot.selection import Categorical, Family, FloatRange
+from medshot.presenters.tables import AnswerTable, Findings, LabelTable, Numbers, written
+from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.multi_label import LIKELY, aurocs, average_precisions, f1_scores
 from medshot.tasks.ordinal import median_grade
 
@@ -46,13 +46,13 @@ class Solved(Kind):
     encoder = "mobilenet"
     linear = "ridge"
     families = (
-        Family("stacked-probe", "mobilenet", simple=True),
-        Family("ridge", "conv4", WIDE | PENALTY),
-        Family(
+        LearnerFamily("stacked-probe", "mobilenet", simple=True),
+        LearnerFamily("ridge", "conv4", WIDE | PENALTY),
+        LearnerFamily(
             "ridge", "pixels", {"encoder.reduce": Categorical((2, 1, 4, 8)), **PENALTY}, simple=True
         ),
-        Family("finetune", "conv4", {"encoder.width": Categorical((32, 16, 64)), **DESCENT}),
-        Family("ridge", "conv4", WIDE | ONE_PENALTY | WAYS),
+        LearnerFamily("finetune", "conv4", {"encoder.width": Categorical((32, 16, 64)), **DESCENT}),
+        LearnerFamily("ridge", "conv4", WIDE | ONE_PENALTY | WAYS),
     )
 
     def baseline(self, **form: Any) -> Learner:
@@ -81,7 +81,7 @@ class OfGrades(Solved):
 
     def answers(self, out: Path, card: Card) -> AbstractContextManager[AnswerTable]:
         """CSV with a probability for each grade."""
-        return written(out, Answers(card.labels))
+        return written(out, LabelTable(card.labels))
 
 
 NONE = "no finding"
@@ -110,11 +110,13 @@ def table_of_findings(dataset: Dataset, found: OutOfFold) -> r.Table:
     return r.Table("Each finding by itself", columns, tuple(rows))
 
 
-def finding_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
+def finding_examples(
+    dataset: Dataset, found: OutOfFold, seed: int = 0
+) -> tuple[r.ShownPrediction, ...]:
     """Up to twelve random predictions, half of them wrong if there are as many."""
     true, said = found.y == 1, found.decoded > LIKELY
     return tuple(
-        r.Prediction(
+        r.ShownPrediction(
             dataset.x[i].numpy(),
             _named(dataset, true[i]),
             _named(dataset, said[i]),
@@ -175,13 +177,15 @@ def scatter_of(found: OutOfFold, name: str) -> r.Scatter:
     return r.Scatter(name, found.y[:, 0], found.decoded[:, 0])
 
 
-def number_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r.Prediction, ...]:
+def number_examples(
+    dataset: Dataset, found: OutOfFold, seed: int = 0
+) -> tuple[r.ShownPrediction, ...]:
     """Worst predictions first, then some others, drawn at random."""
     true, said = found.y[:, 0], found.decoded[:, 0]
     order = np.argsort(-np.abs(said - true), kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]
     return tuple(
-        r.Prediction(
+        r.ShownPrediction(
             dataset.x[i].numpy(),
             f"{true[i]:.4g}",
             f"{said[i]:.4g}",

@@ -26,7 +26,7 @@ from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
 from medshot.presenters.tables import AnswerFolder, path_cell
-from medshot.selection import Categorical, Family, FloatRange
+from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12
@@ -110,8 +110,10 @@ class OfMasks(Kind):
     out = "answers"
     folds = 2
     families = (  # a pixel classifier, and a U-Net trained from scratch
-        Family("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
-        Family(
+        LearnerFamily(
+            "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
+        ),
+        LearnerFamily(
             "finetune",
             "unet",
             {
@@ -123,8 +125,8 @@ class OfMasks(Kind):
             },
             simple=True,
         ),
-        Family("nearest-centroid", "filters"),
-        Family("ridge", "filters", {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))}),
+        LearnerFamily("nearest-centroid", "filters"),
+        LearnerFamily("ridge", "filters", {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))}),
     )
 
     def baseline(self, **form: Any) -> Learner:
@@ -174,8 +176,10 @@ class OfVolumes(OfMasks):
     name = "segmentation-3d"
     encoder = "unet3d"
     families = (  # a voxel classifier, and a U-Net trained from scratch
-        Family("linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True),
-        Family(
+        LearnerFamily(
+            "linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
+        ),
+        LearnerFamily(
             "finetune",
             "unet3d",
             {

@@ -47,7 +47,7 @@ class AnswerTable(ABC):
         return self._text.getvalue()
 
 
-class Answers(AnswerTable):
+class LabelTable(AnswerTable):
     """The predicted label, its probability, and the probabilities of all labels."""
 
     def __init__(self, labels: Sequence[str]) -> None:

@@ -58,13 +58,13 @@ class Reconstruct(Objective):
         x = moved(x, rng, self.augment)
         if self.mask == 0:
             return F.mse_loss(self.decoder(self.encoder(x)), x)
-        hidden = patches(x, self.mask, self.patch, rng)
+        hidden = patch_mask(x, self.mask, self.patch, rng)
         shown = torch.where(hidden, x.mean((2, 3), keepdim=True), x)
         error = (self.decoder(self.encoder(shown)) - x).square()
         return (error * hidden).sum() / (hidden.sum() * x.shape[1])
 
 
-def patches(
+def patch_mask(
     x: Float[Tensor, "n c h w"], share: float, patch: int, rng: torch.Generator
 ) -> Bool[Tensor, "n 1 h w"]:
     """Random mask over a `share` of the patches of each image, at least one."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from medshot.core import Task, TaskError
 from medshot.data.dataset import Dataset
 from medshot.nn.encoder import Encoder
-from medshot.nn.heads import on_grid, sites
+from medshot.nn.heads import rows_to_grid, sites
 from medshot.pretraining.augment import check_strength, color_jitter, moved
 from medshot.pretraining.objective import Objective, objective
 
@@ -50,7 +50,7 @@ class Supervise(Objective):
         z = self.encoder(color_jitter(x, rng, self.augment))
         if self.encoder.keeps_grid and not task.on_grid:
             z = z.flatten(2).mean(2)
-        return task.loss(on_grid(self.heads[which](sites(z)), z), y)
+        return task.loss(rows_to_grid(self.heads[which](sites(z)), z), y)
 
 
 def _task(dataset: Dataset, encoder: Encoder) -> Task:

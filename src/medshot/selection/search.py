@@ -173,7 +173,7 @@ def sampler(seed: int, done: int, others: int, in_vain: int) -> "BaseSampler":
 TRIED = "tried"
 
 
-def written(tried: TrialResult) -> dict[str, Any]:
+def trial_json(tried: TrialResult) -> dict[str, Any]:
     """JSON-serializable form of `tried`."""
     evidence = None if tried.evidence is None else _text(tried.evidence)
     return {"scores": tried.scores, "why": tried.why, "evidence": evidence}
@@ -186,7 +186,7 @@ def read(trial: "FrozenTrial") -> TrialResult:
     return TrialResult(found["scores"], trial.user_attrs["seconds"], found["why"], evidence)
 
 
-def rows_of(study: "Study") -> list["FrozenTrial"]:
+def finished_trials(study: "Study") -> list["FrozenTrial"]:
     """Finished trials of all workers."""
     return [trial for trial in study.get_trials(deepcopy=False) if TRIED in trial.user_attrs]
 
@@ -232,17 +232,17 @@ class Clock:
 
     def done(self, study: "Study") -> int:
         """Progress so far."""
-        count = len(rows_of(study)) if self.limits.trials else int(self.spent)
+        count = len(finished_trials(study)) if self.limits.trials else int(self.spent)
         return min(count, self.total)
 
     def draw(self, study: "Study") -> tuple[int, int, int]:
         """Sampler state: the same after a kill, another if other workers are running."""
         others = sum(trial.state.name == "RUNNING" for trial in study.get_trials(deepcopy=False))
-        return len(rows_of(study)), others, self.in_vain
+        return len(finished_trials(study)), others, self.in_vain
 
     def ended(self, study: "Study") -> bool:
         """True when the budget is spent (at least one trial always runs)."""
-        rows = len(rows_of(study))
+        rows = len(finished_trials(study))
         out = self.spent >= self.limits.seconds or self.in_vain >= AGAIN
         return (rows > 0 and out) or rows >= (self.limits.trials or math.inf)
 
@@ -302,7 +302,7 @@ def search(
                 row = _row(study, clock)
                 scalars.write(row)
                 tick(clock.done(study), row)
-        found = [(space.suggested(trial), read(trial)) for trial in rows_of(study)]
+        found = [(space.suggested(trial), read(trial)) for trial in finished_trials(study)]
     return _first_first(found, queue[0], bench, build)
 
 
@@ -343,7 +343,7 @@ def _try(
 
     tried = through(bench, build, stop)
     trial.set_user_attr("seconds", tried.seconds)
-    trial.set_user_attr(TRIED, written(tried))
+    trial.set_user_attr(TRIED, trial_json(tried))
     score = tried.scores.get(bench.task.leading, math.nan)
     if tried.whole and math.isfinite(score):
         study.tell(trial, score)
@@ -354,8 +354,8 @@ def _try(
 
 def _row(study: "Study", clock: Clock) -> Row:
     """Progress row: seconds, number of trials and the best score so far."""
-    scores = [trial.value for trial in rows_of(study) if trial.state.name == "COMPLETE"]
-    row: Row = {"step": int(clock.spent), "tried": len(rows_of(study))}
+    scores = [trial.value for trial in finished_trials(study) if trial.state.name == "COMPLETE"]
+    row: Row = {"step": int(clock.spent), "tried": len(finished_trials(study))}
     return {**row, "best": max(s for s in scores if s is not None)} if scores else row
 
 
@@ -363,7 +363,7 @@ def _known(study: "Study", trial: "Trial") -> bool:
     """Whether the same parameters were tried before; then the trial is marked as failed."""
     from optuna.trial import TrialState  # noqa: PLC0415  (an extra)
 
-    for other in rows_of(study):
+    for other in finished_trials(study):
         if other.params == trial.params:
             trial.set_user_attr(SAME, other.number)
             study.tell(trial, state=TrialState.FAIL)

@@ -94,7 +94,7 @@ class Configuration:
 
 
 @dataclass(frozen=True)
-class Family:
+class LearnerFamily:
     """A learner on an encoder; a setting is a `FloatRange`, a `Categorical`, or fixed.
 
     `simple` families are tried first, and are the candidates of `auto`.
@@ -140,7 +140,7 @@ class Space:
         ConfigError: two families have one name.
     """
 
-    def __init__(self, *families: Family) -> None:
+    def __init__(self, *families: LearnerFamily) -> None:
         self.families = {family.name: family for family in families}
         if len(self.families) < len(families):
             names = [family.name for family in families]
@@ -165,7 +165,7 @@ STORED = Path(__file__).with_name("portfolio.json")
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class ScoreTable:
     """Scores of each configuration on other data sets, by number of images per class."""
 
     configurations: tuple[Configuration, ...]
@@ -203,16 +203,16 @@ class Table:
 
 
 @cache
-def stored() -> dict[str, Table]:
+def packaged_table() -> dict[str, ScoreTable]:
     """The packaged table of each task that has one."""
     found = json.loads(STORED.read_text(encoding="utf-8"))
-    return {kind: table_of(one) for kind, one in found["kinds"].items()}
+    return {kind: score_table(one) for kind, one in found["kinds"].items()}
 
 
-def table_of(found: dict) -> Table:
+def score_table(found: dict) -> ScoreTable:
     """A table from its JSON: `configurations`, and `rows` with `set`, `shot` and `scores`."""
     rows = found["rows"]
-    return Table(
+    return ScoreTable(
         tuple(Configuration(**each) for each in found["configurations"]),
         tuple(row["set"] for row in rows),
         tuple(row["shot"] for row in rows),

@@ -81,7 +81,7 @@ def find(
     return found.gather(1, order[..., None].expand_as(found))
 
 
-def overlaps(
+def pairwise_iou(
     first: Float[Tensor, "*n d 4"], second: Float[Tensor, "*n m 4"]
 ) -> Float[Tensor, "*n d m"]:
     """Pairwise intersection over union."""
@@ -102,7 +102,7 @@ def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Floa
 
 def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tensor, "n d"]:
     """Non-maximum suppression within each class; boxes are sorted by score."""
-    same = (overlaps(corners, corners) > SAME) & (label[:, :, None] == label[:, None])
+    same = (pairwise_iou(corners, corners) > SAME) & (label[:, :, None] == label[:, None])
     kept = torch.ones_like(label, dtype=torch.bool)
     for i in range(label.shape[1] - 1):
         kept[:, i + 1 :] &= ~(same[:, i, i + 1 :] & kept[:, i : i + 1])
@@ -112,7 +112,7 @@ def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tenso
 NEAR = 0.5  # heatmap value from which a site counts as at a center
 
 
-def labelled(
+def site_labels(
     boxes: Float[Tensor, "n m 5"], k: int, grid: tuple[int, int]
 ) -> tuple[Int[Tensor, "s"], Int[Tensor, "s"]]:
     """Flat indices into `n h w` and site labels; each of the k classes has at least one site.
@@ -258,7 +258,9 @@ def judged(
     labels, scores = found[..., 4].astype(np.int64), found[..., 5]
     counts = np.stack([(true[..., 4] == c).sum(1) for c in range(k)], 1)
     over, centred = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
-    shared = overlaps(torch.from_numpy(found[..., :4]), torch.from_numpy(true[..., :4]).double())
+    shared = pairwise_iou(
+        torch.from_numpy(found[..., :4]), torch.from_numpy(true[..., :4]).double()
+    )
     for i, (claims, boxes) in enumerate(zip(found, true, strict=True)):
         fits = (claims[:, None, 4] == boxes[None, :, 4]) & (claims[:, None, 4] != NO_BOX)
         share = shared[i].numpy()

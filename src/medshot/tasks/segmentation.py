@@ -43,7 +43,7 @@ def intersection_over_union(both: Counts, claimed: Counts, true: Counts, *others
     return float(_mean_of_classes(_share(both, claimed + true - both)).mean())
 
 
-def overlaps(
+def overlap_counts(
     claim: Int[ndarray, "n s"], truth: Int[ndarray, "n s"], k: int
 ) -> tuple[Counts, Counts, Counts]:
     """The three counts over labeled pixels (target not below 0)."""
@@ -241,7 +241,7 @@ class Segmentation(Task):
         """Pixel counts, a row an image: true positives, predicted, true."""
         claim = decoded.argmax(1)
         rows = len(target)
-        counts = overlaps(claim.reshape(rows, -1), target.reshape(rows, -1), self.n_outputs)
+        counts = overlap_counts(claim.reshape(rows, -1), target.reshape(rows, -1), self.n_outputs)
         if self.spacing is None:
             return counts
         return *counts, surface_distances(claim, target, self.n_outputs, self.spacing)

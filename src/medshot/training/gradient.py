@@ -19,7 +19,7 @@ from medshot.core.vmap import vectorising
 from medshot.data.episodes import EpisodeSource
 from medshot.training.config import TrainConfig
 from medshot.training.device import place_episode
-from medshot.training.objective import AuxiliaryLoss, Chunk, Objective, autocast
+from medshot.training.objective import AuxiliaryLoss, Chunk, MetaObjective, autocast
 
 _STATEFUL = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -32,7 +32,7 @@ def find_vmap_unsafe_module(module: nn.Module) -> str | None:
     return None
 
 
-def choose_vmap(objective: Objective, config: TrainConfig, device: torch.device) -> bool:
+def choose_vmap(objective: MetaObjective, config: TrainConfig, device: torch.device) -> bool:
     """Whether to vectorize the episodes of a step: by default on a GPU, where that is possible.
 
     Raises:
@@ -45,7 +45,7 @@ def choose_vmap(objective: Objective, config: TrainConfig, device: torch.device)
     return wanted and why is None
 
 
-def vmap_backward(objective: Objective, chunks: Sequence[Chunk]) -> float:
+def vmap_backward(objective: MetaObjective, chunks: Sequence[Chunk]) -> float:
     """Mean objective, its gradient accumulated in `.grad`; one vmap for each tensor shape.
 
     The gradient is taken inside vmap. Taken outside, through an inner gradient and a
@@ -63,7 +63,7 @@ def vmap_backward(objective: Objective, chunks: Sequence[Chunk]) -> float:
 
 
 def _pass(
-    objective: Objective, params: Mapping[str, Tensor], chunks: Sequence[Chunk]
+    objective: MetaObjective, params: Mapping[str, Tensor], chunks: Sequence[Chunk]
 ) -> tuple[dict[str, Tensor], float]:
     tasks = [episode.task for episode in chunks[0]]
     stacked = [torch.stack(alike) for alike in zip(*map(_tensors, chunks), strict=True)]
@@ -79,7 +79,7 @@ def _pass(
     return {n: g.detach() for n, g in grads.items()}, values.sum().item()
 
 
-def _why_not(objective: Objective, config: TrainConfig) -> str | None:
+def _why_not(objective: MetaObjective, config: TrainConfig) -> str | None:
     for part in objective.modules():
         if isinstance(part, Learner | AuxiliaryLoss) and not part.vectorizes:
             return f"{called(part)} has no path for several tasks in one pass"
@@ -116,7 +116,7 @@ class Workers:
             which threads would do in no fixed order.
     """
 
-    def __init__(self, objective: Objective, count: int) -> None:
+    def __init__(self, objective: MetaObjective, count: int) -> None:
         _check(objective)
         tensors = {id(t): t for t in (*objective.parameters(), *objective.buffers())}
         # functional_call swaps tensors in a module while it runs: one module for each thread
@@ -140,7 +140,7 @@ class Workers:
         return sum(loss for loss, _ in parts) / len(chunks)
 
     def _part(
-        self, objective: Objective, chunks: Sequence[Chunk], threads: int, bf16: bool
+        self, objective: MetaObjective, chunks: Sequence[Chunk], threads: int, bf16: bool
     ) -> tuple[float, list[Tensor]]:
         torch.set_num_threads(threads)  # the setting is local to each Python thread
         objective.learner.train()
@@ -157,7 +157,7 @@ class Workers:
         return total, grads
 
 
-def _check(objective: Objective) -> None:
+def _check(objective: MetaObjective) -> None:
     if part := find_vmap_unsafe_module(objective.learner):
         raise ConfigError(
             f"{part} updates statistics or draws random numbers, and threads would do so in no "
@@ -174,7 +174,12 @@ class Gradient:
     """
 
     def __init__(
-        self, objective: Objective, *, workers: int = 1, one_pass: bool = False, bf16: bool = False
+        self,
+        objective: MetaObjective,
+        *,
+        workers: int = 1,
+        one_pass: bool = False,
+        bf16: bool = False,
     ) -> None:
         self.objective, self.one_pass, self.bf16 = objective, one_pass, bf16
         self.crew = Workers(objective, workers) if workers > 1 else None

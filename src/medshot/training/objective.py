@@ -179,7 +179,7 @@ def _hash(module: nn.Module) -> str:
 Chunk = Sequence[Episode]
 
 
-class Objective(nn.Module):
+class MetaObjective(nn.Module):
     """The meta-loss of `learner` plus the auxiliary losses `terms`.
 
     Raises:

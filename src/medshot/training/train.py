@@ -18,7 +18,7 @@ from medshot.training.config import TrainConfig, document_options
 from medshot.training.device import choose_device, place, place_episode
 from medshot.training.distributed import processes
 from medshot.training.gradient import Gradient, choose_vmap, validate
-from medshot.training.objective import AuxiliaryLoss, Objective
+from medshot.training.objective import AuxiliaryLoss, MetaObjective
 from medshot.training.progress import Watch, quiet
 from medshot.training.run import Run, open_run
 from medshot.training.sources import episode_sources, references, seen
@@ -77,7 +77,7 @@ def train(
         device=device,
         encoder=learner.encoder,
     )
-    objective = Objective(learner, terms)
+    objective = MetaObjective(learner, terms)
     place(objective, device, config.channels_last)
     one_pass = choose_vmap(objective, config, device)
     gradient = Gradient(objective, workers=config.workers, one_pass=one_pass, bf16=config.bf16)

@@ -7,14 +7,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medshot.data.checks.confounders import Look, auroc, look, shortcuts
+from medshot.data.checks.confounders import ImageInfo, auroc, look, shortcuts
 from toys.files import Write
 
 PLAIN = {"height": 64, "width": 64, "bits": 8, "colour": False, "kind": ".png", "digest": ""}
 
 
-def looks(n: int, **other: object) -> list[Look]:
-    return [Look(**(PLAIN | other)) for _ in range(n)]
+def looks(n: int, **other: object) -> list[ImageInfo]:
+    return [ImageInfo(**(PLAIN | other)) for _ in range(n)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from medshot.core.errors import DataError
-from medshot.data.checks.issue import Finding, by_weight, finding_of, refusal
+from medshot.data.checks.issue import Issue, by_weight, finding_of, refusal
 
 
 def test_as_a_string_it_is_a_message() -> None:
@@ -25,11 +25,11 @@ def test_to_an_error_and_back() -> None:
 
 def test_order() -> None:
     found = [
-        Finding("note", None, None, "n", ""),
-        Finding("error", Path("b"), None, "e", ""),
-        Finding("warning", None, None, "w", ""),
-        Finding("error", Path("a"), 7, "e", ""),
-        Finding("error", Path("a"), 3, "e", ""),
+        Issue("note", None, None, "n", ""),
+        Issue("error", Path("b"), None, "e", ""),
+        Issue("warning", None, None, "w", ""),
+        Issue("error", Path("a"), 7, "e", ""),
+        Issue("error", Path("a"), 3, "e", ""),
     ]
     told = [(f.severity, f.line) for f in by_weight(found)]
     assert told == [("error", 3), ("error", 7), ("error", None), ("warning", None), ("note", None)]

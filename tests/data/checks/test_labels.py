@@ -10,7 +10,7 @@ from PIL import Image
 
 from medshot import check
 from medshot.core.errors import DataError
-from medshot.data.checks.issue import SEVERITIES, Finding
+from medshot.data.checks.issue import SEVERITIES, Issue
 from medshot.data.checks.labels import classes, duplicates, patients, strays
 from medshot.data.load import load
 from medshot.data.tables.labels import Row
@@ -18,7 +18,7 @@ from medshot.data.tables.manifest import survey
 from toys.files import Write
 
 
-def told(findings: list[Finding], *, severity: str, said: str) -> list[Finding]:
+def told(findings: list[Issue], *, severity: str, said: str) -> list[Issue]:
     return [f for f in findings if f.severity == severity and said in str(f)]
 
 
@@ -193,7 +193,7 @@ def test_several_classes_are_a_note(tmp_path: Path) -> None:
     assert patients(rows(("x", "p", "a"), ("y", "q", "b"), ("y", "q", "b")), tmp_path) == []
 
 
-def found_in(folder: Path) -> list[Finding]:
+def found_in(folder: Path) -> list[Issue]:
     return strays(folder, survey(folder)[0])
 
 

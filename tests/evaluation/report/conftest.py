@@ -11,11 +11,11 @@ from medshot.evaluation.report import (
     Estimate,
     MetricRow,
     MetricsTable,
-    Prediction,
-    Protocol,
     Provenance,
     Reliability,
     Report,
+    ReportProtocol,
+    ShownPrediction,
     Support,
     SupportImage,
 )
@@ -71,11 +71,13 @@ def full(metrics: MetricsTable) -> Report:
             np.array([0.55, 0.0, 0.91]), np.array([0.5, 0.0, 0.87]), np.array([18, 0, 36]), 0.043
         ),
         examples=(
-            Prediction(_pixels(), "adenoma", "adenoma", 0.934, "P8"),
-            Prediction(_pixels(), "adenoma", "hyperplastic", 0.517, "P9"),
+            ShownPrediction(_pixels(), "adenoma", "adenoma", 0.934, "P8"),
+            ShownPrediction(_pixels(), "adenoma", "hyperplastic", 0.517, "P9"),
         ),
         examples_note="Drawn at random.",
-        protocol=Protocol("patient-disjoint", 603, 2, 5, 15, 41, "e1e2e3", True, ("by patient",)),
+        protocol=ReportProtocol(
+            "patient-disjoint", 603, 2, 5, 15, 41, "e1e2e3", True, ("by patient",)
+        ),
         provenance=Provenance(
             "prototypes",
             "d1d2d3",

@@ -12,11 +12,11 @@ from medshot.evaluation.report.charts import (
     Axis,
     axis_for,
     axis_strip,
-    drawn,
     interval_strip,
     reliability_diagram,
     row_shares,
     scatter,
+    shared_axis_rows,
     step_of,
 )
 from medshot.evaluation.report.model import Scatter
@@ -93,7 +93,7 @@ def test_steps_are_round(length: float, most: int, step: float) -> None:
 def test_what_has_a_unit_of_its_own_shares_no_axis() -> None:
     rows = [MetricRow(name, (Estimate(5.0, 4.0, 6.0, 9),)) for name in ("R2", "error (mm)")]
     table = MetricsTable(("learner",), tuple(rows))
-    assert [row.name for row in drawn(table)] == ["R2"]
+    assert [row.name for row in shared_axis_rows(table)] == ["R2"]
 
 
 def _dots(truth: list[float], answer: list[float]) -> list[tuple[float, float]]:

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from medshot.evaluation.report import (
-    Prediction,
     Report,
+    ShownPrediction,
     Support,
     SupportImage,
     render_report,
@@ -213,8 +213,8 @@ def _poison(full: Report) -> Report:
     )
 
 
-def _said(predicted: str, pixels: Pixels) -> Prediction:
-    return Prediction(pixels, HOSTILE, predicted, 0.5, HOSTILE, HOSTILE)
+def _said(predicted: str, pixels: Pixels) -> ShownPrediction:
+    return ShownPrediction(pixels, HOSTILE, predicted, 0.5, HOSTILE, HOSTILE)
 
 
 def _decode(uri: str) -> Image.Image:

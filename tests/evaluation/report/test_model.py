@@ -11,8 +11,8 @@ from medshot.evaluation.report import (
     Estimate,
     MetricRow,
     MetricsTable,
-    Prediction,
     Reliability,
+    ShownPrediction,
     Support,
     SupportImage,
 )
@@ -22,8 +22,8 @@ PIXELS = np.zeros((1, 4, 4), dtype=np.uint8)
 
 
 def test_a_prediction_knows_whether_it_is_right() -> None:
-    assert Prediction(PIXELS, "a", "a", 0.9).correct
-    assert not Prediction(PIXELS, "a", "b", 0.9).correct
+    assert ShownPrediction(PIXELS, "a", "a", 0.9).correct
+    assert not ShownPrediction(PIXELS, "a", "b", 0.9).correct
 
 
 def test_support_images_follow_the_order_of_the_labels() -> None:

@@ -16,8 +16,8 @@ from medshot.learners.amortized.in_context_masks import (
     DenseReader,
     RandomRidge,
     balanced_ridge,
-    drawn,
     expanded,
+    random_projection,
     random_ridge,
     weighted_ridge,
 )
@@ -113,7 +113,9 @@ def test_the_fit_is_that_of_scikit_learn_on_standardised_rows():
     weight = (weight / weight.sum())[:, None]
     mean = (weight * z).sum(0)
     deviation = (weight * (z - mean).square()).sum(0).sqrt()
-    rows = expanded((z - mean) / deviation, *(each.double() for each in drawn(2, 16))).numpy()
+    rows = expanded(
+        (z - mean) / deviation, *(each.double() for each in random_projection(2, 16))
+    ).numpy()
     slow = Ridge(alpha=module.PENALTY).fit(rows, np.eye(2)[y], weight[:, 0].numpy())
     found = random_ridge(z, y, 2, 16)(z).numpy()
     np.testing.assert_allclose(found, slow.predict(rows), atol=1e-4)

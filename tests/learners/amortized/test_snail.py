@@ -7,7 +7,7 @@ from torch.nn.functional import normalize, one_hot
 import toys
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.learners import build
-from medshot.learners.amortized.snail import Attention, Convolution, Snail
+from medshot.learners.amortized.snail import CausalAttention, Convolution, Snail
 from medshot.tasks import Classification
 
 
@@ -78,7 +78,7 @@ def _learner(**options):
 # SNAIL's blocks against loops over positions, and a query alone against the whole sequence.
 
 
-BLOCKS = [Convolution(4, 3, 1), Convolution(4, 3, 4), Convolution(4, 3, 64), Attention(4, 3)]
+BLOCKS = [Convolution(4, 3, 1), Convolution(4, 3, 4), Convolution(4, 3, 64), CausalAttention(4, 3)]
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 8])
@@ -93,7 +93,7 @@ def test_a_convolution_looks_at_a_position_and_at_one_before(dilation):
 
 
 def test_attention_looks_at_a_position_and_at_all_before():
-    block, x = Attention(4, 3), torch.randn(6, 4)
+    block, x = CausalAttention(4, 3), torch.randn(6, 4)
     found = block.over(x)
     for t in range(6):
         scores = torch.stack([block.queries(x[t]) @ block.keys(x[s]) for s in range(t + 1)])
@@ -132,4 +132,4 @@ def test_convolutions_reach_over_the_longest_sequence_and_no_further_than_needed
     dilations = [block.dilation for block in blocks if isinstance(block, Convolution)]
     assert dilations == 2 * [2**i for i in range(layers)]
     assert sum(dilations[: layers - 1]) < length - 1 <= sum(dilations[:layers])
-    assert sum(isinstance(block, Attention) for block in blocks) == 3
+    assert sum(isinstance(block, CausalAttention) for block in blocks) == 3

@@ -25,7 +25,7 @@ from medshot.inner import closed_form
 from medshot.learners import build
 from medshot.learners.closed_form import stacked_probe
 from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, at_shot
-from medshot.nn.encoders.adapters import directions, shortened
+from medshot.nn.encoders.adapters import normalized_blocks, shortened
 from medshot.selection.cross_validator import bench_of
 from medshot.tasks import Classification, Segmentation
 from medshot.tasks.classification import METRICS
@@ -109,7 +109,7 @@ def test_scores_are_one_linear_map_that_blends_the_members(mobilenet):
         z, q = (mobilenet(x) + mobilenet(x.flip(-1))) / 2, mobilenet(asked)
     z, q = (shortened(each, factors, sizes) for each in (z, q))
     center = torch.stack([z[y == c].mean(0) for c in range(k)]).mean(0)
-    u, v = ([b.double() for b in directions(each, center, sizes)] for each in (z, q))
+    u, v = ([b.double() for b in normalized_blocks(each, center, sizes)] for each in (z, q))
     even = (labels / labels.sum(0)).sum(1) * n / k
     said, left_out = [], []
     for member in MEMBERS:

@@ -10,7 +10,13 @@ from torch import Tensor
 import toys
 from medshot.core.errors import ConfigError, TaskError
 from medshot.learners import build
-from medshot.learners.memory.meta_memory import FastMemory, FromGradient, Gates, Kept, attend
+from medshot.learners.memory.meta_memory import (
+    FastMemory,
+    FromGradient,
+    Gates,
+    Kept,
+    weighted_softmax,
+)
 from medshot.learners.memory.ntm import FLOOR
 from medshot.tasks import Classification
 
@@ -127,7 +133,7 @@ def test_a_query_answers_with_slow_weights_plus_the_fast_ones_that_it_reads(memo
         narrow = F.layer_norm(memory.narrow(asked[q]), (4,))
         key = torch.tanh(memory.looking.weight @ narrow) + torch.tanh(kept.looking @ narrow)
         likeness = memory.sharpness * kept.keys @ (key / key.norm())
-        attention = attend(likeness, kept.strength)
+        attention = weighted_softmax(likeness, kept.strength)
         fast_hidden = sum(attention[i] * kept.hidden[i] for i in range(6))
         fast_output = sum(attention[i] * kept.output[i] for i in range(6))
         h = torch.tanh(memory.hidden.weight @ narrow) + torch.tanh(fast_hidden @ narrow)
@@ -213,7 +219,7 @@ def test_an_example_can_make_the_memory_forget_what_agrees_with_it(told):
 
 def test_attention_counts_a_slot_by_its_strength():
     likeness, strength = torch.randn(2, 3), torch.tensor([1.0, 0.5, 0.0])
-    found = attend(likeness, strength)
+    found = weighted_softmax(likeness, strength)
     for i in range(2):
         parts = [math.exp(likeness[i, j]) * (strength[j] + FLOOR) for j in range(3)]
         assert found[i].tolist() == pytest.approx([p.item() / sum(parts).item() for p in parts])

@@ -18,9 +18,9 @@ from medshot.learners.memory.ntm import (
     ControllerState,
     NeuralTuringMachine,
     content_weights,
-    directions,
     label_logits,
     least_used,
+    normalized_keys,
     usage_after,
     write_weights,
 )
@@ -255,13 +255,13 @@ def test_content_weights_are_a_softmax_of_cosines():
 def test_a_slot_with_hardly_anything_in_it_resembles_nothing():
     key = torch.randn(1, 5)
     full, faint = key, key / key.norm() * NOTHING / 10
-    alike = directions(key) @ directions(torch.cat([full, faint, 0 * key])).T
+    alike = normalized_keys(key) @ normalized_keys(torch.cat([full, faint, 0 * key])).T
     assert alike[0].tolist() == pytest.approx([1, 0.1, 0], abs=0.01)
 
 
 def test_directions_have_a_slope_also_at_nothing():
     rows = torch.zeros(2, 3, requires_grad=True)
-    directions(rows).sum().backward()
+    normalized_keys(rows).sum().backward()
     torch.testing.assert_close(rows.grad, torch.full((2, 3), 1 / NOTHING))
 
 

@@ -9,7 +9,7 @@ import toys
 from medshot.core.errors import ShapeError
 from medshot.core.registry import make, recipe
 from medshot.nn import Conv4, UNet3d
-from medshot.nn.encoders.adapters import Pruned, WhitenedBlocks, directions, widths
+from medshot.nn.encoders.adapters import Pruned, WhitenedBlocks, normalized_blocks, widths
 from medshot.nn.heads import Linear
 from medshot.nn.onnx import INPUT, graph_of, session_of
 
@@ -80,15 +80,15 @@ def test_each_block_is_whitened_centered_and_of_unit_length(rank):
 
 def test_a_block_at_the_center_has_no_direction_but_for_rounding_errors():
     z = torch.randn(2, 3)
-    u = directions(z + 3e-8 * torch.randn(2, 3), z[0], (3,))[0]
+    u = normalized_blocks(z + 3e-8 * torch.randn(2, 3), z[0], (3,))[0]
     assert u[0].norm() < 1e-2
     assert u[1].norm() == pytest.approx(1)
-    assert not directions(z[:1], z[0], (3,))[0].any()
+    assert not normalized_blocks(z[:1], z[0], (3,))[0].any()
 
 
 def test_gradients_are_finite_at_the_center():
     z = torch.zeros(1, 3, requires_grad=True)
-    directions(z, torch.zeros(3), (3,))[0].sum().backward()
+    normalized_blocks(z, torch.zeros(3), (3,))[0].sum().backward()
     assert z.grad is not None
     assert z.grad.isfinite().all()
 

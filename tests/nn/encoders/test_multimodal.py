@@ -12,7 +12,7 @@ from medshot.nn.encoders.multimodal import (
     WIDTH,
     HashedText,
     Joined,
-    Table,
+    TableEncoder,
     packed,
     unpacked,
     without,
@@ -139,8 +139,8 @@ def test_texts_of_the_same_words_are_near_each_other():
 
 def test_a_table_is_seen_as_it_is_and_through_a_layer():
     x = torch.randn(3, 2, 32)
-    assert torch.equal(Table()(x), x.flatten(1))
-    deep = Table(hidden=5)
+    assert torch.equal(TableEncoder()(x), x.flatten(1))
+    deep = TableEncoder(hidden=5)
     found = deep(x)
     assert found.shape == (3, 69)
     torch.testing.assert_close(found[:, 64:], deep.hidden(x.flatten(1)).relu())

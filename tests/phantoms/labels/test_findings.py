@@ -10,8 +10,8 @@ from medshot.phantoms.labels import findings
 from medshot.phantoms.labels.findings import (
     FINDINGS,
     KINDS,
-    Look,
-    draw_looks,
+    Appearance,
+    draw_appearances,
     most_classes,
     short_names,
 )
@@ -19,21 +19,21 @@ from medshot.phantoms.labels.findings import (
 KIND = pytest.mark.parametrize("kind", KINDS)
 
 
-def differences(a: Look, b: Look) -> int:
+def differences(a: Appearance, b: Appearance) -> int:
     return sum(x != y for x, y in zip(a.words, b.words, strict=True))
 
 
 @KIND
 def test_classes_of_a_task_differ_in_two_attributes(kind: str) -> None:
     for seed in range(20):
-        looks = draw_looks(KINDS[kind].axes, 4, np.random.default_rng(seed))
+        looks = draw_appearances(KINDS[kind].axes, 4, np.random.default_rng(seed))
         assert min(differences(a, b) for a, b in combinations(looks, 2)) >= 2
 
 
 @KIND
 def test_every_combination_is_a_class_when_all_are_asked_for(kind: str) -> None:
     axes = KINDS[kind].axes
-    looks = draw_looks(axes, most_classes(axes), np.random.default_rng(0))
+    looks = draw_appearances(axes, most_classes(axes), np.random.default_rng(0))
     assert len({look.words for look in looks}) == most_classes(axes)
     assert len(set(short_names(looks))) == len(looks)
 
@@ -41,15 +41,15 @@ def test_every_combination_is_a_class_when_all_are_asked_for(kind: str) -> None:
 @KIND
 def test_a_wider_task_keeps_its_first_classes(kind: str) -> None:
     axes = KINDS[kind].axes
-    narrow = draw_looks(axes, 2, np.random.default_rng(7))
-    assert draw_looks(axes, 6, np.random.default_rng(7))[:2] == narrow
+    narrow = draw_appearances(axes, 2, np.random.default_rng(7))
+    assert draw_appearances(axes, 6, np.random.default_rng(7))[:2] == narrow
 
 
 @KIND
 def test_values_lie_within_their_level(kind: str) -> None:
     axes = KINDS[kind].axes
     levels = [{level.word: level for level in axis} for axis in axes]
-    for look in draw_looks(axes, 6, np.random.default_rng(1)):
+    for look in draw_appearances(axes, 6, np.random.default_rng(1)):
         for named, word, value in zip(levels, look.words, look.values, strict=True):
             assert named[word].low <= value <= named[word].high
 
@@ -62,12 +62,15 @@ def test_levels_of_an_attribute_leave_a_gap(kind: str) -> None:
 
 
 def test_names_say_no_more_than_it_takes() -> None:
-    looks = [Look(("round", "dense"), (0.0, 1.0)), Look(("round", "lucent"), (0.0, -1.0))]
+    looks = [
+        Appearance(("round", "dense"), (0.0, 1.0)),
+        Appearance(("round", "lucent"), (0.0, -1.0)),
+    ]
     assert short_names(looks) == ("dense", "lucent")
 
 
-def every_look(kind: str) -> list[Look]:
-    return draw_looks(KINDS[kind].axes, 12, np.random.default_rng(0))
+def every_look(kind: str) -> list[Appearance]:
+    return draw_appearances(KINDS[kind].axes, 12, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("kind", FINDINGS)
@@ -87,7 +90,7 @@ def test_a_finding_is_another_in_another_patient(kind: str) -> None:
         assert float(np.abs(one - other).max()) > 0.5, look
 
 
-def mean_over_patients(kind: str, look: Look) -> float:
+def mean_over_patients(kind: str, look: Appearance) -> float:
     draw = KINDS[kind].draw
     return float(np.mean([draw(look, np.random.default_rng(i), 64).sum() for i in range(8)]))
 
@@ -112,7 +115,7 @@ def test_spiculated_outlines_are_more_jagged_than_lobulated_than_round() -> None
             [
                 roughness(
                     findings.draw_lesion(
-                        Look((word, "dense", "large", "single"), (bump, 1.0, 0.36, 1.0)),
+                        Appearance((word, "dense", "large", "single"), (bump, 1.0, 0.36, 1.0)),
                         np.random.default_rng(seed),
                         96,
                     )
@@ -129,7 +132,7 @@ def test_hollow_shapes_have_an_empty_middle() -> None:
     for outline in ("oval", "wedge", "crescent", "branched", "spindle", "winding"):
         solid, hollow = (
             findings.draw_shape(
-                Look((outline, fill, "dense"), (0.0, 0.0, 1.0)), np.random.default_rng(3), 96
+                Appearance((outline, fill, "dense"), (0.0, 0.0, 1.0)), np.random.default_rng(3), 96
             )
             for fill in ("solid", "hollow")
         )
@@ -138,7 +141,7 @@ def test_hollow_shapes_have_an_empty_middle() -> None:
 
 def test_the_grain_of_a_texture_has_its_direction_and_scale() -> None:
     def steps(grain: str, bumps: float, stretch: float) -> tuple[float, float]:
-        look = Look(("cloudy", "", grain, ""), (0.0, bumps, stretch, 0.0))
+        look = Appearance(("cloudy", "", grain, ""), (0.0, bumps, stretch, 0.0))
         fields = [findings.draw_texture(look, np.random.default_rng(seed), 64) for seed in range(6)]
         down, across = (np.mean([np.abs(np.diff(f, axis=a)) for f in fields]) for a in (0, 1))
         return float(down), float(across)

@@ -9,7 +9,7 @@ from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.predictor import Predictor, load_predictor
 from medshot.nn import UNet
 from medshot.stages.compress.distill import distill
-from medshot.stages.compress.imitation import answers
+from medshot.stages.compress.imitation import batched_outputs
 from toys.networks import classifier, n_parameters, segmenter
 
 
@@ -37,7 +37,9 @@ def test_what_cannot_be_differentiated_can_be_imitated():
     shown, new = _with_a_bright_third(48), _with_a_bright_third(60)
     into = toys.conv4(scaling="centre")
     first, last = (distill(teacher, shown, into, steps=steps, lr=0.01) for steps in (0, 160))
-    right = [float((answers(p, new.x).argmax(1) == new.y).double().mean()) for p in (first, last)]
+    right = [
+        float((batched_outputs(p, new.x).argmax(1) == new.y).double().mean()) for p in (first, last)
+    ]
     assert right[0] < 0.5
     assert right[1] > 0.8
 
@@ -45,14 +47,14 @@ def test_what_cannot_be_differentiated_can_be_imitated():
 @pytest.mark.parametrize("made", [classifier, segmenter])
 def test_small_is_of_the_same_family_and_nearer_than_nothing(made, tmp_path):
     original, shown = made(width=32), _images()
-    before = answers(original, shown.x)
+    before = batched_outputs(original, shown.x)
     small = distill(original, shown, "small", steps=40, lr=3e-3)
     assert n_parameters(small) < 0.35 * n_parameters(original)
     assert type(small.encoder) is type(original.encoder)
     task = original.card.task
-    apart = float(task.divergence(answers(small, shown.x), before, 2.0))
+    apart = float(task.divergence(batched_outputs(small, shown.x), before, 2.0))
     assert 0 < apart < 0.9 * float(task.divergence(torch.zeros_like(before), before, 2.0))
-    assert torch.equal(answers(original, shown.x), before)
+    assert torch.equal(batched_outputs(original, shown.x), before)
     assert small.card.stages[-1]["into"] == "small"
     loaded = load_predictor(small.save(tmp_path / "model"))
     assert torch.equal(loaded(shown.x), small(shown.x))

@@ -16,7 +16,7 @@ from medshot.core.errors import ConfigError, DataError, SaveError, ShapeError, T
 from medshot.core.predictor import load_predictor
 from medshot.learners.registry import build
 from medshot.nn.heads import Linear
-from medshot.stages.compress.imitation import answers
+from medshot.stages.compress.imitation import batched_outputs
 from medshot.stages.compress.prune import Net, prune, remove_channels
 from toys.networks import classifier, n_parameters, segmenter
 
@@ -28,15 +28,15 @@ def _images(n: int = 24) -> Examples:
 @pytest.mark.parametrize("made", [classifier, segmenter])
 def test_it_learns_to_answer_as_before_and_is_saved(made, tmp_path):
     original, shown = made(), _images()
-    before = answers(original, shown.x)
+    before = batched_outputs(original, shown.x)
     cut, taught = (prune(original, shown, 0.5, steps=steps) for steps in (0, 60))
     task = original.card.task
     worse, better = (
-        float(task.divergence(answers(p, shown.x), before, 2.0)) for p in (cut, taught)
+        float(task.divergence(batched_outputs(p, shown.x), before, 2.0)) for p in (cut, taught)
     )
     nothing = float(task.divergence(torch.zeros_like(before), before, 2.0))
     assert 0 < better < 0.7 * worse < 0.7 * nothing
-    assert torch.equal(answers(original, shown.x), before)
+    assert torch.equal(batched_outputs(original, shown.x), before)
     assert n_parameters(taught) < 0.35 * n_parameters(original)
     assert taught.card.stages[-1] == {
         "stage": "prune",

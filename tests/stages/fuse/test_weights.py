@@ -10,11 +10,11 @@ from medshot.core.errors import DataError
 from medshot.core.predictor import load_predictor
 from medshot.evaluation.cross_validation import answered, folds_of
 from medshot.learners.registry import build
-from medshot.nn.ensemble import stacked
+from medshot.nn.ensemble import stacked_outputs
 from medshot.stages.fuse.fuse import agreed, mean_of, snapshots
 from medshot.stages.fuse.weights import (
     answers_of,
-    best_of,
+    best_member,
     equal_scores,
     fit_map,
     fit_scores,
@@ -36,9 +36,9 @@ def test_a_member_that_mixes_two_classes_up_is_read_rightly():
     turned = 4 * torch.eye(2)[1 - y].double() + torch.randn(60, 2)
     noise = torch.randn(60, 2).double()
     outputs, task = torch.stack([turned, noise]), Classification(2)
-    mean = stacked(outputs, *(t.double() for t in plain_map(2, 2)), "softmax")
+    mean = stacked_outputs(outputs, *(t.double() for t in plain_map(2, 2)), "softmax")
     weight, bias = fit_map(outputs, y, groups, task)
-    found = stacked(outputs, weight.double(), bias.double(), "softmax")
+    found = stacked_outputs(outputs, weight.double(), bias.double(), "softmax")
     assert (mean.argmax(1) == y).double().mean() < 0.2
     assert (found.argmax(1) == y).double().mean() > 0.9
 
@@ -53,7 +53,7 @@ def test_where_nothing_can_be_left_out_it_stays_near_the_mean():
 
 def test_the_plain_map_is_the_mean():
     outputs = torch.randn(3, 5, 4)
-    found = stacked(outputs, *plain_map(3, 4), "identity")
+    found = stacked_outputs(outputs, *plain_map(3, 4), "identity")
     torch.testing.assert_close(found, outputs.mean(0))
 
 
@@ -152,7 +152,7 @@ def test_outputs_are_those_of_each_part():
 def test_the_best_part_has_the_best_score():
     parts, data, outputs = _asked()
     scores = [answered(p, data).interval("balanced accuracy").mean for p in parts]
-    assert best_of(outputs, data.examples(), TASK) == int(np.argmax(scores))
+    assert best_member(outputs, data.examples(), TASK) == int(np.argmax(scores))
 
 
 def test_every_fold_is_answered_by_what_the_others_teach():
@@ -161,7 +161,7 @@ def test_every_fold_is_answered_by_what_the_others_teach():
     stack, weighted = (left_out(outputs, shown, TASK, how) for how in ("stack", "weighted"))
     for rest, held in folds_of(data.shows(), data.groups):
         weight, bias = fit_map(outputs[:, rest], shown.y[rest], shown.groups[rest], TASK)
-        slow = stacked(outputs[:, held], weight.double(), bias.double(), "softmax")
+        slow = stacked_outputs(outputs[:, held], weight.double(), bias.double(), "softmax")
         torch.testing.assert_close(stack[held], slow)
         shares = fit_scores(outputs[:, rest], shown.y[rest], TASK).double().softmax(0)
         slow = torch.einsum("m,mnk->nk", shares, outputs[:, held].softmax(2))

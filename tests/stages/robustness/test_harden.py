@@ -18,7 +18,7 @@ from medshot.stages.robustness.harden import AdversarialQuerying, harden
 from medshot.stages.robustness.threat_model import ThreatModel
 from medshot.tasks import Classification, Segmentation
 from medshot.training.gradient import Gradient
-from medshot.training.objective import Objective
+from medshot.training.objective import MetaObjective
 from medshot.training.run import load_run
 from toys.problems import TASKS, learned, loss
 from toys.training import blobs
@@ -172,7 +172,7 @@ def _episode(i=0):
 def test_with_a_share_of_one_the_objective_is_the_loss_of_the_attacked_query(name):
     learner, episode = _learner(name), _episode()
     term = AdversarialQuerying(8 / 255, steps=2)
-    found = Objective(learner, [term])([episode])
+    found = MetaObjective(learner, [term])([episode])
     predictor = learner.learn(episode.support, episode.task)
     attacked = term.attack(predictor, episode.task, episode.query)
     expected = episode.task.loss(predictor(attacked), episode.query.y)
@@ -194,7 +194,7 @@ def test_what_is_learned_with_it_holds_out_better():
     wrong = {}
     for terms in ((), (AdversarialQuerying(16 / 255, steps=3),)):
         learner = _learner()
-        objective, optimizer = Objective(learner, terms), torch.optim.Adam(learner.parameters())
+        objective, optimizer = MetaObjective(learner, terms), torch.optim.Adam(learner.parameters())
         for i in range(25):
             optimizer.zero_grad()
             objective([_episode(i)]).backward()
@@ -216,8 +216,8 @@ def test_threads_give_the_same_as_one():
     like = torch.zeros((), dtype=torch.float64)
     drawn = [_episode(i) for i in range(4)]
     episodes = [Episode(e.task, e.support.to(like), e.query.to(like)) for e in drawn]
-    expected = Gradient(Objective(plain, terms)).backward(episodes, 4)
-    found = Gradient(Objective(other, terms), workers=2).backward(episodes, 4)
+    expected = Gradient(MetaObjective(plain, terms)).backward(episodes, 4)
+    found = Gradient(MetaObjective(other, terms), workers=2).backward(episodes, 4)
     assert found == pytest.approx(expected)
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import TASK, THREADS, new_folder
+from medshot.app.parse import TASK, THREADS, out_option
 
 
 def adapt(
     folder: Path = typer.Argument(
         help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
     ),
-    out: Path = new_folder("New folder for the predictor and its report."),
+    out: Path = out_option("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
     task: str | None = TASK,
     encoder: str | None = typer.Option(

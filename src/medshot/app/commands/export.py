@@ -5,13 +5,13 @@ from shlex import quote
 
 import typer
 
-from medshot.app.parse import THREADS, new_folder
+from medshot.app.parse import THREADS, out_option
 
 
 def export(
     model: Path = typer.Argument(help="A folder that medshot made."),
     format_: str = typer.Option("onnx", "--format", help="onnx: one file; bundle: for MONAI."),
-    out: Path = new_folder("The file to write (for a bundle, the folder); must not exist."),
+    out: Path = out_option("The file to write (for a bundle, the folder); must not exist."),
     threads: int = THREADS,
 ) -> None:
     """Write a model for machines without medshot; the model itself stays as it is.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import THREADS, new_folder
+from medshot.app.parse import THREADS, out_option
 
 
 def predict(
@@ -12,7 +12,7 @@ def predict(
     images: list[Path] = typer.Argument(
         help="Files of images (or volumes), or folders of them; folders with labels.csv."
     ),
-    out: Path = new_folder(
+    out: Path = out_option(
         "The CSV file to write (for masks and images, the folder); it must not exist."
     ),
     threads: int = THREADS,

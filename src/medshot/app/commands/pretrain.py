@@ -6,13 +6,13 @@ from pathlib import Path
 import typer
 
 from medshot import PretrainConfig
-from medshot.app.parse import THREADS, expand_configs, new_folder, new_json
+from medshot.app.parse import THREADS, expand_configs, new_json, out_option
 
 
 @expand_configs
 def pretrain(
     data: list[Path] = typer.Option(help="Folders of labelled images, one or several."),
-    out: Path = new_folder("New folder for the encoder."),
+    out: Path = out_option("New folder for the encoder."),
     objective: str = typer.Option(
         "reconstruct", help="reconstruct, colourise, contrast or supervise."
     ),

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import THREADS, new_folder, new_json
+from medshot.app.parse import THREADS, new_json, out_option
 
 ROWS = 8  # candidates on the terminal; all are in the report
 
 
 def select(
     folder: Path = typer.Argument(help="Labelled images, as for `medshot adapt`."),
-    out: Path = new_folder("New folder for the predictor and its report."),
+    out: Path = out_option("New folder for the predictor and its report."),
     budget: str = typer.Option("10m", help="Time to search for: 90s, 10m, 2h."),
     trials: int | None = typer.Option(
         None, help="End after so many candidates, if there is time: the same seed, the same choice."

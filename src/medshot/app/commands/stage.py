@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from medshot import Stage
-from medshot.app.parse import THREADS, new_folder, new_json, option_parameter
+from medshot.app.parse import THREADS, new_json, option_parameter, out_option
 
 HELPS = {
     "model": "A folder that `medshot adapt`, or another stage, made.",
@@ -47,7 +47,7 @@ def _parameters(stage: type[Stage]) -> Iterator[inspect.Parameter]:
     model = list[Path] if stage.several else Path
     yield _parameter("model", model, typer.Argument(help=helps["model"]))
     yield _parameter("data", Path, typer.Option(help=helps["data"]))
-    yield _parameter("out", Path, new_folder(helps["out"]))
+    yield _parameter("out", Path, out_option(helps["out"]))
     yield from map(option_parameter, stage.options())
     yield _parameter("test", Path | None, typer.Option(None, help=helps["test"]))
     yield _parameter("json_file", Path | None, new_json("New file for the numbers."))

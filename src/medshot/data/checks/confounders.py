@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from medshot.data.checks.issue import Finding
+from medshot.data.checks.issue import Issue
 from medshot.data.io.image import decode
 from medshot.data.io.registry import DICOM, IMAGES, format_in, image_format
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageInfo:
     """Properties of an image other than its content, which a learner could exploit."""
 
     height: int
@@ -39,7 +39,7 @@ class Look:
         return named is known.get(self.kind)
 
 
-def look(path: Path) -> Look:
+def look(path: Path) -> ImageInfo:
     """Inspect the image at `path`.
 
     Raises:
@@ -51,7 +51,7 @@ def look(path: Path) -> Look:
     seen = pixels if colour else pixels[:, :, :1]
     kind = format_in(path, IMAGES) or image_format(path)
     form = f"{seen.shape} {pixels.dtype}".encode()
-    return Look(
+    return ImageInfo(
         height,
         width,
         1 if pixels.dtype == bool else 8 * pixels.dtype.itemsize,
@@ -66,25 +66,29 @@ FIX = "Make all classes alike (one source, one export), or scores will be too go
 
 
 @dataclass(frozen=True)
-class Form:
+class FileProperty:
     """A property of an image file, and the AUROC above which it reveals a class."""
 
     name: str
-    value: Callable[[Look], float]
+    value: Callable[[ImageInfo], float]
     enough: float
     say: Callable[[float], str]
 
 
 FORMS = (
-    Form("size", lambda look: max(look.height, look.width), 0.8, lambda v: f"long side {v:.0f}"),
-    Form("shape", lambda look: look.width / look.height, 0.8, lambda v: f"width/height {v:.2f}"),
-    Form("depth", lambda look: look.bits, 0.6, lambda v: f"{v:.0f} bits"),
-    Form("colour", lambda look: look.colour, 0.6, lambda v: f"{v:.0%} in colour"),
-    Form("file kind", lambda look: look.kind == ".jpg", 0.6, lambda v: f"{v:.0%} JPEG"),
+    FileProperty(
+        "size", lambda look: max(look.height, look.width), 0.8, lambda v: f"long side {v:.0f}"
+    ),
+    FileProperty(
+        "shape", lambda look: look.width / look.height, 0.8, lambda v: f"width/height {v:.2f}"
+    ),
+    FileProperty("depth", lambda look: look.bits, 0.6, lambda v: f"{v:.0f} bits"),
+    FileProperty("colour", lambda look: look.colour, 0.6, lambda v: f"{v:.0%} in colour"),
+    FileProperty("file kind", lambda look: look.kind == ".jpg", 0.6, lambda v: f"{v:.0%} JPEG"),
 )
 
 
-def shortcuts(labels: Sequence[str], looks: Sequence[Look]) -> list[Finding]:
+def shortcuts(labels: Sequence[str], looks: Sequence[ImageInfo]) -> list[Issue]:
     """A warning for each property that separates a class from the others."""
     known = np.array(labels)
     return [finding for form in FORMS if (finding := _worst(form, known, looks))]
@@ -102,7 +106,7 @@ def rank_test(inside: Float[ndarray, "n"], outside: Float[ndarray, "m"]) -> Any:
     return mannwhitneyu(inside, outside, method="asymptotic")
 
 
-def _worst(form: Form, labels: ndarray, looks: Sequence[Look]) -> Finding | None:
+def _worst(form: FileProperty, labels: ndarray, looks: Sequence[ImageInfo]) -> Issue | None:
     values = np.array([float(form.value(look)) for look in looks])
     if len(set(labels)) < 2 or len(set(values)) < 2:
         return None
@@ -120,7 +124,7 @@ def _worst(form: Form, labels: ndarray, looks: Sequence[Look]) -> Finding | None
         f"the {form.name} of the images tells class {label!r} from the others ({ours} against "
         f"{others}; AUROC of this alone {area:.2f}): a shortcut"
     )
-    return Finding("warning", None, None, what, FIX)
+    return Issue("warning", None, None, what, FIX)
 
 
 def _sides(labels: ndarray, label: str) -> tuple[Bool[ndarray, "n"], Bool[ndarray, "n"]]:

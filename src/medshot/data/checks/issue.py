@@ -15,7 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """A problem of a folder. `str` gives the message of its error.
 
     An error must be fixed before any score is meaningful; a warning may be acceptable if known; a
@@ -45,23 +45,23 @@ class Finding:
         return DataError(self)
 
 
-def refusal(file: Path | None, what: str, fix: str, line: int | None = None) -> Finding:
+def refusal(file: Path | None, what: str, fix: str, line: int | None = None) -> Issue:
     """A finding of severity "error"."""
-    return Finding("error", file, line, what, fix)
+    return Issue("error", file, line, what, fix)
 
 
-def finding_of(error: DataError, file: Path, line: int | None = None) -> Finding:
+def finding_of(error: DataError, file: Path, line: int | None = None) -> Issue:
     """The finding in `error`, with the line of labels.csv that caused it."""
     given = error.args[0] if error.args else ""
-    if isinstance(given, Finding):
+    if isinstance(given, Issue):
         return replace(given, line=line or given.line)
     return refusal(file, str(given).rstrip("."), "Fix it or leave it out.", line)
 
 
-def by_weight(findings: list[Finding]) -> list[Finding]:
+def by_weight(findings: list[Issue]) -> list[Issue]:
     """Sort by severity, then by file and line."""
 
-    def key(finding: Finding) -> tuple[int, str, int, str]:
+    def key(finding: Issue) -> tuple[int, str, int, str]:
         weight = SEVERITIES.index(finding.severity)
         return weight, str(finding.file or ""), finding.line or 0, finding.what
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medshot.core import DataError
 from medshot.data import omniglot
-from medshot.data.checks.confounders import Look, look, shortcuts
-from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
+from medshot.data.checks.confounders import ImageInfo, look, shortcuts
+from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.io.image import WINDOW
 from medshot.data.io.registry import IMAGES, VOLUMES, dicom, is_dicom, volume_suffix
 from medshot.data.tables.labels import Row
@@ -28,7 +28,7 @@ UNREAD = {  # beside volumes, for which there are readers, but no labels
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-def strays(folder: Path, rows: Sequence[Row]) -> list[Finding]:
+def strays(folder: Path, rows: Sequence[Row]) -> list[Issue]:
     """Files in `folder` other than the images of `rows`."""
     files = files_below(folder)
     found = _unread(files)
@@ -39,7 +39,7 @@ def strays(folder: Path, rows: Sequence[Row]) -> list[Finding]:
     return found + _class_folders(folder, files, rows)
 
 
-def _unread(files: Sequence[Path]) -> list[Finding]:
+def _unread(files: Sequence[Path]) -> list[Issue]:
     unread = UNREAD | dict.fromkeys(VOLUMES.all(), SLICES)
     unread = {suffix: fix for suffix, fix in unread.items() if suffix not in IMAGES.all()}
     kinds: dict[str, list[Path]] = defaultdict(list)
@@ -48,7 +48,7 @@ def _unread(files: Sequence[Path]) -> list[Finding]:
         if suffix in unread:
             kinds[suffix].append(file)
     return [
-        Finding(
+        Issue(
             "warning",
             found[0],
             None,
@@ -59,7 +59,7 @@ def _unread(files: Sequence[Path]) -> list[Finding]:
     ]
 
 
-def _unlisted(folder: Path, images: Sequence[Path], rows: Sequence[Row]) -> list[Finding]:
+def _unlisted(folder: Path, images: Sequence[Path], rows: Sequence[Row]) -> list[Issue]:
     listed = {row.path.resolve() for row in rows}
     homes = {parent for path in listed for parent in path.parents}
     by_home: dict[Path, list[Path]] = defaultdict(list)
@@ -70,37 +70,37 @@ def _unlisted(folder: Path, images: Sequence[Path], rows: Sequence[Row]) -> list
     for home, left in by_home.items():
         if home.resolve() in homes:
             what = f"{len(left)} image(s) have no valid line in {TABLE}, first this one"
-            found.append(Finding("note", left[0], None, what, "List them, or leave them unused."))
+            found.append(Issue("note", left[0], None, what, "List them, or leave them unused."))
         else:
             what = f"this sub-folder is ignored: none of its {len(left)} image(s) is in {TABLE}"
-            found.append(Finding("note", home, None, what, "List them, or leave them unused."))
+            found.append(Issue("note", home, None, what, "List them, or leave them unused."))
     return found
 
 
-def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> list[Finding]:
+def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> list[Issue]:
     found = []
     loose = [file for file in files if file.parent == folder and is_image(file)]
     if loose:
         what = f"{len(loose)} image(s) are outside the class folders and ignored, first this one"
-        found.append(Finding("note", loose[0], None, what, "Move them into the folder of a class."))
+        found.append(Issue("note", loose[0], None, what, "Move them into the folder of a class."))
     labels = {row.label for row in rows}
     for home in class_folders(folder):
         if home.name not in labels:
             what = "this sub-folder is ignored: it holds no image"
-            found.append(Finding("note", home, None, what, "Remove it, or put images into it."))
+            found.append(Issue("note", home, None, what, "Remove it, or put images into it."))
     nested = sorted({row.path.parent for row in rows if row.path.parent.parent != folder})
     if nested:
         what = f"images in {len(nested)} folder(s) inside class folders count for the class"
         fix = f"If these are patients, list them in the column patient of a {TABLE}."
-        found.append(Finding("note", nested[0], None, what, fix))
+        found.append(Issue("note", nested[0], None, what, fix))
     if {label.lower() for label in labels} <= PARTS:
         what = f"the classes are called {' and '.join(sorted(labels))}: parts, not classes"
         fix = f"Give the folder of one part, or a {TABLE} with the columns path,label,split."
-        found.append(Finding("warning", folder, None, what, fix))
+        found.append(Issue("warning", folder, None, what, fix))
     return found
 
 
-def duplicates(rows: Sequence[Row], digests: Sequence[str]) -> list[Finding]:
+def duplicates(rows: Sequence[Row], digests: Sequence[str]) -> list[Issue]:
     """Errors for identical images with two labels, warnings for duplicates with one label."""
     first: dict[str, Row] = {}
     found = []
@@ -111,20 +111,20 @@ def duplicates(rows: Sequence[Row], digests: Sequence[str]) -> list[Finding]:
     return found
 
 
-def _pair(other: Row, row: Row) -> Finding:
+def _pair(other: Row, row: Row) -> Issue:
     line = row.line or None
     if other.label != row.label:
         both = f"it ({row.label}) and {other.path} ({other.label})"
         what = f"{both} are the same image under two labels"
         return refusal(row.path, what, "Decide which one is right and remove the other.", line)
     what = f"it is the same image as {other.path}: it can be in both support and query"
-    return Finding("warning", row.path, line, what, "Keep one of them.")
+    return Issue("warning", row.path, line, what, "Keep one of them.")
 
 
 LEAK = "A patient belongs to one part only: move all of a patient's images into one."
 
 
-def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
+def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
     """Patient leaks and doubts: none known, some unknown, one in several classes or splits."""
     table = folder / TABLE
     where = table if table.is_file() else None
@@ -132,11 +132,11 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
     if unknown == len(rows):
         what = "no patient is known: support and query may share one, and scores may be too good"
         fix = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
-        return [Finding("warning", where, None, what, fix)]
+        return [Issue("warning", where, None, what, fix)]
     found = []
     if unknown:
         what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
-        found.append(Finding("note", where, None, what, "Fill in the column if they are known."))
+        found.append(Issue("note", where, None, what, "Fill in the column if they are known."))
     labels, splits = defaultdict(list), defaultdict(list)
     for row in rows:
         if row.patient:
@@ -145,11 +145,11 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Finding]:
     both = _several(splits)
     if both:
         what = f"a leak: {len(both)} patient(s) are in several published splits, {_first(both)}"
-        found.append(Finding("error", where, both[0][2], what, LEAK))
+        found.append(Issue("error", where, both[0][2], what, LEAK))
     mixed = _several(labels)
     if mixed:
         what = f"{len(mixed)} patient(s) are in several classes, {_first(mixed)}"
-        found.append(Finding("note", where, mixed[0][2], what, "Correct if findings can differ."))
+        found.append(Issue("note", where, mixed[0][2], what, "Correct if findings can differ."))
     return found
 
 
@@ -173,7 +173,7 @@ def _first(found: list[tuple[str, list[str], int | None]]) -> str:
 UNEQUAL = 5  # ratio of the largest to the smallest class that gives a warning
 
 
-def check_labels(folder: Path) -> list[Finding]:
+def check_labels(folder: Path) -> list[Issue]:
     """Problems of a folder of labeled images. Near-duplicates are not searched for."""
     if omniglot.recognizes(folder):
         return _official(folder)
@@ -185,25 +185,25 @@ def check_labels(folder: Path) -> list[Finding]:
     return found
 
 
-def classes(rows: Sequence[Row]) -> list[Finding]:
+def classes(rows: Sequence[Row]) -> list[Issue]:
     """Warnings about the sizes and names of classes."""
     counts = Counter(row.label for row in rows)
     found = []
     for label, count in sorted(counts.items()):
         if count == 1:
             what = f"class {label!r} has one image: its score cannot be estimated"
-            found.append(Finding("warning", None, None, what, "Add at least a second one."))
+            found.append(Issue("warning", None, None, what, "Add at least a second one."))
     (most, n), (least, m) = counts.most_common()[0], counts.most_common()[-1]
     if n >= UNEQUAL * m:
         what = f"very unequal classes: {most!r} has {n} images, {least!r} {m}"
         share = n / counts.total()
         fix = f"Use balanced accuracy: predicting {most!r} always is right in {share:.0%}."
-        found.append(Finding("warning", None, None, what, fix))
+        found.append(Issue("warning", None, None, what, fix))
     alike = Counter(_bare(label) for label in counts)
     for name in sorted(name for name, times in alike.items() if times > 1):
         same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
         what = f"the classes {same} differ in case, spaces or punctuation only"
-        found.append(Finding("warning", None, None, what, "Use one spelling if they are one."))
+        found.append(Issue("warning", None, None, what, "Use one spelling if they are one."))
     return found
 
 
@@ -212,17 +212,17 @@ def _bare(label: str) -> str:
     return "".join(c for c in label.casefold() if c.isalnum()) or label
 
 
-def _files(rows: Sequence[Row]) -> list[Finding]:
+def _files(rows: Sequence[Row]) -> list[Issue]:
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(_try, rows))
-    found = [finding for finding in seen if isinstance(finding, Finding)]
-    pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, Look)]
+    found = [finding for finding in seen if isinstance(finding, Issue)]
+    pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, ImageInfo)]
     found += duplicates([row for row, _ in pairs], [at.digest for _, at in pairs])
     found += shortcuts([row.label for row, _ in pairs], [at for _, at in pairs])
     return found + _deep(pairs) + _misnamed(pairs) + _identities(rows)
 
 
-def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
+def _deep(pairs: Sequence[tuple[Row, ImageInfo]]) -> list[Issue]:
     deep = [row for row, at in pairs if at.bits > 8]
     if not deep:
         return []
@@ -231,12 +231,12 @@ def _deep(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
         f"Values below the {WINDOW[0]} % percentile become black, those above {WINDOW[1]} % white. "
         "Export with a fixed window if absolute values (HU) matter."
     )
-    return [Finding("note", deep[0].path, deep[0].line or None, what, fix)]
+    return [Issue("note", deep[0].path, deep[0].line or None, what, fix)]
 
 
-def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
+def _misnamed(pairs: Sequence[tuple[Row, ImageInfo]]) -> list[Issue]:
     return [
-        Finding(
+        Issue(
             "warning",
             row.path,
             row.line or None,
@@ -248,7 +248,7 @@ def _misnamed(pairs: Sequence[tuple[Row, Look]]) -> list[Finding]:
     ]
 
 
-def _identities(rows: Sequence[Row]) -> list[Finding]:
+def _identities(rows: Sequence[Row]) -> list[Issue]:
     medical = [row.path for row in rows if is_dicom(row.path)]
     try:
         return dicom("identifiers").identities(medical) if medical else []
@@ -256,17 +256,17 @@ def _identities(rows: Sequence[Row]) -> list[Finding]:
         return []
 
 
-def _try(row: Row) -> Look | Finding:
+def _try(row: Row) -> ImageInfo | Issue:
     try:
         return look(row.path)
     except DataError as error:
         return finding_of(error, row.path, row.line or None)
 
 
-def _official(folder: Path) -> list[Finding]:
+def _official(folder: Path) -> list[Issue]:
     try:
         found = omniglot.load(folder)
     except DataError as error:
         return [finding_of(error, folder)]
     what = f"the official archives of Omniglot: {len(found.labels)} characters"
-    return [Finding("note", folder, None, what, "; ".join(found.notes))]
+    return [Issue("note", folder, None, what, "; ".join(found.notes))]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Finding, finding_of
+from medshot.data.checks.issue import TABLE, Issue, finding_of
 from medshot.data.checks.labels import patients
 from medshot.data.readers.metadata import once
 from medshot.data.tables.labels import Row
@@ -17,7 +17,7 @@ from medshot.data.tables.manifest import survey
 Read = Callable[[Row], ndarray]
 
 
-def check_masks(folder: Path, read: Read) -> list[Finding]:
+def check_masks(folder: Path, read: Read) -> list[Issue]:
     """Unreadable or unpaired rows, empty masks, classes that are on one image only.
 
     `read` returns the class numbers of a row's mask and raises `DataError` if it does not fit the
@@ -28,7 +28,7 @@ def check_masks(folder: Path, read: Read) -> list[Finding]:
         return found
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(lambda row: _numbers(row, read), rows))
-    found += [each for each in seen if isinstance(each, Finding)]
+    found += [each for each in seen if isinstance(each, Issue)]
     fine = [(row, each) for row, each in zip(rows, seen, strict=True) if isinstance(each, set)]
     found += [_empty(row) for row, numbers in fine if numbers <= {0}]
     found += _rare(folder, [numbers for _, numbers in fine])
@@ -37,7 +37,7 @@ def check_masks(folder: Path, read: Read) -> list[Finding]:
     return found + patients(rows, folder)
 
 
-def _numbers(row: Row, read: Read) -> set[int] | Finding:
+def _numbers(row: Row, read: Read) -> set[int] | Issue:
     """Class numbers in a mask, or the problem with it."""
     try:
         return set(np.unique(read(row)).tolist())
@@ -45,23 +45,23 @@ def _numbers(row: Row, read: Read) -> set[int] | Finding:
         return finding_of(error, row.path, row.line or None)
 
 
-def _empty(row: Row) -> Finding:
+def _empty(row: Row) -> Issue:
     what = "nothing is marked on it"
-    return Finding("note", row.mask, row.line or None, what, "Fine if there is nothing to mark.")
+    return Issue("note", row.mask, row.line or None, what, "Fine if there is nothing to mark.")
 
 
-def _twice(folder: Path, rows: Sequence[Row]) -> list[Finding]:
+def _twice(folder: Path, rows: Sequence[Row]) -> list[Issue]:
     notes = [note.removesuffix(": left out.") for note in once(rows)[2]]
-    return [Finding("warning", folder / TABLE, None, what, "It is used once.") for what in notes]
+    return [Issue("warning", folder / TABLE, None, what, "It is used once.") for what in notes]
 
 
-def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Finding]:
+def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Issue]:
     """Classes on fewer than two images, which cannot be both in support and query."""
     highest = max((number for numbers in masks for number in numbers), default=0)
     counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
     fix = "Mark it on at least a second one; numbers are 1, 2, ... without gaps."
     return [
-        Finding("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", fix)
+        Issue("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", fix)
         for c, n in enumerate(counts, 1)
         if n < 2
     ]

@@ -9,7 +9,7 @@ import torch
 from medshot.data import omniglot
 from medshot.data.checks.labels import check_labels
 from medshot.data.dataset import Dataset
-from medshot.data.readers.metadata import about, digest, named, refuse_two_labels
+from medshot.data.readers.metadata import digest, folder_metadata, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import read_manifest
@@ -34,7 +34,7 @@ def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
         y=torch.tensor([labels.index(row.label) for row in rows]),
         labels=labels,
         preprocessing=form,
-        **about(folder, rows, digests),
+        **folder_metadata(folder, rows, digests),
     )
 
 

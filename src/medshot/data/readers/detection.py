@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.data.checks.issue import TABLE, Finding, refusal
+from medshot.data.checks.issue import TABLE, Issue, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
-from medshot.data.readers.metadata import about, named, once
+from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
 from medshot.data.tables.labels import Row, columns_of, read_table
@@ -58,7 +58,7 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
         labels=labels,
         preprocessing=form,
         task=Detection.of(len(labels)),
-        **about(folder, rows, contents, notes=(*notes, *twice)),
+        **folder_metadata(folder, rows, contents, notes=(*notes, *twice)),
     )
 
 
@@ -89,7 +89,7 @@ def _without_boxes(others: Sequence[Path]) -> list[str]:
     ]
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def _refuse(findings: Sequence[Issue]) -> None:
     for finding in findings:
         if finding.severity == "error":
             raise finding.error()

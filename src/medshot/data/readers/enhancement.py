@@ -19,7 +19,7 @@ from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import decode, window_of
 from medshot.data.io.registry import image_format
-from medshot.data.readers.metadata import about, named, once
+from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.labels import Row, cells, inside, outside
@@ -63,7 +63,7 @@ def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
         preprocessing=form,
         task=Enhancement(form.channels),
         read=read_squares,
-        **about(folder, rows, digests, notes=twice),
+        **folder_metadata(folder, rows, digests, notes=twice),
     )
 
 

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 SHORT = 16  # hexadecimal digits of a hash: a collision among 1e6 images has probability 3e-8
 
 
-def about(
+def folder_metadata(
     folder: Path, rows: Sequence[Row], digests: Sequence[str], notes: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Common fields of every data set from a folder, as keyword arguments.

@@ -8,7 +8,7 @@ import torch
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import MultimodalPreprocessing
-from medshot.data.readers.metadata import about, named, refuse_two_labels
+from medshot.data.readers.metadata import folder_metadata, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import (
     FILES,
@@ -49,7 +49,7 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
             table, f"it has only one class, {rows[0].label!r}", "Add a second one."
         ).error()
     y = torch.tensor([labels.index(row.label) for row in rows])
-    fields = about(folder, rows, digests)
+    fields = folder_metadata(folder, rows, digests)
     return Dataset(x=x, y=y, labels=labels, preprocessing=form, **fields)
 
 

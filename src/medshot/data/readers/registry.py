@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medshot.core import DataError, Registry
-from medshot.data.checks.issue import Finding, finding_of
+from medshot.data.checks.issue import Issue, finding_of
 from medshot.data.dataset import Dataset
 
 Reader = Callable[[Path, int | None, int | None], Dataset]
-Check = Callable[[Path], list[Finding]]
+Check = Callable[[Path], list[Issue]]
 FOLDERS: Registry["FolderKind"] = Registry(
     "task that a folder can be loaded for", "medshot.data.readers"
 )
@@ -35,7 +35,7 @@ class FolderKind:
     recognizes: Callable[[Path], bool]
     check: Check | None = None
 
-    def findings(self, folder: Path) -> list[Finding]:
+    def findings(self, folder: Path) -> list[Issue]:
         """Errors and warnings of such a folder."""
         if self.check:
             return self.check(folder)
@@ -43,7 +43,7 @@ class FolderKind:
             found = self.read(folder, None, None)
         except DataError as error:
             return [finding_of(error, folder)]
-        return [Finding("note", folder, None, note.rstrip("."), FINE) for note in found.notes]
+        return [Issue("note", folder, None, note.rstrip("."), FINE) for note in found.notes]
 
 
 def reads(

@@ -10,7 +10,7 @@ import torch
 
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Dataset
-from medshot.data.readers.metadata import about, digest, named, once, refuse_two_labels
+from medshot.data.readers.metadata import digest, folder_metadata, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import LARGEST, NUMBER
 from medshot.data.tables.labels import Row, cells, columns_of
@@ -47,11 +47,11 @@ def whole_images(
     return {
         "x": torch.from_numpy(np.stack([pixels[i] for i in kept])),
         "preprocessing": form,
-        **about(folder, [rows[i] for i in kept], digests, notes=twice),
+        **folder_metadata(folder, [rows[i] for i in kept], digests, notes=twice),
     }
 
 
-def number(row: Row) -> float:
+def target_number(row: Row) -> float:
     """The target of a row as a number. Raises `DataError` where it is not a number."""
     text = row.label
     if not NUMBER.fullmatch(text):
@@ -80,7 +80,7 @@ def has_numbers(folder: Path) -> bool:
 def measured(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a number each, in the unit of the table."""
     fields = whole_images(folder, TARGET, channels, size)
-    values = [number(row) for row in fields["rows"]]
+    values = [target_number(row) for row in fields["rows"]]
     if len(set(values)) == 1:
         what = f"every image has the target {values[0]:g}: there is nothing to learn"
         raise refusal(folder, what, "Add images with other values.").error()
@@ -104,7 +104,7 @@ def graded(folder: Path, channels: int | None, size: int | None) -> Dataset:
     Distances between numbers do not matter: 0, 1 and 4 are three consecutive grades.
     """
     fields = whole_images(folder, GRADE, channels, size)
-    values = [number(row) for row in fields["rows"]]
+    values = [target_number(row) for row in fields["rows"]]
     grades = sorted(set(values))
     if not 2 <= len(grades) <= MOST:
         what = f"it has {len(grades)} different grade(s), not 2 to {MOST}"

@@ -11,14 +11,14 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Finding, refusal
+from medshot.data.checks.issue import TABLE, Issue, refusal
 from medshot.data.checks.masks import check_masks
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, read_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
-from medshot.data.readers.metadata import about, named, once
+from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest
@@ -35,7 +35,7 @@ def has_volume_masks(folder: Path) -> bool:
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
 
-def check_volumes(folder: Path) -> list[Finding]:
+def check_volumes(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of volumes with masks."""
     return check_masks(folder, lambda row: read_volume_pair(row)[1])
 
@@ -68,7 +68,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         labels=labels,
         preprocessing=form,
         task=Segmentation(k, middle),
-        **about(folder, rows, digests, notes=twice),
+        **folder_metadata(folder, rows, digests, notes=twice),
     )
 
 
@@ -120,7 +120,7 @@ def has_masks(folder: Path) -> bool:
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
-def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
+def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
     """Read the pixels and the mask of one row, without preprocessing.
 
     Raises:
@@ -136,9 +136,9 @@ def read_pair(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]
     return pixels, mask
 
 
-def check_pairs(folder: Path) -> list[Finding]:
+def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    return check_masks(folder, lambda row: read_pair(row)[1])
+    return check_masks(folder, lambda row: read_image_and_mask(row)[1])
 
 
 @reads(Segmentation.kind, where=has_masks, check=check_pairs)
@@ -159,7 +159,7 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         preprocessing=form,
         task=Segmentation(k),
         read=read_masked,
-        **about(folder, rows, digests, notes=twice),
+        **folder_metadata(folder, rows, digests, notes=twice),
     )
 
 
@@ -167,12 +167,12 @@ def read_masked(
     rows: Sequence[Row], form: ImagePreprocessing
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
     """Read images and masks with the preprocessing `form`."""
-    pairs = [read_pair(row) for row in rows]
+    pairs = [read_image_and_mask(row) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
     return x, torch.from_numpy(np.stack([fit_mask(mask, form.size) for _, mask in pairs]))
 
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
     """Pixels, mask, and the highest class number in the file, which resizing may lose."""
-    pixels, mask = named(row, lambda: read_pair(row))
+    pixels, mask = named(row, lambda: read_image_and_mask(row))
     return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())

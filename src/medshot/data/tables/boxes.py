@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.data.checks.issue import Finding, refusal
+from medshot.data.checks.issue import Issue, refusal
 from medshot.data.tables.labels import AS_CSV, inside, outside, separated
 
 BOXES = "boxes.csv"
@@ -31,7 +31,7 @@ class Box:
     line: int
 
 
-def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Finding]]:
+def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Issue]]:
     """Boxes by image, and the problems of invalid lines.
 
     A line with a path and nothing else declares an image without boxes.
@@ -42,14 +42,14 @@ def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Finding]]:
         return {}, [refusal(table, f"it is not UTF-8 text ({error})", AS_CSV)]
     reader = csv.DictReader(io.StringIO(text, newline=""))
     found: dict[Path, list[Box]] = defaultdict(list)
-    findings: list[Finding] = []
+    findings: list[Issue] = []
     try:
         reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
         if wrong := _columns(reader.fieldnames, table):
             return {}, [wrong]
         for values in reader:
             box = _box(values, table, reader.line_num)
-            if isinstance(box, Finding):
+            if isinstance(box, Issue):
                 findings.append(box)
             elif isinstance(box, Path):
                 found[box] += []
@@ -60,7 +60,7 @@ def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Finding]]:
     return dict(found), findings + _twice(found, table)
 
 
-def _columns(columns: list[str], table: Path) -> Finding | None:
+def _columns(columns: list[str], table: Path) -> Issue | None:
     absent = [name for name in COLUMNS if name not in columns]
     if not absent:
         return None
@@ -73,7 +73,7 @@ def _columns(columns: list[str], table: Path) -> Finding | None:
     )
 
 
-def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding:
+def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Issue:
     if wrong := _unusable(values, table, line):
         return wrong
     cells = {name: (values[name] or "").strip() for name in COLUMNS}
@@ -93,7 +93,7 @@ def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Finding
     return refusal(table, wrong, IN_PIXELS, line) if wrong else box
 
 
-def _unusable(values: dict[str, str], table: Path, line: int) -> Finding | None:
+def _unusable(values: dict[str, str], table: Path, line: int) -> Issue | None:
     """Problem of a line that names no image of the folder, or has extra cells."""
     if any(values.get(None) or []):  # type: ignore[call-overload]
         fix = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
@@ -118,7 +118,7 @@ def _wrong(corners: tuple[float, ...]) -> str:
     return ""
 
 
-def _twice(found: dict[Path, list[Box]], table: Path) -> list[Finding]:
+def _twice(found: dict[Path, list[Box]], table: Path) -> list[Issue]:
     findings = []
     for boxes in found.values():
         first: dict[tuple[float, ...], Box] = {}

@@ -52,7 +52,7 @@ class Column:
 
     def values(self, cell: str) -> list[float] | None:
         """Encode a cell; None if it is empty or an unknown word."""
-        if unknown(cell):
+        if is_unknown(cell):
             return None
         if self.words:
             return [float(cell == word) for word in self.words] if cell in self.words else None
@@ -68,7 +68,7 @@ def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
     Raises:
         DataError: it is empty, or holds too many different words to be a category.
     """
-    known = [cell for cell in cells if not unknown(cell)]
+    known = [cell for cell in cells if not is_unknown(cell)]
     if not known:
         raise refusal(table, f"table.{name} is empty", "Leave that column out.").error()
     if all(NUMBER.fullmatch(cell) for cell in known):
@@ -105,7 +105,7 @@ def row_of(columns: Sequence[Column], cells: dict[str, str]) -> Float[Tensor, "2
     return found if bool(found[1].any()) else None
 
 
-def unknown(cell: str) -> bool:
+def is_unknown(cell: str) -> bool:
     """Whether a cell is empty or marked as unknown."""
     return cell.strip().lower() in UNKNOWN
 

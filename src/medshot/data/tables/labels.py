@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.data.checks.issue import Finding, refusal
+from medshot.data.checks.issue import Issue, refusal
 
 MASKS = "For masks use `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
@@ -50,7 +50,7 @@ def cells(table: Path, column: str) -> list[str]:
 
 def read_table(
     table: Path, target: str = "label", *, optional: bool = False
-) -> tuple[list[Row], list[Finding]]:
+) -> tuple[list[Row], list[Issue]]:
     """Valid rows, and the problems of the others.
 
     `target` is the column required in addition to `path`: label, mask, or the task's own; or `path`
@@ -88,15 +88,15 @@ def inside(path: Path, folder: Path) -> bool:
         return False
 
 
-def _form(raw: bytes, table: Path) -> list[Finding]:
+def _form(raw: bytes, table: Path) -> list[Issue]:
     signs = {"a byte-order mark": raw.startswith(BOM_UTF8), "Windows line ends": b"\r" in raw}
     marks = [name for name, there in signs.items() if there]
     if not marks:
         return []
-    return [Finding("note", table, None, f"it has {' and '.join(marks)}", "Read anyway.")]
+    return [Issue("note", table, None, f"it has {' and '.join(marks)}", "Read anyway.")]
 
 
-def separated(columns: list[str], table: Path) -> Finding | None:
+def separated(columns: list[str], table: Path) -> Issue | None:
     """Problem of a table that is not separated by commas."""
     if len(columns) == 1:
         for sign, name in ((";", "semicolons"), ("\t", "tabs")):
@@ -105,7 +105,7 @@ def separated(columns: list[str], table: Path) -> Finding | None:
     return None
 
 
-def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
+def _columns(columns: list[str], table: Path, target: str) -> Issue | None:
     absent = {"path", target} - set(columns)
     if not absent:
         return None
@@ -122,7 +122,7 @@ def _columns(columns: list[str], table: Path, target: str) -> Finding | None:
 
 def _row(
     values: dict[str, str], table: Path, line: int, target: str, full: tuple[str, ...]
-) -> tuple[Row | None, list[Finding]]:
+) -> tuple[Row | None, list[Issue]]:
     found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
     if empty := [name for name in full if not found[name]]:
         what = f"{' and '.join(empty)} is empty"
@@ -141,10 +141,10 @@ def _row(
         return row, []
     fix = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
     severity = "warning" if target == "label" else "error"  # 3,5 for 3.5 would be read as 3
-    return row, [Finding(severity, table, line, "it has more cells than columns", fix)]
+    return row, [Issue(severity, table, line, "it has more cells than columns", fix)]
 
 
-def outside(file: Path, name: str, line: int | None = None) -> Finding:
+def outside(file: Path, name: str, line: int | None = None) -> Issue:
     """Problem of an image that is not in its folder."""
     return refusal(
         file,
@@ -154,14 +154,14 @@ def outside(file: Path, name: str, line: int | None = None) -> Finding:
     )
 
 
-def _twice(rows: list[Row], table: Path) -> list[Finding]:
+def _twice(rows: list[Row], table: Path) -> list[Issue]:
     by_path: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         by_path[row.path].append(row)
     return [_same(path, same, table) for path, same in by_path.items() if len(same) > 1]
 
 
-def _same(path: Path, rows: list[Row], table: Path) -> Finding:
+def _same(path: Path, rows: list[Row], table: Path) -> Issue:
     given = sorted({row.label for row in rows})
     labels = f"under the labels {' and '.join(given)}" if len(given) > 1 else "with the same label"
     labels = "with a mask each" if rows[0].mask else labels if rows[0].label else "twice"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Finding, finding_of, refusal
+from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
@@ -46,7 +46,7 @@ def read_manifest(folder: Path, target: str = "label", *, optional: bool = False
 
 def survey(
     folder: Path, target: str = "label", *, optional: bool = False
-) -> tuple[list[Row], list[Finding]]:
+) -> tuple[list[Row], list[Issue]]:
     """Usable images of `folder`, and all problems of how they are listed."""
     if not folder.is_dir():
         what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
@@ -83,7 +83,7 @@ def class_folders(folder: Path) -> list[Path]:
     return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
 
 
-def _bare_series(folder: Path) -> Finding | None:
+def _bare_series(folder: Path) -> Issue | None:
     """Problem of a folder with an unlabeled DICOM series."""
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
@@ -99,7 +99,7 @@ def _hidden(path: Path) -> bool:
     return any(name.startswith(".") for name in path.parts)
 
 
-def _scan(folder: Path) -> tuple[list[Row], list[Finding]]:
+def _scan(folder: Path) -> tuple[list[Row], list[Issue]]:
     images = [
         (path, directory.name)
         for directory in class_folders(folder)

@@ -77,14 +77,14 @@ def examples_of(
     probabilities: Float[ndarray, "n k"],
     scores: Float[ndarray, "n k"] | None = None,
     seed: int = 0,
-) -> tuple[r.Prediction, ...]:
+) -> tuple[r.ShownPrediction, ...]:
     """Up to twelve random predictions, half of them wrong where possible.
 
     The prediction is the class of the highest score, by default the most probable one.
     """
     y, predicted = dataset.y.numpy(), (probabilities if scores is None else scores).argmax(1)
     return tuple(
-        r.Prediction(
+        r.ShownPrediction(
             dataset.x[i].numpy(),
             dataset.labels[y[i]],
             dataset.labels[predicted[i]],

@@ -43,7 +43,7 @@ class Axis:
         return [tenth / 10 for tenth in tenths if tenth % step == 0]
 
 
-def drawn(metrics: MetricsTable) -> list[MetricRow]:
+def shared_axis_rows(metrics: MetricsTable) -> list[MetricRow]:
     """Rows that share an axis; metrics with a unit of their own appear in the table only."""
     return [row for row in metrics.rows if is_share(row.name)]
 

@@ -21,11 +21,11 @@ from medshot.evaluation.report.model import (
     MaskExample,
     MetricsTable,
     Pixels,
-    Prediction,
-    Protocol,
     Provenance,
     Reliability,
+    ReportProtocol,
     Scatter,
+    ShownPrediction,
     Support,
 )
 
@@ -78,13 +78,13 @@ class Report(Tabular):
     reliability: Reliability | None = None
     scatter: Scatter | None = None
     tables: tuple[Table, ...] = ()
-    examples: tuple[Prediction, ...] = ()
+    examples: tuple[ShownPrediction, ...] = ()
     masks: tuple[MaskExample, ...] = ()
     masks_title: str = "Example masks"
     enhanced: tuple[ImageExample, ...] = ()
     examples_note: str = ""
     """How the examples were chosen, for example "drawn at random from the test images"."""
-    protocol: Protocol | None = None
+    protocol: ReportProtocol | None = None
     provenance: Provenance | None = None
 
     def save(self, path: str | os.PathLike[str]) -> Path:

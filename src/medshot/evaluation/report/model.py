@@ -192,7 +192,7 @@ class Support:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
+class ShownPrediction:
     """One test image ``c h w`` uint8 with truth, prediction and confidence, if there is one."""
 
     pixels: Pixels
@@ -238,7 +238,7 @@ class ImageExample:
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
+class ReportProtocol:
     """How the scores were measured; `query` is the number of test images per class."""
 
     name: str

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from medshot.core import ConfigError, Episode, Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import features, labeled_sites, on_grid, sites
+from medshot.nn.heads import features, labeled_sites, rows_to_grid, sites
 from medshot.nn.layers import attend
 from medshot.tasks import Segmentation
 
@@ -50,7 +50,7 @@ class RandomRidge(nn.Module):
         weights: Float[Tensor, "g1 k"],
     ) -> None:
         super().__init__()
-        mixtures, offsets = drawn(len(mean), len(weights) - 1 - len(mean))
+        mixtures, offsets = random_projection(len(mean), len(weights) - 1 - len(mean))
         tensors = {"mean": mean, "deviation": deviation, "weights": weights}
         tensors |= {"mixtures": mixtures.to(mean), "offsets": offsets.to(mean)}
         for name, tensor in tensors.items():
@@ -83,12 +83,14 @@ def random_ridge(z: Float[Tensor, "m f"], y: Int[Tensor, "m"], k: int, more: int
     weight = weight / weight.sum()
     mean = (weight * z).sum(0)
     deviation = ((weight * (z - mean).square()).sum(0) + SMALLEST_STD**2).sqrt()
-    mixed = (each.to(z) for each in drawn(z.shape[1], more))
+    mixed = (each.to(z) for each in random_projection(z.shape[1], more))
     rows = expanded((z - mean) / deviation, *mixed)
     return RandomRidge(mean, deviation, weighted_ridge(rows, labels, weight, PENALTY))
 
 
-def drawn(n_features: int, more: int) -> tuple[Float[Tensor, "f more"], Float[Tensor, "more"]]:
+def random_projection(
+    n_features: int, more: int
+) -> tuple[Float[Tensor, "f more"], Float[Tensor, "more"]]:
     """Weights (one column each) and offsets of the random features, from a fixed seed."""
     rng = torch.Generator().manual_seed(0)
     mixtures = torch.randn(n_features, more, generator=rng) * SPREAD / n_features**0.5
@@ -168,7 +170,7 @@ class DenseReader(nn.Module):
 
     def answer(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k h w"]:
         """Logits per pixel."""
-        alone = on_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
+        alone = rows_to_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
         alike = self._alike(z, memory)
         inputs = [alone, _best_other(alone), memory.overall[:, None, None].expand_as(alone)]
         of_class = torch.cat([torch.stack(inputs, 2), alike], 2)  # n k c h w
@@ -184,7 +186,7 @@ class DenseReader(nn.Module):
         read = attend(found, keys, shares)  # heads m k
         against = (read + EPS).log() - (memory.overall + EPS).log()
         both = torch.cat([read, against / 4]).permute(1, 0, 2).flatten(1)  # m (c k)
-        grid = F.interpolate(on_grid(both, queries), z.shape[2:], mode="bilinear")
+        grid = F.interpolate(rows_to_grid(both, queries), z.shape[2:], mode="bilinear")
         return grid.unflatten(1, (2 * self.heads, -1)).transpose(1, 2)
 
 
@@ -220,7 +222,7 @@ class DenseReading(Predictor):
             read = self.reader.answer(z, memory)
             if self.texture is None:
                 return read
-            return READ * read.log_softmax(1) + TEXTURE * on_grid(self.texture(sites(z)), z)
+            return READ * read.log_softmax(1) + TEXTURE * rows_to_grid(self.texture(sites(z)), z)
 
 
 def balanced_ridge(

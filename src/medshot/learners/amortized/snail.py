@@ -45,7 +45,7 @@ class Convolution(nn.Module):
         return torch.cat([now, signal.tanh() * gate.sigmoid()], 1)
 
 
-class Attention(nn.Module):
+class CausalAttention(nn.Module):
     """Attention block: appends `width` columns of single-head causal self-attention.
 
     Source: Mishra et al. 2018, arXiv:1707.03141 (the attention block).
@@ -82,7 +82,7 @@ class Snail(Reader):
         self.blocks, d = nn.ModuleList(), features + way
         dilations = [2**i for i in range(math.ceil(math.log2(length)))]
         for dilation in (None, *dilations, None, *dilations, None):
-            block = Convolution(d, width, dilation) if dilation else Attention(d, width)
+            block = Convolution(d, width, dilation) if dilation else CausalAttention(d, width)
             self.blocks.append(block)
             d += width
         self.read = nn.Linear(d, way)

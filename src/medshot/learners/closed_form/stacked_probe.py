@@ -20,7 +20,7 @@ from medshot.data.split import grouped_folds
 from medshot.inner import closed_form
 from medshot.learners.base import OnFeatures
 from medshot.learners.registry import register
-from medshot.nn.encoders.adapters import TINY, WhitenedBlocks, directions, shortened
+from medshot.nn.encoders.adapters import TINY, WhitenedBlocks, normalized_blocks, shortened
 from medshot.nn.encoders.mobilenet import DEPTHS, MobileNet
 from medshot.nn.heads import Linear, class_means, features
 from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, one_hot
@@ -134,7 +134,7 @@ class StackedProbe(OnFeatures):
         factors = self._factors(z)
         whitened = shortened(z, factors, sizes)
         center = _center(whitened, support.y, task)
-        blocks = [b.double() for b in directions(whitened, center, sizes)]
+        blocks = [b.double() for b in normalized_blocks(whitened, center, sizes)]
         grams = [b @ b.T for b in blocks]
         together, evident = left_out_together(support, task)
         together = together.to(z.device)

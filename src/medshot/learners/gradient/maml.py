@@ -13,7 +13,7 @@ from medshot.inner.rules import SGD, Params, UpdateRule
 from medshot.inner.unroll import Loss, path
 from medshot.learners.registry import register
 from medshot.nn.encoder import n_features
-from medshot.nn.heads import Linear, on_grid, sites, zero_head
+from medshot.nn.heads import Linear, rows_to_grid, sites, zero_head
 from medshot.tasks import (
     Classification,
     Enhancement,
@@ -179,4 +179,4 @@ def output(encoder: nn.Module, params: Mapping[str, Tensor], x: Tensor) -> Float
     """Compute `head(encoder(x))` with `params` in place of the modules' own."""
     body = {n.removeprefix("encoder."): p for n, p in params.items() if n.startswith("encoder.")}
     z = functional_call(encoder, body, (x,)).to(params["head.weight"].dtype)
-    return on_grid(sites(z) @ params["head.weight"] + params["head.bias"], z)
+    return rows_to_grid(sites(z) @ params["head.weight"] + params["head.bias"], z)

@@ -49,7 +49,7 @@ class Gates(nn.Module):
         strength = news.new_zeros(0)
         for i, example in enumerate(news):
             near, same = likeness[i, held], agreement[i, held]
-            attention = attend(sharpness * near, strength)
+            attention = weighted_softmax(sharpness * near, strength)
             written = self.write_gate(near, same, attention, example)
             strength = strength * (1 - self.forget_gate(near, same, strength, example))
             if len(held) == self.slots:
@@ -84,7 +84,9 @@ class Gates(nn.Module):
         ]
 
 
-def attend(likeness: Float[Tensor, "*n s"], strength: Float[Tensor, "s"]) -> Float[Tensor, "*n s"]:
+def weighted_softmax(
+    likeness: Float[Tensor, "*n s"], strength: Float[Tensor, "s"]
+) -> Float[Tensor, "*n s"]:
     """Softmax over slots, each counted `strength` times."""
     return (likeness + (strength + FLOOR).log()).softmax(-1)
 
@@ -175,7 +177,7 @@ class FastMemory(nn.Module):
         with torch.autocast(z.device.type, enabled=False):
             z = self._narrowed(z)
             likeness = self._keys(z, kept.looking) @ kept.keys.T
-            attention = attend(self.sharpness * likeness, kept.strength)
+            attention = weighted_softmax(self.sharpness * likeness, kept.strength)
             fast = torch.einsum("ns,shw,nw->nh", attention, kept.hidden, z)
             h = self.hidden(z).tanh() + fast.tanh()
             slow = h @ self.output.weight[: kept.output.shape[1]].T

@@ -27,10 +27,10 @@ def content_weights(
     keys: Float[Tensor, "n h w"], memory: Float[Tensor, "s w"], strength: Float[Tensor, "h"]
 ) -> Float[Tensor, "n h s"]:
     """Softmax over slots of `strength` times the cosine between key and slot."""
-    return (strength[:, None] * directions(keys) @ directions(memory).T).softmax(-1)
+    return (strength[:, None] * normalized_keys(keys) @ normalized_keys(memory).T).softmax(-1)
 
 
-def directions(rows: Float[Tensor, "*n w"]) -> Float[Tensor, "*n w"]:
+def normalized_keys(rows: Float[Tensor, "*n w"]) -> Float[Tensor, "*n w"]:
     """Approximately L2-normalized rows; near-zero rows stay short."""
     return rows / (rows.square().sum(-1, keepdim=True) + NOTHING**2).sqrt()
 
@@ -72,7 +72,7 @@ class ControllerState(NamedTuple):
     label: Float[Tensor, "n y"]  # label code of the previous example
 
 
-class Look(NamedTuple):
+class Lookup(NamedTuple):
     """Lookup of one example: keys, read weights and read vectors of the heads."""
 
     keys: Float[Tensor, "n heads w"]
@@ -139,16 +139,16 @@ class NeuralTuringMachine(nn.Module):
 
     def _look(
         self, z: Tensor, memory: Tensor, before: ControllerState
-    ) -> tuple[Look, Float[Tensor, "n h"], Float[Tensor, "n h"]]:
+    ) -> tuple[Lookup, Float[Tensor, "n h"], Float[Tensor, "n h"]]:
         given = torch.cat([z, before.label, before.read], dim=1)
         hidden, cell = self.controller(given, (before.hidden, before.cell))
         keys = self.key_of_features(z) + self.key_of_state(hidden)
         keys = keys.unflatten(1, (self.heads, self.width))
         weights = content_weights(keys, memory[:, : self.width], self.strength)
-        return Look(keys, weights, weights @ memory), hidden, cell
+        return Lookup(keys, weights, weights @ memory), hidden, cell
 
     def _store(
-        self, look: Look, hidden: Tensor, code: Tensor, memory: Tensor, usage: Tensor
+        self, look: Lookup, hidden: Tensor, code: Tensor, memory: Tensor, usage: Tensor
     ) -> tuple[Float[Tensor, "s v"], Float[Tensor, "s"]]:
         least, read = least_used(usage, self.heads), look.weights[0]
         written = write_weights(self.gate(hidden)[0].sigmoid(), read, least)

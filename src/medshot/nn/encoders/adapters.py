@@ -187,7 +187,7 @@ class WhitenedBlocks(nn.Module):
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n f"]:
         """Normalized feature blocks, concatenated."""
         whitened = shortened(features(self.encoder, x, unit=False), self.factors, self.sizes)
-        return torch.cat(directions(whitened, self.center, self.sizes), 1)
+        return torch.cat(normalized_blocks(whitened, self.center, self.sizes), 1)
 
 
 def shortened(
@@ -200,7 +200,7 @@ def shortened(
     return torch.cat([b - (b @ v) @ v.T for b, v in blocks], 1)
 
 
-def directions(
+def normalized_blocks(
     whitened: Float[Tensor, "n f"], center: Float[Tensor, "f"], sizes: Sequence[int]
 ) -> list[Float[Tensor, "n d"]]:
     """Feature blocks minus `center`, each L2-normalized."""

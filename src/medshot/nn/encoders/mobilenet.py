@@ -117,7 +117,7 @@ class MobileNet(Encoder):
         found: list[Tensor] = []
         for z in self.maps(x, self.depths):
             flat = z.flatten(2)
-            found += [unit(flat.mean(2)), unit(_deviation(flat))]
+            found += [normalized_rows(flat.mean(2)), normalized_rows(_deviation(flat))]
         return torch.cat([*found, global_statistics(x)], 1)
 
     def maps(self, x: Float[Tensor, "n c h w"], names: Sequence[str]) -> list[Tensor]:
@@ -203,7 +203,7 @@ def _deviation(flat: Float[Tensor, "n c p"]) -> Float[Tensor, "n c"]:
     return (centered.square().mean(2) + TINY).sqrt()
 
 
-def unit(z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+def normalized_rows(z: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
     """L2-normalized rows."""
     return z / (z.square().sum(1, keepdim=True) + TINY).sqrt()
 

@@ -98,7 +98,7 @@ class HashedText(Encoder):
 
 
 @part("encoder", "table")
-class Table(Encoder):
+class TableEncoder(Encoder):
     """Table columns, 0 where unknown, and their mask; with `hidden`, a hidden layer in addition.
 
     The hidden layer, linear with ReLU, is concatenated to the columns, so that a linear head on
@@ -159,7 +159,7 @@ class Joined(Encoder):
         size = LAYOUT["image"][1]
         branches = {
             "image": Conv4(size=size, width=width, halve="stride"),
-            "table": Table(hidden=hidden),
+            "table": TableEncoder(hidden=hidden),
             "text": HashedText(),
             "signal": _signal(signal),
         }

@@ -22,7 +22,7 @@ Axes = tuple[tuple[Level, ...], ...]
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Appearance of one class: a word and a value for each attribute."""
 
     words: tuple[str, ...]
@@ -34,7 +34,7 @@ def most_classes(axes: Axes) -> int:
     return int(np.prod([len(axis) for axis in axes]))
 
 
-def draw_looks(axes: Axes, way: int, rng: np.random.Generator) -> list[Look]:
+def draw_appearances(axes: Axes, way: int, rng: np.random.Generator) -> list[Appearance]:
     """Draw `way` distinguishable classes.
 
     Levels of an attribute are separated by gaps, and two classes differ in at least two
@@ -51,7 +51,7 @@ def draw_looks(axes: Axes, way: int, rng: np.random.Generator) -> list[Look]:
     return [_look(axes, code, rng.random(len(axes))) for code in chosen[:way]]
 
 
-def short_names(looks: list[Look]) -> tuple[str, ...]:
+def short_names(looks: list[Appearance]) -> tuple[str, ...]:
     """Shortest distinct class names, from as few attributes as possible."""
     count = len(looks[0].words)
     for length in range(1, count + 1):
@@ -66,13 +66,13 @@ def _distance(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     return sum(left != right for left, right in zip(a, b, strict=True))
 
 
-def _look(axes: Axes, code: tuple[int, ...], where: np.ndarray) -> Look:
+def _look(axes: Axes, code: tuple[int, ...], where: np.ndarray) -> Appearance:
     levels = [axis[index] for axis, index in zip(axes, code, strict=True)]
     values = [
         level.low + (level.high - level.low) * float(t)
         for level, t in zip(levels, where, strict=True)
     ]
-    return Look(tuple(level.word for level in levels), tuple(values))
+    return Appearance(tuple(level.word for level in levels), tuple(values))
 
 
 LESION_AXES: Axes = (
@@ -87,7 +87,7 @@ LESION_AXES: Axes = (
 )
 
 
-def draw_lesion(look: Look, rng: np.random.Generator, size: int) -> Map:
+def draw_lesion(look: Appearance, rng: np.random.Generator, size: int) -> Map:
     """Density change, -1 to 1, of this class in one patient."""
     bump, sign, radius, number = look.values
     several = number > 1.0
@@ -147,7 +147,7 @@ TEXTURE_AXES: Axes = (
 )
 
 
-def draw_texture(look: Look, rng: np.random.Generator, size: int) -> Map:
+def draw_texture(look: Appearance, rng: np.random.Generator, size: int) -> Map:
     """Density change, about -1 to 1, inside a region of one patient's body."""
     _, bumps, stretch, mean = look.values
     across, along = round(bumps), max(2, round(bumps / stretch))
@@ -194,7 +194,7 @@ SHAPE_AXES: Axes = (
 _WALL = 0.06
 
 
-def draw_shape(look: Look, rng: np.random.Generator, size: int) -> Map:
+def draw_shape(look: Appearance, rng: np.random.Generator, size: int) -> Map:
     """Density change, -1 to 1, of this class in one patient."""
     x, y = grid(size)
     # deform the outline slightly, differently for each patient
@@ -263,7 +263,7 @@ class Finding:
     """A type of finding: the attributes that distinguish classes, and a function to draw one."""
 
     axes: Axes
-    draw: Callable[[Look, np.random.Generator, int], Map]
+    draw: Callable[[Appearance, np.random.Generator, int], Map]
 
 
 KINDS = {
@@ -276,11 +276,11 @@ FINDINGS: tuple[str, ...] = tuple(KINDS)
 __all__ = [
     "FINDINGS",
     "KINDS",
+    "Appearance",
     "Axes",
     "Finding",
     "Level",
-    "Look",
-    "draw_looks",
+    "draw_appearances",
     "most_classes",
     "short_names",
 ]

@@ -17,7 +17,7 @@ from medshot.phantoms.labels import anatomy
 Stream = np.random.Generator
 
 
-def blur(image: Map, width: float) -> Map:
+def point_spread(image: Map, width: float) -> Map:
     """Gaussian point spread function with a standard deviation of `width` half image sides."""
     sigma = 0.5 * width * image.shape[-1]
     return ndimage.gaussian_filter(image, sigma, truncate=2.5, mode="nearest")
@@ -43,9 +43,9 @@ def ct(tissue: Map, scanner: Stream, noise: Stream) -> Map:
     """
     size = tissue.shape[-1]
     dose = float(scanner.uniform(0.04, 0.1))
-    grain = blur(white(noise, size), 0.5 / size)
-    grain -= blur(grain, 0.05)
-    image = blur(tissue, float(scanner.uniform(0.012, 0.024)))
+    grain = point_spread(white(noise, size), 0.5 / size)
+    grain -= point_spread(grain, 0.05)
+    image = point_spread(tissue, float(scanner.uniform(0.012, 0.024)))
     return window(image + dose * grain, scanner)
 
 
@@ -59,7 +59,7 @@ def mr(tissue: Map, scanner: Stream, noise: Stream) -> Map:
     shading = np.exp(0.22 * smooth_noise(scanner, size, 2))
     level = float(scanner.uniform(0.03, 0.08))
     signal = shading * np.clip(tissue, 0.0, None) ** weighting
-    signal = blur(signal, float(scanner.uniform(0.01, 0.02)))
+    signal = point_spread(signal, float(scanner.uniform(0.01, 0.02)))
     magnitude = np.hypot(signal + level * white(noise, size), level * white(noise, size))
     return window(magnitude, scanner)
 
@@ -100,10 +100,10 @@ def xray(tissue: Map, scanner: Stream, noise: Stream) -> Map:
     photons = float(scanner.uniform(250.0, 900.0))
     thickness = float(scanner.uniform(2.0, 3.0))
     fog = float(scanner.uniform(0.01, 0.05))
-    through = np.exp(-thickness * np.clip(blur(tissue, 0.02), 0.0, None)) + fog
+    through = np.exp(-thickness * np.clip(point_spread(tissue, 0.02), 0.0, None)) + fog
     counts = noise.poisson(photons * through).astype(np.float32)
     film = -np.log((counts + 1.0) / photons) / thickness
-    return window(blur(film, 0.9 / size), scanner)
+    return window(point_spread(film, 0.9 / size), scanner)
 
 
 # relative absorption of red, green and blue: melanin increases toward blue, blood peaks in green
@@ -133,7 +133,7 @@ def dermoscopy(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
     x, y = grid(size)
     tone = float(scanner.uniform(0.0, 0.35))
     blush = float(scanner.uniform(0.1, 0.4)) + 0.08 * smooth_noise(scanner, size, 3)
-    pigment = tone + 1.35 * np.clip(blur(tissue, 0.014), 0.0, None)
+    pigment = tone + 1.35 * np.clip(point_spread(tissue, 0.014), 0.0, None)
     light = float(scanner.uniform(0.95, 1.2)) + 0.05 * smooth_noise(scanner, size, 2)
     falloff = 1.0 - float(scanner.uniform(0.05, 0.28)) * (x * x + y * y)
     warmth = np.array([1.0, 1.0, float(scanner.uniform(0.85, 1.05))], np.float32)
@@ -148,7 +148,7 @@ def histology(tissue: Map, scanner: Stream, noise: Stream) -> np.ndarray:
     """
     size = tissue.shape[-1]
     strength = scanner.uniform(0.75, 1.3, 2)
-    uptake = blur(tissue, 0.011)
+    uptake = point_spread(tissue, 0.011)
     eosin = float(strength[0]) * 1.3 * np.clip(uptake, 0.0, 0.55)
     blue = float(strength[1]) * 2.2 * np.clip(uptake - 0.33, 0.0, None)
     light = np.float32(scanner.uniform(0.9, 1.02))

@@ -17,7 +17,13 @@ from medshot.core import ConfigError, Episode, Examples, unknown
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.phantoms.fields import Map, Purpose, stream
-from medshot.phantoms.labels.findings import FINDINGS, Look, draw_looks, most_classes, short_names
+from medshot.phantoms.labels.findings import (
+    FINDINGS,
+    Appearance,
+    draw_appearances,
+    most_classes,
+    short_names,
+)
 from medshot.phantoms.labels.findings import KINDS as FINDING_KINDS
 from medshot.phantoms.labels.modalities import KINDS as MODALITY_KINDS
 from medshot.phantoms.labels.modalities import MODALITIES, to_pixels
@@ -44,7 +50,7 @@ class _Plan(NamedTuple):
 
     finding: str
     modality: str
-    looks: list[Look]
+    looks: list[Appearance]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class PhantomTask:
         finding, modality = str(rng.choice(FINDINGS)), str(rng.choice(MODALITIES))
         finding, modality = self.finding or finding, self.modality or modality
         rng = stream(Purpose.CLASSES, self.seed, FINDINGS.index(finding))
-        looks = draw_looks(FINDING_KINDS[finding].axes, self.way, rng)
+        looks = draw_appearances(FINDING_KINDS[finding].axes, self.way, rng)
         return _Plan(finding, modality, looks)
 
     @property

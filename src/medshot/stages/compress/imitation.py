@@ -82,14 +82,14 @@ def imitate(
     arXiv:2106.05237 (teacher and student see one view, images are mixed, and it takes long).
     """
     taught_x, held_x = _parts(examples)
-    held_y = answers(teacher, held_x) if len(held_x) else held_x
+    held_y = batched_outputs(teacher, held_x) if len(held_x) else held_x
 
     def loss(step: int) -> Float[Tensor, ""]:
         x = views(taught_x[batch_of(step, len(taught_x), BATCH)], step)
-        return task.divergence(student(x), answers(teacher, x), temperature)
+        return task.divergence(student(x), batched_outputs(teacher, x), temperature)
 
     def judge() -> float:
-        return float(task.divergence(answers(student, held_x), held_y, temperature))
+        return float(task.divergence(batched_outputs(student, held_x), held_y, temperature))
 
     shown = hashlib.sha256(examples.x.cpu().numpy().tobytes()).hexdigest()[:16]
     numbers = {"steps": steps, "temperature": temperature, "images": shown}
@@ -119,7 +119,7 @@ def _parts(examples: Examples) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def answers(predictor: Predictor, x: Tensor) -> Tensor:
+def batched_outputs(predictor: Predictor, x: Tensor) -> Tensor:
     """What a predictor says of images, a few at a time."""
     with eval_mode(predictor):
         return predictor.answer_all(x)

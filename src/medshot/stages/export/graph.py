@@ -35,7 +35,7 @@ def answering(predictor: Predictor) -> Any:
     output = predictor.freeze().cpu()(x)
     decoding = graph_of(_Decoding(card.task), output, any_sides=takes_any_sides(predictor))
     model = _joined(_scoring(predictor, x), decoding)
-    for key, value in about(card).items():
+    for key, value in onnx_metadata(card).items():
         model.metadata_props.add(key=key, value=value)
     expected = card.task.decode(output).numpy()
     (found,) = session_of(model.SerializeToString()).run(None, {IMAGES: x.numpy()})
@@ -48,7 +48,7 @@ def answering(predictor: Predictor) -> Any:
     return model
 
 
-def about(card: Card) -> dict[str, str]:
+def onnx_metadata(card: Card) -> dict[str, str]:
     """Metadata of the graph; values that are not text are JSON."""
     task, form = card.task, card.preprocessing
     words = {"preprocessing in words": inspect.getdoc(form) or ""}

@@ -22,7 +22,7 @@ from medshot.core import Card, Predictor, SaveError, TaskError
 from medshot.core.atomic import refuse_taken
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.transforms import ImagePreprocessing
-from medshot.stages.export.graph import about, answering
+from medshot.stages.export.graph import answering, onnx_metadata
 
 NEEDED = ("onnxruntime", "pytorch-ignite")
 
@@ -178,5 +178,5 @@ def _write(folder: Path, card: Card, form: ImagePreprocessing, model: Any) -> No
     (folder / "models" / "model.onnx").write_bytes(model.SerializeToString())
     shutil.copyfile(NETWORK, folder / "scripts" / "network.py")
     (folder / "scripts" / "__init__.py").write_text('"""Python of this bundle."""\n')
-    said = "\n\n".join(f"**{key}**: {value}" for key, value in about(card).items())
+    said = "\n\n".join(f"**{key}**: {value}" for key, value in onnx_metadata(card).items())
     (folder / "docs" / "README.md").write_text(f"# {' / '.join(card.labels)}\n\n{said}\n")

@@ -160,7 +160,7 @@ class FiLM(FineTuneMethod):
             scale = nn.Parameter(torch.zeros(len(layer.weight)).to(layer.weight))
             yield Move(layer, "weight", Scaled(scale))
             if isinstance(getattr(layer, "bias", None), Tensor):
-                yield Move(layer, "bias", Shifted(scale))
+                yield Move(layer, "bias", ModulatedBias(scale))
 
 
 class Scaled(nn.Module):
@@ -175,7 +175,7 @@ class Scaled(nn.Module):
         return weight * (1 + _rows(self.scale, weight))
 
 
-class Shifted(nn.Module):
+class ModulatedBias(nn.Module):
     """A bias multiplied by 1 + `scale`, plus `shift`."""
 
     def __init__(self, scale: nn.Parameter) -> None:

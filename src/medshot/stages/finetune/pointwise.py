@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from medshot.core import ConfigError, Examples, called
-from medshot.nn.encoders.mobilenet import MobileNet, unit
+from medshot.nn.encoders.mobilenet import MobileNet, normalized_rows
 
 SOURCE = "Li et al. 2022, arXiv:2107.00358"
 SMALLEST, LARGEST = 0.72, 0.92  # side of a zoomed crop as a fraction of the image
@@ -152,7 +152,7 @@ class _Descent:
 
 def _centered(z: Float[Tensor, "n two f"]) -> Float[Tensor, "n g"]:
     """Center and L2-normalize both blocks, concatenate, and normalize to length 1."""
-    blocks = [unit(block - block.mean(0)) for block in z.unbind(1)]
+    blocks = [normalized_rows(block - block.mean(0)) for block in z.unbind(1)]
     return torch.cat(blocks, 1) / len(blocks) ** 0.5
 
 

@@ -90,7 +90,7 @@ def fused_card(cards: Sequence[Card], how: str, **settings: Any) -> Card:
     return card.after("fuse", how=how, members=names, **settings)
 
 
-def refuse_learned_from(cards: Sequence[Card], dataset: Dataset) -> None:
+def refuse_training_data(cards: Sequence[Card], dataset: Dataset) -> None:
     """Raise `DataError` if a member was trained on this data set.
 
     Its outputs there are optimistic, and fitted weights would favor the member that overfits most.
@@ -194,7 +194,7 @@ def fuse(
     if images is None:
         raise ConfigError(f"how={how!r} is fitted: give images that no member was trained on.")
     if isinstance(images, Dataset):
-        refuse_learned_from(cards, images)
+        refuse_training_data(cards, images)
     shown = shown_in(images, plain.known_card())
     plain.known_card().task.check(shown.y)
     if how == "greedy-soup":

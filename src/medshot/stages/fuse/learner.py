@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from medshot.core import ConfigError, Examples, Learner, Predictor, Task, TaskError, part, unknown
 from medshot.evaluation.cross_validation import FOLDS, folds_of
-from medshot.nn.ensemble import Ensemble, Form, Stacked, in_form
+from medshot.nn.ensemble import Ensemble, Form, Stacked, convert_images
 from medshot.stages.fuse.weights import equal_scores, fit_map, fit_scores, groups_of
 from medshot.tasks import EVERY
 
@@ -76,7 +76,7 @@ class EnsembleOf(Learner):
         return torch.cat(found, 1)[:, order]
 
     def _learned(self, candidate: Learner, form: Form, support: Examples, task: Task) -> Predictor:
-        shown = Examples(in_form(support.x, form), support.y, support.groups)
+        shown = Examples(convert_images(support.x, form), support.y, support.groups)
         return candidate.learn(shown, task)
 
     def _each(self) -> list[Learner]:

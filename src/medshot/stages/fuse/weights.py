@@ -12,7 +12,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import rarest
 from medshot.evaluation.cross_validation import OutOfFold, folds_of
-from medshot.nn.ensemble import EnsembleMembers, mixed, stacked
+from medshot.nn.ensemble import EnsembleMembers, mixed, stacked_outputs
 from medshot.training.progress import Watch, quiet
 
 STEPS = 100
@@ -86,7 +86,7 @@ def _fitted(outputs: Tensor, y: Tensor, task: Task, penalty: float) -> Map:
 
 def _say(outputs: Tensor, fitted: Map, task: Task) -> Tensor:
     weight, bias = (t.to(outputs) for t in fitted)
-    return stacked(outputs, weight, bias, str(task.link))
+    return stacked_outputs(outputs, weight, bias, str(task.link))
 
 
 def equal_scores(members: int) -> Float[Tensor, "m"]:
@@ -199,7 +199,7 @@ def answers_of(output: Float[Tensor, "n k *s"], dataset: Dataset, task: Task) ->
     return OutOfFold(task.decode(output).numpy(), y, own, 0, task, strata)
 
 
-def best_of(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> int:
+def best_member(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> int:
     """The member with the best leading metric on these images; of equals the first."""
     score, y = task.metrics[task.leading], shown.y.cpu().numpy()
     found = [score(*task.evidence(task.decode(o).numpy(), y)) for o in outputs]
@@ -223,5 +223,5 @@ def left_out(
         else:
             fitted = fit_map(outputs[:, rest], y[rest], groups[rest], task)
             weight, bias = (t.double() for t in fitted)
-            found[held] = stacked(outputs[:, held], weight, bias, link)
+            found[held] = stacked_outputs(outputs[:, held], weight, bias, link)
     return found if folds else None

@@ -12,7 +12,7 @@ from numpy import ndarray
 from pydicom import Dataset
 
 from medshot.core.errors import DataError
-from medshot.data.io.dicom.series import described
+from medshot.data.io.dicom.series import series_summary
 from medshot.data.io.read_volume import read_volume
 from medshot.data.io.write import write_nifti_mask
 from toys.dicom import FRAMES, SECRETS, dicom, enhanced, noise, save, write_series
@@ -184,9 +184,9 @@ def test_series_are_described_without_a_name(tmp_path: Path) -> None:
     write_series(tmp_path, VALUES)
     save(dicom(VALUES[0], "9.9", Modality="MR"), tmp_path / "other.dcm")
     first = min(path.name for path in tmp_path.glob("*.dcm") if path.name != "other.dcm")
-    said = described(tmp_path)
+    said = series_summary(tmp_path)
     assert said == f"CT, {len(VALUES)} file(s) like {first}; MR, 1 file(s) like other.dcm"
-    assert described(tmp_path.parent) == ""
+    assert series_summary(tmp_path.parent) == ""
 
 
 # Files of many frames: enhanced images in space, films, and what is no image.

@@ -18,7 +18,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medshot.core import DataError
-from medshot.data.checks.issue import Finding, refusal
+from medshot.data.checks.issue import Issue, refusal
 from medshot.data.io.volume import MOST_BYTES
 
 PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "FrameOfReferenceUID")
@@ -76,7 +76,7 @@ def is_segmentation(path: Path) -> bool:
     return modality(header(path, ("Modality",))) == "SEG"
 
 
-def window_of(found: Dataset) -> tuple[float, float] | None:
+def header_window(found: Dataset) -> tuple[float, float] | None:
     """Black and white values of the first window of the header (PS3.3 C.11.2.1.2)."""
     centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None:
@@ -117,7 +117,7 @@ CLEAN = (
 LOOK = "Look at them: text in a picture stays in it, and a learner may read it."
 
 
-def identities(paths: Sequence[Path]) -> list[Finding]:
+def identities(paths: Sequence[Path]) -> list[Issue]:
     """Warnings about identifiers in headers and burned into pixels; values are not reported.
 
     Unreadable files are skipped: they are errors of other checks.
@@ -144,20 +144,20 @@ def _is_capture(found: Dataset) -> bool:
     return kind == SECONDARY or kind.startswith(f"{SECONDARY}.") or "ConversionType" in found
 
 
-def _names(named: dict[Path, list[str]]) -> list[Finding]:
+def _names(named: dict[Path, list[str]]) -> list[Issue]:
     if not named:
         return []
     counts = Counter(name for filled in named.values() for name in filled)
     what = f"{len(named)} DICOM file(s), first this one, say in {', '.join(counts)} who is on them"
-    return [Finding("warning", next(iter(named)), None, what, CLEAN)]
+    return [Issue("warning", next(iter(named)), None, what, CLEAN)]
 
 
-def _burned(burned: list[Path], doubtful: list[Path]) -> list[Finding]:
+def _burned(burned: list[Path], doubtful: list[Path]) -> list[Issue]:
     found = []
     if burned:
         what = f"{len(burned)} DICOM file(s), first this one, say that text is burnt into them"
-        found.append(Finding("warning", burned[0], None, what, LOOK))
+        found.append(Issue("warning", burned[0], None, what, LOOK))
     if doubtful:
         what = f"{len(doubtful)} captured screen(s) may have a name burnt in, first this one"
-        found.append(Finding("warning", doubtful[0], None, what, LOOK))
+        found.append(Issue("warning", doubtful[0], None, what, LOOK))
     return found

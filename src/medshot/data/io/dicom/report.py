@@ -14,7 +14,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 from medshot.core.atomic import replacing
-from medshot.data.io.dicom.seg import OURS, broken, references
+from medshot.data.io.dicom.seg import OURS, broken, reference_headers
 from medshot.data.io.volume import Volume
 
 PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
@@ -24,7 +24,7 @@ def write_report(
     mask: Integer[ndarray, "z h w"], like: Volume, path: Path, labels: Sequence[str], patient: bool
 ) -> None:
     """Write the volume of each class; `labels[0]` is background and not reported."""
-    sources = references(like.source, patient)
+    sources = reference_headers(like.source, patient)
     voxel = float(np.prod(like.spacing))
     counts = np.bincount(mask.ravel(), minlength=len(labels))
     try:

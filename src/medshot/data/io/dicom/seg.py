@@ -62,7 +62,7 @@ def broken(source: Path, error: Exception) -> DataError:
     return refusal(source, what, fix).error()
 
 
-def references(source: Path, patient: bool) -> list[Dataset]:
+def reference_headers(source: Path, patient: bool) -> list[Dataset]:
     """Headers of the images in a file or folder, reduced to what a reference needs.
 
     Patient and study attributes are left empty, unless `patient`; the archive that receives the
@@ -95,7 +95,7 @@ def write_seg(
     patient: bool,
 ) -> None:
     """Write class numbers in the order of the files of `like`; `labels[0]` is background."""
-    sources = references(like.source, patient)
+    sources = reference_headers(like.source, patient)
     mask = highdicom.Volume(
         array=np.ascontiguousarray(stored.transpose(2, 1, 0)),
         affine=_lps(like.grid.affine),

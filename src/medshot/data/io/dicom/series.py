@@ -16,7 +16,7 @@ from pydicom import Dataset
 
 from medshot.core import DataError
 from medshot.data.checks.issue import refusal
-from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, modality, window_of
+from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, header_window, modality
 from medshot.data.io.dicom.image import GREY, slice_values
 from medshot.data.io.registry import DICOM, is_dicom
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
@@ -172,7 +172,7 @@ def _stacked(path: Path) -> Volume:
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
-    return volume(found.array.transpose(2, 1, 0), affine, path, window_of(image))
+    return volume(found.array.transpose(2, 1, 0), affine, path, header_window(image))
 
 
 ONE = "Put each series into a folder of its own."
@@ -197,7 +197,7 @@ def read_series(folder: Path) -> Volume:
     values = np.empty(shape[::-1], dtype=np.float32)
     for k, one in enumerate(slices):
         values[k] = slice_values(one.path)
-    windows = {window_of(one.header) for one in slices}
+    windows = {header_window(one.header) for one in slices}
     window = windows.pop() if len(windows) == 1 else None
     return volume(values.transpose(2, 1, 0), affine_of(slices), folder, window)
 
@@ -218,7 +218,7 @@ def series_slices(folder: Path) -> list[Slice]:
     return series[0]
 
 
-def described(folder: Path) -> str:
+def series_summary(folder: Path) -> str:
     """Describe the image series in `folder`: modality, number of files, and one of them.
 
     Raises:
