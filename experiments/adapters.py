@@ -39,8 +39,7 @@ from medshot.evaluation.episodes import EncodedEpisodes
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.nn.ensemble import mixed
 from medshot.stages.finetune import AutoTuned
-from pages import made_on, markdown, percent
-from record import commit, hardware
+from results import arguments, commit, hardware, made_on, markdown, percent
 from stacked_probe import write_prior
 
 LEARNER = "stacked-probe"
@@ -68,9 +67,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--learner", default=LEARNER)
     parser.add_argument("--stacked", type=Path, default=Path("runs/stacked"))

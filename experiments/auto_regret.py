@@ -11,7 +11,6 @@ choice where that is above 0; and of the candidate that is best there in the mea
 Prints the prior over all sets, for `medshot.presenters.classification.PRIOR`.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.selection.auto import Auto
 from medshot.tasks import Classification
-from record import commit, hardware
+from results import arguments, commit, hardware
 
 SHOTS = (5, 20)
 CANDIDATES = "stacked probe", "ImageNet linear probe", "linear probe on pixels"
@@ -36,9 +35,7 @@ PIXELS = {"size": 64, "reduce": 2}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="the file of results")
     parser.add_argument("--episodes", type=int, default=60, help="a set at 5 images; a third at 20")

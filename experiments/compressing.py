@@ -30,8 +30,7 @@ from medshot.stages.compress.imitation import views
 from medshot.stages.compress.prune import prune
 from medshot.stages.compress.quantize import quantize
 from medshot.training.trainer import batch_of, descend
-from pages import made_on, markdown, percent
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse, percent
 
 SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")
 ORIGINAL = "original"
@@ -59,7 +58,7 @@ VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
+    options = parse(__doc__)
     for name in options.only or SETS:
         file = options.out / f"{name}.json"
         if file.exists():

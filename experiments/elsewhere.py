@@ -31,8 +31,7 @@ from medshot.data.episodes import EpisodeSampler
 from medshot.evaluation.episodes import EncodedEpisodes, encode, evaluate, without_encoder
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
-from pages import markdown, percent
-from record import commit, hardware, parse
+from results import commit, hardware, markdown, parse, percent
 
 SETS = ("skin_ham10000", "brain_mri_tumor", "lung_ct_iqoth", "cxr_tb_shenzhen", "oral_histology")
 SHOTS, QUERIES, EPISODES, MOST, SEED = (1, 5, 20), 10, 200, 80, 1234
@@ -42,7 +41,7 @@ FIRST = "MobileNetV1 to block 12, 224"
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
+    options = parse(__doc__)
     rows = []
     for name in options.only or SETS:
         data = _load(name)

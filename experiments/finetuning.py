@@ -34,8 +34,7 @@ from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.stages.finetune import FineTuned, get_method
 from medshot.stages.finetune.trainable import TrainableCopy
-from pages import made_on, markdown, plus_minus
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse, plus_minus
 
 JUDGED = ("brain_mri_tumor", "covid_cxr", "lung_histology")
 WAYS = ("none", "head", "film", "bias", "lora", "adapter", "all")

@@ -34,8 +34,7 @@ from medshot.stages.robustness.curve import Point, curve
 from medshot.stages.robustness.evaluate import robustness, signs
 from medshot.stages.robustness.harden import harden
 from medshot.stages.robustness.threat_model import ThreatModel
-from pages import made_on, markdown, percent
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse, percent
 
 SETS = ("cls_pneumonia_mnist", "cls_covid_ct", "cls_brain_mri_tumor")
 LEVELS = (1, 2, 4, 8)  # of 255

@@ -50,7 +50,7 @@ from medshot.evaluation.protocols import MEDICAL
 from medshot.learners import learners
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification
-from record import commit, hardware
+from results import arguments, commit, hardware
 from stacked_probe import write_prior
 
 FOLDS = (("CT", "histology", "skin"), ("X-ray", "MRI"))  # modalities that are judged together
@@ -155,9 +155,7 @@ def _pixels(sets: dict[str, Encoded], out: Path) -> dict[str, Tensor]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
     parser.add_argument("--learners", nargs="*", help="only these")
     parser.add_argument("--workers", type=int, default=2, help="processes")

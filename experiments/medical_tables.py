@@ -25,7 +25,7 @@ from scipy.stats import t
 from medical import BAR, METRIC, SHOTS, START
 from medshot.core.atomic import write_text
 from medshot.learners import learners
-from pages import markdown, read_csv
+from results import markdown, read_csv
 
 TO_BAR = f"{METRIC}, minus the ImageNet linear probe"
 TO_START = f"{METRIC}, minus linear probe on the same frozen features"

@@ -45,7 +45,7 @@ from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.statistics import Z95
 from metatrain_box_learn import Learning, Moved, Recipe, Tail, Teacher, shaped, teachers_of
 from metatrain_box_maps import GROUPS, MIXED, OPEN, TIED, Maps, all_maps, layers_of
-from record import commit, hardware
+from results import arguments, commit, hardware
 
 FOLDS = (
     ("histology", "MRI"),  # the recipe was chosen here
@@ -119,9 +119,7 @@ _TEACHERS: dict[tuple[int, bool], dict[str, Teacher]] = {}
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of maps and results")
     parser.add_argument("--recipe", choices=RECIPES, default="distill")
     parser.add_argument("--seeds", type=int, nargs="*", default=SEEDS, help="of training")

@@ -33,7 +33,7 @@ from medshot.tasks import Classification, one_hot
 from metatrain_box import FOLDS, SEEDS
 from metatrain_box_learn import as_maps
 from metatrain_box_maps import GROUPS, Layer, layers_of
-from record import commit, hardware
+from results import arguments, commit, hardware
 
 EPISODES = {1: 60, 5: 40, 20: 20}
 RIDGE = MEMBERS[1]
@@ -68,9 +68,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--from", dest="source", type=Path, required=True)
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -7,7 +7,6 @@ its own and in <out>/omniglot_<learner>. One that was killed goes on where it wa
 is kept; one that fails is named at the end and does not stop the others.
 """
 
-import argparse
 import multiprocessing
 import sys
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from medshot.evaluation.protocols import Protocol, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
 from medshot.training.run import Run
-from record import record
+from results import arguments, record
 
 SNELL, FINN = "snell17/omniglot/5w1s", "finn17/omniglot/5w1s"
 FORM = {"channels": 1, "size": 28, "scaling": "invert"}
@@ -216,9 +215,7 @@ NOTES = {
 
 def main() -> None:
     names = [row.learner for row in EXPERIMENTS]
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--only", nargs="*", choices=names, metavar="LEARNER", help="only these")
     parser.add_argument("--steps", type=int, help="meta-training steps, in place of the row's")

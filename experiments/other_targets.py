@@ -9,7 +9,6 @@ are known.
 Prints the rows of the table in docs/results.md.
 """
 
-import argparse
 import csv
 from collections.abc import Callable
 from pathlib import Path
@@ -27,16 +26,14 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
 from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import MultiLabel, Ordinal, Regression
-from record import commit, hardware
+from results import arguments, commit, hardware
 
 SUPPORT, QUERY, EPISODES = 40, 40, 60
 Target = Callable[[Path, dict[str, str]], float | list[float]]
 
 
 def main() -> None:
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    arguments(__doc__).parse_args()
     torch.set_num_threads(1)
     graded = lambda _, row: float(row["label"].removeprefix("kl"))  # noqa: E731
     covered = lambda folder, row: float((stored(folder / row["mask"]) > 0).mean())  # noqa: E731

@@ -8,7 +8,6 @@ with s = weight / sqrt(running_var + eps), the kernel becomes s * kernel and the
 running_mean.
 """
 
-import argparse
 import hashlib
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from safetensors.torch import save
 
 from medshot.nn.encoders.mobilenet import EPS, PACKAGED
 from medshot.pretraining.weights.load import tensors_in
+from results import arguments
 
 LAYERS = ["stem", *(f"block{i}.{kind}" for i in range(1, 13) for kind in ("dw", "pw"))]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("file", type=Path, help="the weights, not folded")
     tensors, _ = tensors_in(parser.parse_args().file)
     found = {}

@@ -8,7 +8,6 @@ on the packaged encoder and on raw pixels. Transductive ones are left out, as no
 can be saved.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from medshot.core.atomic import write_text
 from medshot.presenters.classification import BAR
 from medshot.selection import Configuration
 from medshot.selection.portfolio import STORED
-from pages import read_csv
+from results import arguments, read_csv
 
 CSV = Path(__file__).parents[1] / "docs" / "results" / "medical.csv"
 ON: dict[str, dict[str, Any]] = {  # as experiments/medical.py has them
@@ -46,9 +45,7 @@ CONFIGURATIONS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--to", type=Path, default=STORED)
     options = parser.parse_args()
     table = read(CSV)

@@ -30,8 +30,7 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import MEDICAL, data_root, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import progress_bar
-from pages import markdown, percent
-from record import commit, hardware
+from results import arguments, commit, hardware, markdown, percent
 
 SIZE, STEPS, EPISODES = 32, 1500, 100
 JUDGED = ("skin_ham10000", "lung_histology", "brain_mri_tumor", "covid_ct")
@@ -70,9 +69,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument("--only", nargs="*", choices=JUDGED, help="only these sets are left out")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

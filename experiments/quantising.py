@@ -6,7 +6,6 @@ Conv4 at 64 pixels, fine-tuned; quantised with ranges from the 100 images, and f
 judged on 200 images of other patients, differences paired. Goes on where it stopped.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds
 from medshot.evaluation.cross_validation import answered
 from medshot.evaluation.protocols import data_root
-from pages import made_on, markdown, percent
-from record import commit, hardware
+from results import arguments, commit, hardware, made_on, markdown, percent
 
 SETS = ("cls_pneumonia_mnist", "cls_brain_mri_tumor", "cls_covid_ct")
 SUPPORT, TEST, FEW = 100, 200, 4
@@ -29,9 +27,7 @@ METRIC = "balanced accuracy"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--only", nargs="*", default=SETS, help="only these sets")
     options = parser.parse_args()

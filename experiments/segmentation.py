@@ -41,8 +41,7 @@ from medshot.evaluation.episodes import evaluate
 from medshot.evaluation.protocols import data_root
 from medshot.phantoms.masks.episodes import PhantomMasks
 from medshot.training.progress import bar
-from pages import markdown
-from record import commit, hardware
+from results import arguments, commit, hardware, markdown
 
 SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")
 SIZE = 128
@@ -88,9 +87,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument("--only", nargs="*", help="only these sets")
     parser.add_argument("--learners", nargs="*", help="only these, as the table calls them")

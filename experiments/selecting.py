@@ -32,8 +32,7 @@ from medshot.selection.cross_validator import CrossValidator
 from medshot.selection.portfolio import stored
 from medshot.selection.search import Limits, search
 from medshot.selection.space import FINETUNE, Space
-from pages import made_on, markdown
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse
 
 SETS = (
     *("brain_mri_tumor", "covid_cxr", "head_ct_hemorrhage"),
@@ -56,7 +55,7 @@ ALL = [BASELINE, *AUTO, *STORED]
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
+    options = parse(__doc__)
     for name in options.only or SETS:
         for shot in SHOTS:
             file = options.out / f"{name}_{shot}.json"

@@ -54,8 +54,7 @@ from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, Stacke
 from medshot.nn.encoders import mobilenet
 from medshot.nn.encoders.adapters import directions, shortened
 from medshot.tasks import Classification, one_hot
-from pages import markdown, percent
-from record import commit, hardware
+from results import arguments, commit, hardware, markdown, percent
 
 OPEN = (
     *("medical_mnist", "lung_histology", "pneumonia_mnist", "lung_ct_iqoth", "knee_oa"),
@@ -94,9 +93,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
     parser.add_argument("--episodes", type=int, default=400)
     parser.add_argument("--leave", choices=["modality", "set"], default="modality")

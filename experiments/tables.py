@@ -7,7 +7,6 @@ Without names, all of `TABLES` are made again from the results that are kept in 
 the folder of all runs.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -38,15 +37,13 @@ import twenty_way
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
-from pages import DOCS, ahead, fill, learner_of, markdown, plus_minus, read_csv
+from results import DOCS, ahead, arguments, fill, learner_of, markdown, plus_minus, read_csv
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "results.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TABLES))
     parser.add_argument("--from", dest="source", type=Path, help="what the experiment wrote")
     parser.add_argument("--to", type=Path, default=DOCS)

@@ -23,8 +23,7 @@ from medshot.evaluation.protocols import MEDICAL, data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.adapters import Hypercolumns
 from medshot.training.progress import bar
-from pages import markdown, plus_minus
-from record import commit, hardware, parse
+from results import commit, hardware, markdown, parse, plus_minus
 from segmentation import SETS, real_set
 
 SHOTS, EPISODES, QUERIES = (1, 4), 6, 12

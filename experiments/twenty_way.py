@@ -8,7 +8,6 @@ use one training for 5-way and 20-way too. Writes <to>/results/omniglot_*/20w1s.
 in <to>/results.md; what is written is skipped.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,7 @@ from medshot.core.errors import MedshotError
 from medshot.evaluation.episodes import encodes_alone, evaluate
 from medshot.evaluation.protocols import protocol
 from medshot.evaluation.statistics import paired
-from pages import fill, learner_of
-from record import commit, hardware
+from results import arguments, commit, fill, hardware, learner_of
 
 ROOT = Path(__file__).parents[1]
 PROTOCOL = protocol("snell17/omniglot/20w1s")
@@ -41,9 +39,7 @@ CHECKED = ("matching", "matching-fce", "prototypical", "snail")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--from", dest="source", type=Path, help="folder of all runs")
     parser.add_argument("--to", type=Path, default=ROOT / "docs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
