@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,17 @@ import finetuning
 import fusing
 import hardening
 import medical_tables
+import omniglot
 import pretraining
 import quantising
 import segmentation
 import selecting
 import stacked_probe
 import transfer
-import twenty_way
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
-from results import DOCS, ahead, arguments, fill, learner_of, markdown, plus_minus, read_csv
+from results import DOCS, ahead, arguments, fill, markdown, plus_minus, read_csv
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "results.json"
 
@@ -98,16 +99,17 @@ class Table:
 
 
 def gather_omniglot(source: Path, kept: Path) -> None:
-    """Keep the results of all learners."""
-    for file in source.glob("omniglot_*/result.json"):
-        text = json.dumps(json.loads(file.read_text()), indent=1) + "\n"
-        write_text(kept / file.parent.name / "result.json", text)
+    """Keep the results of all learners, 5-way and 20-way."""
+    for name in ("result.json", "20w1s.json"):
+        for file in source.glob(f"omniglot_*/{name}"):
+            text = json.dumps(json.loads(file.read_text()), indent=1) + "\n"
+            write_text(kept / file.parent.name / name, text)
 
 
-def read_omniglot(kept: Path) -> dict[str, Any]:
+def read_omniglot(kept: Path, name: str = "result.json") -> dict[str, Any]:
     """The results by learner."""
-    files = sorted(kept.glob("omniglot_*/result.json"))
-    return {learner_of(file.parent.name): json.loads(file.read_text()) for file in files}
+    files = sorted(kept.glob(f"omniglot_*/{name}"))
+    return {omniglot.learner_of(f.parent.name): json.loads(f.read_text()) for f in files}
 
 
 def read_all(kept: Path) -> tuple[Any, ...]:
@@ -121,7 +123,7 @@ def refuse(source: Path, kept: Path) -> None:
     raise ValueError(f"{kept} is not taken from {source}: see the experiment")
 
 
-def omniglot(found: dict[str, Any]) -> str:
+def omniglot_table(found: dict[str, Any]) -> str:
     """One row a learner: published, ours, against the probe, budget, protocol."""
     rows = []
     for learner, row in found.items():
@@ -232,12 +234,19 @@ def _bench_row(row: dict[str, Any]) -> list[str]:
 RESULTS, STAGES = "results.md", "stages"
 OMNIGLOT: dict[str, Any] = {"read": read_omniglot, "gather": gather_omniglot}
 TABLES = {
-    "omniglot": Table("", RESULTS, "omniglot", omniglot, **OMNIGLOT),
+    "omniglot": Table("", RESULTS, "omniglot", omniglot_table, **OMNIGLOT),
     "readme": Table("", "../README.md", "results", readme, **OMNIGLOT),
     "descend": Table(
         "", RESULTS, "descend", descend, read_descending, gather_omniglot, draw_descend
     ),
-    "twenty": Table("", RESULTS, "twenty", twenty_way.table, lambda kept: kept, refuse),
+    "twenty": Table(
+        "",
+        RESULTS,
+        "twenty",
+        omniglot.table_of_twenty,
+        partial(read_omniglot, name="20w1s.json"),
+        gather_omniglot,
+    ),
     "stacked": Table(
         "stacked/result.json",
         RESULTS,
