@@ -34,7 +34,6 @@ import quantising
 import segmentation
 import selecting
 import stacked_probe
-import transfer
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
@@ -280,7 +279,7 @@ TABLES = {
         read_csv,
         segmentation.gather,
     ),
-    "transfer": Table("transfer.json", RESULTS, "transfer", transfer.table),
+    "transfer": Table("transfer.json", RESULTS, "transfer", segmentation.table_of_labels),
     "around": Table("around/result.json", RESULTS, "around", around.table),
     "detection": Table("detection.json", RESULTS, "detection", detection.table, gather=refuse),
     "enhancement": Table("enhancement/result.json", RESULTS, "enhancement", enhancement.table),
