@@ -27,9 +27,11 @@ def arguments(doc: str | None, *parts: str) -> argparse.ArgumentParser:
     return parser
 
 
-def parse(doc: str | None, *, steps: int | None = None, sets: bool = True) -> argparse.Namespace:
+def parse(
+    doc: str | None, *parts: str, steps: int | None = None, sets: bool = True
+) -> argparse.Namespace:
     """The options that most experiments share; --steps and --only where there is a choice."""
-    parser = arguments(doc)
+    parser = arguments(doc, *parts)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run and its result")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     if steps is not None:

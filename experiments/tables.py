@@ -30,7 +30,6 @@ import hardening
 import medical_tables
 import omniglot
 import pretraining
-import quantising
 import segmentation
 import selecting
 import stacked_probe
@@ -302,8 +301,8 @@ TABLES = {
     "compressing": Table(
         "compressing/result.json", f"{STAGES}/compress.md", "compressing", compressing.table
     ),
-    "quantising": Table(
-        "quantising/result.json", f"{STAGES}/export.md", "quantising", quantising.table
+    "quantizing": Table(
+        "quantizing/result.json", f"{STAGES}/export.md", "quantizing", compressing.table_of_int8
     ),
     "hardening": Table(
         "hardening/result.json",
