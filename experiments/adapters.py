@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 import medshot
-from encoded_sets import MODALITY, Encoded, encoded
+from encoded_sets import MODALITY, Encoded, encoded, write_prior
 from medshot.core.atomic import write_text
 from medshot.core.errors import DataError
 from medshot.core.learner import Learner
@@ -40,7 +40,6 @@ from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.nn.ensemble import mixed
 from medshot.stages.finetune import AutoTuned
 from results import arguments, commit, hardware, made_on, markdown, percent
-from stacked_probe import write_prior
 
 LEARNER = "stacked-probe"
 SHOTS = (5, 20)

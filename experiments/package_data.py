@@ -12,7 +12,7 @@ pixels. Transductive ones are left out, as no predictor of theirs can be saved.
 src/medshot/nn/encoders/weights/mobilenet_v1.safetensors and prints its SHA-256, which
 src/medshot/nn/encoders/mobilenet.py holds. Folding (Jacob et al. 2018, arXiv:1712.05877, sec. 3.2):
 with s = weight / sqrt(running_var + eps), the kernel becomes s * kernel and the bias bias - s *
-running_mean.
+running_mean. safetensors has the two notes of the header in any order: the hash is one of two.
 
 The third, the prior of `stacked-probe`, is made by `experiments/stacked_probe.py --prior-only`.
 """
