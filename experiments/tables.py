@@ -18,7 +18,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-import adapters
 import around
 import compressing
 import detection
@@ -294,7 +293,9 @@ TABLES = {
     "elsewhere": Table(
         "elsewhere/result.json", f"{STAGES}/pretrain.md", "elsewhere", elsewhere.table
     ),
-    "adapters": Table("adapters/result.json", f"{STAGES}/finetune.md", "adapters", adapters.table),
+    "adapters": Table(
+        "adapters/result.json", f"{STAGES}/finetune.md", "adapters", finetuning.table_of_auto
+    ),
     "finetuning": Table(
         "finetuning/result.json", f"{STAGES}/finetune.md", "finetuning", finetuning.table
     ),
