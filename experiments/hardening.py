@@ -113,7 +113,7 @@ def _few(dataset: Dataset, count: int, seed: int) -> torch.Tensor:
 
 def _querying() -> dict[str, Any]:
     *taught, judged = (load_one(data_root() / name, **FORM) for name in SETS)
-    drawn = {"way": 2, "shot": 5, "query": 5}
+    drawn: dict[str, Any] = {"way": 2, "shot": 5, "query": 5}
     rows: dict[str, Any] = {}
     for label, terms in (("none", []), ("adversarial querying", [AdversarialQuerying(WITHIN)])):
         torch.manual_seed(0)
