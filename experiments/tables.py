@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 import around
 import compressing
 import detection
-import elsewhere
 import enhancement
 import finetuning
 import fusing
@@ -290,8 +289,11 @@ TABLES = {
         pretraining.table,
         gather=pretraining.gather,
     ),
-    "elsewhere": Table(
-        "elsewhere/result.json", f"{STAGES}/pretrain.md", "elsewhere", elsewhere.table
+    "published": Table(
+        "published/result.json",
+        f"{STAGES}/pretrain.md",
+        "published",
+        pretraining.table_of_published,
     ),
     "adapters": Table(
         "adapters/result.json", f"{STAGES}/finetune.md", "adapters", finetuning.table_of_auto
