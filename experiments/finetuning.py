@@ -290,7 +290,7 @@ def _over_sets(sets: list[dict[str, Any]]) -> dict[str, Any]:
             found[f"{name} - {less}"] = vars(mean_interval(np.array(each)))
     rows = [row for episodes in done for row in episodes]
     found["kept"] = round(float(np.mean([row["kept"] for row in rows])), 3)
-    found["bar"] = round(float(np.mean([np.mean([r["bar"] for r in s]) for s in done])), 4)
+    found["bar"] = round(float(np.mean([float(np.mean([r["bar"] for r in s])) for s in done])), 4)
     for part in ("frozen", "verdict", "both"):
         found[f"seconds, {part}"] = round(float(np.mean([r["seconds"][part] for r in rows])), 2)
     return found
