@@ -213,7 +213,7 @@ class Part(nn.Module):
 
     def __init__(self, columns: slice) -> None:
         super().__init__()
-        self.columns = columns
+        self.columns, self.n_features = columns, int(columns.stop - columns.start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Those columns."""
