@@ -27,15 +27,14 @@ from medshot.evaluation.statistics import paired
 from medshot.training.objective import SelfDistillation, TaskContrast
 from medshot.training.progress import bar
 from omniglot import FAST, FORM, SNELL
-from pages import ahead, made_on, markdown, plus_minus
-from record import commit, hardware, parse
+from results import ahead, commit, hardware, made_on, markdown, parse, plus_minus
 
 STEPS, EACH = 1500, 100
 EPISODES = 600
 
 
 def main() -> None:
-    options = parse(__doc__, steps=STEPS)
+    options = parse(__doc__, steps=STEPS, sets=False)
     found: dict[str, Any] = {"hardware": hardware(), "commit": commit()}
     found["omniglot"] = _omniglot(options.out, options.steps)
     found["in turn"] = _in_turn(options.out)

@@ -1,6 +1,7 @@
 """What pruning, distillation and int8 cost and bring, on five real sets, at 64 pixels.
 
     python experiments/compressing.py --out runs/compressing
+    python experiments/compressing.py quantize --out runs/quantizing
 
 The original is a conv4 of width 64 that was trained on up to 150 images of half of the patients
 (images, where none are known); every variant learns from the same images and from the original's
@@ -8,6 +9,9 @@ answers, and all are judged on up to 200 images of the other half. Intervals are
 these patients, and the differences to the original are paired. Time is processor time of an answer
 to one image on one thread, all variants in turn; memory is that of Linux. One seed.
 Every predictor is kept in --out, and not made again.
+
+`quantize`: a conv4 that was fine-tuned on 100 images of three sets, quantized with ranges from the
+100 images and from 4 of them; judged on 200 images of other patients, differences paired.
 """
 
 import json
@@ -22,7 +26,9 @@ import medshot
 from medshot.core.atomic import write_text
 from medshot.core.predictor import settled, trainable
 from medshot.data.dataset import Dataset
+from medshot.data.split import patient_folds
 from medshot.evaluation.comparison import compared
+from medshot.evaluation.cross_validation import answered
 from medshot.evaluation.protocols import data_root
 from medshot.stages.compress.cost import costs
 from medshot.stages.compress.distill import distill
@@ -30,12 +36,14 @@ from medshot.stages.compress.imitation import views
 from medshot.stages.compress.prune import prune
 from medshot.stages.compress.quantize import quantize
 from medshot.training.trainer import batch_of, descend
-from pages import made_on, markdown, percent
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse, percent
 
+METRIC = "balanced accuracy"
 SETS = ("brain_mri_tumor", "covid_ct", "covid_cxr", "lung_ct_iqoth", "lung_histology")
+SETS_OF_INT8 = ("pneumonia_mnist", "brain_mri_tumor", "covid_ct")
 ORIGINAL = "original"
 TAUGHT, JUDGED = 150, 200  # images
+TAUGHT_INT8, FEW = 100, 4  # images to learn from; of them, to find ranges by
 STEPS = {"train": 150, "prune": 300, "distil": 500}
 
 Made = Mapping[str, medshot.Predictor]
@@ -59,24 +67,66 @@ VARIANTS: dict[str, Callable[[Made, Dataset], medshot.Predictor]] = {
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
-    for name in options.only or SETS:
+    options = parse(__doc__, "compress", "quantize")
+    names, measure = SETS, compressed
+    if options.part == "quantize":
+        torch.set_num_threads(1)
+        names, measure = SETS_OF_INT8, quantized
+    for name in options.only or names:
         file = options.out / f"{name}.json"
-        if file.exists():
-            continue
-        taught, asked = _halves(medshot.load(data_root() / f"cls_{name}"))
-        made: dict[str, medshot.Predictor] = {}
-        for variant, make in {ORIGINAL: lambda _, data: _trained(data), **VARIANTS}.items():
-            kept = options.out / name / variant.replace(" ", "_").replace(",", "")
-            if not kept.exists():
-                make(made, taught).save(kept)
-            made[variant] = medshot.load_predictor(kept)
-            print(name, variant, flush=True)
-        row = {"set": name, "taught": taught.about(), "judged": asked.about()}
-        row |= {"scores": compared(made, asked).gains()}
-        row |= {"costs": {n: vars(c) for n, c in costs(made, rounds=200).items()}}
-        write_text(file, json.dumps(row, indent=1) + "\n")
+        if not file.exists():
+            write_text(file, json.dumps(measure(name, options.out), indent=1) + "\n")
+            print(name, "done", flush=True)
         _collect(options.out)
+
+
+def compressed(name: str, out: Path) -> dict[str, Any]:
+    """Scores and costs of the original and its variants on one set; they are kept in `out`."""
+    taught, asked = _halves(medshot.load(data_root() / f"cls_{name}"))
+    made: dict[str, medshot.Predictor] = {}
+    for variant, make in {ORIGINAL: lambda _, data: _trained(data), **VARIANTS}.items():
+        kept = out / name / variant.replace(" ", "_").replace(",", "")
+        if not kept.exists():
+            make(made, taught).save(kept)
+        made[variant] = medshot.load_predictor(kept)
+        print(name, variant, flush=True)
+    return {
+        "set": name,
+        "taught": taught.about(),
+        "judged": asked.about(),
+        "scores": compared(made, asked).gains(),
+        "costs": {n: vars(c) for n, c in costs(made, rounds=200).items()},
+    }
+
+
+def quantized(name: str, _: Path) -> dict[str, Any]:
+    """Scores of one set before and after, by images for ranges, and bytes."""
+    dataset = medshot.load(data_root() / f"cls_{name}")
+    rng = torch.Generator().manual_seed(0)
+    parts = zip(patient_folds(dataset, 2)[0], (TAUGHT_INT8, JUDGED), strict=True)
+    rest, held = (
+        dataset.subset(part[torch.randperm(len(part), generator=rng)[:most]])
+        for part, most in parts
+    )
+    torch.manual_seed(0)
+    encoder = medshot.encoder("conv4", size=64, width=64)
+    whole = medshot.build("finetune", encoder=encoder, steps=40, batch=25).adapt(rest)
+    fitted = held.at(3, 64)
+    before = answered(whole, fitted)
+    rows: dict[str, Any] = {"float": vars(before.interval(METRIC))}
+    sizes = [_bytes(whole)]
+    for n in (TAUGHT_INT8, FEW):
+        small = quantize(whole, rest.at(3, 64).examples(slice(n)))
+        after = answered(small, fitted)
+        gain = vars(after.minus(before, METRIC))
+        rows[f"int8, {n} images"] = {**vars(after.interval(METRIC)), "difference": gain}
+        sizes.append(_bytes(small))
+    about = {"set": dataset.name, "test": len(held), "patients": held.has_patients}
+    return about | {"bytes": sizes[:2], "rows": rows}
+
+
+def _bytes(predictor: medshot.Predictor) -> int:
+    return sum(tensor.nbytes for tensor in predictor.state_dict().values())
 
 
 def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -120,7 +170,6 @@ def _collect(out: Path) -> None:
     write_text(out / "result.json", json.dumps({**about, "rows": rows}, indent=1) + "\n")
 
 
-METRIC = "balanced accuracy"
 SMALLER, FASTER, POINTS = 8, 4, 0.5  # what is aimed at, on the median set
 
 
@@ -162,6 +211,22 @@ def _medians(found: list[dict[str, Any]]) -> str:
     said += f"faster, at most {POINTS} points lost):\n\n"
     head = ("variant", "times smaller", "times faster", "points, median set", "target")
     return said + markdown(head, rows)
+
+
+def table_of_int8(found: dict[str, Any]) -> str:
+    """A row a set: before, after, and the paired difference, in percent."""
+    names = list(found["rows"][0]["rows"])
+    rows = []
+    for one in found["rows"]:
+        cells = [_cell(one["rows"][name]) for name in names]
+        size = " → ".join(f"{n / 1e6:.2f}" for n in one["bytes"])
+        rows.append([f"`{one['set']}` ({one['test']} images)", *cells, size])
+    return f"{markdown(['set', *names, 'MB'], rows)}\n{made_on(found)}\n"
+
+
+def _cell(row: dict[str, Any]) -> str:
+    minus = row.get("difference")
+    return percent(row) + (f", difference {percent(minus, '+')}" if minus else "")
 
 
 if __name__ == "__main__":

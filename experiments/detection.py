@@ -9,7 +9,6 @@ episodes are Student's. A run that was stopped goes on where it was. Without --o
 made again from the result that is kept.
 """
 
-import argparse
 import json
 import os
 import time
@@ -30,8 +29,7 @@ from medshot.data.episodes import ImageEpisodes
 from medshot.data.load import load_one
 from medshot.learners import build
 from medshot.nn.encoder import encoder
-from pages import fill
-from record import commit, hardware
+from results import arguments, commit, fill, hardware
 
 ROOT = Path(__file__).parents[1]
 SHOTS = (1, 5, 10)
@@ -48,9 +46,7 @@ ENCODERS = {"unet": {"width": 8, "depth": 4}}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, help="folder of the result")
     parser.add_argument("--episodes", type=int, default=4)
     parser.add_argument("--to", type=Path, default=ROOT / "docs")

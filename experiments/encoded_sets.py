@@ -1,14 +1,22 @@
-"""The 2-D `cls_*` sets as features of the packaged encoder: modalities, episodes, covariances.
+"""The 2-D `cls_*` sets as features of the packaged encoder, and the prior that they make.
 
 A set is encoded once, and its features are kept (at most 100 images a class of medical_mnist, 300
 of pneumonia_mnist). Patients are guessed where they are not known.
+
+The prior of `stacked-probe` (`write_prior`): the covariance within classes, a mean over sets of
+each block's, its 64 largest directions; what images of one class differ by; and the blend's
+numbers, fitted to the queries of `RECORDS` episodes a set (their likelihood, and in each set the
+square of confidence less accuracy), each with factors that know neither its modality nor that of
+the set to be judged.
 """
 
 import csv
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +24,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import medshot
+from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSampler
-from medshot.evaluation.episodes import encode
+from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.evaluation.protocols import data_root
 from medshot.learners.closed_form import stacked_probe
-from medshot.learners.closed_form.stacked_probe import StackedProbe
+from medshot.learners.closed_form.stacked_probe import MEMBERS, StackedProbe, weighted
+from medshot.nn.encoders.adapters import normalized_blocks, shortened
 from medshot.tasks import one_hot
 
 MODALITIES = {
@@ -40,6 +50,9 @@ MOST = {"medical_mnist": 100, "pneumonia_mnist": 300}  # images a class
 GUESSED = ("patient_guess", "group_guess", "source_guess")  # columns, where patients are not known
 SHOTS, QUERY = (1, 5, 20), 10
 RANK, SHRINKAGE = 64, 0.3  # of the covariance within classes
+RECORDS = {1: 30, 5: 30, 20: 15}  # episodes a set that the numbers of the prior are fitted to
+PULL = 3e-3  # towards where the numbers start: mostly ridge regression
+GAP = 10.0  # what a set's confidence less its accuracy, squared, counts beside the likelihood
 
 
 class Encoded:
@@ -128,7 +141,7 @@ def factors_of(names: Iterable[str], sets: dict[str, Encoded]) -> Tensor:
 def _factors(sets: tuple[Encoded, ...]) -> Tensor:
     found = []
     for scatters in zip(*(each.scatter for each in sets), strict=True):
-        mean = sum(s / s.diagonal().mean() for s in scatters) / len(sets)
+        mean = sum((s / s.diagonal().mean() for s in scatters), torch.zeros(())) / len(sets)
         values, vectors = torch.linalg.eigh(mean.double())
         variance = values.clamp(min=0) + SHRINKAGE * values.mean()
         gain, rank = variance.rsqrt(), min(RANK, len(values))
@@ -149,3 +162,123 @@ def spread_within(names: Iterable[str], sets: dict[str, Encoded], factors: Tenso
         ]
         found.append(torch.stack(left).log().mean().exp())
     return torch.stack(found)
+
+
+def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> None:
+    """The prior learned from the sets `names`: two files in `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    factors = factors_of(names, sets)
+    save_file({"factors": factors.half().contiguous()}, place / "factors.safetensors")
+    knots = []
+    for shot in SHOTS:
+        knots.append(fitted([records(name, names, sets, shot) for name in names]))
+    table: dict[str, Any] = {
+        "made by": "python experiments/stacked_probe.py",
+        "sets": sorted(names),
+        "members": [member.name for member in MEMBERS],
+        "within": [float(f"{w:.4g}") for w in spread_within(names, sets, factors)],
+        "shots": SHOTS,
+        **{key: [knot[key] for knot in knots] for key in knots[0]},
+    }
+    write_text(place / "prior.json", json.dumps(table, indent=1) + "\n")
+    stacked_probe._tables.cache_clear()
+    print(place, {key: np.round(table[key], 2).tolist() for key in knots[0]}, flush=True)
+
+
+class Record(NamedTuple):
+    """What the members said in episodes of one shape, of the support left out and of queries."""
+
+    left_out: Tensor  # m e n k
+    asked: Tensor  # m e q k
+    labels: Tensor  # e n k
+    apart: Tensor  # e
+    evident: Tensor  # e
+    target: Tensor  # e q
+
+
+def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int) -> list[Record]:
+    """Records of a set, with factors that know no set of its modality."""
+    found, others = sets[name], [n for n in names if MODALITY[n] != MODALITY[name]]
+    factors = factors_of(others, sets)
+    within = spread_within(others, sets, factors)
+    learner = probe()
+    shown, plain = (shortened(z, factors, sizes()) for z in (found.shown, found.plain))
+    drawn = EncodedEpisodes(episodes(found, shot, seed=1), plain, shown)
+    made: dict[Any, list[Record]] = {}
+    for i in range(RECORDS[shot]):
+        episode = drawn.episode(i)
+        support, query, task = episode.support, episode.query, episode.task
+        labels = one_hot(support.y, task.n_outputs, like=support.x).double()
+        center = stacked_probe._center(support.x, support.y, task)
+        rows = [b.double() for b in normalized_blocks(support.x, center, sizes())]
+        asked = [b.double() for b in normalized_blocks(query.x, center, sizes())]
+        together, evident = stacked_probe.left_out_together(support, task)
+        blend = learner.blend([b @ b.T for b in rows], labels, together)
+        crosses = torch.stack([q @ b.T for q, b in zip(asked, rows, strict=True)])
+        counts = torch.tensor(learner.block_weights(len(rows))).double()
+        one = Record(
+            blend.left_out,
+            torch.einsum("mb,bqn->mqn", counts, crosses) @ blend.coefficients,
+            labels,
+            stacked_probe.apart(support.x, labels, sizes(), within),
+            torch.tensor(evident),
+            query.y,
+        )
+        made.setdefault((one.left_out.shape, one.asked.shape), []).append(one)
+    return [_stacked(some) for some in made.values()]
+
+
+def _stacked(some: list[Record]) -> Record:
+    left_out, asked, *rest = zip(*some, strict=True)
+    joined = torch.stack(left_out, 1), torch.stack(asked, 1), *map(torch.stack, rest)
+    return Record(*(t.float() if t.is_floating_point() else t for t in joined))
+
+
+def probe(prior: Path | None = None) -> StackedProbe:
+    """`stacked-probe` on features of the packaged encoder that are there already."""
+    learner: Any = StackedProbe(nn.Identity(), prior=str(prior) if prior else None)
+    learner.sizes, learner.known = sizes(), True
+    return learner
+
+
+def fitted(sets: list[list[Record]]) -> dict[str, Any]:
+    """The numbers of the prior that serve the queries best, by L-BFGS; sets count alike."""
+    start = {
+        "log_temperature": torch.full((len(MEMBERS),), 1.5),
+        "log_weight": torch.tensor([4.0 * (member.name == "ridge") for member in MEMBERS]),
+        "way": torch.tensor(0.3),
+        "apart": torch.tensor(0.6),
+        "log_evidence": torch.tensor(-3.0),
+        "scale_spread": torch.tensor(-0.7),  # its logarithm
+    }
+    raw = {name: value.clone().requires_grad_() for name, value in start.items()}
+    optimizer = torch.optim.LBFGS(list(raw.values()), max_iter=60, line_search_fn="strong_wolfe")
+
+    def numbers() -> dict[str, Tensor]:
+        return raw | {"scale_spread": raw["scale_spread"].exp()}
+
+    def cost() -> Tensor:
+        optimizer.zero_grad()
+        total = sum((_cost(numbers(), found) for found in sets), torch.zeros(())) / len(sets)
+        far = sum((raw[name] - value).square().sum() for name, value in start.items())
+        total = total + PULL * far
+        total.backward()
+        return total
+
+    optimizer.step(cost)
+    return {n: v.detach().double().numpy().round(4).tolist() for n, v in numbers().items()}
+
+
+def _cost(numbers: dict[str, Tensor], found: list[Record]) -> Tensor:
+    """Minus the mean log likelihood of a set's queries, and how far it is from calibrated."""
+    likely, sure, right = [], [], []
+    for r in found:
+        weights, log_scale = weighted(numbers, r.left_out, r.labels, r.apart, r.evident)
+        blended = (weights[..., None, None] * r.asked).sum(0)
+        scores = (log_scale.exp()[:, None, None] * blended).log_softmax(-1)
+        likely.append(scores.gather(-1, r.target[..., None]).flatten())
+        best = scores.max(-1)
+        sure.append(best.values.exp().flatten())
+        right.append((best.indices == r.target).float().flatten())
+    gap = torch.cat(sure).mean() - torch.cat(right).mean()
+    return GAP * gap.square() - torch.cat(likely).mean()

@@ -27,8 +27,7 @@ from medshot.data.degraded import DegradedEpisodes, clean_images
 from medshot.evaluation.episodes import EpisodeScores, evaluate
 from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
-from pages import made_on, markdown
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse
 
 TAUGHT = ("cls_brain_mri_tumor", "cls_covid_cxr", "cls_lung_histology", "cls_skin_ham10000")
 JUDGED = ("seg_em_membrane", "seg_drive", "cls_head_ct_hemorrhage")
@@ -41,7 +40,7 @@ MAML: dict[str, Any] = {"lr": 0.002, "steps": 3, "multi_step_until": 0, "first_o
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
+    options = parse(__doc__)
     methods = {**_baselines(), **_meta_trained(options.out)}
     for name in options.only or JUDGED:
         clean = clean_images(data_root() / name, most=100)

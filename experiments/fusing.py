@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from medshot.stages.fuse.snapshots import fused_snapshots
 
 import medshot
 from medshot.core.atomic import write_text
@@ -45,8 +44,8 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import paired
 from medshot.nn.encoders.multimodal import without
 from medshot.selection import Auto
-from pages import made_on, markdown, percent
-from record import commit, hardware, parse
+from medshot.stages.fuse.fuse import fused_snapshots
+from results import commit, hardware, made_on, markdown, parse, percent
 
 SETS = ("cls_covid_cxr", "cls_head_ct_hemorrhage", "cls_skin_ham10000")
 EPISODES, SHOT, QUERY, SIZE = 8, 10, 10, 32
@@ -79,7 +78,7 @@ class Snapshots(Learner):
 
 
 def main() -> None:
-    options = parse(__doc__, steps=0)
+    options = parse(__doc__)
     parts: dict[str, Callable[[Path], dict[str, Any]]] = {
         **{name: lambda _, name=name: ensembles(name) for name in SETS},
         "notes": lambda out: notes(out, missing=False),

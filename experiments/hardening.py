@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from medshot.stages.robustness.adversarial_querying import AdversarialQuerying
-from medshot.stages.robustness.curve import Point, curve
 
 import medshot
 from medshot.core.atomic import write_text
@@ -31,11 +29,10 @@ from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import Interval, mean_interval
 from medshot.stages.robustness.attacks import PGD
 from medshot.stages.robustness.corruption import corruptions
-from medshot.stages.robustness.evaluate import robustness, signs
-from medshot.stages.robustness.harden import harden
+from medshot.stages.robustness.evaluate import Point, curve, robustness, signs
+from medshot.stages.robustness.harden import AdversarialQuerying, harden
 from medshot.stages.robustness.threat_model import ThreatModel
-from pages import made_on, markdown, percent
-from record import commit, hardware, parse
+from results import commit, hardware, made_on, markdown, parse, percent
 
 SETS = ("cls_pneumonia_mnist", "cls_covid_ct", "cls_brain_mri_tumor")
 LEVELS = (1, 2, 4, 8)  # of 255
@@ -114,7 +111,7 @@ def _few(dataset: Dataset, count: int, seed: int) -> torch.Tensor:
 
 def _querying() -> dict[str, Any]:
     *taught, judged = (load_one(data_root() / name, **FORM) for name in SETS)
-    drawn = {"way": 2, "shot": 5, "query": 5}
+    drawn: dict[str, Any] = {"way": 2, "shot": 5, "query": 5}
     rows: dict[str, Any] = {}
     for label, terms in (("none", []), ("adversarial querying", [AdversarialQuerying(WITHIN)])):
         torch.manual_seed(0)

@@ -40,7 +40,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import medshot
-from encoded_sets import MODALITY, Encoded, encoded, episodes, loaded, sizes
+from encoded_sets import MODALITY, Encoded, encoded, episodes, loaded, probe, write_prior
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.core.learner import Learner
@@ -48,10 +48,8 @@ from medshot.data.episodes import EpisodeSampler, Mixture
 from medshot.evaluation.episodes import EncodedEpisodes, encode
 from medshot.evaluation.protocols import MEDICAL
 from medshot.learners import learners
-from medshot.learners.closed_form.stacked_probe import StackedProbe
 from medshot.tasks import Classification
-from record import commit, hardware
-from stacked_probe import write_prior
+from results import arguments, commit, hardware
 
 FOLDS = (("CT", "histology", "skin"), ("X-ray", "MRI"))  # modalities that are judged together
 SEVERAL = "medical_mnist"  # holds several modalities: never a teacher
@@ -135,9 +133,7 @@ class Work:
             place = self.out / f"prior without {kind}"
             if not (place / "prior.json").exists():
                 write_prior(place, [n for n in MODALITY if MODALITY[n] != kind], self.sets)
-            learner = StackedProbe(nn.Identity(), prior=str(place))
-            learner.sizes, learner.known = sizes(), True
-            return learner.eval()
+            return probe(place).eval()
         torch.manual_seed(0)
         return medshot.build(name, encoder=Adapter() if on == "adapter" else nn.Identity())
 
@@ -155,9 +151,7 @@ def _pixels(sets: dict[str, Encoded], out: Path) -> dict[str, Tensor]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
     parser.add_argument("--learners", nargs="*", help="only these")
     parser.add_argument("--workers", type=int, default=2, help="processes")
@@ -302,7 +296,8 @@ def lessons(
 
     Each is of one set, of 2 to 7 of its classes, 1 to 10 images a class, patients apart.
     """
-    order = [teachers[i] for i in np.random.default_rng(seed).permutation(len(teachers))]
+    mixed = np.random.default_rng(seed).permutation(len(teachers))
+    order = [teachers[int(i)] for i in mixed]
     return (
         _mixture(order[HELD_OUT:], sets, features, seed),
         _mixture(order[:HELD_OUT], sets, features, seed + 1000),

@@ -25,7 +25,7 @@ from scipy.stats import t
 from medical import BAR, METRIC, SHOTS, START
 from medshot.core.atomic import write_text
 from medshot.learners import learners
-from pages import markdown, read_csv
+from results import markdown, read_csv
 
 TO_BAR = f"{METRIC}, minus the ImageNet linear probe"
 TO_START = f"{METRIC}, minus linear probe on the same frozen features"
@@ -85,14 +85,15 @@ def _metrics(
 def interval(values: NDArray) -> tuple[float, float, float]:
     """Mean, low and high of `seeds x episodes`, the seeds as the outer level."""
     seeds, episodes = values.shape
+    mean = float(values.mean())
     outer = values.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
     inner = values.mean(0).var(ddof=1) / episodes
     total = outer + inner
     if not total:
-        return (float(values.mean()),) * 3
+        return mean, mean, mean
     degrees = total**2 / (outer**2 / max(seeds - 1, 1) + inner**2 / (episodes - 1))
     half = float(t.ppf(0.975, degrees) * total**0.5)
-    return float(values.mean()), float(values.mean()) - half, float(values.mean()) + half
+    return mean, mean - half, mean + half
 
 
 def read(file: Path) -> Numbers:
@@ -161,7 +162,7 @@ def draw(found: Numbers, docs: Path) -> None:
     names = by_mean(found, sets)
     figure = Figure(figsize=(0.42 * len(sets) * len(SHOTS) + 2.5, 0.21 * len(names) + 1.6))
     axes = figure.subplots(1, len(SHOTS), sharey=True)
-    image = None
+    image: Any = None
     for axis, shot in zip(axes, SHOTS, strict=True):
         values = _grid(found, names, sets, shot, "mean")
         values[0] = 0.0

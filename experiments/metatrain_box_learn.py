@@ -12,6 +12,8 @@ Every step is one set, and a few of its images. What is lowered is any of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,14 +53,12 @@ class Tail:
 
     def __call__(self, x: Float[Tensor, "n c h w"], moved: Moved) -> Float[Tensor, "n f"]:
         """Mean and deviation over the map of the last two blocks."""
-        kept, left, z = [], list(moved), x
-        for layer in self.layers:
-            z = (
-                layer._replace(weight=layer.weight + left.pop(0))(z)
-                if layer.groups == 1
-                else layer(z)
-            )
-            if layer.groups == 1 and len(left) < 2:
+        kept, z = [], x
+        layers = moved_layers(self.layers, moved)
+        points = [layer for layer in layers if layer.groups == 1]
+        for layer in layers:
+            z = layer(z)
+            if any(layer is last for last in points[-2:]):
                 flat = z.flatten(2)
                 kept += [flat.mean(2), (flat.var(2, correction=0) + 1e-6).sqrt()]
         return torch.cat(kept, 1)
@@ -72,6 +72,27 @@ class Tail:
                 for part in maps.x[:variants]
             ]
         )
+
+
+def frozen_features(tail: Tail, maps: dict[str, Maps], file: Path) -> dict[str, Tensor]:
+    """The features of all variants of all images, before any learning."""
+    if not file.exists():
+        start = tail.start()
+        found: dict[str, Any] = {
+            n: tail.features(m, start, len(m.x)).half().numpy() for n, m in maps.items()
+        }
+        np.savez(file, **found)
+    with np.load(file) as z:
+        return {name: torch.from_numpy(z[name]).float() for name in maps}
+
+
+def moved_layers(layers: Sequence[Layer], moved: Moved) -> list[Layer]:
+    """`layers` with `moved` added to the pointwise kernels."""
+    left = list(moved)
+    return [
+        layer._replace(weight=layer.weight + left.pop(0)) if layer.groups == 1 else layer
+        for layer in layers
+    ]
 
 
 def as_maps(x: np.ndarray) -> Float[Tensor, "n c h w"]:

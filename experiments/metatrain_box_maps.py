@@ -5,7 +5,7 @@ any; patches of the sets with masks, whose class is what covers most of them; ph
 image the map after block 8 as it is, mirrored, and two copies changed at random.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from medshot.phantoms.labels.episodes import PhantomEpisodes, phantom_dataset
 from torch import Tensor
 
 import medshot
+from medshot.core.errors import DataError
 from medshot.data.dataset import Dataset
+from medshot.data.episodes import EpisodeSampler
+from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.protocols import data_root
+from medshot.phantoms.labels.task import PhantomEpisodes, phantom_dataset
 from segmentation import real_set
 
 SIZE, MOST = 128, 80  # pixels a side, images a class
@@ -54,6 +57,7 @@ OPEN = (
     *("pneumonia_mnist", "knee_oa", "malaria_cells", "gi_bleeding_wce", "medical_mnist"),
     *("nuclei_dsb2018", "lung_fields_shenzhen", "fetal_head_hc18"),
 )
+QUERIES = (10, 8, 6, 5, 4, 3)  # a class: the most that the patients allow
 PHANTOMS, WAY, EACH = 40, 3, 12  # tasks of classes of images
 
 
@@ -95,6 +99,14 @@ def layers_of(encoder: Any) -> dict[str, Layer]:
     return found
 
 
+def through(layers: Iterable[Layer], x: Float[Tensor, "n c h w"]) -> Tensor:
+    """Maps after `layers`, channels last in memory."""
+    z = x.contiguous(memory_format=torch.channels_last)
+    for layer in layers:
+        z = layer(z)
+    return z
+
+
 def all_maps(encoder: Any, folder: Path, head: list[Layer]) -> dict[str, Maps]:
     """The maps of every set, from `folder` where they are there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +122,37 @@ def all_maps(encoder: Any, folder: Path, head: list[Layer]) -> dict[str, Maps]:
             x = np.load(grid, mmap_mode="r")  # 2 GB in all
             found[name] = Maps(name, x, z["y"], z["groups"], modality)
     return found
+
+
+def may_teach(data: Maps, fold: tuple[str, ...], only_open: bool) -> bool:
+    """Whether a set may teach where `fold` is left out."""
+    if only_open and data.name not in (*OPEN, "phantoms"):
+        return False
+    mixed = data.name == MIXED and not {"CT", "MRI", "X-ray"}.isdisjoint(fold)
+    return data.modality not in fold and not mixed
+
+
+def judged_sets(fold: tuple[str, ...]) -> list[str]:
+    """The sets of a fold that are judged."""
+    return [name for group in fold for name in GROUPS[group] if name not in TIED]
+
+
+def sampler_of(data: Maps, shot: int, count: int) -> EpisodeSampler | None:
+    """All classes, and as many of `QUERIES` a class as the patients allow."""
+    k = int(data.y.max()) + 1
+    blank = torch.zeros(len(data.y), 3, 1, 1, dtype=torch.uint8)
+    y, groups = torch.from_numpy(data.y), torch.from_numpy(data.groups)
+    form = ImagePreprocessing(3, 1)
+    indexed = Dataset(data.name, blank, y, tuple(map(str, range(k))), groups, form, "")
+    for query in QUERIES:
+        try:
+            sampler = EpisodeSampler(indexed, way=k, shot=shot, query=query, seed=26)
+            for i in range(count):
+                sampler.draw(i)
+        except DataError:
+            continue
+        return sampler
+    return None
 
 
 def _sources() -> Iterator[tuple[str, str, Any]]:
@@ -188,9 +231,7 @@ def _maps(encoder: Any, pixels: Tensor, head: list[Layer]) -> np.ndarray:
     for some in pixels.split(2):
         x = some.float() / 255
         variants = [x, x.flip(3), *(_changed(x, generator) for _ in range(2))]
-        z = encoder.scaled(torch.cat(variants)).contiguous(memory_format=torch.channels_last)
-        for layer in head:
-            z = layer(z)
+        z = through(head, encoder.scaled(torch.cat(variants)))
         rows.append(z.permute(0, 2, 3, 1).half().unflatten(0, (len(variants), len(some))))
     return torch.cat(rows, 1).numpy()
 

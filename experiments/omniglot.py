@@ -1,15 +1,22 @@
 """Omniglot, every learner under its paper's protocol: one row one result.
 
     python experiments/omniglot.py --out runs [--only matching maml++] [--steps 100] [--threads 1]
+    python experiments/omniglot.py twenty-way --out runs
 
 Runs the rows of `EXPERIMENTS` whose result is missing, one after the other, each in a process of
 its own and in <out>/omniglot_<learner>. One that was killed goes on where it was; what is finished
 is kept; one that fails is named at the end and does not stop the others.
+
+`twenty-way` asks the same weights to tell 20 classes apart: protocol `snell17/omniglot/20w1s`, for
+each finished run that was meta-trained with 20 classes an episode or more, encoder untouched by
+adapting. Snell et al. 2017 use one training for 5-way and 20-way too.
 """
 
-import argparse
+import json
 import multiprocessing
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,15 +24,17 @@ from typing import Any
 import torch
 
 import medshot
+from medshot.core.atomic import write_text
+from medshot.core.errors import MedshotError
 from medshot.core.learner import Learner
 from medshot.data.augment import Shifted
 from medshot.data.episodes import EpisodeSampler, EpisodeSource
-from medshot.evaluation.episodes import evaluate
+from medshot.evaluation.episodes import EpisodeScores, encodes_alone, evaluate
 from medshot.evaluation.protocols import Protocol, protocol
 from medshot.evaluation.statistics import paired
 from medshot.training.progress import bar
 from medshot.training.run import Run
-from record import record
+from results import ahead, arguments, commit, hardware, markdown, plus_minus
 
 SNELL, FINN = "snell17/omniglot/5w1s", "finn17/omniglot/5w1s"
 FORM = {"channels": 1, "size": 28, "scaling": "invert"}
@@ -67,17 +76,21 @@ class Experiment:
         """Meta-train (or go on), judge, write the result."""
         torch.set_num_threads(threads)
         rules = protocol(self.protocol)
-        about = {"published": self.published, "checked": self.checked}
-        with record(out, protocol=self.protocol, **about) as row:
-            torch.manual_seed(0)
-            encoder = medshot.encoder("conv4", **{**FORM, **self.encoder})
-            learner = medshot.build(self.learner, encoder=encoder, **self.options)
-            run = self._train(learner, rules, steps, out / "run")
-            row.trained()
-            test = rules.sampler(rules.dataset("test"))
-            found = evaluate(run.learner, test, episodes=rules.episodes)
-            row.about["minus_probe"] = _minus_probe(run.learner, found, test, rules)
-            row.result(found, run)
+        about: dict[str, Any] = {"published": self.published, "checked": self.checked}
+        about |= {"protocol": self.protocol, "hardware": hardware(), "commit": commit()}
+        started = time.process_time()
+        torch.manual_seed(0)
+        encoder = medshot.encoder("conv4", **{**FORM, **self.encoder})
+        learner = medshot.build(self.learner, encoder=encoder, **self.options)
+        run = self._train(learner, rules, steps, out / "run")
+        about["cpu_minutes"] = _minutes(out / "clock.json", started)
+        test = rules.sampler(rules.dataset("test"))
+        found = evaluate(run.learner, test, episodes=rules.episodes)
+        about["minus_probe"] = _minus_probe(run.learner, found, test)
+        about |= {**found.to_json(), "origin": run.learner.origin}
+        print(json.dumps(about, indent=2))
+        about["curve"] = [(row["step"], round(row["val_loss"], 4)) for row in run.history]
+        write_text(out / "result.json", json.dumps(about, indent=2) + "\n")
 
     def _train(self, learner: Learner, rules: Protocol, steps: int, out: Path) -> Run:
         last = self.part == "trainval"
@@ -106,12 +119,20 @@ class Experiment:
         return EpisodeSampler(rules.dataset(part), way=way, seed=seed, **form)
 
 
-def _minus_probe(learner: Learner, found: Any, test: EpisodeSampler, rules: Protocol) -> Any:
+def _minutes(clock: Path, started: float) -> float:
+    """The CPU minutes of meta-training so far, those of earlier processes included."""
+    before = json.loads(clock.read_text())["cpu_minutes"] if clock.exists() else 0.0
+    spent = before + (time.process_time() - started) / 60
+    write_text(clock, json.dumps({"cpu_minutes": spent}) + "\n")
+    return round(spent, 1)
+
+
+def _minus_probe(learner: Learner, found: EpisodeScores, test: EpisodeSampler) -> Any:
     """The paired difference to a linear probe on the same encoder; none where that is adapted."""
     if getattr(learner.encoder, "transductive", False):
         return None
     probe = medshot.build("linear-probe", encoder=learner.encoder)
-    theirs = evaluate(probe, test, episodes=rules.episodes)
+    theirs = evaluate(probe, test, episodes=found.episodes["count"])
     return vars(paired(found.scores["accuracy"], theirs.scores["accuracy"]))
 
 
@@ -214,20 +235,37 @@ NOTES = {
 }
 
 
+TWENTY = "snell17/omniglot/20w1s"
+# Published 20-way numbers; read in the papers' own text for Matching, Prototypical and SNAIL only.
+PUBLISHED_20 = {
+    "matching": "93.8",
+    "matching-fce": "93.8",
+    "prototypical": "96.0",
+    "snail": "97.6",
+    "relation": "97.6 (not checked)",
+    "siamese": "88.0 (not checked)",
+    "ridge": "96.2 (not checked)",
+    "meta-memory": "97.0 (not checked)",
+}
+
+
 def main() -> None:
     names = [row.learner for row in EXPERIMENTS]
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__, "five-way", "twenty-way")
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--only", nargs="*", choices=names, metavar="LEARNER", help="only these")
     parser.add_argument("--steps", type=int, help="meta-training steps, in place of the row's")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
+    rows = [row for row in EXPERIMENTS if not options.only or row.learner in options.only]
+    if options.part == "twenty-way":
+        torch.set_num_threads(options.threads)
+        twenty_way([options.out / row.folder for row in rows])
+        return
     failed = []
-    for row in EXPERIMENTS:
+    for row in rows:
         out = options.out / row.folder
-        if (options.only and row.learner not in options.only) or (out / "result.json").exists():
+        if (out / "result.json").exists():
             continue
         print(f"== {row.learner}: {NOTES.get(row.learner, NO_NUMBER)}", flush=True)
         settings = out, options.steps or row.steps, options.threads
@@ -238,6 +276,44 @@ def main() -> None:
             failed.append(row.learner)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def twenty_way(folders: Iterable[Path]) -> None:
+    """Judge the finished runs in `folders` whose encoder is not adapted; skip what is written."""
+    rules = protocol(TWENTY)
+    test = rules.sampler(rules.dataset("test"))
+    for folder in folders:
+        file = folder / "20w1s.json"
+        if file.exists() or not (folder / "result.json").exists():
+            continue
+        learner = medshot.load_run(folder / "run").learner
+        if not encodes_alone(learner):  # trained for five classes, or not alone
+            continue
+        try:
+            found = evaluate(learner, test, episodes=rules.episodes)
+        except MedshotError as error:
+            print(f"{folder.name}: {error}")
+            continue
+        about = {"protocol": TWENTY, "hardware": hardware(), "commit": commit()}
+        about["minus_probe"] = _minus_probe(learner, found, test)
+        write_text(file, json.dumps(about | found.to_json(), indent=1) + "\n")
+        print(f"{folder.name}: {found.scores['accuracy'].mean():.4f}", flush=True)
+
+
+def learner_of(folder: str) -> str:
+    """The learner whose result is in `folder`."""
+    return next(row.learner for row in EXPERIMENTS if row.folder == folder)
+
+
+def table_of_twenty(found: dict[str, Any]) -> str:
+    """A learner a row, best first: published, ours, against the probe."""
+    rows = []
+    for name, row in sorted(found.items(), key=lambda r: -r[1]["metrics"]["accuracy"]["mean"]):
+        ours = f"**{plus_minus(row['metrics']['accuracy'], digits=2)}**"
+        minus = ahead(row["minus_probe"], 2)
+        rows.append([name, PUBLISHED_20.get(name, "none"), ours, minus, f"`{row['commit']}`"])
+    head = ["learner", "published", "ours", "minus linear probe on its encoder", "commit"]
+    return markdown(head, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ the outlines of their masks under them; and <to>/results/phantom_volumes.png, th
 slice of each volume on which most is marked.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from medshot.data.draw import outlined
 from medshot.phantoms import FAMILIES, SceneTask, VolumeTask
+from results import arguments
 
 ROOT = Path(__file__).parents[1]
 SIZE, GAP, MARGIN, HEAD = 88, 2, 8, 14
@@ -22,9 +22,7 @@ COLORS = 200  # of the palette in the file
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("--to", type=Path, default=ROOT / "docs")
     parser.add_argument("--seed", type=int, default=4)
     options = parser.parse_args()

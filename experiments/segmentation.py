@@ -1,6 +1,7 @@
-"""Masks from 1, 4 and 16 images: learners that were meta-trained on phantoms alone, and baselines.
+"""Masks from few images: learners meta-trained on phantoms or on labels of images, and baselines.
 
     python experiments/segmentation.py --out runs/segmentation
+    python experiments/segmentation.py labels --out runs/transfer
 
 Six real sets, no image of which was seen before: five of images (128 x 128, squeezed), and the
 hippocampus in volumes (as they are; a network for images sees them slice by slice). An episode
@@ -10,20 +11,25 @@ those of a processor, of learning from the support and of all answers. One that 
 out, and a meta-training that was killed goes on. Baselines begin from nothing on each support; the
 steps, rate and width of the U-Net are the best of four tried on white cells and vessels
 (docs/log.md).
+
+`labels`: what meta-training on labels of whole images brings. A prototypical network (Conv4 of
+width 32, images of 32 pixels) is meta-trained on the labels of the nine medical sets, and no mask.
+Its encoder, laid on the grid of 128 pixels, then learns masks from 1 and 4 images, by a linear
+probe and by ridge regression of its features; the same architecture from scratch does the same on
+the same 6 episodes of 12 queries.
 """
 
 import argparse
 import copy
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from medshot.phantoms.masks.episodes import PhantomMasks
 from torch import Tensor, nn
 
 import medshot
@@ -39,10 +45,13 @@ from medshot.data.load import load_one
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.evaluation.episodes import evaluate
-from medshot.evaluation.protocols import data_root
+from medshot.evaluation.protocols import MEDICAL, data_root
+from medshot.evaluation.statistics import paired
+from medshot.nn.encoders.adapters import Hypercolumns
+from medshot.phantoms.masks.task import PhantomMasks
+from medshot.tasks import EVERY
 from medshot.training.progress import bar
-from pages import markdown
-from record import commit, hardware
+from results import arguments, commit, hardware, markdown, plus_minus
 
 SETS = ("wbc1", "nuclei_dsb2018", "foot_ulcer", "drive", "em_membrane")
 SIZE = 128
@@ -67,11 +76,17 @@ DESCENT: dict[str, dict[str, Any]] = {
 VARIANTS = {"practised": {"steps": 20}, "read": {"more": 0}}
 HALVED = {"in-context-masks": 1200}  # 400 of the others
 TUNED = {"what": "all", "lr": 0.003, "steps": 60, "batch": 4, "pull": 0.01}
+# Of `labels`.
+TAUGHT_SIZE, TAUGHT_STEPS, SHOTS_OF_LABELS = 32, 600, (1, 4)
+HEADS: dict[str, dict[str, Any]] = {"linear-probe": {}, "ridge": {"penalty": 0.01}}
 
 
 def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
+    if options.part == "labels":
+        from_labels(options.only or SETS, options.out)
+        return
     for name in options.only or (*SETS, VOLUMES):
         data = None
         for key in options.learners or _keys(name):
@@ -88,9 +103,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__, "phantoms", "labels")
     parser.add_argument("--out", type=Path, required=True, help="folder of runs and results")
     parser.add_argument("--only", nargs="*", help="only these sets")
     parser.add_argument("--learners", nargs="*", help="only these, as the table calls them")
@@ -188,10 +201,16 @@ def _nuclei(folder: Path) -> Dataset:
 class ContinuedLearner(Learner):
     """`learner`, then `medshot.finetune` with `settings`: no part of the support is left out."""
 
+    supports = EVERY
+
     def __init__(self, learner: Learner, settings: Mapping[str, Any]) -> None:
         super().__init__()
         self.learner, self.encoder, self.settings = learner, learner.encoder, settings
-        self.supports, self.origin = learner.supports, learner.origin
+        self.origin = learner.origin
+
+    def check(self, task: Task) -> None:
+        """Whatever `learner` can."""
+        self.learner.check(task)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Adapt, and then descend."""
@@ -212,9 +231,11 @@ def by_slices(learner: Learner) -> Learner:
 class SliceLearner(Learner):
     """A learner from at most `SLICES` axial slices of the support, evenly, each answered alone."""
 
+    supports = EVERY
+
     def __init__(self, learner: Learner) -> None:
         super().__init__()
-        self.learner, self.encoder, self.supports = learner, nn.Identity(), learner.supports
+        self.learner, self.encoder = learner, nn.Identity()
 
     def check(self, task: Task) -> None:
         """Whatever the learner for images can."""
@@ -250,6 +271,59 @@ def _slices(x: Tensor) -> Tensor:
 def _said(row: dict[str, Any]) -> str:
     cells = [f"{s}: {c['Dice']['mean']:.3f} ({c['seconds']} s)" for s, c in row["shots"].items()]
     return ", ".join(cells)
+
+
+def from_labels(names: Sequence[str], out: Path) -> None:
+    """Judge the encoder that labels taught, and the same from scratch, on the sets `names`."""
+    encoders = {"meta-trained on labels": _taught(out / "run"), "from scratch": _conv4()}
+    rows = []
+    for name in names:
+        data = real_set(name)
+        for how, settings in HEADS.items():
+            made = {
+                key: medshot.build(how, encoder=_on_grid(encoder), **settings)
+                for key, encoder in encoders.items()
+            }
+            rows += [_row(name, how, shot, made, data) for shot in SHOTS_OF_LABELS]
+            print(json.dumps(rows[-2:]), flush=True)
+            about = {"hardware": hardware(), "commit": commit(), "rows": rows}
+            write_text(out / "result.json", json.dumps(about, indent=2) + "\n")
+
+
+def _taught(out: Path) -> medshot.Encoder:
+    torch.manual_seed(0)
+    run = medshot.train(
+        medshot.build("prototypical", encoder=_conv4()),
+        [medshot.load(data_root() / f"cls_{name}").at(3, TAUGHT_SIZE) for name in MEDICAL],
+        out=out,
+        way=7,
+        shot=5,
+        query=5,
+        steps=TAUGHT_STEPS,
+        val_every=TAUGHT_STEPS // 3,
+        val_episodes=40,
+        watch=bar,
+    )
+    encoder: Any = run.learner.encoder
+    return encoder
+
+
+def _conv4() -> medshot.Encoder:
+    torch.manual_seed(0)
+    return medshot.encoder("conv4", size=TAUGHT_SIZE, width=32, halve="stride")
+
+
+def _on_grid(encoder: medshot.Encoder) -> Hypercolumns:
+    return Hypercolumns(encoder=copy.deepcopy(encoder))
+
+
+def _row(name: str, how: str, shot: int, made: dict[str, Learner], data: Any) -> dict[str, Any]:
+    source = ImageEpisodes(data, shot=shot, query=12, seed=5)
+    found = {key: evaluate(each, source, episodes=6) for key, each in made.items()}
+    first, second = (result.scores["Dice"] for result in found.values())
+    row: dict[str, Any] = {"set": name, "how": how, "shot": shot}
+    row |= {key: vars(result.interval("Dice")) for key, result in found.items()}
+    return row | {"difference": vars(paired(first, second))}
 
 
 COLUMNS = ("set", "shot", "learner", "mean", "low", "high", "n", "mm", "seconds", "scores")
@@ -303,6 +377,17 @@ def _text(row: dict[str, str] | None, best: float) -> str:
     shown = f"**{shown}**" if mean == best else shown
     mm = f", {row['mm']} mm" if row["mm"] not in ("", "nan") else ""
     return f"{shown} ± {100 * half:.1f}{mm} ({float(row['seconds']):.1f})"
+
+
+def table_of_labels(found: dict[str, Any]) -> str:
+    """Dice of both encoders and the paired difference: a row a set, number of images and head."""
+    sides = ("meta-trained on labels", "from scratch", "difference")
+    rows = []
+    for row in found["rows"]:
+        cells = [plus_minus(row[side], "+" if side == "difference" else "") for side in sides]
+        rows.append([row["set"], row["shot"], f"`{row['how']}`", *cells])
+    about = f"{found['hardware']}, commit `{found['commit']}`"
+    return f"{markdown(['set', 'images', 'how', *sides], rows)}\n{about}\n"
 
 
 if __name__ == "__main__":

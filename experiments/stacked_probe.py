@@ -1,37 +1,37 @@
 """The head in the box: its prior made, and judged on sets and modalities that it has not seen.
 
     python experiments/stacked_probe.py --out runs/stacked [--episodes 400] [--prior-only]
+    python experiments/stacked_probe.py targets
 
-Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (encoded_sets.py), and writes to --out what it
-has, so that a run that was cut goes on.
+Encodes the 2-D `cls_*` sets of $MEDSHOT_DATA once (encoded_sets.py, which makes the priors too),
+and writes to --out what it has, so that a run that was cut goes on. `--prior-only` makes the prior
+of the package, from the sets whose license is open (`OPEN`), and stops.
 
-1. Prior (`medshot.learners.closed_form.stacked_probe`): the covariance within classes, a mean over
-sets of each
-   block's, its 64 largest directions; what images of one class differ by; and the blend's numbers,
-   fitted to the queries of `RECORDS` episodes a set (their likelihood, and in each set the square
-   of confidence less accuracy), each with factors that know neither its modality nor that of the
-   set to be judged. `--prior-only` makes the one of the package, from the sets whose license is
-   open (`OPEN`), and stops.
-2. Evaluation: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart
+1. Evaluation: 400 episodes a set at 1, 5 and 20 images a class, 10 queries a class, patients apart
    (also where patients are only guessed), with the prior that knows no set of the modality, or
    with `--leave set` not the set itself; on the
    same episodes the bar: the same frozen network at 224 pixels, the mean of its last map, L2,
    logistic regression with C = 100.
-3. What asks for no features (`--marks`): mean color (ridge regression on three numbers) and an
+2. What asks for no features (`--marks`): mean color (ridge regression on three numbers) and an
    untrained conv4 (linear probe), 5 images a class, 50 episodes. A set on which one of them comes
    within 3 points of the best is no set to compare encoders on.
+3. `targets`: grades (`cls_knee_oa`, Kellgren-Lawrence 0 to 4), findings (`cls_fundus_dr_mx`,
+   retinopathy and macular edema, column `dme`) and numbers (`seg_fetal_head_hc18`, the share of the
+   image that the head covers), beside ridge on raw pixels: 60 episodes of 40 support images and 40
+   others, drawn at random, patients apart where they are known. Prints the rows of the table in
+   docs/results.md.
 """
 
 import argparse
+import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import medshot
@@ -42,43 +42,50 @@ from encoded_sets import (
     Encoded,
     encoded,
     episodes,
-    factors_of,
-    sizes,
-    spread_within,
+    probe,
+    write_prior,
 )
 from medshot.core.atomic import write_text
+from medshot.core.episode import Examples
+from medshot.core.task import Task
+from medshot.data.io.image import stored
+from medshot.data.transforms import ImagePreprocessing, unit
 from medshot.evaluation.episodes import EncodedEpisodes, encode
+from medshot.evaluation.protocols import data_root
 from medshot.evaluation.statistics import mean_interval, paired
-from medshot.learners.closed_form import stacked_probe
-from medshot.learners.closed_form.stacked_probe import MEMBERS, PACKAGED, StackedProbe, weighted
+from medshot.learners.closed_form.stacked_probe import PACKAGED, StackedProbe
 from medshot.nn.encoders import mobilenet
-from medshot.nn.encoders.adapters import normalized_blocks, shortened
-from medshot.tasks import Classification, one_hot
-from pages import markdown, percent
-from record import commit, hardware
+from medshot.tasks import Classification, MultiLabel, Ordinal, Regression
+from results import arguments, commit, hardware, markdown, percent
 
 OPEN = (
     *("medical_mnist", "lung_histology", "pneumonia_mnist", "lung_ct_iqoth", "knee_oa"),
     *("malaria_cells", "cxr_tb_shenzhen", "oral_histology", "colon_histology", "gi_bleeding_wce"),
 )
-RECORDS = {1: 30, 5: 30, 20: 15}  # episodes a set that the numbers of the prior are fitted to
-PULL = 3e-3  # towards where the numbers start: mostly ridge regression
-GAP = 10.0  # what a set's confidence less its accuracy, squared, counts beside the likelihood
+SUPPORT, QUERY, EPISODES = 40, 40, 60  # of `targets`
+Target = Callable[[Path, dict[str, str]], float | list[float]]
 
 
 def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
+    if options.part == "targets":
+        targets()
+        return
     sets = {name: encoded(name, options.out) for name in MODALITY}
     if options.prior_only:
         write_prior(PACKAGED, list(OPEN), sets)
-        return
-    if options.marks:
+    elif options.marks:
         for name, found in sets.items():
             file = options.out / f"{name} marks.json"
             if not file.exists():
                 write_text(file, json.dumps({"set": name, **marked(found)}) + "\n")
-        return
+    else:
+        evaluate(sets, options)
+
+
+def evaluate(sets: dict[str, Encoded], options: argparse.Namespace) -> None:
+    """Judge each set at each number of shots, with a prior that does not know it."""
     left = MODALITIES if options.leave == "modality" else {name: (name,) for name in MODALITY}
     for out, names in left.items():
         place = options.out / f"prior without {out}"
@@ -94,144 +101,22 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of features and results")
+    parser = arguments(__doc__, "classes", "targets")
+    parser.add_argument("--out", type=Path, help="folder of features and results")
     parser.add_argument("--episodes", type=int, default=400)
     parser.add_argument("--leave", choices=["modality", "set"], default="modality")
     parser.add_argument("--prior-only", action="store_true", help="write the package's prior")
     parser.add_argument("--marks", action="store_true", help="mean color and an untrained encoder")
     parser.add_argument("--threads", type=int, default=1)
-    return parser.parse_args()
-
-
-def write_prior(place: Path, names: Sequence[str], sets: dict[str, Encoded]) -> None:
-    """The prior learned from the sets `names`: two files in `place`."""
-    place.mkdir(parents=True, exist_ok=True)
-    factors = factors_of(names, sets)
-    save_file({"factors": factors.half().contiguous()}, place / "factors.safetensors")
-    knots = []
-    for shot in SHOTS:
-        knots.append(fitted([records(name, names, sets, shot) for name in names]))
-    table: dict[str, Any] = {
-        "made by": "python experiments/stacked_probe.py",
-        "sets": sorted(names),
-        "members": [member.name for member in MEMBERS],
-        "within": [float(f"{w:.4g}") for w in spread_within(names, sets, factors)],
-        "shots": SHOTS,
-        **{key: [knot[key] for knot in knots] for key in knots[0]},
-    }
-    write_text(place / "prior.json", json.dumps(table, indent=1) + "\n")
-    stacked_probe._tables.cache_clear()
-    print(place, {key: np.round(table[key], 2).tolist() for key in knots[0]}, flush=True)
-
-
-class Record(NamedTuple):
-    """What the members said in episodes of one shape, of the support left out and of queries."""
-
-    left_out: Tensor  # m e n k
-    asked: Tensor  # m e q k
-    labels: Tensor  # e n k
-    apart: Tensor  # e
-    evident: Tensor  # e
-    target: Tensor  # e q
-
-
-def records(name: str, names: Sequence[str], sets: dict[str, Encoded], shot: int) -> list[Record]:
-    """Records of a set, with factors that know no set of its modality."""
-    found, others = sets[name], [n for n in names if MODALITY[n] != MODALITY[name]]
-    factors = factors_of(others, sets)
-    within = spread_within(others, sets, factors)
-    learner = StackedProbe(_Features())
-    learner.sizes, learner.known = sizes(), True
-    shown, plain = (shortened(z, factors, sizes()) for z in (found.shown, found.plain))
-    drawn = EncodedEpisodes(episodes(found, shot, seed=1), plain, shown)
-    made: dict[Any, list[Record]] = {}
-    for i in range(RECORDS[shot]):
-        episode = drawn.episode(i)
-        support, query, task = episode.support, episode.query, episode.task
-        labels = one_hot(support.y, task.n_outputs, like=support.x).double()
-        center = stacked_probe._center(support.x, support.y, task)
-        rows = [b.double() for b in normalized_blocks(support.x, center, sizes())]
-        asked = [b.double() for b in normalized_blocks(query.x, center, sizes())]
-        together, evident = stacked_probe.left_out_together(support, task)
-        blend = learner.blend([b @ b.T for b in rows], labels, together)
-        crosses = torch.stack([q @ b.T for q, b in zip(asked, rows, strict=True)])
-        counts = torch.tensor(learner.block_weights(len(rows))).double()
-        one = Record(
-            blend.left_out,
-            torch.einsum("mb,bqn->mqn", counts, crosses) @ blend.coefficients,
-            labels,
-            stacked_probe.apart(support.x, labels, sizes(), within),
-            torch.tensor(evident),
-            query.y,
-        )
-        made.setdefault((one.left_out.shape, one.asked.shape), []).append(one)
-    return [_stacked(some) for some in made.values()]
-
-
-def _stacked(some: list[Record]) -> Record:
-    left_out, asked, *rest = zip(*some, strict=True)
-    joined = torch.stack(left_out, 1), torch.stack(asked, 1), *map(torch.stack, rest)
-    return Record(*(t.float() if t.is_floating_point() else t for t in joined))
-
-
-class _Features(nn.Module):
-    """In the place of an encoder whose features are there already."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As they are."""
-        return x
-
-
-def fitted(sets: list[list[Record]]) -> dict[str, Any]:
-    """The numbers of the prior that serve the queries best, by L-BFGS; sets count alike."""
-    start = {
-        "log_temperature": torch.full((len(MEMBERS),), 1.5),
-        "log_weight": torch.tensor([4.0 * (member.name == "ridge") for member in MEMBERS]),
-        "way": torch.tensor(0.3),
-        "apart": torch.tensor(0.6),
-        "log_evidence": torch.tensor(-3.0),
-        "scale_spread": torch.tensor(-0.7),  # its logarithm
-    }
-    raw = {name: value.clone().requires_grad_() for name, value in start.items()}
-    optimizer = torch.optim.LBFGS(list(raw.values()), max_iter=60, line_search_fn="strong_wolfe")
-
-    def numbers() -> dict[str, Tensor]:
-        return raw | {"scale_spread": raw["scale_spread"].exp()}
-
-    def cost() -> Tensor:
-        optimizer.zero_grad()
-        total = sum((_cost(numbers(), found) for found in sets), torch.zeros(())) / len(sets)
-        far = sum((raw[name] - value).square().sum() for name, value in start.items())
-        total = total + PULL * far
-        total.backward()
-        return total
-
-    optimizer.step(cost)
-    return {n: v.detach().double().numpy().round(4).tolist() for n, v in numbers().items()}
-
-
-def _cost(numbers: dict[str, Tensor], found: list[Record]) -> Tensor:
-    """Minus the mean log likelihood of a set's queries, and how far it is from calibrated."""
-    likely, sure, right = [], [], []
-    for r in found:
-        weights, log_scale = weighted(numbers, r.left_out, r.labels, r.apart, r.evident)
-        blended = (weights[..., None, None] * r.asked).sum(0)
-        scores = (log_scale.exp()[:, None, None] * blended).log_softmax(-1)
-        likely.append(scores.gather(-1, r.target[..., None]).flatten())
-        best = scores.max(-1)
-        sure.append(best.values.exp().flatten())
-        right.append((best.indices == r.target).float().flatten())
-    gap = torch.cat(sure).mean() - torch.cat(right).mean()
-    return GAP * gap.square() - torch.cat(likely).mean()
+    options = parser.parse_args()
+    if options.part == "classes" and not options.out:
+        parser.error("--out is missing: the folder of features and results")
+    return options
 
 
 def judged(found: Encoded, prior: Path, shot: int, count: int) -> dict[str, Any]:
     """The head with `prior` and the bar on the same episodes: scores, difference, calibration."""
-    head = StackedProbe(_Features(), prior=str(prior))
-    head.sizes, head.known = sizes(), True
+    head = probe(prior)
     bar = medshot.build("linear-probe", encoder=nn.Identity())
     sampler = episodes(found, shot)
     ours = EncodedEpisodes(sampler, found.plain, found.shown)
@@ -298,6 +183,66 @@ def _bins(pairs: np.ndarray) -> list[list[float]]:
 def _ece(bins: list[list[float]]) -> float:
     total = sum(b[0] for b in bins)
     return sum(n * abs(c - r) for n, c, r in bins) / total
+
+
+def targets() -> None:
+    """Print a row for each kind of target."""
+    graded = lambda _, row: float(row["label"].removeprefix("kl"))  # noqa: E731
+    covered = lambda folder, row: float((stored(folder / row["mask"]) > 0).mean())  # noqa: E731
+    print("| targets | metric | ridge on raw pixels | stacked-probe | difference |")
+    print("|---|---|---|---|---|")
+    target_row("cls_knee_oa", graded, Ordinal(4), "grades")
+    target_row("cls_fundus_dr_mx", _findings, MultiLabel(2), "findings")
+    target_row("seg_fetal_head_hc18", covered, Regression(1), "a number")
+    about = f"{EPISODES} episodes of {SUPPORT} and {QUERY} images; {hardware()}"
+    print(f"\n{about}; commit `{commit()}`.")
+
+
+def target_row(name: str, target: Target, task: Task, kind: str) -> None:
+    """Both learners on the same episodes of one set."""
+    folder = data_root() / name
+    with (folder / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    y = torch.tensor([target(folder, r) for r in rows])
+    y = y.long() if isinstance(task, Ordinal) else y if y.ndim == 2 else y[:, None]
+    codes = {r.get("patient") or str(i) for i, r in enumerate(rows)}
+    number = {code: i for i, code in enumerate(sorted(codes))}
+    patients = np.array([number[r.get("patient") or str(i)] for i, r in enumerate(rows)])
+    encoder, pixels = medshot.encoder("mobilenet"), medshot.encoder("pixels", size=64, reduce=2)
+    head, baseline = StackedProbe(encoder), medshot.build("ridge", encoder=nn.Identity())
+    plain, shown, raw = [], [], []
+    with torch.no_grad():
+        for r in rows:
+            image = _image(folder / r["path"], 128)
+            plain.append(encoder(image))
+            shown.append(head.support_features(image))
+            raw.append(pixels(_image(folder / r["path"], 64)))
+    features = {"head": (torch.cat(shown), torch.cat(plain)), "pixels": (torch.cat(raw),) * 2}
+    learners = {"head": probe(), "pixels": baseline}
+    scores: dict[str, list[float]] = {each: [] for each in learners}
+    for i in range(EPISODES):
+        order = np.random.default_rng(i).permutation(len(rows))
+        support = order[:SUPPORT]
+        query = [j for j in order[SUPPORT:] if patients[j] not in patients[support]][:QUERY]
+        fitted = task.fitted(y[support])
+        for each, learner in learners.items():
+            seen, asked = features[each]
+            examples = Examples(seen[support], y[support], torch.from_numpy(patients[support]))
+            output = learner.learn(examples, fitted)(asked[query]).detach().double()
+            evidence = fitted.evidence(fitted.decode(output).numpy(), y[query].numpy())
+            scores[each].append(fitted.metrics[fitted.leading](*evidence))
+    ours, theirs = (np.array(scores[each]) for each in ("head", "pixels"))
+    said = [mean_interval(theirs), mean_interval(ours), paired(ours, theirs)]
+    cells = " | ".join(f"{s.mean:.3f} [{s.low:.3f}, {s.high:.3f}]" for s in said)
+    print(f"| {kind}: `{name}` | {task.leading} | {cells} |", flush=True)
+
+
+def _findings(_: Path, row: dict[str, str]) -> list[float]:
+    return [float(row["label"] != "no_dr"), float(row["dme"] not in ("", "0"))]
+
+
+def _image(path: Path, size: int) -> Tensor:
+    return unit(torch.from_numpy(ImagePreprocessing(size=size).pixels(path)))[None]
 
 
 NEAR = 0.03  # of balanced accuracy: what asks for no features comes so near

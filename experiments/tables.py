@@ -7,46 +7,40 @@ Without names, all of `TABLES` are made again from the results that are kept in 
 the folder of all runs.
 """
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-import adapters
 import around
 import compressing
 import detection
-import elsewhere
 import enhancement
 import finetuning
 import fusing
 import hardening
 import medical_tables
+import omniglot
 import pretraining
-import quantising
 import segmentation
 import selecting
 import stacked_probe
-import transfer
-import twenty_way
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
-from pages import DOCS, ahead, fill, learner_of, markdown, plus_minus, read_csv
+from results import DOCS, ahead, arguments, fill, markdown, plus_minus, read_csv
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "results.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = arguments(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TABLES))
     parser.add_argument("--from", dest="source", type=Path, help="what the experiment wrote")
     parser.add_argument("--to", type=Path, default=DOCS)
@@ -101,16 +95,17 @@ class Table:
 
 
 def gather_omniglot(source: Path, kept: Path) -> None:
-    """Keep the results of all learners."""
-    for file in source.glob("omniglot_*/result.json"):
-        text = json.dumps(json.loads(file.read_text()), indent=1) + "\n"
-        write_text(kept / file.parent.name / "result.json", text)
+    """Keep the results of all learners, 5-way and 20-way."""
+    for name in ("result.json", "20w1s.json"):
+        for file in source.glob(f"omniglot_*/{name}"):
+            text = json.dumps(json.loads(file.read_text()), indent=1) + "\n"
+            write_text(kept / file.parent.name / name, text)
 
 
-def read_omniglot(kept: Path) -> dict[str, Any]:
+def read_omniglot(kept: Path, name: str = "result.json") -> dict[str, Any]:
     """The results by learner."""
-    files = sorted(kept.glob("omniglot_*/result.json"))
-    return {learner_of(file.parent.name): json.loads(file.read_text()) for file in files}
+    files = sorted(kept.glob(f"omniglot_*/{name}"))
+    return {omniglot.learner_of(f.parent.name): json.loads(f.read_text()) for f in files}
 
 
 def read_all(kept: Path) -> tuple[Any, ...]:
@@ -124,7 +119,7 @@ def refuse(source: Path, kept: Path) -> None:
     raise ValueError(f"{kept} is not taken from {source}: see the experiment")
 
 
-def omniglot(found: dict[str, Any]) -> str:
+def omniglot_table(found: dict[str, Any]) -> str:
     """One row a learner: published, ours, against the probe, budget, protocol."""
     rows = []
     for learner, row in found.items():
@@ -235,12 +230,19 @@ def _bench_row(row: dict[str, Any]) -> list[str]:
 RESULTS, STAGES = "results.md", "stages"
 OMNIGLOT: dict[str, Any] = {"read": read_omniglot, "gather": gather_omniglot}
 TABLES = {
-    "omniglot": Table("", RESULTS, "omniglot", omniglot, **OMNIGLOT),
+    "omniglot": Table("", RESULTS, "omniglot", omniglot_table, **OMNIGLOT),
     "readme": Table("", "../README.md", "results", readme, **OMNIGLOT),
     "descend": Table(
         "", RESULTS, "descend", descend, read_descending, gather_omniglot, draw_descend
     ),
-    "twenty": Table("", RESULTS, "twenty", twenty_way.table, lambda kept: kept, refuse),
+    "twenty": Table(
+        "",
+        RESULTS,
+        "twenty",
+        omniglot.table_of_twenty,
+        partial(read_omniglot, name="20w1s.json"),
+        gather_omniglot,
+    ),
     "stacked": Table(
         "stacked/result.json",
         RESULTS,
@@ -274,7 +276,7 @@ TABLES = {
         read_csv,
         segmentation.gather,
     ),
-    "transfer": Table("transfer.json", RESULTS, "transfer", transfer.table),
+    "transfer": Table("transfer.json", RESULTS, "transfer", segmentation.table_of_labels),
     "around": Table("around/result.json", RESULTS, "around", around.table),
     "detection": Table("detection.json", RESULTS, "detection", detection.table, gather=refuse),
     "enhancement": Table("enhancement/result.json", RESULTS, "enhancement", enhancement.table),
@@ -287,18 +289,23 @@ TABLES = {
         pretraining.table,
         gather=pretraining.gather,
     ),
-    "elsewhere": Table(
-        "elsewhere/result.json", f"{STAGES}/pretrain.md", "elsewhere", elsewhere.table
+    "published": Table(
+        "published/result.json",
+        f"{STAGES}/pretrain.md",
+        "published",
+        pretraining.table_of_published,
     ),
-    "adapters": Table("adapters/result.json", f"{STAGES}/finetune.md", "adapters", adapters.table),
+    "adapters": Table(
+        "adapters/result.json", f"{STAGES}/finetune.md", "adapters", finetuning.table_of_auto
+    ),
     "finetuning": Table(
         "finetuning/result.json", f"{STAGES}/finetune.md", "finetuning", finetuning.table
     ),
     "compressing": Table(
         "compressing/result.json", f"{STAGES}/compress.md", "compressing", compressing.table
     ),
-    "quantising": Table(
-        "quantising/result.json", f"{STAGES}/export.md", "quantising", quantising.table
+    "quantizing": Table(
+        "quantizing/result.json", f"{STAGES}/export.md", "quantizing", compressing.table_of_int8
     ),
     "hardening": Table(
         "hardening/result.json",

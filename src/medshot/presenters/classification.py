@@ -35,7 +35,8 @@ CONV4 = {
 PIXELS = {"encoder.size": Categorical((64, 32)), "encoder.reduce": Categorical((2, 1, 4, 8))}
 DEPTHS = {"encoder.size": Categorical((128, 224))}
 # Balanced accuracy minus that of the stacked probe: mean and standard deviation over data sets. The
-# ImageNet probe is from experiments/stacked_probe.py, raw pixels from experiments/auto_regret.py.
+# ImageNet probe is from experiments/stacked_probe.py, raw pixels from `auto` of
+# experiments/selecting.py.
 PRIOR = {
     "stacked-probe on mobilenet": (0.0, 0.0),
     "linear-probe on mobilenet": (-0.02, 0.03),
