@@ -20,13 +20,12 @@ Intervals: `half` is the root of two squares added, Student's t over the trainin
 1.96 standard errors over episodes (of the mean over seeds), the sets being fixed; `half, over sets`
 is Student's t over the means of the sets, for sets that are not among them.
 
-`whitened`: what that is worth under the head in the box. The kernels that were learned without a
-fold, on the sets of that fold: the features of five depths as `stacked-probe` reads them (support
-images and their mirror images averaged, whitened by the covariance within the classes of the sets
-of other modalities, directions about the support's center), ridge regression with its penalty;
-against the same on the encoder as it is, on the same episodes. What comes before block 9 does not
-move, and is computed once. --features: the folder of `stacked_probe.py`. Points of balanced
-accuracy. Resumes.
+`whitened`: what that is worth under the head in the box: the features of five depths as
+`stacked-probe` reads them (support and mirrored images averaged, whitened by the covariance within
+the classes of the sets of other modalities, directions about the support's center), ridge
+regression with its penalty; against the same on the encoder as it is, on the same episodes of the
+sets of the fold left out. What comes before block 9 does not move, and is computed once.
+--features: the folder of `stacked_probe.py`. Points of balanced accuracy. Resumes.
 """
 
 import argparse

@@ -1,16 +1,18 @@
 """From words to a learner: encoders shared, drawn from one seed, and what was given kept."""
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from medshot import factory
 from medshot.api.adapt import adapted
 from medshot.api.resolve import automatic, describe
 from medshot.core.errors import ConfigError
 from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
-from medshot.factory import WAYS, Builder, cost, finetuned
+from medshot.factory import WAYS, Builder, cost, finetuned, fits
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.selection import Auto, Configuration
@@ -162,3 +164,28 @@ def test_the_command_says_whether_auto_was_kept(medshot: Medshot, tmp_path: Path
     assert "linear-probe on mobilenet (pretrained), fine-tuned where that helps" in " ".join(
         done.out.split()
     )
+
+
+def test_what_takes_many_steps_is_timed_and_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=1, size=16)
+    learner = build("finetune", encoder=conv4(), steps=2000)
+    assert fits(learner) == 1
+    auto = Auto([build("nearest-centroid", encoder=conv4()), learner], folds=2)
+    assert fits(auto) == 1 + 2 * 2
+    steps = []
+    monkeypatch.setattr(factory, "SHORT", 0)
+    monkeypatch.setattr(
+        factory, "learn_at_size", lambda each, support, task: steps.append(each.steps)
+    )
+    before = torch.get_rng_state()
+    told = cost(auto, dataset)
+    assert re.fullmatch(
+        r"learning from 6 images takes about \d+ \w+; with cross-validation about \d+ \w+", told
+    )
+    assert steps == [1, 11]
+    assert learner.steps == 2000
+    assert torch.equal(before, torch.get_rng_state())
+    monkeypatch.setattr(factory, "SHORT", 1e9)
+    assert cost(auto, dataset) == ""

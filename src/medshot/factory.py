@@ -2,8 +2,10 @@
 
 import json
 import os
+import time
 import types
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from medshot.core import (
     PARTS,
     ConfigError,
     DataError,
+    Examples,
     Learner,
     MedshotError,
+    Task,
     import_files,
     names,
     options_of,
@@ -31,8 +35,10 @@ from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.pretraining import load_encoder
 from medshot.pretraining.weights import PACKAGES, READERS, from_hub, from_package, load_weights
 from medshot.selection import Auto, Categorical, Configuration
+from medshot.selection.auto import learn_at_size
 from medshot.selection.space import FINETUNE
 from medshot.stages.finetune import AutoTuned, FineTuned, get_method
+from medshot.stages.finetune.learner import Tuned
 from medshot.stages.finetune.methods import methods, moves_below
 
 
@@ -154,6 +160,8 @@ def _options(options: Options, cls: type[Encoder], name: str) -> dict[str, Any]:
 
 NONE, AUTO = "none", "auto"
 MINUTE, LONG = 60, 120  # seconds; from LONG on, times are shown in minutes
+SHORT = 10  # seconds that need no announcement
+MANY, TIMED = 50, 10  # steps: of more than MANY, TIMED are timed
 # in order of trial: first those that gained most with few images (docs/stages/finetune.md)
 WAYS = {FINETUNE: Categorical(("adapter", "lora", "all", "film", "bias", "head"))}
 
@@ -184,10 +192,58 @@ def finetuned(learner: Learner, what: str) -> Learner:
     return FineTuned(learner, what).eval()
 
 
+def fits(learner: Learner) -> int:
+    """Predictors that `learner` fits to learn once: `Auto` fits each candidate on each fold."""
+    inner = learner.learner if isinstance(learner, Tuned) else learner
+    return 1 + inner.folds * len(inner.candidates) if isinstance(inner, Auto) else 1
+
+
 def cost(learner: Learner, dataset: Dataset) -> str:
-    """Estimated time of fine-tuning, as text; empty if negligible."""
-    if not isinstance(learner, AutoTuned):
+    """Estimated time of learning with cross-validation, as text; empty where it is short.
+
+    A few steps of each candidate are timed; a learner that takes no steps is not run.
+    """
+    if isinstance(learner, AutoTuned):
+        return _cost_of_tuning(learner, dataset)
+    inner = learner.learner if isinstance(learner, Tuned) else learner
+    candidates = list(inner.candidates) if isinstance(inner, Auto) else [inner]
+    slow = [each for each in candidates if isinstance(each, Learner) and hasattr(each, "steps")]
+    if not slow:
         return ""
+    support, card = dataset.support(inner.encoder)
+    each = [_seconds(learner, support, card.task) for learner in slow]
+    once = (inner.folds * sum(each) + max(each)) if isinstance(inner, Auto) else sum(each)
+    whole = once * (1 + FOLDS)
+    if whole < SHORT:
+        return ""
+    return (
+        f"learning from {len(support)} images takes about {_rounded(once)}; with cross-validation "
+        f"about {_rounded(whole)}"
+    )
+
+
+def _seconds(learner: Learner, support: Examples, task: Task) -> float:
+    """Estimated time to learn from `support`: of many steps, the first few are timed."""
+    quick, steps = copy(learner), int(getattr(learner, "steps", 1))
+
+    def timed(some: int) -> float:
+        if some < steps:
+            setattr(quick, "steps", some)  # noqa: B010  (not every learner takes steps)
+        started = time.monotonic()
+        learn_at_size(quick, support, task)
+        return time.monotonic() - started
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            if steps <= MANY:
+                return timed(steps)
+            first = timed(1)  # with what is done once, also by PyTorch
+            return first + steps * max(timed(1 + TIMED) - first, 0.0) / TIMED
+        except MedshotError:  # it will be said where it matters, with its cause
+            return 0.0
+
+
+def _cost_of_tuning(learner: AutoTuned, dataset: Dataset) -> str:
     inner = learner.learner
     if isinstance(inner, Auto):  # its choice is not known yet; assume the first
         first = next(iter(inner.candidates))

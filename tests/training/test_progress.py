@@ -1,10 +1,12 @@
-""""""
+"""Bars, lines and scalars of a training."""
 
 import errno
 import os
 import re
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,14 @@ from rich.console import Console
 import medshot
 from medshot.core.errors import SaveError
 from medshot.training import progress
-from medshot.training.progress import Scalars, bar, progress_bar, quiet
+from medshot.training.progress import (
+    Scalars,
+    bar,
+    counting_fits,
+    fit_done,
+    progress_bar,
+    quiet,
+)
 from toys.training import blobs, build
 
 SMALL = {"way": 3, "shot": 1, "query": 2, "val_every": 2, "val_episodes": 2, "device": "cpu"}
@@ -162,3 +171,19 @@ def test_a_full_disk_is_named_with_the_way_out(
         Scalars(tmp_path, 0) as scalars,
     ):
         scalars.write(_rows(1)[0])
+
+
+def test_fits_are_counted_wherever_they_are_made() -> None:
+    seen: list[int] = []
+
+    @contextmanager
+    def watch(steps: int, done: int) -> Iterator[Callable[[int, Any], None]]:
+        assert (steps, done) == (3, 0)
+        yield lambda step, row: seen.append(step)
+
+    fit_done()  # nobody counts
+    with counting_fits(watch, 3):
+        for _ in range(4):  # one more than was thought
+            fit_done()
+    fit_done()
+    assert seen == [1, 2, 3, 3, 3]

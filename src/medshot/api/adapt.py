@@ -22,17 +22,17 @@ from medshot.data.load import load_one
 from medshot.data.multimodal import keeping
 from medshot.data.readers.registry import kind_of
 from medshot.evaluation import report as r
-from medshot.evaluation.cross_validation import OutOfFold, cross_validate
+from medshot.evaluation.cross_validation import FOLDS, OutOfFold, cross_validate
 from medshot.evaluation.episodes import refuse_seen
 from medshot.evaluation.report import Report, summary_sentence, write_report
 from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.evaluation.report.model import Estimate
-from medshot.factory import NONE, cost, finetuned
+from medshot.factory import NONE, cost, finetuned, fits
 from medshot.presenters import kind_called
 from medshot.selection import Auto
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.device import limit_threads
-from medshot.training.progress import Watch, quiet
+from medshot.training.progress import Watch, counting_fits, quiet
 
 AUTO = "auto"
 TOO_SURE = 0.1  # mean confidence above the share of right answers
@@ -100,9 +100,9 @@ def adapt(
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
     where it is None. The result is saved to the new folder `out`, which is refused before any
-    work if it exists. `watch` shows the folds of what it is called with, and `tell` is called with
-    the cost of fine-tuning. One thread an operation is quick for few images (`threads=None`: as
-    PyTorch is set).
+    work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
+    time that it will take, where that is long. One thread an operation is quick for few images
+    (`threads=None`: as PyTorch is set).
 
     Raises:
         ConfigError: an unknown learner, encoder, option or method.
@@ -184,18 +184,20 @@ def adapted(
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
     `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
-    the folds of what it is called with.
+    the predictors that are fitted.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     validated: dict[str, OutOfFold] = {}
-    try:
-        validated = _cross_validate_all(learner, dataset, watch)
-    except DataError as error:
-        warnings.insert(0, f"How well this does could not be measured. {error}")
-    with watch("learning from all images")(1, 0) as tick, torch.no_grad():
-        chosen = _chosen(learner, dataset)
-        predictor = chosen.adapt(dataset)
-        tick(1, None)
+    learners = _with_baselines(learner, dataset)
+    total = (1 + FOLDS) * fits(learner) + FOLDS * sum(map(fits, [*learners.values()][1:]))
+    with counting_fits(watch(f"adapting to {dataset.name}"), total):
+        try:
+            validated = {name: cross_validate(each, dataset) for name, each in learners.items()}
+        except DataError as error:
+            warnings.insert(0, f"How well this does could not be measured. {error}")
+        with torch.no_grad():
+            chosen = _chosen(learner, dataset)
+            predictor = chosen.adapt(dataset)
     card = predictor.known_card()
     measured = _scores_shown(dataset, validated) if validated else {}
     report = Report(
@@ -217,19 +219,14 @@ def _seen(dataset: Dataset, seen: Sequence[Mapping[str, Any]]) -> list[str]:
     return []
 
 
-def _cross_validate_all(
-    learner: Learner, dataset: Dataset, watch: Callable[[str], Watch]
-) -> dict[str, OutOfFold]:
-    """The learner and the kind's simple baselines, out of fold."""
+def _with_baselines(learner: Learner, dataset: Dataset) -> dict[str, Learner]:
+    """The learner, what it fine-tunes, and the task's simple baselines, by name."""
     form = {name: getattr(dataset.preprocessing, name) for name in ("channels", "size")}
     wanted = [learner, learner.learner] if isinstance(learner, Tuned) else [learner]
     learners = {describe(each): each for each in wanted}
     for probe in kind_called(dataset.kind).baselines(**form):
         learners.setdefault(describe(probe), probe)
-    return {
-        name: cross_validate(each, dataset, watch=watch(f"judging {name}"))
-        for name, each in learners.items()
-    }
+    return learners
 
 
 def _auto(learner: Learner) -> Auto | None:

@@ -20,7 +20,7 @@ from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest
 from medshot.evaluation.episodes import with_cached_encoders
 from medshot.evaluation.statistics import Interval
-from medshot.training.progress import Watch, quiet
+from medshot.training.progress import Watch, fit_done, quiet
 
 FOLDS = 5
 DRAWS = 1000
@@ -121,6 +121,7 @@ def cross_validate(
                 for some in held.split(AT_ONCE):
                     output = predictor.answer_all(fitted.examples(some).x)
                     answers.append(card.task.decode(output.double()))
+            fit_done()
             tick(done, None)
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()

@@ -14,6 +14,7 @@ from medshot.data.episodes import own_groups
 from medshot.data.split import rarest
 from medshot.evaluation.cross_validation import FOLDS, folds_of
 from medshot.evaluation.episodes import AT_ONCE, encodes_alone, reads_otherwise, without_encoder
+from medshot.training.progress import fit_done
 
 MOST = 400  # subsample of images: more give the same choice, more slowly
 KEPT = 2**28  # maximal number of cached floats: 1 GiB
@@ -66,6 +67,7 @@ class CrossValidator:
         fitted = self.task.fitted(self.y[rest])
         predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
         decoded = fitted.decode(predictor.answer_all(query).double()).cpu().numpy()
+        fit_done()
         if np.isnan(decoded).any():
             raise TrainingError("Predictions contain NaN; lower the learning rate.")
         return self.task.evidence(decoded, self.y[held].cpu().numpy())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,34 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
     """Show nothing."""
     del steps, done
     yield lambda step, row: None
+
+
+_on_fit: ContextVar[Callable[[], None] | None] = ContextVar("on_fit", default=None)
+
+
+@contextmanager
+def counting_fits(watch: Watch, total: int) -> Iterator[None]:
+    """Show every predictor that is fitted within the block, of about `total`."""
+    done = 0
+    with watch(total, 0) as tick:
+
+        def fitted() -> None:
+            nonlocal done
+            done = min(done + 1, total)
+            tick(done, None)
+
+        token = _on_fit.set(fitted)
+        try:
+            yield
+        finally:
+            _on_fit.reset(token)
+        tick(total, None)
+
+
+def fit_done() -> None:
+    """Count a fitted predictor, where `counting_fits` shows them."""
+    if (fitted := _on_fit.get()) is not None:
+        fitted()
 
 
 def progress_bar(what: str, unit: str = "step", *, stays: bool = True) -> Watch:

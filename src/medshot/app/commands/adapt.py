@@ -68,7 +68,7 @@ def adapt(
         out=out,
         command=typed(),
         threads=threads,
-        watch=lambda what: medshot.progress_bar(what, unit="fold"),
+        watch=lambda what: medshot.progress_bar(what, unit="fit"),
         tell=warn,
     )
     conclude(found, out)
