@@ -1,8 +1,7 @@
 """Whether meta-training makes the ImageNet encoder better on modalities that it was not taught.
 
     MEDSHOT_DATA=FOLDER MEDSHOT_WEIGHTS=FOLDER python experiments/metatrain_box.py --out FOLDER
-    python experiments/metatrain_box.py whitened --from "runs/metatrain_box/distill, open sets" \
-        --features runs/stacked --out runs/metatrain_whitened
+    python experiments/metatrain_box.py whitened --from FOLDER --features FOLDER --out FOLDER
 
 MobileNet v1 up to block 12, images of 128 pixels. The pointwise kernels of blocks 9 to 12 learn
 from sets of labelled images, patches of the sets with masks, and phantoms (`metatrain_box_maps`),
