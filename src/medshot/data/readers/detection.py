@@ -13,11 +13,12 @@ from torch import Tensor
 from medshot.data.checks.issue import TABLE, Issue, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
+from medshot.data.io.registry import files_below
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
 from medshot.data.tables.labels import Row, columns_of, read_table
-from medshot.data.tables.manifest import files_below, is_image
+from medshot.data.tables.manifest import is_image
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX

@@ -135,7 +135,7 @@ BAD = [
     (without(2), "1 slice(s) are missing between IM007.dcm and IM021.dcm: they are 4 mm"),
     (change(4, ImagePositionPatient=[10, -20, 12.6]), "distance between slices changes"),
     (change(4, ImagePositionPatient=[10, -20, 11.0]), "same place as IM021.dcm"),
-    (change(4, ImagePositionPatient=[12, -20, 13.0]), "2 mm off the line"),
+    (change(4, ImagePositionPatient=[12, -20, 13.0]), "1.41 mm off the line"),
     (change(2, ImageOrientationPatient=list(SAGITTAL)), "turned against IM000.dcm"),
     (change(2, PixelSpacing=[0.7, 0.5]), "spacing is not that of IM000.dcm"),
     (change(2, Modality="MR"), "Modality is not that"),

@@ -16,7 +16,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from medshot.core import DataError
+from medshot.core import DataError, mask_numbers
 from medshot.core.atomic import replacing
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
@@ -117,7 +117,11 @@ def _segmentation(
         source_images=sources,
         pixel_array=mask,
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(n, name) for n, name in enumerate(labels) if n],
+        segment_descriptions=[
+            _segment(i, n, name)
+            for i, (n, name) in enumerate(zip(mask_numbers(labels), labels, strict=True))
+            if i
+        ],
         series_instance_uid=generate_uid(prefix=None),
         series_number=1,
         sop_instance_uid=generate_uid(prefix=None),
@@ -143,14 +147,25 @@ def read_seg(path: Path, like: Volume) -> Volume:
         what = "its segments overlap: a voxel of two classes has no class number"
         raise refusal(path, what, "Export the segments one by one.").error()
     try:
-        mask = segread(path).get_volume(combine_segments=True)
-        mask = _placed(mask, like)
+        read = segread(path)
+        mask = _placed(read.get_volume(combine_segments=True), like)
+        values = _numbers(read)[mask.array]
     except DataError:
         raise
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
-    return volume(mask.array.transpose(2, 1, 0), affine, path)
+    return volume(values.transpose(2, 1, 0), affine, path)
+
+
+def _numbers(read: Segmentation) -> UInt16[ndarray, "segments"]:
+    """Class number of each segment: that of its code if we wrote it, else its own number."""
+    found = np.arange(max(read.segment_numbers, default=0) + 1, dtype=np.uint16)
+    for number in read.segment_numbers:
+        kind = read.get_segment_description(number).segmented_property_type
+        if kind.scheme_designator == OURS and kind.value.isdecimal():
+            found[number] = int(kind.value)
+    return found
 
 
 def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:
@@ -170,9 +185,10 @@ def _lps(affine: ndarray) -> ndarray:
     return LPS_TO_RAS @ affine[:, [2, 1, 0, 3]]
 
 
-def _segment(number: int, label: str) -> SegmentDescription:
+def _segment(index: int, number: int, label: str) -> SegmentDescription:
+    """Segments are numbered from 1 without gaps (PS3.3 C.8.20.4): `number` is in the code."""
     return SegmentDescription(
-        segment_number=number,
+        segment_number=index,
         segment_label=label[:64],
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=highdicom.sr.CodedConcept(str(number), OURS, label[:64]),
