@@ -162,7 +162,7 @@ def has_masks(folder: Path) -> bool:
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
-def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
+def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
     """Read the pixels and the mask of one row, without preprocessing.
 
     Raises:

@@ -134,8 +134,7 @@ def _check_line(
     places = np.stack([one.position for one in slices])
     step, start = line_through(places)
     off = places - start - np.arange(len(places))[:, None] * step
-    along = np.abs(off @ normal)
-    if along.max() > OFF * abs(step @ normal):
+    if np.abs(off @ normal).max() > OFF * abs(step @ normal):
         raise _uneven(slices, np.diff(depths))
     aside = np.linalg.norm(off - np.outer(off @ normal, normal), axis=1)
     if aside.max() > ASIDE * min(*slices[0].spacing, float(np.linalg.norm(step))):
@@ -191,15 +190,28 @@ def read_frames(path: Path) -> Volume:
 def _stacked(path: Path) -> Volume:
     try:
         image = highdicom.imread(path)
-        if image.get_volume_geometry() is None:
+        near = 2 * OFF  # between neighbors, which may both be off
+        if image.get_volume_geometry(rtol=near) is None or not _on_line(image):
             raise refusal(path, "its frames are no regular stack in space", FRAMES).error()
-        found = image.get_volume(dtype=np.float32, apply_real_world_transform=False)
+        found = image.get_volume(dtype=np.float32, apply_real_world_transform=False, rtol=near)
     except DataError:
         raise
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
     return volume(found.array.transpose(2, 1, 0), affine, path, header_window(image))
+
+
+def _on_line(image: highdicom.Image) -> bool:
+    """Whether frames lie at equal steps on a line, within the tolerance of slices."""
+    frames = image.PerFrameFunctionalGroupsSequence
+    places = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
+    found = np.array(places, dtype=np.float64)
+    main = np.linalg.svd(found - found.mean(0))[2][0]
+    found = found[np.argsort(found @ main)]
+    step, start = line_through(found)
+    off = found - start - np.arange(len(found))[:, None] * step
+    return bool(np.linalg.norm(off, axis=1).max() <= OFF * np.linalg.norm(step))
 
 
 ONE = "Put each series into a folder of its own."
