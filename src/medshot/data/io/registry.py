@@ -29,6 +29,8 @@ PREAMBLE = 128  # bytes of DICOM's preamble, before the magic DICM
 INDEX = "DICOMDIR"  # DICOM directory of a disc, not an image
 SYSTEM = {INDEX, "THUMBS.DB", "EHTHUMBS.DB", "DESKTOP.INI"}  # files, in capitals
 SYSTEM_FOLDERS = {"__MACOSX", "@EADIR", "$RECYCLE.BIN"}
+DETACHED = {".hdr", ".img", ".nhdr", ".mhd"}  # headers whose voxels are in another file
+HALVES = {".hdr", ".img", ".raw", ".zraw", ".raw.gz", ".bin"}
 START = 348  # bytes at the start of a file that `magic` gets: the header size of NIfTI-1
 
 
@@ -175,6 +177,16 @@ def files_below(folder: Path) -> list[Path]:
         return not is_hidden(path) and not any(is_hidden(each, folder=True) for each in inside)
 
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and shown(path)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of one image: itself, with its header or voxels beside it; or those of a folder."""
+    if path.is_dir():
+        return files_below(path)
+    if path.suffix.lower() not in DETACHED:
+        return [path]
+    beside = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.stem}.")]
+    return sorted({path, *[p for p in beside if p.name[len(path.stem) :].lower() in HALVES]})
 
 
 def is_dicom(path: Path) -> bool:

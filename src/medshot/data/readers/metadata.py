@@ -11,7 +11,7 @@ import torch
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
-from medshot.data.io.registry import files_below
+from medshot.data.io.registry import files_of
 from medshot.data.tables.labels import Row
 
 Result = TypeVar("Result")
@@ -56,9 +56,8 @@ def named(row: Row, read: Callable[[], Result]) -> Result:
 
 def digest(path: Path) -> str:
     """Hash of the content of a file, or of the files of a folder (a DICOM series) in it."""
-    files = files_below(path) if path.is_dir() else [path]
     found = hashlib.sha256()
-    for file in files:
+    for file in files_of(path):
         found.update(file.read_bytes())
     return found.hexdigest()
 

@@ -14,6 +14,7 @@ from medshot.data.io.registry import (
     VOLUMES,
     dicom,
     files_below,
+    files_of,
     image_format,
     is_dicom,
     is_hidden,
@@ -150,11 +151,18 @@ def _found(paths: Iterable[Path], inside: Callable[[Path], list[Path]], what: st
 
 def _volumes_in(folder: Path) -> list[Path]:
     found = _below(folder, lambda path: volume_suffix(path) is not None)
+    found = [path for path in found if path.suffix.lower() != ".img" or _is_alone(path)]
     if not found and any(is_dicom(path) for path in files_below(folder)):
         return [folder]
     return found
 
 
+def _is_alone(path: Path) -> bool:
+    """Whether there is no header beside the voxels of a pair, which is one volume."""
+    return not any(path.with_suffix(suffix).exists() for suffix in (".hdr", ".HDR"))
+
+
 def _below(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    masks = {folder / name for name in cells(folder / TABLE, "mask")}
+    listed = [folder / name for name in cells(folder / TABLE, "mask")]
+    masks = {file for path in listed for file in (files_of(path) if path.is_file() else [path])}
     return [path for path in files_below(folder) if wanted(path) and path not in masks]

@@ -1,5 +1,6 @@
-"""NIfTI, .nii and .nii.gz, by nibabel."""
+"""NIfTI, .nii, .nii.gz and the pair of .hdr and .img, by nibabel."""
 
+import glob
 import gzip
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ from medshot.data.io.volume import AGAIN, NEAR, Volume, apart, check_size, spaci
 if TYPE_CHECKING:
     import nibabel.nifti1
 
+PAIR = (".hdr", ".img")
 NIFTI_1, NIFTI_2 = 348, 540  # header sizes in bytes
 GEOMETRY = ("qform_code", "sform_code", "srow_x", "srow_y", "srow_z")
 GEOMETRY += tuple(f"quatern_{axis}" for axis in "bcd") + tuple(f"qoffset_{axis}" for axis in "xyz")
@@ -29,9 +31,11 @@ def _begins(start: bytes) -> bool:
     return start[344:348] in (b"n+1\0", b"ni1\0") or start[4:8] in (b"n+2\0", b"ni2\0")
 
 
-@volume_reader(".nii", ".nii.gz", name="NIfTI", magic=_begins)
+@volume_reader(".nii", ".nii.gz", ".hdr", ".img", name="NIfTI", magic=_begins)
 def read_nifti(path: Path) -> Volume:
     """Read the volume in `path`. The header is checked before any voxel is read.
+
+    Of a pair, either file may be named.
 
     Raises:
         DataError: not NIfTI, not one volume, too large, or without an orientation.
@@ -78,9 +82,11 @@ def write_nifti(stored: Integer[ndarray, "i j k"], like: Volume, path: Path) -> 
 
 def _header(
     path: Path,
-) -> tuple["nibabel.nifti1.Nifti1Header", type["nibabel.nifti1.Nifti1Image"]]:
+) -> tuple["nibabel.nifti1.Nifti1Header", type["nibabel.nifti1.Nifti1Pair"]]:
     from nibabel import nifti1, nifti2  # noqa: PLC0415  (slow to import, and few read volumes)
 
+    if path.suffix.lower() in PAIR:
+        return _header_of_pair(path)
     with path.open("rb") as file:
         squeezed = file.read(2) == b"\x1f\x8b"
     if squeezed != path.name.lower().endswith(".gz"):
@@ -100,6 +106,28 @@ def _header(
     if form is None or len(start) < form[0].sizeof_hdr:
         raise refusal(path, "it is no NIfTI file, whatever its name", DAMAGED).error()
     return form[0](start[: form[0].sizeof_hdr], check=False), form[1]
+
+
+def _header_of_pair(
+    path: Path,
+) -> tuple["nibabel.nifti1.Nifti1Header", type["nibabel.nifti1.Nifti1Pair"]]:
+    from nibabel import nifti1, nifti2  # noqa: PLC0415  (slow to import, and few read volumes)
+
+    beside = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+    absent = [suffix for suffix in PAIR if suffix not in beside]
+    if absent:
+        what = f"{path.with_suffix(absent[0]).name}, the other half of the pair, is not beside it"
+        raise refusal(path, what, "Copy both into one folder.").error()
+    start = beside[".hdr"].read_bytes()[:NIFTI_2]
+    if _begins(start) and start[344:347] == b"ni1":
+        return nifti1.Nifti1PairHeader(start[:NIFTI_1], check=False), nifti1.Nifti1Pair
+    if _begins(start) and len(start) == NIFTI_2:
+        return nifti2.Nifti2PairHeader(start, check=False), nifti2.Nifti2Pair
+    if NIFTI_1 in {int.from_bytes(start[:4], order) for order in ("little", "big")}:
+        what = "it is Analyze 7.5, which does not say on which side left is"
+        fix = "Find out, and save it as NIfTI (nibabel, SPM, 3D Slicer)."
+        raise refusal(path, what, fix).error()
+    raise refusal(path, "it is no NIfTI file, whatever its name", DAMAGED).error()
 
 
 def _shape(header: "nibabel.nifti1.Nifti1Header") -> tuple[int, ...]:
