@@ -6,7 +6,10 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK
+from highdicom.seg import Segmentation, SegmentDescription
 from numpy import ndarray
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
 
 import medshot
 from toys.dicom import AXIAL, dicom, save
@@ -51,6 +54,36 @@ def test_a_segmentation_of_it_is_read_back(tmp_path: Path) -> None:
     image = medshot.read_volume(series(tmp_path / "s", np.array([0, 0, 1.25])))
     mask = (image.values > 1100).astype(np.uint8)
     medshot.write_dicom_seg(mask, image, tmp_path / "seg.dcm", ["background", "lesion"])
+    back = medshot.read_mask_volume(tmp_path / "seg.dcm", like=image)
+    np.testing.assert_array_equal(back, mask)
+
+
+@pytest.mark.parametrize("empty", [(), (0, 1, 2, 7)])
+def test_a_segmentation_with_the_rounded_positions_is_read(
+    tmp_path: Path, empty: tuple[int, ...]
+) -> None:
+    image = medshot.read_volume(series(tmp_path / "s", np.array([0, 0, 1.25])))
+    mask = (image.values > 1150).astype(np.uint8)
+    mask[list(empty)] = 0
+    made = Segmentation(  # as another program writes it: the positions are those of the slices
+        source_images=[pydicom.dcmread(path) for path in sorted((tmp_path / "s").iterdir())],
+        pixel_array=mask,
+        segmentation_type="BINARY",
+        segment_descriptions=[
+            SegmentDescription(
+                1, "x", codes.SCT.AnatomicalStructure, codes.SCT.Kidney, algorithm_type="MANUAL"
+            )
+        ],
+        series_instance_uid=generate_uid(),
+        series_number=2,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="x",
+        manufacturer_model_name="x",
+        software_versions="1",
+        device_serial_number="1",
+    )
+    made.save_as(tmp_path / "seg.dcm")
     back = medshot.read_mask_volume(tmp_path / "seg.dcm", like=image)
     np.testing.assert_array_equal(back, mask)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import highdicom
 import numpy as np
-from highdicom.seg import Segmentation, SegmentDescription, segread
+import pydicom
+from highdicom.seg import Segmentation, SegmentDescription
 from jaxtyping import UInt8, UInt16
 from numpy import ndarray
 from pydicom import Dataset
@@ -21,7 +22,7 @@ from medshot.core.atomic import replacing
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
 from medshot.data.io.dicom.series import series_slices
-from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
+from medshot.data.io.volume import LPS_TO_RAS, NEAR, Volume, check_size, volume
 
 OURS = "99MEDSHOT"  # private coding scheme: class names are free text of the user
 REFERRED = (
@@ -147,11 +148,17 @@ def read_seg(path: Path, like: Volume) -> Volume:
         what = "its segments overlap: a voxel of two classes has no class number"
         raise refusal(path, what, "Export the segments one by one.").error()
     try:
-        read = segread(path)
+        stored = pydicom.dcmread(path)
+        _snap(stored, like)
+        read = Segmentation.from_dataset(stored, copy=False)
         mask = _placed(read.get_volume(combine_segments=True), like)
         values = _numbers(read)[mask.array]
     except DataError:
         raise
+    except RuntimeError as error:  # positions, not bytes
+        what = f"its frames do not lie on the slices of {like.source.name}"
+        fix = "Take that of the same series, or export it again from where both are."
+        raise refusal(path, what, fix).error() from error
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
@@ -166,6 +173,18 @@ def _numbers(read: Segmentation) -> UInt16[ndarray, "segments"]:
         if kind.scheme_designator == OURS and kind.value.isdecimal():
             found[number] = int(kind.value)
     return found
+
+
+def _snap(stored: Dataset, like: Volume) -> None:
+    """Move each frame to the slice of `like` that it is meant for: positions are often rounded."""
+    lps = LPS_TO_RAS @ like.grid.affine
+    for frame in stored.PerFrameFunctionalGroupsSequence:
+        for plane in frame.get("PlanePositionSequence", ()):
+            place = np.array([*plane.ImagePositionPatient, 1], dtype=np.float64)
+            index = np.linalg.solve(lps, place)
+            whole = np.rint(index)
+            if np.abs(index - whole).max() <= NEAR:
+                plane.ImagePositionPatient = (lps @ whole)[:3].tolist()
 
 
 def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:

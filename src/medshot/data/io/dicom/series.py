@@ -120,6 +120,10 @@ def _check_twice(slices: Sequence[Slice], steps: Float64[ndarray, "n"]) -> None:
     near = TWICE * max(float(np.median(steps)), min(slices[0].spacing))
     for one, after, step in zip(slices, slices[1:], steps.tolist(), strict=False):
         if step <= near:
+            uid = one.header.get("SOPInstanceUID")
+            if uid and uid == after.header.get("SOPInstanceUID"):
+                what = f"it is a copy of {one.path.name} (the same SOPInstanceUID)"
+                raise refusal(after.path, what, "Take one of the two out.").error()
             what = f"it lies in the same place as {one.path.name}"
             raise refusal(after.path, what, SEVERAL).error()
 
