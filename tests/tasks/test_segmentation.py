@@ -182,3 +182,20 @@ def test_a_task_of_known_spacing_measures_it_and_is_read_back():
     evidence = task.evidence(task.decode(output).numpy(), y.numpy())
     scores = {metric: score(*evidence) for metric, score in task.metrics.items()}
     assert scores == {"Dice": 1.0, "IoU": 1.0, "mean surface distance (mm)": 0.0}
+
+
+def test_classes_are_numbered_anew_by_the_numbers_that_they_are_named_after():
+    task, known = Segmentation(3), ("background", "1", "2", "4")
+    found = task.renumber(_masks(0, 1, 2, -1), ("background", "1", "4"), known)
+    assert found.flatten().tolist() == [0, 1, 3, -1]
+    stored = _masks(0, 1).byte()
+    found = Segmentation(2).renumber(stored, ("background", "4"), known)
+    assert (found.flatten().tolist(), found.dtype) == ([0, 3], torch.uint8)
+    assert task.renumber(stored, ("background", "foreground"), known) is stored
+    with pytest.raises(DataError, match="numbers 17, and the model knows 4 classes"):
+        task.renumber(stored, ("background", "17"), known)
+
+
+def test_masks_without_background_are_said_as_such():
+    with pytest.raises(DataError, match="0, which is background"):
+        Segmentation(2).check(_masks(1, 1))

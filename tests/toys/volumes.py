@@ -38,3 +38,14 @@ def write_nii(path: Path, values: ndarray, affine: ndarray, **header: object) ->
         image.header[name] = value
     nibabel.save(image, path)
     return path
+
+
+def two_affines(values: ndarray, path: Path) -> Path:
+    """A qform of code 1 and an sform of code 2: the one mirrors and shifts what the other says."""
+    mirrored = np.diag([-1.0, 1.0, 2.0, 1.0])
+    mirrored[0, 3] = 30
+    image = nibabel.Nifti1Image(values.astype(np.int16), np.diag([1.0, 1.0, 2.0, 1.0]))
+    image.set_qform(mirrored, 1)
+    image.set_sform(np.diag([1.0, 1.0, 2.0, 1.0]), 2)
+    nibabel.save(image, path)
+    return path

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from medshot.core.prediction import MaskPrediction as MaskPrediction
     from medshot.core.prediction import NumberPrediction as NumberPrediction
     from medshot.core.prediction import Prediction as Prediction
+    from medshot.core.prediction import mask_numbers as mask_numbers
     from medshot.core.predictor import SIDE as SIDE
     from medshot.core.predictor import SITES as SITES
     from medshot.core.predictor import Predictor as Predictor
@@ -75,7 +76,7 @@ _MODULES = {
     "medshot.core.learner": "Learner SupportSet",
     "medshot.core.prediction": (
         "Answers BoxPrediction FindingsPrediction ImagePrediction MaskPrediction "
-        "NumberPrediction Prediction WRITERS"
+        "NumberPrediction Prediction WRITERS mask_numbers"
     ),
     "medshot.core.predictor": (
         "Predictor SIDE SITES any_tensor eval_mode load_predictor settled trainable versions "

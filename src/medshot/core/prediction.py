@@ -1,5 +1,6 @@
 """Predictions for one image, and for many files with where each task writes them."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8, UInt16
 from numpy import ndarray
 
 from medshot.core.errors import DataError, unknown
@@ -40,16 +41,35 @@ class ImagePrediction:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """A class index for every site of an image (upright) or a volume; `labels` names them."""
+    """A class number for every site of an image (upright) or a volume; `labels` names them.
+
+    The numbers are those of the masks that were learned from: see `mask_numbers`.
+    """
 
     path: str
-    mask: UInt8[ndarray, "*s"]
+    mask: UInt8[ndarray, "*s"] | UInt16[ndarray, "*s"]
     labels: tuple[str, ...]
 
     def shares(self) -> dict[str, float]:
         """Fraction of all sites that each class has."""
-        counts = np.bincount(self.mask.ravel(), minlength=len(self.labels))
+        numbers = mask_numbers(self.labels)
+        counts = np.bincount(self.mask.ravel(), minlength=numbers[-1] + 1)[list(numbers)]
         return dict(zip(self.labels, (counts / self.mask.size).tolist(), strict=True))
+
+
+HIGHEST_NUMBER = 65_535  # of a class in a mask file
+
+
+def mask_numbers(labels: Sequence[str]) -> tuple[int, ...]:
+    """Numbers that the classes `labels` have in mask files; 0 is background.
+
+    Classes whose names are numbers, `background, 1, 2, 4`, have these; others have their index.
+    """
+    named = [int(label) for label in labels[1:] if label.isascii() and label.isdecimal()]
+    rising = all(a < b for a, b in itertools.pairwise([0, *named]))
+    if len(named) == len(labels) - 1 and rising and [0, *named][-1] <= HIGHEST_NUMBER:
+        return (0, *named)
+    return tuple(range(len(labels)))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -125,7 +126,8 @@ class Dataset(Tabular):
             return self
         with self._named():
             y = self.task.renumber(self.y, self.labels, labels)
-        return replace(self, y=y, labels=labels)
+        read = self.read and partial(_renumbered, self.read, self.task, self.labels, labels)
+        return replace(self, y=y, labels=labels, read=read)
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -202,6 +204,19 @@ class Dataset(Tabular):
             "hash": self.hash,
             "licence": self.licence,
         }
+
+
+def _renumbered(
+    read: Reader,
+    task: Task,
+    labels: tuple[str, ...],
+    wanted: tuple[str, ...],
+    rows: Sequence[Row],
+    form: Any,
+) -> tuple[Tensor, Tensor]:
+    """What `read` reads, with the class numbers of `wanted`."""
+    x, y = read(rows, form)
+    return x, task.renumber(y, labels, wanted)
 
 
 def pixels(rows: Sequence[Row], form: Any) -> UInt8[Tensor, "n c s s"]:

@@ -271,13 +271,15 @@ class VolumePreprocessing:
             seen = F.interpolate(seen[None, None], new, mode="trilinear")[0, 0]
         return (255 * seen).round().byte().numpy()
 
-    def fit_mask(self, mask: Integer[ndarray, "z h w"], volume: Volume) -> UInt8[ndarray, "d r c"]:
+    def fit_mask(
+        self, mask: Integer[ndarray, "z h w"], volume: Volume
+    ) -> Integer[ndarray, "d r c"]:
         """Resample the mask of a volume by nearest neighbor."""
         numbers = torch.from_numpy(mask.astype(np.float32))[None, None]
         new = self._shape(volume)
         if new != mask.shape:
             numbers = F.interpolate(numbers, new, mode="nearest-exact")
-        return numbers[0, 0].byte().numpy()
+        return numbers[0, 0].numpy().astype(mask.dtype)
 
     def _shape(self, volume: Volume) -> tuple[int, ...]:
         if self.spacing is None:

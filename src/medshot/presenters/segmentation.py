@@ -10,7 +10,7 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core import Card, Learner, MaskPrediction
+from medshot.core import Card, Learner, MaskPrediction, mask_numbers
 from medshot.core.atomic import new_folder
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
@@ -80,15 +80,20 @@ class MaskAnswers(AnswerFolder):
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
         super().__init__(folder, "mask", *[f"share({label})" for label in labels])
-        self._labels = len(labels)
+        numbers = mask_numbers(labels)
+        self._palette = np.zeros((min(numbers[-1], 255) + 1, 3), np.uint8)
+        flat = [number for number in numbers if number < len(self._palette)]
+        self._palette[flat] = colours(len(numbers))[: len(flat)]
 
     def add(self, found: MaskPrediction) -> None:
         """Write the mask of one image."""
         flat = found.mask.ndim == 2
         name = self._free(_stem(found.path), ".png" if flat else ".nii.gz")
         if flat:
-            picture = Image.fromarray(found.mask).convert("P")
-            picture.putpalette(colours(self._labels).tobytes())
+            picture = Image.fromarray(found.mask)
+            if found.mask.dtype == np.uint8:  # a palette has 256 colors
+                picture = picture.convert("P")
+                picture.putpalette(self._palette.tobytes())
             picture.save(self.folder / name)
         else:
             write_nifti_mask(found.mask, read_volume(found.path), self.folder / name)
@@ -155,10 +160,14 @@ class OfMasks(Kind):
         form = dataset.preprocessing
         flat = form.dims == 2
         answered = dataset.at(form.channels, found.y.shape[-1]) if flat else dataset
+        numbers = mask_numbers(dataset.labels)[1:]
+        drawn = ", ".join(
+            f"{n} {c}" for n, c in zip(numbers, ("orange", "blue", "green"), strict=False)
+        )
         return {
             "masks": mask_examples(answered, found),
             "examples_note": f"{unseen} The worst come first, then some others: look at the table "
-            "for how well it does in all. Class numbers have colours: 1 orange, 2 blue, 3 green.",
+            f"for how well it does in all. Class numbers have colours: {drawn}.",
         }
 
     @contextmanager

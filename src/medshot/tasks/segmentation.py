@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import Card, DataError, Form, MaskPrediction, Metric, Task
+from medshot.core import Card, DataError, Form, MaskPrediction, Metric, Task, mask_numbers
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]
@@ -118,6 +118,13 @@ def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[f
     return float(np.concatenate([to_b[a], to_a[b]]).mean())
 
 
+def mask_labels(numbers: Sequence[int]) -> tuple[str, ...]:
+    """Names of the classes of mask files with these `numbers`, of which the first is background."""
+    if tuple(numbers) == (0, 1):
+        return "background", "foreground"
+    return "background", *map(str, numbers[1:])
+
+
 UNLABELED = -1  # pixel without a label: ignored by losses and metrics
 
 
@@ -147,14 +154,19 @@ class Segmentation(Task):
         """Masks `n h w` of class numbers, where 0 is background."""
         if y.ndim != 3 or y.dtype.kind not in "iub":
             raise DataError(f"Masks are n h w of class numbers, not {y.shape} of {y.dtype}.")
-        most = int(y.max())
-        names = labels or ["background", *(f"class {i}" for i in range(1, max(most, 1) + 1))]
-        if most >= len(names) or y.min() < 0:
+        there = sorted({0, *map(int, np.unique(y))})
+        if there == list(range(len(there))):
+            names = labels or ["background", *(f"class {i}" for i in there[1:] or [1])]
+        else:
+            names = labels or list(mask_labels(there))
+        numbers = mask_numbers(names)
+        numbers = numbers if set(there) <= set(numbers) else tuple(range(len(names)))
+        if not set(there) <= set(numbers):
             raise DataError(
-                f"Masks hold numbers from {y.min()} to {most}, and there are {len(names)} labels, "
-                "of which the first is background."
+                f"Masks hold numbers from {there[0]} to {there[-1]}, and there are {len(names)} "
+                "labels, of which the first is background."
             )
-        return torch.from_numpy(y.astype(np.uint8)), names
+        return torch.from_numpy(np.searchsorted(numbers, y).astype(np.uint8)), names
 
     def unpack(self, target: Integer[Tensor, "n *s"]) -> Int64[Tensor, "n *s"]:
         """Masks as int64 from 8 bits."""
@@ -171,13 +183,18 @@ class Segmentation(Task):
     def renumber(
         self, target: Integer[Tensor, "n *s"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Integer[Tensor, "n *s"]:
-        """The same: masks hold class numbers. Raises `DataError` if the model has fewer classes."""
-        if len(labels) > len(wanted):
+        """Indices of the same numbers in `wanted`; raises `DataError` for one it does not have."""
+        numbers, known = mask_numbers(labels), mask_numbers(wanted)
+        strange = [str(number) for number in numbers if number not in known]
+        if strange:
             raise DataError(
-                f"The masks hold numbers up to {len(labels) - 1}, and the model knows "
+                f"The masks hold the numbers {', '.join(strange)}, and the model knows "
                 f"{len(wanted)} classes, {', '.join(wanted)}. Take masks of these."
             )
-        return target
+        if numbers == known[: len(numbers)]:
+            return target
+        new = torch.tensor([*map(known.index, numbers), UNLABELED])
+        return new[target.long()].to(target.dtype)  # -1, unlabeled, is the last
 
     def check(self, target: Shaped[Tensor, "n ..."]) -> None:
         """Check that every class has a pixel in the support, and that there are at least two."""
@@ -200,9 +217,14 @@ class Segmentation(Task):
         seen = torch.bincount(target[target >= 0].flatten(), minlength=self.n_outputs)
         if (seen == 0).any():
             absent = (seen == 0).nonzero().flatten().tolist()
+            if absent == [0]:
+                raise DataError(
+                    "0, which is background, is in no mask of the support. Write 0 where nothing "
+                    "is marked."
+                )
             raise DataError(
-                f"Class number(s) {absent} are in no mask of the support. Add an image that shows "
-                "them, or leave these classes out."
+                f"Classes {absent} are in no mask of the support (counted from 0, background). Add "
+                "an image that shows them, or leave these classes out."
             )
 
     def loss(
@@ -227,14 +249,16 @@ class Segmentation(Task):
         return output.softmax(1)
 
     def answer(self, output: Float[Tensor, "k *s"], path: Path, card: Card) -> MaskPrediction:
-        """Most probable class of every pixel of the file; scores are resampled to its grid."""
+        """Number of the likeliest class of every pixel of the file; scores are resampled to it."""
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
         flat = card.preprocessing.dims == 2
         spread = F.interpolate(
             scores, grid, mode="bilinear" if flat else "trilinear", antialias=flat
         )
-        mask = spread.argmax(1)[0].byte().cpu().numpy()
+        numbers = np.array(mask_numbers(card.labels))
+        kind = np.uint8 if numbers[-1] < 256 else np.uint16
+        mask = numbers.astype(kind)[spread.argmax(1)[0].cpu().numpy()]
         return MaskPrediction(str(path), mask, card.labels)
 
     def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:

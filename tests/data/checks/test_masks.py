@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from medshot import check
+from medshot.data.checks.masks import class_findings, class_indices
 
 
 def _folder(folder: Path, n: int = 4) -> Path:
@@ -50,3 +51,32 @@ def test_empty_masks_rare_classes_and_images_that_are_there_twice(tmp_path: Path
     assert any(line.startswith("note") and "1_mask.png" in line for line in said)
     assert any("class number 2 is on 1 image" in line for line in said)
     assert any("2.png is the same image as 0.png" in line for line in said)
+
+
+def test_classes_count_from_one_in_the_order_of_their_numbers():
+    assert class_indices([{0, 4}, {2}], white=True) == {0: 0, 2: 1, 4: 2}
+    assert class_indices([{0, 255}, {0, 2}], white=True) == {0: 0, 2: 1, 255: 2}
+    assert class_indices([{0, 255}], white=False) == {0: 0, 255: 1}
+
+
+def test_black_and_white_is_one_class_only_where_all_masks_are():
+    white = {0: 0, 1: 1, 255: 1, 65_535: 1}
+    assert class_indices([{0, 255}, {0, 1}, {0}], white=True) == white
+    assert class_indices([{0}], white=True) == {0: 0}
+    assert class_indices([{0, 1, 255}], white=True) == {0: 0, 1: 1, 255: 2}
+
+
+def test_white_among_other_numbers_is_said(tmp_path: Path):
+    (found,) = class_findings(tmp_path, [{0, 1, 255}] * 3, white=True)
+    assert (found.severity, "255" in found.what) == ("warning", True)
+
+
+def test_more_classes_than_are_learned_is_an_error(tmp_path: Path):
+    (found,) = class_findings(tmp_path, [set(range(20)), {0, *range(20, 40)}], white=True)
+    assert (found.severity, "40 class numbers" in found.what) == ("error", True)
+
+
+def test_masks_without_background_or_without_a_mark_are_errors(tmp_path: Path):
+    for masks in ([{1, 2}] * 3, [{0}] * 3):
+        (found,) = class_findings(tmp_path, masks, white=True)
+        assert found.severity == "error"

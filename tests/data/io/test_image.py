@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy import ndarray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from medshot.core.errors import DataError
 from medshot.data.io.image import fit_mask, read_image, read_mask
@@ -410,3 +410,27 @@ def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_numbers_above_31_are_classes_where_they_fill_an_area(path):
+    mask = np.kron(np.array([[0, 17], [53, 200]], np.uint8), np.ones((3, 3), np.uint8))
+    Image.fromarray(mask).save(path)
+    np.testing.assert_array_equal(read_mask(path), mask)
+    disc = Image.new("L", (64, 64))
+    ImageDraw.Draw(disc).ellipse((10, 10, 50, 50), fill=255)
+    disc.resize((16, 16), Image.Resampling.BILINEAR).save(path)  # a smoothed edge
+    with pytest.raises(DataError, match="not class numbers"):
+        read_mask(path)
+
+
+def test_numbers_of_16_bits_stay(tmp_path):
+    mask = np.kron(np.array([[0, 300], [1000, 0]], np.uint16), np.ones((3, 3), np.uint16))
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    found = read_mask(tmp_path / "mask.png")
+    np.testing.assert_array_equal(found, mask)
+    assert set(np.unique(fit_mask(found, 4))) == {0, 300, 1000}
+
+
+def test_white_stays_where_it_may_be_one_class_of_several(path):
+    Image.fromarray(NUMBERS // 2 * 255).save(path)
+    assert set(np.unique(read_mask(path, white=False))) == {0, 255}

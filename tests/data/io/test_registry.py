@@ -11,7 +11,7 @@ import SimpleITK
 
 from medshot.core.errors import DataError
 from medshot.data.io.image import read_image
-from medshot.data.io.registry import VOLUMES, format_in
+from medshot.data.io.registry import VOLUMES, files_below, files_of, format_in, is_hidden
 
 VALUES = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
 
@@ -57,3 +57,23 @@ def test_what_is_no_volume_is_not_called_one(tmp_path: Path) -> None:
         (tmp_path / "x.png").write_bytes(content)
         assert format_in(tmp_path / "x.png", VOLUMES) is None
     assert format_in(tmp_path / "nowhere.png", VOLUMES) is None
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._a.dcm", "Thumbs.db", "DICOMDIR", "desktop.ini"])
+def test_files_of_the_system_are_in_no_listing(tmp_path: Path, name: str) -> None:
+    inside = tmp_path / "DICOMDIR.d"  # a folder of any name but theirs
+    for path in (tmp_path / "a.png", inside / "b.png", tmp_path / name, inside / name):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    for hidden in (".cache", "__MACOSX"):
+        (tmp_path / hidden).mkdir()
+        (tmp_path / hidden / "c.png").write_bytes(b"x")
+    assert is_hidden(tmp_path / name)
+    assert [path.name for path in files_below(tmp_path)] == ["b.png", "a.png"]
+
+
+def test_an_image_whose_voxels_are_beside_its_header_is_all_its_files(tmp_path: Path) -> None:
+    for name in ("a.mhd", "a.raw", "a.json", "ab.raw", "b.nii.gz"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [path.name for path in files_of(tmp_path / "a.mhd")] == ["a.mhd", "a.raw"]
+    assert files_of(tmp_path / "b.nii.gz") == [tmp_path / "b.nii.gz"]

@@ -5,8 +5,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
+from scipy.spatial.transform import Rotation
 
 from medshot.core.errors import DataError, SaveError
+from medshot.data.io.formats.nifti import GEOMETRY as GEOMETRY_OF_NIFTI
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.write import write_nifti_mask
 from toys.volumes import ORIENTATIONS, affine_of, ramp, write_nii
@@ -31,6 +34,53 @@ def test_many_classes_need_16_bits(tmp_path: Path) -> None:
     image = read_volume(write_nii(tmp_path / "image.nii", ramp(), affine_of("RAS")))
     write_nifti_mask(image.values + 300, image, tmp_path / "mask.nii")
     assert nibabel.load(tmp_path / "mask.nii").get_data_dtype() == np.uint16
+
+
+DIRECTION = Rotation.from_euler("xyz", (10, 20, 30), degrees=True).as_matrix()
+GEOMETRY = ("GetOrigin", "GetDirection", "GetSpacing", "GetSize")
+
+
+@pytest.mark.parametrize("direction", [DIRECTION, np.diag([-1.0, -1, 1]), DIRECTION[:, [2, 0, 1]]])
+@pytest.mark.parametrize(
+    "name", ["x.nii", "x.nii.gz", "x.hdr", "x.nrrd", "x.nhdr", "x.mha", "x.mhd"]
+)
+def test_image_and_mask_lie_alike_in_simpleitk(
+    tmp_path: Path, name: str, direction: np.ndarray
+) -> None:
+    image = SimpleITK.GetImageFromArray(ramp((7, 6, 5)).astype(np.float32))
+    image.SetSpacing((0.9999999, 0.7, 3.3))
+    image.SetOrigin((1.1, 2.0, -3.0))
+    image.SetDirection(direction.ravel().tolist())
+    SimpleITK.WriteImage(image, str(tmp_path / name))
+    source = SimpleITK.ReadImage(str(tmp_path / name))
+    volume = read_volume(tmp_path / name)
+    write_nifti_mask((volume.values > 100).astype(np.uint8), volume, tmp_path / "mask.nii.gz")
+    mask = SimpleITK.ReadImage(str(tmp_path / "mask.nii.gz"))
+    for each in GEOMETRY:
+        found, given = getattr(mask, each)(), getattr(source, each)()
+        np.testing.assert_allclose(found, given, atol=1e-6)
+    arrays = [SimpleITK.GetArrayFromImage(each) for each in (source, mask)]
+    np.testing.assert_array_equal(arrays[0] > 100, arrays[1])
+
+
+@pytest.mark.parametrize("form", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize(("qform", "sform"), [(1, 0), (0, 1), (0, 4), (2, 4), (1, 1)])
+def test_codes_units_and_both_affines_are_copied(
+    tmp_path: Path, qform: int, sform: int, form: type
+) -> None:
+    image = form(ramp(), None)
+    image.header.set_data_shape(ramp().shape)
+    image.set_qform(affine_of("LPS"), qform)
+    image.set_sform(affine_of("LPS"), sform)
+    image.header["xyzt_units"] = 0
+    nibabel.save(image, tmp_path / "image.nii")
+    volume = read_volume(tmp_path / "image.nii")
+    write_nifti_mask((volume.values > 100).astype(np.uint8), volume, tmp_path / "mask.nii")
+    given, found = (nibabel.load(tmp_path / f"{n}.nii").header for n in ("image", "mask"))
+    assert type(given) is type(found)
+    for name in (*GEOMETRY_OF_NIFTI, "xyzt_units", "dim"):
+        np.testing.assert_array_equal(given[name], found[name])
+    np.testing.assert_array_equal(given["pixdim"][:4], found["pixdim"][:4])
 
 
 def test_what_is_not_written(tmp_path: Path) -> None:

@@ -120,3 +120,39 @@ def test_a_damaged_image_is_named(folder):
 def test_boxes_cannot_be_split_by_class(folder):
     with pytest.raises(DataError, match="by patient, not by class"):
         medshot.load(folder).only([0])
+
+
+@pytest.fixture
+def turned(tmp_path):
+    """An image stored as 40 x 20 whose mark turns it by 90 degrees, with a bright box."""
+    pixels = np.random.default_rng(0).integers(0, 60, (20, 40), dtype=np.uint8)
+    pixels[2:10, 30:38] = 255  # after the turn: rows 30 to 38, columns 10 to 18
+    mark = Image.Exif()
+    mark[274] = 6
+    Image.fromarray(pixels).save(tmp_path / "0.png", exif=mark)
+    write(tmp_path, HEAD, "0.png,10,30,18,38,cell")
+    return tmp_path
+
+
+def test_boxes_of_an_image_with_an_orientation_mark_are_on_the_upright_image(turned):
+    found = medshot.load(turned, size=40)
+    left, top, right, bottom = (round(40 * v) for v in found.y[0, 0, :4].tolist())
+    image = found.x[0, 0]
+    assert image[top:bottom, left:right].float().mean() > 200
+    assert image.float().mean() < 60
+    (warning,) = [each for each in medshot.check(turned).findings if each.severity == "warning"]
+    assert "1 image(s) with boxes, first 0.png, carry an orientation mark" in warning.what
+    assert any("orientation mark" in note for note in found.notes)
+
+
+def test_a_box_that_fits_only_the_image_as_stored_is_refused_with_the_cause(turned):
+    write(turned, HEAD, "0.png,30,2,38,10,cell")
+    with pytest.raises(DataError, match=r"boxes\.csv, line 2.*orientation mark") as caught:
+        medshot.load(turned)
+    assert "exiftool" in str(caught.value)
+    (error,) = medshot.check(turned).findings
+    assert error.severity == "error"
+
+
+def test_without_a_mark_nothing_is_said(folder):
+    assert not any("orientation" in each.what for each in medshot.check(folder).findings)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Integer, Shaped, UInt8, UInt16
 from numpy import ndarray
 from PIL import Image, UnidentifiedImageError
 
@@ -131,11 +131,12 @@ def _bad(path: Path, what: str, fix: str = FIX) -> DataError:
 
 
 MOST_CLASSES = 32
+WHITE = (255, 65_535)  # of 8 and 16 bits
 NUMBERS = "A mask is grey or has a palette: 0 is background, 1, 2, ... is what is marked."
 
 
-def read_mask(path: Path) -> UInt8[ndarray, "h w"]:
-    """Read the class numbers in `path`. A mask of 0 and 255 only is read as 0 and 1.
+def read_mask(path: Path, *, white: bool = True) -> UInt8[ndarray, "h w"] | UInt16[ndarray, "h w"]:
+    """Read the class numbers in `path`. With `white`, a mask of 0 and 255 only is 0 and 1.
 
     Raises:
         DataError: it cannot be read, or is a picture and not a mask.
@@ -148,17 +149,27 @@ def read_mask(path: Path) -> UInt8[ndarray, "h w"]:
     if values.dtype.kind not in "bui" or (values < 0).any():
         raise refusal(path, f"its values are of the type {values.dtype}", NUMBERS).error()
     found = np.unique(values)
-    if set(found.tolist()) <= {0, 255} or set(found.tolist()) <= {0, 65535}:
+    if white and found[-1] in WHITE and set(found[:-1]) <= {0}:
         return (values > 0).astype(np.uint8)
-    if len(found) > MOST_CLASSES or found[-1] >= MOST_CLASSES:
+    picture = found[-1] >= MOST_CLASSES and not _are_areas(values, found)
+    if len(found) > MOST_CLASSES or picture:
         what = f"it holds {len(found)} values up to {found[-1]}: a picture, not class numbers"
         raise refusal(path, what, NUMBERS + " JPEG compression or smoothing ruins it.").error()
-    return values.astype(np.uint8)
+    return values.astype(np.uint8 if found[-1] < 256 else np.uint16)
 
 
-def fit_mask(mask: UInt8[ndarray, "h w"], size: int) -> UInt8[ndarray, "s s"]:
+def fit_mask(mask: Integer[ndarray, "h w"], size: int) -> Integer[ndarray, "s s"]:
     """Resample a mask to a square grid by nearest neighbor, so that no new number appears."""
     return np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
+
+
+def _are_areas(values: Integer[ndarray, "h w"], numbers: Integer[ndarray, "k"]) -> bool:
+    """Whether each number fills a square of 2 x 2 pixels, unlike the levels of a smoothed edge."""
+    if set(numbers.tolist()) <= {0, *WHITE}:
+        return True
+    corner = values[:-1, :-1]
+    same = (corner == values[1:, :-1]) & (corner == values[:-1, 1:]) & (corner == values[1:, 1:])
+    return set(numbers[1:].tolist()) <= set(corner[same].tolist())
 
 
 def _one_channel(values: Shaped[ndarray, "..."], path: Path) -> Shaped[ndarray, "h w"]:

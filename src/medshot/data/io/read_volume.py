@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Integer, Shaped
 from numpy import ndarray
 
 from medshot.core import DataError
+from medshot.core.prediction import HIGHEST_NUMBER
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import VOLUMES, dicom, is_dicom, volume_format
-from medshot.data.io.volume import Volume, check_same_grid
+from medshot.data.io.volume import Volume, by_one_affine, check_same_grid
 
 NUMBERS = "A mask holds whole numbers: 0 is background, 1, 2, ... is what is marked."
-HIGHEST = 65_535
+ROUNDED = 1e-3  # tolerance of a class number in a file of floats
 
 
 def read_volume(path: str | Path) -> Volume:
@@ -45,16 +46,36 @@ def read_mask_volume(path: str | Path, like: Volume) -> Integer[ndarray, "z h w"
             or values that are not integers from 0 to 65535.
     """
     path = Path(path)
-    found = _read(path, like)
+    found = by_one_affine(_read(path, like), like)
     check_same_grid(found, like)
-    values = found.values
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
-        what = "it holds fractions or NaN: a picture or a probability, not class numbers"
-        raise refusal(path, what, NUMBERS).error()
+    values = _whole(found)
     low, high = values.min(), values.max()
-    if low < 0 or high > HIGHEST:
+    if low < 0 or high > HIGHEST_NUMBER:
         raise refusal(path, f"its values are from {low:g} to {high:g}", NUMBERS).error()
     return values.astype(np.uint8 if high < 256 else np.uint16)
+
+
+def _whole(mask: Volume) -> Shaped[ndarray, "z h w"]:
+    """Values as whole numbers, which a rescaled file holds up to half of its step."""
+    values = mask.values
+    if values.dtype.kind != "f":
+        return values
+    bad = ~np.isfinite(values)
+    if bad.any():
+        what = f"it holds fractions or NaN: {int(bad.sum())} voxels are no number"
+        raise refusal(mask.source, what, "Write 0, background, or a class number there.").error()
+    near = mask.step / 2 + ROUNDED / 10 if mask.step < 1 else 0.0
+    whole = np.rint(values)
+    off = np.abs(values - whole)
+    if off.max() > max(near, ROUNDED):
+        worst = values.flat[int(off.argmax())]
+        what = f"it holds fractions or NaN ({worst:.4g}): a picture or a probability, not classes"
+        if not mask.step:
+            raise refusal(mask.source, what, NUMBERS).error()
+        what = f"{what}; or integers that its scl_slope of {mask.step:.4g} rounds too coarsely"
+        fix = "Save it as integers without rescaling (nibabel: header.set_slope_inter(1, 0))."
+        raise refusal(mask.source, what, f"{NUMBERS} {fix}").error()
+    return whole
 
 
 def _read(path: Path, like: Volume | None = None) -> Volume:

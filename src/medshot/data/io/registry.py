@@ -27,6 +27,10 @@ Magic = bytes | tuple[bytes, ...] | Callable[[bytes], bool]
 DICOM = ".dcm"
 PREAMBLE = 128  # bytes of DICOM's preamble, before the magic DICM
 INDEX = "DICOMDIR"  # DICOM directory of a disc, not an image
+SYSTEM = {INDEX, "THUMBS.DB", "EHTHUMBS.DB", "DESKTOP.INI"}  # files, in capitals
+SYSTEM_FOLDERS = {"__MACOSX", "@EADIR", "$RECYCLE.BIN"}
+DETACHED = {".hdr", ".img", ".nhdr", ".mhd"}  # headers whose voxels are in another file
+HALVES = {".hdr", ".img", ".raw", ".zraw", ".raw.gz", ".bin"}
 START = 348  # bytes at the start of a file that `magic` gets: the header size of NIfTI-1
 
 
@@ -154,6 +158,35 @@ def format_in(path: Path, formats: Registry[Format[T]]) -> Format[T] | None:
     except (OSError, EOFError, zlib.error):
         return None
     return next((known for known in formats.all().values() if known.begins(start)), None)
+
+
+def is_hidden(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file (or a `folder`) is hidden or the system's own, which no listing shows.
+
+    A Mac writes `._IM0001.dcm` beside IM0001.dcm on a disk of another system.
+    """
+    system = SYSTEM_FOLDERS if folder else SYSTEM
+    return path.name.startswith(".") or path.name.upper() in system
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in `folder` and below it, sorted, without what `is_hidden`."""
+
+    def shown(path: Path) -> bool:
+        inside = path.relative_to(folder).parents
+        return not is_hidden(path) and not any(is_hidden(each, folder=True) for each in inside)
+
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and shown(path)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of one image: itself, with its header or voxels beside it; or those of a folder."""
+    if path.is_dir():
+        return files_below(path)
+    if path.suffix.lower() not in DETACHED:
+        return [path]
+    beside = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.stem}.")]
+    return sorted({path, *[p for p in beside if p.name[len(path.stem) :].lower() in HALVES]})
 
 
 def is_dicom(path: Path) -> bool:

@@ -8,10 +8,11 @@ head.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
@@ -27,10 +28,16 @@ SKEW = 0.01  # cosine between two axes that still counts as a right angle
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Stored shape of a file, and its affine: index (i, j, k, 1) to mm."""
+    """Stored shape of a file, and its affine: index (i, j, k, 1) to mm.
+
+    A NIfTI file may hold a second affine (`other`: the qform, where the sform is taken), which some
+    programs go by. Its `header` is written again with a mask.
+    """
 
     shape: tuple[int, int, int]
     affine: Float64[ndarray, "4 4"]
+    other: Float64[ndarray, "4 4"] | None = None  # where it differs
+    header: Any = None  # of nibabel
 
     def turn(self, stored: Shaped[ndarray, "i j k"]) -> Shaped[ndarray, "z h w"]:
         """Reorient stored values to the order of memory; a view where that is possible."""
@@ -106,6 +113,12 @@ class Volume:
     grid: Grid  # of the file
     source: Path
     window: tuple[float, float] | None = None  # display window of the file
+    step: float = 0.0  # between values that the file can hold, where it rescales integers
+
+    @property
+    def stored(self) -> Shaped[ndarray, "i j k"]:
+        """The values in the order of the file."""
+        return self.grid.turn_back(self.values)
 
     @property
     def affine(self) -> Float64[ndarray, "4 4"]:
@@ -123,6 +136,10 @@ def volume(
     affine: Float64[ndarray, "4 4"],
     source: Path,
     window: tuple[float, float] | None = None,
+    *,
+    step: float = 0.0,
+    other: Float64[ndarray, "4 4"] | None = None,
+    header: Any = None,
 ) -> Volume:
     """Build a volume from stored values, reoriented to the order of memory.
 
@@ -131,8 +148,8 @@ def volume(
     """
     check_affine(affine, source)
     i, j, k = stored.shape
-    grid = Grid((i, j, k), affine)
-    return Volume(grid.turn(stored), grid, source, window)
+    grid = Grid((i, j, k), affine, other, header)
+    return Volume(grid.turn(stored), grid, source, window, step)
 
 
 def check_affine(affine: Float64[ndarray, "4 4"], source: Path) -> None:
@@ -168,6 +185,21 @@ NEAR = 0.1  # of the smallest spacing: tolerance for corners of equal grids
 SAME = "Export both on one grid, or resample the mask to its image (nearest neighbour)."
 
 
+def by_one_affine(mask: Volume, image: Volume) -> Volume:
+    """The mask with the affine of its image, where only the other affine of a file fits.
+
+    A NIfTI image with a qform and a sform that differ is read by its sform here and by its qform in
+    ITK, so that a mask from there has the qform alone.
+    """
+    shape, near = image.grid.shape, NEAR * min(image.spacing)
+    if mask.grid.shape != shape or apart(mask.grid.affine, image.grid.affine, shape) <= near:
+        return mask
+    pairs = (mask.grid.affine, image.grid.other), (mask.grid.other, image.grid.affine)
+    if any(o is not None and apart(one, o, shape) <= near for one, o in pairs if one is not None):
+        return replace(mask, values=image.grid.turn(mask.stored), grid=image.grid)
+    return mask
+
+
 def check_same_grid(mask: Volume, image: Volume) -> None:
     """Raise `DataError` if the grids of a mask and its image differ; the message says how."""
     how = _difference(mask, image)
@@ -178,7 +210,7 @@ def check_same_grid(mask: Volume, image: Volume) -> None:
 def _difference(mask: Volume, image: Volume) -> str | None:
     near = NEAR * min(image.spacing)
     same = mask.values.shape == image.values.shape
-    if same and _apart(mask.affine, image.affine, image) <= near:
+    if same and apart(mask.affine, image.affine, image.values.shape) <= near:
         return None
     flip = _flipped(mask, image, near)
     if flip:
@@ -186,7 +218,7 @@ def _difference(mask: Volume, image: Volume) -> str | None:
     if not same or not np.allclose(mask.spacing, image.spacing, rtol=0.01):
         return f"it has {_size(mask)} (z, y, x), not {_size(image)}"
     steps = mask.affine[:3, 3] - image.affine[:3, 3]
-    if _apart(mask.affine[:, :3], image.affine[:, :3], image) > near:
+    if apart(mask.affine[:, :3], image.affine[:, :3], image.values.shape) > near:
         return "it is turned by some angle"
     return f"it is shifted by {', '.join(f'{mm:.3g}' for mm in steps)} mm (right, front, head)"
 
@@ -207,8 +239,10 @@ def _flipped(mask: Volume, image: Volume, near: float) -> str | None:
     return None
 
 
-def _apart(one: Float64[ndarray, "4 n"], other: Float64[ndarray, "4 n"], image: Volume) -> float:
-    """Largest distance between corresponding corners of two grids, in mm."""
-    ends = [(0, n - 1) for n in image.values.shape]
+def apart(
+    one: Float64[ndarray, "4 n"], other: Float64[ndarray, "4 n"], shape: tuple[int, ...]
+) -> float:
+    """Largest distance between corresponding corners of two grids of `shape`, in mm."""
+    ends = [(0, n - 1) for n in shape]
     corners = np.array([(*corner, 1) for corner in itertools.product(*ends)])[:, : one.shape[1]]
     return float(np.linalg.norm(corners @ (one - other).T, axis=1).max())

@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Integer, UInt8, UInt16
 from numpy import ndarray
 
-from medshot.core import DataError
+from medshot.core import DataError, mask_numbers
 from medshot.core.atomic import refuse_taken
+from medshot.core.prediction import HIGHEST_NUMBER
 from medshot.data.io.formats.nifti import write_nifti
-from medshot.data.io.read_volume import HIGHEST
 from medshot.data.io.registry import DICOM, dicom
 from medshot.data.io.volume import Volume
 
@@ -44,7 +44,8 @@ def write_dicom_seg(
         mask: on the grid of `like`, which was read from DICOM.
         like: the volume of the mask.
         path: a name that ends in .dcm.
-        labels: the names of the classes; `labels[0]` is background and gets no segment.
+        labels: the names of the classes; `labels[0]` is background and gets no segment. Where they
+            are numbers ("background", "1", "2", "4"), the mask holds these numbers.
         patient: copy name, number, birth date and study from the series. Without it they stay
             empty, and only the identifiers of study, series and images tie the file to them.
 
@@ -53,9 +54,8 @@ def write_dicom_seg(
         SaveError: something is there already, or it cannot be written.
     """
     path = Path(path)
-    stored = stored_mask(mask, like)
-    _check(stored, like, path, labels)
-    dicom("seg").write_seg(stored, like, path, labels, patient)
+    indices = _indices(mask, like, path, labels)
+    dicom("seg").write_seg(stored_mask(indices, like), like, path, labels, patient)
 
 
 def write_dicom_report(
@@ -71,8 +71,8 @@ def write_dicom_report(
     Arguments and errors are those of `write_dicom_seg`.
     """
     path = Path(path)
-    _check(stored_mask(mask, like), like, path, labels)
-    dicom("report").write_report(mask, like, path, labels, patient)
+    indices = _indices(mask, like, path, labels)
+    dicom("report").write_report(indices, like, path, labels, patient)
 
 
 def stored_mask(
@@ -89,21 +89,27 @@ def stored_mask(
             f"The mask has {sizes[0]} voxels, and {like.source} has {sizes[1]} (z, y, x). Predict "
             "on the volume itself, or resample the mask to its grid."
         )
-    if mask.min() < 0 or mask.max() > HIGHEST:
+    if mask.min() < 0 or mask.max() > HIGHEST_NUMBER:
         raise DataError(
             f"The mask for {like.source} holds values from {mask.min()} to {mask.max()}. Class "
-            f"numbers are from 0 to {HIGHEST}."
+            f"numbers are from 0 to {HIGHEST_NUMBER}."
         )
     kind = np.uint8 if mask.max() < 256 else np.uint16
     return np.ascontiguousarray(like.grid.turn_back(mask), dtype=kind)
 
 
-def _check(stored: ndarray, like: Volume, path: Path, labels: Sequence[str]) -> None:
+def _indices(
+    mask: Integer[ndarray, "z h w"], like: Volume, path: Path, labels: Sequence[str]
+) -> Integer[ndarray, "z h w"]:
+    """Position in `labels` of each class number: segments have no gaps."""
     if path.suffix.lower() != DICOM:
         raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
-    if stored.max() >= len(labels) or len(labels) < 2:
+    numbers = mask_numbers(labels)
+    strange = np.setdiff1d(mask, numbers)
+    if strange.size or len(labels) < 2:
         raise DataError(
-            f"The mask for {like.source} holds the class {stored.max()}, and the labels are "
-            f"{', '.join(labels) or 'none'}. Name all classes, first the background."
+            f"The mask for {like.source} holds the class {strange[-1] if strange.size else 0}, and "
+            f"the labels are {', '.join(labels) or 'none'}. Name all classes, first the background."
         )
     refuse_taken(path)
+    return np.searchsorted(numbers, mask)

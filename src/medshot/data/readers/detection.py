@@ -3,25 +3,33 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import ExifTags, Image
 from torch import Tensor
 
-from medshot.data.checks.issue import TABLE, Issue, refusal
+from medshot.core import DataError
+from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
+from medshot.data.io.registry import files_below
 from medshot.data.readers.metadata import folder_metadata, named, once
-from medshot.data.readers.registry import reads
+from medshot.data.readers.registry import FINE, reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
 from medshot.data.tables.labels import Row, columns_of, read_table
-from medshot.data.tables.manifest import files_below, is_image
+from medshot.data.tables.manifest import is_image
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX
 
+AS_SHOWN = (
+    "If they were drawn on the image as stored, take the mark away (exiftool -Orientation= *.jpg): "
+    "then both lie alike."
+)
 LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
 SAID = 3  # images without boxes that a note names
 FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
@@ -33,7 +41,45 @@ def has_boxes(folder: Path) -> bool:
     return (folder / BOXES).is_file() and not others
 
 
-@reads(Detection.kind, where=has_boxes)
+def check_boxes(folder: Path) -> list[Issue]:
+    """Errors and warnings of a folder with boxes."""
+    try:
+        found = boxed(folder, None, None)
+    except DataError as error:
+        return [finding_of(error, folder)]
+    marked = _marked(folder, found.rows, found.y)
+    said = {_sentence(each) for each in marked}
+    notes = [note.rstrip(".") for note in found.notes if note not in said]
+    return [*marked, *[Issue("note", folder, None, note, FINE) for note in notes]]
+
+
+def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> list[Issue]:
+    """Images with boxes whose orientation mark turns them: boxes are taken on the turned image."""
+    drawn = (y[..., 4] != NO_BOX).any(1).tolist()
+    turned = [row.path for row, has in zip(rows, drawn, strict=True) if has and turns(row.path)]
+    if not turned:
+        return []
+    what = (
+        f"{len(turned)} image(s) with boxes, first {turned[0].name}, carry an orientation mark "
+        "(EXIF) that turns them; their boxes are taken on the turned image, as viewers show it"
+    )
+    return [Issue("warning", folder / BOXES, None, what, AS_SHOWN)]
+
+
+def turns(path: Path) -> bool:
+    """Whether a picture has an orientation mark other than upright."""
+    try:
+        with Image.open(path) as image:
+            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except (OSError, SyntaxError):  # no format of Pillow
+        return False
+
+
+def _sentence(issue: Issue) -> str:
+    return f"{issue.what}. {issue.fix}"
+
+
+@reads(Detection.kind, where=has_boxes, check=check_boxes)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
@@ -52,13 +98,15 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     rows = [listed[i] for i in kept]
     labels = tuple(sorted({box.label for row in rows for box in boxes.get(row.path, ())}))
     contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
+    y = _filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels)
+    marked = [_sentence(each) for each in _marked(folder, rows, y)]
     return Dataset(
         x=torch.from_numpy(np.stack([read[i][0] for i in kept])),
-        y=_filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels),
+        y=y,
         labels=labels,
         preprocessing=form,
         task=Detection.of(len(labels)),
-        **folder_metadata(folder, rows, contents, notes=(*notes, *twice)),
+        **folder_metadata(folder, rows, contents, notes=(*notes, *twice, *marked)),
     )
 
 
@@ -104,7 +152,14 @@ def _read(
         raise refusal(table, what, fix, boxes[0].line).error()
     pixels = named(row, lambda: read_image(row.path))
     height, width = pixels.shape[:2]
-    return form.fit(pixels), shares(boxes, width, height, table)
+    try:
+        return form.fit(pixels), shares(boxes, width, height, table)
+    except DataError as error:
+        if not (boxes and turns(row.path)):
+            raise
+        found = finding_of(error, table)
+        what = f"{found.what} after its orientation mark (EXIF) has turned it"
+        raise replace(found, what=what, fix=AS_SHOWN).error() from error
 
 
 def _filled_up(

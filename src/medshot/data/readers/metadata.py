@@ -11,6 +11,7 @@ import torch
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
+from medshot.data.io.registry import files_of
 from medshot.data.tables.labels import Row
 
 Result = TypeVar("Result")
@@ -54,10 +55,9 @@ def named(row: Row, read: Callable[[], Result]) -> Result:
 
 
 def digest(path: Path) -> str:
-    """Hash of the content of a file, or of all files of a folder (a DICOM series)."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    """Hash of the content of a file, or of the files of a folder (a DICOM series) in it."""
     found = hashlib.sha256()
-    for file in files:
+    for file in files_of(path):
         found.update(file.read_bytes())
     return found.hexdigest()
 

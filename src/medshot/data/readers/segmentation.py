@@ -1,18 +1,19 @@
 """Readers of folders for segmentation of images and volumes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int8, UInt8
+from jaxtyping import Int8, Integer, UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, refusal
-from medshot.data.checks.masks import check_masks
+from medshot.data.checks.masks import check_masks, class_findings, class_indices
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, read_mask
 from medshot.data.io.read_volume import read_mask_volume, read_volume
@@ -23,7 +24,7 @@ from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
-from medshot.tasks.segmentation import UNLABELED, Segmentation
+from medshot.tasks.segmentation import UNLABELED, Segmentation, mask_labels
 
 AGAIN = "Export both from the same image, or leave the row out."
 APART = 1.1  # ratio of spacings above which volumes are resampled to the median spacing
@@ -37,7 +38,25 @@ def has_volume_masks(folder: Path) -> bool:
 
 def check_volumes(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of volumes with masks."""
-    return check_masks(folder, lambda row: read_volume_pair(row)[1])
+    double: list[Path] = []
+
+    def read(row: Row) -> ndarray:
+        volume, mask = read_volume_pair(row)
+        double.extend([row.path] if volume.grid.other is not None else [])
+        return mask
+
+    return check_masks(folder, read, white=False) + _two_affines(sorted(double))
+
+
+def _two_affines(paths: Sequence[Path]) -> list[Issue]:
+    if not paths:
+        return []
+    what = f"{len(paths)} volume(s), first this one, have a qform and an sform that differ"
+    fix = (
+        "medshot and nibabel go by the sform, ITK-SNAP and 3D Slicer by the qform. Masks are "
+        "written with both. Check left and right, or keep the one that is right."
+    )
+    return [Issue("warning", paths[0], None, what, fix)]
 
 
 @reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
@@ -53,22 +72,24 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
     with ThreadPoolExecutor() as pool:
-        spacings = list(
-            pool.map(lambda row: named(row, lambda: read_volume(row.path)).spacing, rows)
-        )
+        grids = list(pool.map(lambda row: named(row, lambda: _placed(row)), rows))
+        spacings = [spacing for spacing, _ in grids]
         middle = tuple(np.median(spacings, axis=0).round(4).tolist())
         form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
         read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
-    x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
-    k = max(highest for _, _, highest in read) + 1
-    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    indices = _indices(folder, [seen for _, _, seen in read], white=False)
+    masks = [_indexed(mask, indices) for _, mask, _ in read]
+    x, y = stacked([values for values, _, _ in read], masks)
+    labels = mask_labels(list(indices))
+    double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
+    notes = (*twice, *[f"{each.what}. {each.fix}" for each in _two_affines(double)])
     return Dataset(
         x=x,
         y=y,
         labels=labels,
         preprocessing=form,
-        task=Segmentation(k, middle),
-        **folder_metadata(folder, rows, digests, notes=twice),
+        task=Segmentation(len(labels), middle),
+        **folder_metadata(folder, rows, digests, notes=notes),
     )
 
 
@@ -77,10 +98,31 @@ def _alike(spacings: np.ndarray) -> bool:
     return bool((spacings.max(0) <= APART * spacings.min(0)).all())
 
 
-def _read_volume(row: Row, form: VolumePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
-    """Values, mask, and the highest number in the file."""
+def _placed(row: Row) -> tuple[tuple[float, float, float], bool]:
+    """Spacing, and whether the file has a second affine that differs."""
+    volume = read_volume(row.path)
+    return volume.spacing, volume.grid.other is not None
+
+
+def _read_volume(row: Row, form: VolumePreprocessing) -> tuple[ndarray, ndarray, set[int]]:
+    """Values, mask, and the class numbers in the file."""
     volume, mask = read_volume_pair(row)
-    return form.fit(volume), form.fit_mask(mask, volume), int(mask.max())
+    return form.fit(volume), form.fit_mask(mask, volume), set(np.unique(mask).tolist())
+
+
+def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[int, int]:
+    """`class_indices`, of which there are not too many."""
+    indices = class_indices(masks, white=white)
+    if max(indices.values()) >= MOST_CLASSES:
+        raise class_findings(folder, masks, white=white)[0].error()
+    return indices
+
+
+def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> UInt8[ndarray, "*s"]:
+    """The mask with the index of each class in place of its number."""
+    table = np.zeros(max(indices) + 1, np.uint8)
+    table[list(indices)] = list(indices.values())
+    return table[mask]
 
 
 def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
@@ -93,9 +135,9 @@ def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
     volume = read_volume(row.path)
     mask = read_mask_volume(row.mask, like=volume)
-    highest = int(mask.max())
-    if highest >= MOST_CLASSES:
-        what = f"it holds numbers up to {highest}: too many for classes"
+    numbers = np.unique(mask)
+    if len(numbers) > MOST_CLASSES:
+        what = f"it holds {len(numbers)} numbers up to {numbers[-1]}: too many for classes"
         raise refusal(row.mask, what, NUMBERS, row.line or None).error()
     return volume, mask
 
@@ -120,7 +162,7 @@ def has_masks(folder: Path) -> bool:
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
-def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarray, "h w"]]:
+def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
     """Read the pixels and the mask of one row, without preprocessing.
 
     Raises:
@@ -128,7 +170,7 @@ def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarra
     """
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
-    pixels, mask = read_image(row.path), read_mask(row.mask)
+    pixels, mask = read_image(row.path), read_mask(row.mask, white=False)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
@@ -138,7 +180,7 @@ def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarra
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    return check_masks(folder, lambda row: read_image_and_mask(row)[1])
+    return check_masks(folder, lambda row: read_image_and_mask(row)[1], white=True)
 
 
 @reads(Segmentation.kind, where=has_masks, check=check_pairs)
@@ -150,29 +192,31 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         everything = list(pool.map(lambda row: _read(row, form), listed))
     kept, digests, twice = once(listed)
     rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
-    k = max(highest for _, _, highest in read) + 1
-    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    indices = _indices(folder, [seen for _, _, seen in read], white=True)
+    k = max(indices.values()) + 1
+    labels = mask_labels(list(indices)[:k])
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
-        y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
+        y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
         task=Segmentation(k),
-        read=read_masked,
+        read=partial(read_masked, indices=indices),
         **folder_metadata(folder, rows, digests, notes=twice),
     )
 
 
 def read_masked(
-    rows: Sequence[Row], form: ImagePreprocessing
+    rows: Sequence[Row], form: ImagePreprocessing, indices: Mapping[int, int]
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
-    """Read images and masks with the preprocessing `form`."""
+    """Read images and masks with the preprocessing `form`, and the index of each class number."""
     pairs = [read_image_and_mask(row) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
-    return x, torch.from_numpy(np.stack([fit_mask(mask, form.size) for _, mask in pairs]))
+    masks = [_indexed(fit_mask(mask, form.size), indices) for _, mask in pairs]
+    return x, torch.from_numpy(np.stack(masks))
 
 
-def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pixels, mask, and the highest class number in the file, which resizing may lose."""
+def _read(row: Row, form: ImagePreprocessing) -> tuple[ndarray, ndarray, set[int]]:
+    """Pixels, mask, and the class numbers in the file, which resizing may lose."""
     pixels, mask = named(row, lambda: read_image_and_mask(row))
-    return form.fit(pixels), fit_mask(mask, form.size), int(mask.max())
+    return form.fit(pixels), fit_mask(mask, form.size), set(np.unique(mask).tolist())

@@ -13,8 +13,11 @@ from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
     dicom,
+    files_below,
+    files_of,
     image_format,
     is_dicom,
+    is_hidden,
     volume_suffix,
 )
 from medshot.data.tables.columns import rows_of
@@ -67,12 +70,6 @@ def survey(
     return rows, findings
 
 
-def files_below(folder: Path) -> list[Path]:
-    """All files in `folder` and below it, sorted, without hidden files and folders."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [path for path in found if not _hidden(path.relative_to(folder))]
-
-
 def is_image(path: Path) -> bool:
     """Whether a file is a readable image, by suffix or DICOM header."""
     return image_format(path) is not None
@@ -80,7 +77,7 @@ def is_image(path: Path) -> bool:
 
 def class_folders(folder: Path) -> list[Path]:
     """Subfolders that define the classes if there is no table."""
-    return sorted(d for d in folder.iterdir() if d.is_dir() and not _hidden(Path(d.name)))
+    return sorted(d for d in folder.iterdir() if d.is_dir() and not is_hidden(d, folder=True))
 
 
 def _bare_series(folder: Path) -> Issue | None:
@@ -88,15 +85,11 @@ def _bare_series(folder: Path) -> Issue | None:
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
     try:
-        series = dicom("series").described(folder)
+        series = dicom("series").series_summary(folder)
     except DataError as error:  # a damaged file, or no library for DICOM
         return finding_of(error, folder)
     what = f"it is a DICOM series without labels ({series})"
     return refusal(folder, what, SERIES) if series else None
-
-
-def _hidden(path: Path) -> bool:
-    return any(name.startswith(".") for name in path.parts)
 
 
 def _scan(folder: Path) -> tuple[list[Row], list[Issue]]:
@@ -158,11 +151,18 @@ def _found(paths: Iterable[Path], inside: Callable[[Path], list[Path]], what: st
 
 def _volumes_in(folder: Path) -> list[Path]:
     found = _below(folder, lambda path: volume_suffix(path) is not None)
+    found = [path for path in found if path.suffix.lower() != ".img" or _is_alone(path)]
     if not found and any(is_dicom(path) for path in files_below(folder)):
         return [folder]
     return found
 
 
+def _is_alone(path: Path) -> bool:
+    """Whether there is no header beside the voxels of a pair, which is one volume."""
+    return not any(path.with_suffix(suffix).exists() for suffix in (".hdr", ".HDR"))
+
+
 def _below(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    masks = {folder / name for name in cells(folder / TABLE, "mask")}
+    listed = [folder / name for name in cells(folder / TABLE, "mask")]
+    masks = {file for path in listed for file in (files_of(path) if path.is_file() else [path])}
     return [path for path in files_below(folder) if wanted(path) and path not in masks]

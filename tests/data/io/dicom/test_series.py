@@ -1,5 +1,6 @@
 """A folder of slices as a volume, against highdicom and against a slow formula."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,11 +132,16 @@ def flat(folder: Path) -> None:
     write_series(folder, np.zeros_like(VALUES))
 
 
+def copied(folder: Path) -> None:
+    shutil.copy(write_series(folder, VALUES)[2], folder / "IM014b.dcm")
+
+
 BAD = [
+    (copied, "IM014b.dcm: it is a copy of IM014.dcm"),
     (without(2), "1 slice(s) are missing between IM007.dcm and IM021.dcm: they are 4 mm"),
     (change(4, ImagePositionPatient=[10, -20, 12.6]), "distance between slices changes"),
     (change(4, ImagePositionPatient=[10, -20, 11.0]), "same place as IM021.dcm"),
-    (change(4, ImagePositionPatient=[12, -20, 13.0]), "2 mm off the line"),
+    (change(4, ImagePositionPatient=[12, -20, 13.0]), "1.41 mm off the line"),
     (change(2, ImageOrientationPatient=list(SAGITTAL)), "turned against IM000.dcm"),
     (change(2, PixelSpacing=[0.7, 0.5]), "spacing is not that of IM000.dcm"),
     (change(2, Modality="MR"), "Modality is not that"),
@@ -228,3 +234,22 @@ def test_one_slice_of_a_series_is_no_volume(tmp_path: Path) -> None:
     path = write_series(tmp_path, FRAMES)[0]
     with pytest.raises(DataError, match="folder with all slices"):
         read_volume(path)
+
+
+@pytest.mark.parametrize(("by", "right"), [(0.05, True), (0.3, False)])
+def test_frames_are_judged_against_their_line(tmp_path: Path, by: float, right: bool) -> None:
+    found = enhanced()
+    for k, frame in enumerate(found.PerFrameFunctionalGroupsSequence):
+        frame.PlanePositionSequence[0].ImagePositionPatient[2] += by * (-1) ** k
+    save(found, tmp_path / "x.dcm")
+    if right:
+        np.testing.assert_array_equal(read_volume(tmp_path / "x.dcm").values, 2.0 * FRAMES - 5)
+    else:
+        with pytest.raises(DataError, match="no regular stack"):
+            read_volume(tmp_path / "x.dcm")
+
+
+def test_rounded_directions_change_no_spacing(tmp_path: Path) -> None:
+    half = 0.71, 0.71, 0.0, 0.0, 0.0, -1.0  # of length 1.004
+    write_series(tmp_path, VALUES, directions=half, step=(1.4142, -1.4142, 0))
+    assert read_volume(tmp_path).spacing == pytest.approx((0.5, 2.0, 0.5), rel=1e-3)

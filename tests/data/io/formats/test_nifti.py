@@ -11,6 +11,8 @@ import pytest
 from medshot.core.errors import DataError
 from medshot.data.io.formats.nifti import read_nifti
 from medshot.data.io.read_volume import read_volume
+from medshot.data.readers.metadata import digest
+from medshot.data.tables.manifest import find_volumes
 from toys.volumes import SHAPE, affine_of, ramp, write_nii
 
 
@@ -36,6 +38,28 @@ def test_nifti_2_and_a_fourth_axis_of_one(tmp_path: Path) -> None:
     image = nibabel.Nifti2Image(ramp((*SHAPE, 1)), affine_of("RAS"))
     nibabel.save(image, tmp_path / "x.nii")
     assert read_nifti(tmp_path / "x.nii").values.shape == SHAPE[::-1]
+
+
+@pytest.mark.parametrize("form", [nibabel.Nifti1Pair, nibabel.Nifti2Pair])
+def test_a_pair_is_read_by_either_name(tmp_path: Path, form: type) -> None:
+    nibabel.save(form(ramp(), affine_of("LAS")), tmp_path / "x.hdr")
+    found, other = (read_volume(tmp_path / name) for name in ("x.hdr", "x.img"))
+    np.testing.assert_array_equal(found.values, other.values)
+    np.testing.assert_array_equal(found.grid.turn_back(found.values), ramp())
+    np.testing.assert_allclose(found.grid.affine, affine_of("LAS"))
+    assert find_volumes([tmp_path]) == [tmp_path / "x.hdr"]
+    before = digest(tmp_path / "x.hdr")
+    nibabel.save(form(ramp() + 1, affine_of("LAS")), tmp_path / "x.hdr")
+    assert digest(tmp_path / "x.hdr") != before
+
+
+def half_of_a_pair(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Pair(ramp(), affine_of("LAS")), path)
+    path.with_suffix(".img").unlink()
+
+
+def analyze(path: Path) -> None:
+    nibabel.save(nibabel.AnalyzeImage(ramp(), affine_of("LAS")), path)
 
 
 def plain(path: Path) -> None:
@@ -104,6 +128,9 @@ BAD = [
     ("x.nii", with_header(dim=[3, 3000, 2000, 1600, 1, 1, 1, 1]), "promises 3000 x 2000 x 1600"),
     ("x.nii", with_header(dim=[3, -5, 6, 7, 1, 1, 1, 1]), "not one volume"),
     ("x.nii", with_header(dim=[4, 5, 6, 1, 7, 1, 1, 1]), "not one volume of three axes"),
+    ("x.hdr", half_of_a_pair, "x.img, the other half of the pair"),
+    ("x.hdr", analyze, "Analyze 7.5"),
+    ("x.hdr", lambda path: path.with_suffix(".img").write_bytes(b""), "does not exist"),
     ("x.nii", with_header(vox_offset=1e9), "begin too far"),
     ("x.nii", with_header(xyzt_units=3), "spacing is in micron"),
     ("x.nii", with_header(srow_x=[0, 0, 0, 0]), "spacing is missing or wrong"),

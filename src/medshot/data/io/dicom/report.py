@@ -13,6 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
+from medshot.core import mask_numbers
 from medshot.core.atomic import replacing
 from medshot.data.io.dicom.seg import OURS, broken, reference_headers
 from medshot.data.io.volume import Volume
@@ -23,15 +24,14 @@ PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 def write_report(
     mask: Integer[ndarray, "z h w"], like: Volume, path: Path, labels: Sequence[str], patient: bool
 ) -> None:
-    """Write the volume of each class; `labels[0]` is background and not reported."""
+    """Write the volume of each class; `mask` holds indices of `labels`, 0 is not reported."""
     sources = reference_headers(like.source, patient)
     voxel = float(np.prod(like.spacing))
     counts = np.bincount(mask.ravel(), minlength=len(labels))
     try:
+        named = enumerate(zip(mask_numbers(labels), labels, strict=True))
         groups = [
-            _group(n, label, float(counts[n]) * voxel, sources)
-            for n, label in enumerate(labels)
-            if n
+            _group(n, label, float(counts[i]) * voxel, sources) for i, (n, label) in named if i
         ]
         made = _report(groups, sources)
     except (TypeError, ValueError, AttributeError) as error:  # its words may quote the header

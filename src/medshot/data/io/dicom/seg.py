@@ -9,19 +9,20 @@ from pathlib import Path
 
 import highdicom
 import numpy as np
-from highdicom.seg import Segmentation, SegmentDescription, segread
+import pydicom
+from highdicom.seg import Segmentation, SegmentDescription
 from jaxtyping import UInt8, UInt16
 from numpy import ndarray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
-from medshot.core import DataError
+from medshot.core import DataError, mask_numbers
 from medshot.core.atomic import replacing
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, PLACE, SIZE, damaged, header
 from medshot.data.io.dicom.series import series_slices
-from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
+from medshot.data.io.volume import LPS_TO_RAS, NEAR, Volume, check_size, volume
 
 OURS = "99MEDSHOT"  # private coding scheme: class names are free text of the user
 REFERRED = (
@@ -117,7 +118,11 @@ def _segmentation(
         source_images=sources,
         pixel_array=mask,
         segmentation_type="BINARY",
-        segment_descriptions=[_segment(n, name) for n, name in enumerate(labels) if n],
+        segment_descriptions=[
+            _segment(i, n, name)
+            for i, (n, name) in enumerate(zip(mask_numbers(labels), labels, strict=True))
+            if i
+        ],
         series_instance_uid=generate_uid(prefix=None),
         series_number=1,
         sop_instance_uid=generate_uid(prefix=None),
@@ -143,14 +148,43 @@ def read_seg(path: Path, like: Volume) -> Volume:
         what = "its segments overlap: a voxel of two classes has no class number"
         raise refusal(path, what, "Export the segments one by one.").error()
     try:
-        mask = segread(path).get_volume(combine_segments=True)
-        mask = _placed(mask, like)
+        stored = pydicom.dcmread(path)
+        _snap(stored, like)
+        read = Segmentation.from_dataset(stored, copy=False)
+        mask = _placed(read.get_volume(combine_segments=True), like)
+        values = _numbers(read)[mask.array]
     except DataError:
         raise
+    except RuntimeError as error:  # positions, not bytes
+        what = f"its frames do not lie on the slices of {like.source.name}"
+        fix = "Take that of the same series, or export it again from where both are."
+        raise refusal(path, what, fix).error() from error
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(mask.affine)[:, [2, 1, 0, 3]]
-    return volume(mask.array.transpose(2, 1, 0), affine, path)
+    return volume(values.transpose(2, 1, 0), affine, path)
+
+
+def _numbers(read: Segmentation) -> UInt16[ndarray, "segments"]:
+    """Class number of each segment: that of its code if we wrote it, else its own number."""
+    found = np.arange(max(read.segment_numbers, default=0) + 1, dtype=np.uint16)
+    for number in read.segment_numbers:
+        kind = read.get_segment_description(number).segmented_property_type
+        if kind.scheme_designator == OURS and kind.value.isdecimal():
+            found[number] = int(kind.value)
+    return found
+
+
+def _snap(stored: Dataset, like: Volume) -> None:
+    """Move each frame to the slice of `like` that it is meant for: positions are often rounded."""
+    lps = LPS_TO_RAS @ like.grid.affine
+    for frame in stored.PerFrameFunctionalGroupsSequence:
+        for plane in frame.get("PlanePositionSequence", ()):
+            place = np.array([*plane.ImagePositionPatient, 1], dtype=np.float64)
+            index = np.linalg.solve(lps, place)
+            whole = np.rint(index)
+            if np.abs(index - whole).max() <= NEAR:
+                plane.ImagePositionPatient = (lps @ whole)[:3].tolist()
 
 
 def _placed(mask: highdicom.Volume, like: Volume) -> highdicom.Volume:
@@ -170,9 +204,10 @@ def _lps(affine: ndarray) -> ndarray:
     return LPS_TO_RAS @ affine[:, [2, 1, 0, 3]]
 
 
-def _segment(number: int, label: str) -> SegmentDescription:
+def _segment(index: int, number: int, label: str) -> SegmentDescription:
+    """Segments are numbered from 1 without gaps (PS3.3 C.8.20.4): `number` is in the code."""
     return SegmentDescription(
-        segment_number=number,
+        segment_number=index,
         segment_label=label[:64],
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=highdicom.sr.CodedConcept(str(number), OURS, label[:64]),

@@ -18,12 +18,14 @@ from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, header_window, modality
 from medshot.data.io.dicom.image import GREY, slice_values
-from medshot.data.io.registry import DICOM, is_dicom
+from medshot.data.io.registry import DICOM, is_dicom, is_hidden
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
-UNEVEN = 0.02  # tolerance of the slice distance, relative to the median
-OFF = 0.1  # tolerance of slice positions off their line, relative to the smallest spacing
-TURNED = 1e-3  # tolerance of direction cosines
+TWICE = 0.02  # of the usual slice distance: nearer slices lie in one place
+OFF = 0.1  # tolerance along the line of slices, relative to their distance
+ASIDE = 0.25  # tolerance across it, relative to the smallest spacing
+TURNED = 1e-3  # tolerance of direction cosines between slices
+ROUNDED = 0.01  # of the length of a direction
 WHOLE = "Export the whole series again, or take another."
 SEVERAL = "Keep one of them: several time points or echoes are several volumes."
 
@@ -43,8 +45,9 @@ class Slice:
     @property
     def directions(self) -> Float64[ndarray, "2 3"]:
         """Direction cosines of a row and of a column."""
-        found = np.asarray(self.header.ImageOrientationPatient, dtype=np.float64)
-        return found.reshape(2, 3)
+        found = np.asarray(self.header.ImageOrientationPatient, dtype=np.float64).reshape(2, 3)
+        length = np.linalg.norm(found, axis=1, keepdims=True)  # 1, but for rounding
+        return found / np.where(np.abs(length - 1) < ROUNDED, length, 1)
 
     @property
     def spacing(self) -> Float64[ndarray, "2"]:
@@ -64,20 +67,31 @@ def ordered(slices: Sequence[Slice]) -> list[Slice]:
     normal = np.cross(*slices[0].directions)
     found = sorted(slices, key=lambda one: float(one.position @ normal))
     depths = np.array([one.position @ normal for one in found])
-    _check_steps(found, np.diff(depths))
-    _check_line(found)
+    _check_twice(found, np.diff(depths))
+    _check_line(found, depths, normal)
     return found
 
 
 def affine_of(slices: Sequence[Slice]) -> Float64[ndarray, "4 4"]:
-    """Index (column, row, slice, 1) to mm in RAS, of slices in order (PS3.3 C.7.6.2.1.1)."""
-    first, last = slices[0], slices[-1]
+    """Index (column, row, slice, 1) to mm in RAS, of slices in order (PS3.3 C.7.6.2.1.1).
+
+    Step and origin are those of the line of least squares through all positions, which are often
+    rounded.
+    """
+    first = slices[0]
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.spacing[1]
     affine[:3, 1] = first.directions[1] * first.spacing[0]
-    affine[:3, 2] = (last.position - first.position) / (len(slices) - 1)
-    affine[:3, 3] = first.position
+    affine[:3, 2:] = line_through(np.stack([one.position for one in slices])).T
     return LPS_TO_RAS @ affine
+
+
+def line_through(places: Float64[ndarray, "n d"]) -> Float64[ndarray, "2 d"]:
+    """Step and start of the line of least squares through points at equal steps."""
+    k = np.arange(len(places)) - (len(places) - 1) / 2
+    step = k @ (places - places[0]) / (k @ k)
+    start = places[0] + (places - places[0]).mean(0) + k[0] * step
+    return np.stack([step, start])
 
 
 def _check_said(one: Slice) -> None:
@@ -102,33 +116,49 @@ def _check_alike(one: Slice, first: Slice) -> None:
         raise refusal(one.path, what, WHOLE).error()
 
 
-def _check_steps(slices: Sequence[Slice], steps: Float64[ndarray, "n"]) -> None:
-    usual = float(np.median(steps))
+def _check_twice(slices: Sequence[Slice], steps: Float64[ndarray, "n"]) -> None:
+    near = TWICE * max(float(np.median(steps)), min(slices[0].spacing))
     for one, after, step in zip(slices, slices[1:], steps.tolist(), strict=False):
-        if step <= UNEVEN * max(usual, min(one.spacing)):
+        if step <= near:
+            uid = one.header.get("SOPInstanceUID")
+            if uid and uid == after.header.get("SOPInstanceUID"):
+                what = f"it is a copy of {one.path.name} (the same SOPInstanceUID)"
+                raise refusal(after.path, what, "Take one of the two out.").error()
             what = f"it lies in the same place as {one.path.name}"
             raise refusal(after.path, what, SEVERAL).error()
-        if abs(step - usual) <= UNEVEN * usual:
-            continue
-        between = f"between {one.path.name} and {after.path.name}"
-        far = f"{step:.4g} mm where others are {usual:.4g} mm apart"
-        missing = round(step / usual) - 1
-        if missing > 0 and abs(step / usual - missing - 1) < 0.1:
-            what = f"{missing} slice(s) are missing {between}: they are {far}"
-        else:
-            what = f"the distance between slices changes {between}: they are {far}"
-        raise refusal(after.path.parent, what, WHOLE).error()
 
 
-def _check_line(slices: Sequence[Slice]) -> None:
+def _check_line(
+    slices: Sequence[Slice], depths: Float64[ndarray, "n"], normal: Float64[ndarray, "3"]
+) -> None:
+    """Check that slices lie at equal steps on a line: each against the line, not its neighbor.
+
+    A position that was rounded is off by one rounding; the distance of two neighbors by two.
+    """
     places = np.stack([one.position for one in slices])
-    straight = np.linspace(places[0], places[-1], len(places))
-    off = np.linalg.norm(places - straight, axis=1)
-    step = np.linalg.norm(straight[1] - straight[0])
-    if off.max() > OFF * min(*slices[0].spacing, step):
-        worst = slices[int(off.argmax())]
-        what = f"it lies {off.max():.3g} mm off the line of the other slices"
+    step, start = line_through(places)
+    off = places - start - np.arange(len(places))[:, None] * step
+    if np.abs(off @ normal).max() > OFF * abs(step @ normal):
+        raise _uneven(slices, np.diff(depths))
+    aside = np.linalg.norm(off - np.outer(off @ normal, normal), axis=1)
+    if aside.max() > ASIDE * min(*slices[0].spacing, float(np.linalg.norm(step))):
+        worst = slices[int(aside.argmax())]
+        what = f"it lies {aside.max():.3g} mm off the line of all slices"
         raise refusal(worst.path, what, WHOLE).error()
+
+
+def _uneven(slices: Sequence[Slice], steps: Float64[ndarray, "n"]) -> DataError:
+    """The error for the step that differs most from the others."""
+    usual = float(np.median(steps))
+    k = int(np.abs(steps - usual).argmax())
+    between = f"between {slices[k].path.name} and {slices[k + 1].path.name}"
+    far = f"{steps[k]:.4g} mm where others are {usual:.4g} mm apart"
+    missing = round(steps[k] / usual) - 1
+    if missing > 0 and abs(steps[k] / usual - missing - 1) < OFF:
+        what = f"{missing} slice(s) are missing {between}: they are {far}"
+    else:
+        what = f"the distance between slices changes {between}: they are {far}"
+    return refusal(slices[0].path.parent, what, WHOLE).error()
 
 
 PER_FRAME = "PerFrameFunctionalGroupsSequence"
@@ -164,15 +194,28 @@ def read_frames(path: Path) -> Volume:
 def _stacked(path: Path) -> Volume:
     try:
         image = highdicom.imread(path)
-        if image.get_volume_geometry() is None:
+        near = 2 * OFF  # between neighbors, which may both be off
+        if image.get_volume_geometry(rtol=near) is None or not _on_line(image):
             raise refusal(path, "its frames are no regular stack in space", FRAMES).error()
-        found = image.get_volume(dtype=np.float32, apply_real_world_transform=False)
+        found = image.get_volume(dtype=np.float32, apply_real_world_transform=False, rtol=near)
     except DataError:
         raise
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
     return volume(found.array.transpose(2, 1, 0), affine, path, header_window(image))
+
+
+def _on_line(image: highdicom.Image) -> bool:
+    """Whether frames lie at equal steps on a line, within the tolerance of slices."""
+    frames = image.PerFrameFunctionalGroupsSequence
+    places = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
+    found = np.array(places, dtype=np.float64)
+    main = np.linalg.svd(found - found.mean(0))[2][0]
+    found = found[np.argsort(found @ main)]
+    step, start = line_through(found)
+    off = found - start - np.arange(len(found))[:, None] * step
+    return bool(np.linalg.norm(off, axis=1).max() <= OFF * np.linalg.norm(step))
 
 
 ONE = "Put each series into a folder of its own."
@@ -244,4 +287,4 @@ def _series_in(folder: Path) -> list[list[Slice]]:
 
 def _is_file(path: Path) -> bool:
     named = path.suffix.lower() == DICOM and path.is_file()
-    return named or is_dicom(path)
+    return not is_hidden(path) and (named or is_dicom(path))
