@@ -9,7 +9,7 @@ from medshot.core import DataError
 from medshot.data import omniglot
 from medshot.data.checks.confounders import ImageInfo, look, shortcuts
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
-from medshot.data.io.image import WINDOW
+from medshot.data.io.pixels import WINDOW
 from medshot.data.io.registry import IMAGES, VOLUMES, dicom, is_dicom, volume_suffix
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import class_folders, files_below, is_image, survey
@@ -251,7 +251,7 @@ def _misnamed(pairs: Sequence[tuple[Row, ImageInfo]]) -> list[Issue]:
 def _identities(rows: Sequence[Row]) -> list[Issue]:
     medical = [row.path for row in rows if is_dicom(row.path)]
     try:
-        return dicom("identifiers").identities(medical) if medical else []
+        return dicom("header").identities(medical) if medical else []
     except DataError:  # library missing: reported for every file
         return []
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 from numpy import ndarray
 
 from medshot.data.checks.issue import refusal
@@ -106,6 +106,7 @@ class Volume:
     grid: Grid  # of the file
     source: Path
     window: tuple[float, float] | None = None  # display window of the file
+    padding: Bool[ndarray, "z h w"] | None = None  # voxels outside of what was measured
 
     @property
     def affine(self) -> Float64[ndarray, "4 4"]:
@@ -126,13 +127,17 @@ def volume(
 ) -> Volume:
     """Build a volume from stored values, reoriented to the order of memory.
 
+    Where `stored` is masked, it is padding.
+
     Raises:
         DataError: the affine is unusable.
     """
     check_affine(affine, source)
     i, j, k = stored.shape
     grid = Grid((i, j, k), affine)
-    return Volume(grid.turn(stored), grid, source, window)
+    mask = np.ma.getmaskarray(stored)
+    padding = grid.turn(mask) if mask.any() else None
+    return Volume(grid.turn(np.ma.getdata(stored)), grid, source, window, padding)
 
 
 def check_affine(affine: Float64[ndarray, "4 4"], source: Path) -> None:
