@@ -26,6 +26,7 @@ from medshot.data.io.volume import Volume
 T = TypeVar("T")
 Magic = bytes | tuple[bytes, ...] | Callable[[bytes], bool]
 DICOM = ".dcm"
+CODE = "PatientID#"  # starts the code of a patient that is from a DICOM header
 INDEX = "DICOMDIR"  # DICOM directory of a disc, not an image
 START = 348  # bytes at the start of a file that `magic` gets: the header size of NIfTI-1
 

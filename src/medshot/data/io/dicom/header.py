@@ -4,6 +4,7 @@ Only requested tags are parsed, so that no personal data is in memory. Messages 
 damaged file may quote it, so they are not passed on.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from medshot.data.io.dicom.picture import (
 )
 from medshot.data.io.image import refusing
 from medshot.data.io.pixels import UnreadableError
+from medshot.data.io.registry import CODE
 
 PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "FrameOfReferenceUID")
 KIND = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality")
@@ -74,6 +76,25 @@ def header_window(found: Dataset) -> tuple[float, float] | None:
     window = window_in(found)
     low, high = ends(window) if window else (0.0, 0.0)
     return (low, high) if low < high else None
+
+
+PATIENT = ("PatientID", "IssuerOfPatientID")
+NOBODY = re.compile(r"[\W_]*(anon\w*|unknown|none|no ?name|null|n/?a|deident\w*|x*|0*)[\W_]*", re.I)
+
+
+def patient_code(path: Path) -> str:
+    """A hash of the patient's ID, the same in all files of one patient; empty if there is none.
+
+    The ID itself is not kept. What anonymization writes in its place is none.
+    """
+    try:
+        found = header(path, PATIENT)
+    except DataError:  # reported where it is read
+        return ""
+    number, issuer = (str(found.get(tag) or "").strip() for tag in PATIENT)
+    if NOBODY.fullmatch(number):
+        return ""
+    return CODE + hashlib.sha256(f"{issuer}\n{number}".encode()).hexdigest()[:12]
 
 
 IDENTITIES = (
