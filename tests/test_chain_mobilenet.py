@@ -14,7 +14,7 @@ import torch
 import medshot
 from medshot.core.errors import SaveError
 from medshot.nn.encoders.conv4 import Conv4
-from medshot.stages.export.onnx_file import SCRIPT
+from medshot.stages.export.onnx_file import script_beside
 from toys.commands import folder
 
 FORM = {"channels": 3, "size": 32}
@@ -111,9 +111,10 @@ def test_it_is_distilled_into_a_smaller_encoder(start: Start, into: str | torch.
 def test_the_script_without_medshot_gives_the_same_probabilities(start: Start, tmp_path: Path):
     file = medshot.export_onnx(start.predictor, tmp_path / "model.onnx")
     assert off(start.predictor, file, start.others.examples().x) < 1e-4
+    script = script_beside(file, start.predictor.known_card())
     paths = sorted(map(str, start.pictures.glob("*.png")))[:3]
     run = f"{BLOCKED}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-I", "-c", run, str(SCRIPT), str(file), *paths]
+    command = [sys.executable, "-I", "-c", run, str(script), str(file), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     for line, path in zip(done.stdout.splitlines(), paths, strict=True):

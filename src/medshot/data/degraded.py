@@ -17,7 +17,8 @@ from medshot.data.checks.issue import TABLE
 from medshot.data.corruptions import DEGRADATIONS, degraded
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
-from medshot.data.io.image import decode, window_of
+from medshot.data.io.image import decode
+from medshot.data.io.pixels import window_of
 from medshot.data.readers.enhancement import LABELS, Pair, squares
 from medshot.data.readers.metadata import digest, folder_metadata, named
 from medshot.data.tables.labels import Row, columns_of

@@ -18,11 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from medshot.core import SIDE, ConfigError, DataError, Examples, ShapeError, part, unknown
-from medshot.data.io.image import WINDOW, decode, read_image, stored, window_of
+from medshot.data.io.image import decode, read_image, stored
+from medshot.data.io.pixels import WINDOW, squared, window_of
 from medshot.data.io.read_volume import read_volume
 from medshot.data.io.volume import Volume
 
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
+FILTERS = ("bilinear", "nearest")
 
 
 @part("preprocessing", "image")
@@ -51,12 +52,7 @@ class ImagePreprocessing:
 
     def fit(self, pixels: UInt8[ndarray, "h w c"]) -> UInt8[ndarray, "d s s"]:
         """Convert decoded pixels."""
-        image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        image = image.convert("L" if self.channels == 1 else "RGB")
-        if image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), FILTERS[self.resize])
-        array = np.asarray(image)
-        return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+        return squared(pixels, self.channels, self.size, self.resize)
 
     def read(self, path: Path) -> Float[Tensor, "d s s"]:
         """Read one file, in [0, 1]."""
@@ -219,8 +215,8 @@ def _as(values: Float[ndarray, "h w c"], dtype: np.dtype) -> Shaped[ndarray, "h 
 class VolumePreprocessing:
     """Window the values to 0 ... 255 and resample to `spacing` mm (z, y, x), at any shape.
 
-    The window is the file's own, or else the 0.5th and 99.5th percentile of its values. Without
-    `spacing`, voxels are not resampled.
+    The window is the file's own, or else the 0.5th and 99.5th percentile of its values without
+    padding, which becomes 0. Without `spacing`, voxels are not resampled.
     """
 
     spacing: Sequence[float] | None = None
@@ -262,10 +258,13 @@ class VolumePreprocessing:
     def fit(self, volume: Volume) -> UInt8[ndarray, "d r c"]:
         """Window and resample a volume."""
         values = volume.values.astype(np.float32)
-        low, high = volume.window or np.percentile(values, WINDOW)
+        padded = volume.padding
+        inside = values if padded is None else values[~padded]
+        low, high = volume.window or np.percentile(inside, WINDOW)
         if low >= high:
-            low, high = values.min(), values.max()
-        seen = torch.from_numpy(((values - low) / (high - low)).clip(0, 1))
+            low, high = inside.min(), inside.max()
+        shown = ((values - low) / (high - low)).clip(0, 1)
+        seen = torch.from_numpy(shown if padded is None else np.where(padded, 0, shown))
         new = self._shape(volume)
         if new != values.shape:
             seen = F.interpolate(seen[None, None], new, mode="trilinear")[0, 0]

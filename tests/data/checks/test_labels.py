@@ -60,7 +60,7 @@ def test_everything_is_found_at_once(messy: Path) -> None:
         ("error", "nan.tif (labels.csv, line 13): it holds values that are not finite"),
         ("error", "pages.tif (labels.csv, line 14): it holds 2 pages"),
         ("error", "gone.png (labels.csv, line 15): it does not exist"),
-        ("error", "scan.dcm (labels.csv, line 16): it is no .dcm image"),
+        ("error", "scan.dcm (labels.csv, line 16): it is empty (0 bytes)"),
         ("error", "copy.png (labels.csv, line 17)", "x1.png (x) are the same image under two"),
         ("error", "line 21: label is empty"),
         ("error", "line 22: ../away.png lies outside"),

@@ -13,7 +13,7 @@ from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.load import load
 from medshot.learners import build
 from medshot.nn.onnx import OPSET
-from medshot.stages.export.onnx_file import SCRIPT, export_onnx
+from medshot.stages.export.onnx_file import export_onnx, script_beside
 from toys.commands import folder
 
 BLOCKED = "import sys; sys.modules.update(torch=None, medshot=None); import runpy; "
@@ -45,9 +45,10 @@ def test_what_must_travel_with_it_is_inside(made):
 
 def test_a_script_without_medshot_and_torch_gives_the_same_probabilities(made):
     predictor, pictures, file = made
+    script = script_beside(file, predictor.known_card())
     paths = sorted(map(str, pictures.glob("*.png")))[:3]
     run = f"{BLOCKED}sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-I", "-c", run, str(SCRIPT), str(file), *paths]
+    command = [sys.executable, "-I", "-c", run, str(script), str(file), *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]

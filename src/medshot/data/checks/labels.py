@@ -9,8 +9,16 @@ from medshot.core import DataError
 from medshot.data import omniglot
 from medshot.data.checks.confounders import ImageInfo, look, shortcuts
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
-from medshot.data.io.image import WINDOW
-from medshot.data.io.registry import IMAGES, VOLUMES, dicom, files_below, is_dicom, volume_suffix
+from medshot.data.io.pixels import WINDOW
+from medshot.data.io.registry import (
+    CODE,
+    IMAGES,
+    VOLUMES,
+    dicom,
+    files_below,
+    is_dicom,
+    volume_suffix,
+)
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import class_folders, is_image, survey
 
@@ -137,6 +145,10 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
     if unknown:
         what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
         found.append(Issue("note", where, None, what, "Fill in the column if they are known."))
+    if coded := {row.patient for row in rows if row.patient.startswith(CODE)}:
+        what = f"{len(coded)} patient(s) are told apart by a hash of PatientID in DICOM headers"
+        fix = f"A column patient in {TABLE} says otherwise, if they are not who they seem."
+        found.append(Issue("note", where, None, what, fix))
     labels, splits = defaultdict(list), defaultdict(list)
     for row in rows:
         if row.patient:

@@ -1,18 +1,21 @@
 """Image and mask files of any format: pixels windowed to 8 bits, class numbers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import tifffile
 from jaxtyping import Integer, Shaped, UInt8, UInt16
 from numpy import ndarray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from medshot.core import DataError
 from medshot.data.checks.issue import refusal
+from medshot.data.io.pixels import UnreadableError, checked, filled, reason, windowed
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
+    Format,
     format_in,
     image_format,
     is_dicom,
@@ -20,114 +23,84 @@ from medshot.data.io.registry import (
 )
 
 
-def negative(pixels: Shaped[ndarray, "..."]) -> Shaped[ndarray, "..."]:
-    """Invert gray values in the range of the dtype (of the image, for floats)."""
-    if pixels.dtype == bool:
-        return ~pixels
-    if pixels.dtype.kind == "u":
-        return np.iinfo(pixels.dtype).max - pixels
-    return pixels.max() + pixels.min() - pixels
-
-
-WINDOW = (0.5, 99.5)  # percentiles that become 0 and 255 in images of over 8 bits
-FIX = "Open it in a viewer, and export it again or leave it out."
-ONE = "A file must hold one image: export each one separately."
-
-
 def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
     """Read the pixels of `path`, 1 or 3 channels, 0 to 255.
 
     8-bit values are kept. 16-bit and float images are windowed by their own 0.5th and 99.5th
     percentile, because the meaning of their full range depends on the scanner. A DICOM file with
-    display settings is converted by them.
+    display settings is converted by them, and its padding counts for no percentile.
 
     Raises:
         DataError: missing, truncated, not an image, several pages, NaN, or a constant image.
     """
-    return windowed(decode(path))
+    with refusing(path):
+        return windowed(checked(stored(path)))
 
 
 def decode(path: Path) -> Shaped[ndarray, "h w c"]:
     """Read the values of `path` as `stored`, 1 or 3 channels, finite and not constant.
 
+    Padding of DICOM is as the darkest other value.
+
     Raises:
         DataError: as `read_image`.
     """
-    pixels = stored(path)
-    if pixels.ndim == 2:
-        pixels = pixels[:, :, None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or 0 in pixels.shape:
-        shape = " x ".join(map(str, pixels.shape))
-        raise _bad(path, f"it holds {shape} values: not one grey or colour image", ONE)
-    pixels = pixels[:, :, : 1 if pixels.shape[2] < 3 else 3]  # without an alpha channel
-    if pixels.dtype.kind not in "buif":
-        raise _bad(path, f"its values are of the type {pixels.dtype}")
-    if not np.isfinite(pixels).all():
-        raise _bad(path, "it holds values that are not finite (NaN or infinity)")
-    if pixels.min() == pixels.max():
-        raise _bad(path, "it has the same value everywhere: there is nothing on it")
-    return pixels
+    with refusing(path):
+        return filled(checked(stored(path)))
 
 
-def windowed(pixels: Shaped[ndarray, "h w c"]) -> UInt8[ndarray, "h w c"]:
-    """Window decoded values to 8 bits."""
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8) * 255
-    if pixels.dtype == np.uint8:
-        return pixels
-    low, high = window_of(pixels)
-    values = pixels.astype(np.float64)
-    return (255 * ((values - low) / (high - low)).clip(0, 1)).round().astype(np.uint8)
-
-
-def window_of(pixels: Shaped[ndarray, "h w c"]) -> tuple[float, float]:
-    """The values that become black and white; the full range for an 8-bit image."""
-    if pixels.dtype == bool:
-        return 0.0, 1.0
-    if pixels.dtype == np.uint8:
-        return 0.0, 255.0
-    values = pixels.astype(np.float64)
-    low, high = np.percentile(values, WINDOW)
-    if low == high:  # all but a few pixels are equal: keep those few
-        low, high = values.min(), values.max()
-    return float(low), float(high)
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turn `UnreadableError` into a `DataError` that names the file."""
+    try:
+        yield
+    except UnreadableError as error:
+        raise refusal(path, error.what, error.fix).error() from error.__cause__
 
 
 def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
     """Read the stored values of `path`, upright; with `palette`, palette indices, not colors.
 
-    DICOM is recognized by its content, whatever the name, and windowed by its header.
+    The format is that of the content, whatever the name. DICOM is windowed by its header, or else
+    its padding is masked.
 
     Raises:
         DataError: missing, truncated, not an image, several pages.
     """
-    known, suffix = image_format(path), path.suffix.lower()
-    if known is None and volume_suffix(path):
+    known = _format(path)
+    with refusing(path):
+        try:
+            return known.read(path, palette=palette)
+        except DataError:
+            raise
+        except Exception as error:  # libraries raise any exception on damaged bytes
+            raise reason(error) from error
+
+
+def _format(path: Path) -> Format[ndarray]:
+    """The format of an image by its content, if its suffix is that of an image."""
+    named, suffix = image_format(path), path.suffix.lower()
+    if named is None and volume_suffix(path):
         what = "it is a volume, not an image"
-        raise _bad(path, what, "Read it by medshot.read_volume, or export its slices.")
-    if known is None:
+        fix = "Read it by medshot.read_volume, or export its slices."
+        raise refusal(path, what, fix).error()
+    if named is None:
         what = f"files of this kind are not read, {', '.join(IMAGES.all())} are"
-        raise _bad(path, what, "Convert it first.")
+        raise refusal(path, what, "Convert it first.").error()
     if not path.is_file():
         what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
-        raise _bad(path, what, "Correct the path, or leave it out of the list.")
-    try:
-        return known.read(path, palette=palette)
-    except DataError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise _bad(path, f"it promises too many pixels ({error})") from error
-    except (UnidentifiedImageError, tifffile.TiffFileError) as error:
+        raise refusal(path, what, "Correct the path, or leave it out of the list.").error()
+    if not path.stat().st_size:
+        what = f"it is empty (0 bytes): no {suffix} image"
+        raise refusal(path, what, "Copy or export it again, or leave it out.").error()
+    found = format_in(path, IMAGES)
+    if found is None and named.magic:
         if volume := format_in(path, VOLUMES):
             what = f"by its content it is a {volume.name} volume, no {suffix} image"
-            raise _bad(path, what, "Rename it, and read it as a volume.") from error
-        raise _bad(path, f"it is no {suffix} image, despite its name") from error
-    except Exception as error:  # libraries raise any exception on damaged bytes
-        raise _bad(path, f"it is damaged or truncated ({error})") from error
-
-
-def _bad(path: Path, what: str, fix: str = FIX) -> DataError:
-    return refusal(path, what, fix).error()
+            raise refusal(path, what, "Rename it, and read it as a volume.").error()
+        what, fix = f"it is no {suffix} image, despite its name", UnreadableError("").fix
+        raise refusal(path, what, fix).error()
+    return found or named
 
 
 MOST_CLASSES = 32

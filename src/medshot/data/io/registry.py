@@ -20,12 +20,13 @@ from typing import Generic, TypeVar
 from numpy import ndarray
 
 from medshot.core import ConfigError, DataError, Registry
+from medshot.data.io.dicom.picture import begins_as_dicom
 from medshot.data.io.volume import Volume
 
 T = TypeVar("T")
 Magic = bytes | tuple[bytes, ...] | Callable[[bytes], bool]
 DICOM = ".dcm"
-PREAMBLE = 128  # bytes of DICOM's preamble, before the magic DICM
+CODE = "PatientID#"  # starts the code of a patient that is from a DICOM header
 INDEX = "DICOMDIR"  # DICOM directory of a disc, not an image
 SYSTEM = {INDEX, "THUMBS.DB", "EHTHUMBS.DB", "DESKTOP.INI"}  # files, in capitals
 SYSTEM_FOLDERS = {"__MACOSX", "@EADIR", "$RECYCLE.BIN"}
@@ -78,7 +79,7 @@ def image_reader(
     """Register a function as the reader of image files with `suffixes`.
 
     It returns stored values `h w` or `h w c`, 1 to 4 channels (the second and the fourth are
-    alpha), upright. Any exception other than a `DataError` is reported as a damaged file.
+    alpha), upright, masked where they are padding. Any exception is reported with the file's name.
 
     Args:
         suffixes: with the point, in lower case.
@@ -193,15 +194,10 @@ def is_dicom(path: Path) -> bool:
     """Whether a file starts as DICOM, whatever its name."""
     try:
         with path.open("rb") as file:
-            start = file.read(PREAMBLE + 4)
+            start = file.read(START)
     except OSError:
         return False
     return begins_as_dicom(start) and path.name.upper() != INDEX
-
-
-def begins_as_dicom(start: bytes) -> bool:
-    """Whether these are the first bytes of a DICOM file."""
-    return start[PREAMBLE : PREAMBLE + 4] == b"DICM"
 
 
 def dicom(name: str) -> ModuleType:

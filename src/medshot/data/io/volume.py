@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Bool, Float64, Shaped
 from numpy import ndarray
 
 from medshot.data.checks.issue import refusal
@@ -114,6 +114,7 @@ class Volume:
     source: Path
     window: tuple[float, float] | None = None  # display window of the file
     step: float = 0.0  # between values that the file can hold, where it rescales integers
+    padding: Bool[ndarray, "z h w"] | None = None  # voxels outside of what was measured
 
     @property
     def stored(self) -> Shaped[ndarray, "i j k"]:
@@ -143,13 +144,17 @@ def volume(
 ) -> Volume:
     """Build a volume from stored values, reoriented to the order of memory.
 
+    Where `stored` is masked, it is padding.
+
     Raises:
         DataError: the affine is unusable.
     """
     check_affine(affine, source)
     i, j, k = stored.shape
     grid = Grid((i, j, k), affine, other, header)
-    return Volume(grid.turn(stored), grid, source, window, step)
+    mask = np.ma.getmaskarray(stored)
+    padding = grid.turn(mask) if mask.any() else None
+    return Volume(grid.turn(np.ma.getdata(stored)), grid, source, window, step, padding)
 
 
 def check_affine(affine: Float64[ndarray, "4 4"], source: Path) -> None:

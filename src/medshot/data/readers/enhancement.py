@@ -17,7 +17,8 @@ from torch import Tensor
 
 from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Dataset
-from medshot.data.io.image import decode, window_of
+from medshot.data.io.image import decode
+from medshot.data.io.pixels import window_of
 from medshot.data.io.registry import image_format
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads

@@ -11,7 +11,7 @@ import torch
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
-from medshot.data.io.registry import files_of
+from medshot.data.io.registry import CODE, files_of
 from medshot.data.tables.labels import Row
 
 Result = TypeVar("Result")
@@ -26,6 +26,9 @@ def folder_metadata(
     Each of the `digests` starts with that of the image.
     """
     patients = sorted({row.patient for row in rows if row.patient})
+    if any(patient.startswith(CODE) for patient in patients):
+        said = f"{len(patients)} patient(s) by a hash of PatientID in DICOM headers."
+        notes = (said, *notes)
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
     return {
         "name": folder.resolve().name,

@@ -20,9 +20,10 @@ from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.readers.metadata import folder_metadata, named, once
+from medshot.data.readers.orientation import MaskSide, mark_of, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row, cells, columns_of
-from medshot.data.tables.manifest import read_manifest
+from medshot.data.tables.manifest import read_manifest, survey
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
 from medshot.tasks.segmentation import UNLABELED, Segmentation, mask_labels
 
@@ -162,8 +163,13 @@ def has_masks(folder: Path) -> bool:
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 
-def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
-    """Read the pixels and the mask of one row, without preprocessing.
+def read_image_and_mask(
+    row: Row, *, turned: bool = False
+) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
+    """Read the pixels and the mask of one row, both upright, without preprocessing.
+
+    If only the image has an orientation mark, the mask is turned with it where its size fits this
+    way only, and with `turned` where both ways fit.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
@@ -171,16 +177,23 @@ def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], Integer[ndar
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
     pixels, mask = read_image(row.path), read_mask(row.mask, white=False)
+    mask = upright(mask, row, pixels.shape[:2], turned=turned)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
+        if mark_of(row.path) != 1:
+            what += " upright, turned by its orientation mark: the mask fits neither way"
         raise refusal(row.mask, what, AGAIN, row.line or None).error()
     return pixels, mask
 
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    return check_masks(folder, lambda row: read_image_and_mask(row)[1], white=True)
+    side = side_of(survey(folder, "mask")[0])
+    found = check_masks(
+        folder, lambda row: read_image_and_mask(row, turned=side.turned)[1], white=True
+    )
+    return [*found, side.issue] if side.issue else found
 
 
 @reads(Segmentation.kind, where=has_masks, check=check_pairs)
@@ -188,8 +201,9 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     listed = read_manifest(folder, target="mask")
+    side = side_of(listed)
     with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: _read(row, form), listed))
+        everything = list(pool.map(lambda row: _read(row, form, side), listed))
     kept, digests, twice = once(listed)
     rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
     indices = _indices(folder, [seen for _, _, seen in read], white=True)
@@ -201,22 +215,29 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         labels=labels,
         preprocessing=form,
         task=Segmentation(k),
-        read=partial(read_masked, indices=indices),
-        **folder_metadata(folder, rows, digests, notes=twice),
+        read=partial(read_masked, indices=indices, turned=side.turned),
+        **folder_metadata(folder, rows, digests, notes=(*side.notes, *twice)),
     )
 
 
 def read_masked(
-    rows: Sequence[Row], form: ImagePreprocessing, indices: Mapping[int, int]
+    rows: Sequence[Row],
+    form: ImagePreprocessing,
+    indices: Mapping[int, int],
+    *,
+    turned: bool = False,
 ) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
-    """Read images and masks with the preprocessing `form`, and the index of each class number."""
-    pairs = [read_image_and_mask(row) for row in rows]
+    """Read images and masks with the preprocessing `form`, and the index of each class number.
+
+    `turned` as in `read_image_and_mask`.
+    """
+    pairs = [read_image_and_mask(row, turned=turned) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
     masks = [_indexed(fit_mask(mask, form.size), indices) for _, mask in pairs]
     return x, torch.from_numpy(np.stack(masks))
 
 
-def _read(row: Row, form: ImagePreprocessing) -> tuple[ndarray, ndarray, set[int]]:
+def _read(row: Row, form: ImagePreprocessing, side: MaskSide) -> tuple[ndarray, ndarray, set[int]]:
     """Pixels, mask, and the class numbers in the file, which resizing may lose."""
-    pixels, mask = named(row, lambda: read_image_and_mask(row))
+    pixels, mask = named(row, lambda: read_image_and_mask(row, turned=side.turned))
     return form.fit(pixels), fit_mask(mask, form.size), set(np.unique(mask).tolist())

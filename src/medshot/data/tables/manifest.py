@@ -5,6 +5,8 @@ Two layouts:  DIR/labels.csv with the columns path,label[,patient,split]
 """
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from medshot.core import DataError
@@ -67,7 +69,30 @@ def survey(
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
         findings.append(refusal(folder, what, "Add a second one (for example `normal`)."))
-    return rows, findings
+    return _with_patients(rows), findings
+
+
+def _with_patients(rows: list[Row]) -> list[Row]:
+    """Rows with the patients of their DICOM headers, where nothing else says who they are.
+
+    One ID in all files is that of an anonymized export, or of the only patient: nothing to group.
+    """
+    if any(row.patient for row in rows):
+        return rows
+    with ThreadPoolExecutor() as pool:
+        codes = list(pool.map(_patient_in, (row.path for row in rows)))
+    if len(set(codes)) < 2:
+        return rows
+    return [replace(row, patient=code) for row, code in zip(rows, codes, strict=True)]
+
+
+def _patient_in(path: Path) -> str:
+    files = files_below(path) if path.is_dir() else [path]
+    file = next((file for file in files if is_dicom(file)), None)
+    try:
+        return dicom("header").patient_code(file) if file else ""
+    except DataError:  # the library is missing: reported where the image is read
+        return ""
 
 
 def is_image(path: Path) -> bool:

@@ -1,8 +1,13 @@
 """Network of this bundle: the graph in models/model.onnx, run by ONNX Runtime."""
 
+from pathlib import Path
+
 import onnxruntime
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
+
+from medshot.data.io.pixels import squared
+from medshot.stages.export.image_files import pixels_in
 
 
 class OnnxNetwork(torch.nn.Module):
@@ -19,7 +24,8 @@ class OnnxNetwork(torch.nn.Module):
         return torch.from_numpy(found).to(images.device)
 
 
-def fit(image: Image.Image, mode: str, side: int, resize: str) -> Image.Image:
-    """Upright, in the channels of `mode`, resized to a square as in training."""
-    upright = ImageOps.exif_transpose(image).convert(mode)
-    return upright.resize((side, side), Image.Resampling[resize])
+def fit(image: Image.Image, channels: int, side: int, resize: str) -> Image.Image:
+    """The pixels of the file that `image` was opened from, as in training."""
+    path = Path(str(image.filename))  # pyright: ignore[reportAttributeAccessIssue]
+    pixels = squared(pixels_in(path), channels, side, resize)
+    return Image.fromarray(pixels[0] if channels == 1 else pixels.transpose(1, 2, 0))

@@ -12,7 +12,6 @@ MONAI's mechanism for custom networks.
 """
 
 import json
-import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +22,7 @@ from medshot.core.atomic import refuse_taken
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.data.transforms import ImagePreprocessing
 from medshot.stages.export.graph import answering, onnx_metadata
+from medshot.stages.export.standalone import standalone
 
 NEEDED = ("onnxruntime", "pytorch-ignite")
 
@@ -61,10 +61,10 @@ def metadata(card: Card, form: ImagePreprocessing) -> dict[str, Any]:
 def inference(form: ImagePreprocessing) -> dict[str, Any]:
     """Inference config: from images in `dataset_dir` to `output_dir`/answers.csv, by MONAI.
 
-    Pillow resizes, as in training: MONAI's resizing gives other values.
+    Files are read and resized as in training: MONAI's own reading and resizing give other values.
     """
-    mode, channel = ("L", "no_channel") if form.channels == 1 else ("RGB", -1)
-    fit = {"mode": mode, "side": form.size, "resize": form.resize.upper()}
+    channel = "no_channel" if form.channels == 1 else -1
+    fit = {"channels": form.channels, "side": form.size, "resize": form.resize}
     reader = {
         "_target_": "monai.data.PILReader",
         "converter": {"_target_": "scripts.network.fit", "_mode_": "callable", **fit},
@@ -134,7 +134,7 @@ def _image(form: ImagePreprocessing) -> dict[str, Any]:
     }
 
 
-NETWORK = Path(__file__).with_name("bundle_network.py")  # copied, and never imported here
+NETWORK = Path(__file__).with_name("bundle_network.py")  # never imported here
 
 
 def export_bundle(predictor: Predictor, path: str | Path) -> Path:
@@ -176,7 +176,7 @@ def _write(folder: Path, card: Card, form: ImagePreprocessing, model: Any) -> No
     for name, config in configs.items():
         (folder / "configs" / f"{name}.json").write_text(json.dumps(config, indent=4) + "\n")
     (folder / "models" / "model.onnx").write_bytes(model.SerializeToString())
-    shutil.copyfile(NETWORK, folder / "scripts" / "network.py")
+    (folder / "scripts" / "network.py").write_text(standalone(NETWORK))
     (folder / "scripts" / "__init__.py").write_text('"""Python of this bundle."""\n')
     said = "\n\n".join(f"**{key}**: {value}" for key, value in onnx_metadata(card).items())
     (folder / "docs" / "README.md").write_text(f"# {' / '.join(card.labels)}\n\n{said}\n")

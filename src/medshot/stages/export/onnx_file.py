@@ -6,6 +6,7 @@ from medshot.core import Card, Predictor
 from medshot.core.atomic import refuse_taken, replacing
 from medshot.data.transforms import ImagePreprocessing
 from medshot.stages.export.graph import answering
+from medshot.stages.export.standalone import standalone
 
 
 def export_onnx(predictor: Predictor, path: str | Path) -> Path:
@@ -32,11 +33,14 @@ SCRIPT = Path(__file__).with_name("run_onnx.py")
 
 
 def script_beside(out: Path, card: Card) -> Path | None:
-    """Copy the script next to `out` unless it exists; None for tasks that it does not support."""
+    """Write the script next to `out` unless it exists; None for tasks that it does not support.
+
+    It reads files by medshot's own code (see `standalone`).
+    """
     whole = isinstance(card.preprocessing, ImagePreprocessing) and not card.task.on_grid
     if not whole or card.task.from_image:
         return None
     copied = out.with_name(SCRIPT.name)
     if not copied.exists():
-        copied.write_bytes(SCRIPT.read_bytes())
+        copied.write_text(standalone(SCRIPT))
     return copied

@@ -2,48 +2,37 @@
 
     python run_onnx.py MODEL.onnx IMAGES
 
-IMAGES are files, or folders of them. For labels, grades, findings and numbers of 8-bit images.
-Research use only.
+IMAGES are files, or folders of them: PNG, JPEG, TIFF (with tifffile) and DICOM (with pydicom). They
+become the same pixels as in medshot; a file that does not is not answered for, with the reason. For
+labels, grades, findings and numbers. Research use only.
 """
 
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
 
-
-def files(paths: list[str]) -> list[str]:
-    """The given files, and the images in the given folders."""
-    known, found = Image.registered_extensions(), []
-    for path in map(Path, paths):
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found += [str(p) for p in inside if p == path or p.suffix.lower() in known]
-    return found
+from medshot.data.io.pixels import UnreadableError, squared
+from medshot.stages.export.image_files import files, pixels_in
 
 
 def answers(model: str, paths: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield a number for each label of each image; the error of a file that cannot be read."""
+    """Yield a number for each label of each image; the reason for a file that is not read."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
     form, labels = json.loads(about["preprocessing"])["options"], json.loads(about["labels"])
-    size, mode = (form["size"], form["size"]), "L" if form["channels"] == 1 else "RGB"
     for path in files(paths):
         try:
-            image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
-        except OSError as error:
-            yield {"path": path, "not read": str(error)}
+            pixels = pixels_in(path)
+        except UnreadableError as error:
+            yield {"path": str(path), "not read": str(error)}
             continue
-        pixels = np.asarray(
-            image.resize(size, Image.Resampling[form["resize"].upper()]), np.float32
-        )
-        images = pixels.reshape(1, *size, form["channels"]).transpose(0, 3, 1, 2) / 255
-        answer: Any = session.run(["answer"], {"images": images})[0]
-        yield {"path": path, **dict(zip(labels, answer[0].tolist(), strict=True))}
+        images = squared(pixels, form["channels"], form["size"], form["resize"])[None]
+        answer: Any = session.run(["answer"], {"images": images.astype(np.float32) / 255})[0]
+        yield {"path": str(path), **dict(zip(labels, answer[0].tolist(), strict=True))}
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ BAD = [
     ("a.dcm", as_one(Rows=None, Modality="SR"), "no picture (its modality is SR)"),
     ("a.dcm", as_one(Rows=60_000, Columns=60_000), "promises too many pixels (60000 x 60000)"),
     ("a.dcm", as_one(PixelData=None), "cut off before its pixels"),
-    ("a.dcm", as_one(WindowCenter=40, WindowWidth=0), "damaged or truncated"),
+    ("a.dcm", as_one(WindowCenter=9000, WindowWidth=10), "shown as one gray"),
     ("a.nii.gz", lambda path: path.write_bytes(b"x"), "it is a volume, not an image"),
     ("a.mha", lambda path: path.write_bytes(b"x"), "it is a volume, not an image"),
 ]

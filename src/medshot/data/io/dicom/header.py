@@ -4,28 +4,33 @@ Only requested tags are parsed, so that no personal data is in memory. Messages 
 damaged file may quote it, so they are not passed on.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom import Dataset, config
-from pydicom.filereader import read_file_meta_info
-from pydicom.multival import MultiValue
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom import Dataset
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue, refusal
-from medshot.data.io.volume import MOST_BYTES
+from medshot.data.io.dicom.picture import (
+    EXPORT,
+    PIXELS,
+    SIZE,
+    ends,
+    explained,
+    parsed,
+    window_in,
+)
+from medshot.data.io.image import refusing
+from medshot.data.io.pixels import UnreadableError
+from medshot.data.io.registry import CODE
 
 PLACE = ("ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing", "FrameOfReferenceUID")
-SIZE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated")
 KIND = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality")
 WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction")
-EXPORT = "Export it again from the archive, or leave it out."
 
 
 def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) -> Dataset:
@@ -34,35 +39,25 @@ def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) ->
     Raises:
         DataError: not DICOM, damaged, or deflated, so that its unpacked size is unknown.
     """
-    # pydicom's warnings about non-standard values quote them, possibly a name.
-    config.settings.reading_validation_mode = config.IGNORE
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise refusal(path, "it is larger than 4 GiB", EXPORT).error()
-        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
-        if syntax == DeflatedExplicitVRLittleEndian:
-            what = "it is deflated as a whole, and what it unpacks to is not known"
-            raise refusal(path, what, "Export it in another transfer syntax.").error()
-        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags))
-        for tag in tags:  # values are parsed on first access: now, where errors are caught
-            value = found.get(tag)
-            if tag in SIZE and value is not None:
-                int(value)
-            if tag in PLACE[:3] and value is not None:
-                np.asarray(value, dtype=np.float64)
-    except DataError:
-        raise
-    except Exception as error:  # parsers of values raise any exception
-        raise damaged(path, error) from None
-    return found
+    with refusing(path):
+        found = parsed(path, tags)
+        try:
+            for tag in PLACE[:3]:
+                np.asarray(found.get(tag, ()), dtype=np.float64)
+        except Exception as error:  # parsers of values raise any exception
+            raise explained(error) from None
+        return found
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """Error for a file that pydicom cannot read, without pydicom's message."""
-    name = type(error).__name__
-    if name == "InvalidDicomError":
-        return refusal(path, "it is no DICOM file, whatever its name", EXPORT).error()
-    return refusal(path, f"it is damaged or truncated ({name})", EXPORT).error()
+    """Error for a file that a library cannot read, without the library's message."""
+    why = explained(error)
+    try:
+        if not any(tag in parsed(path) for tag in PIXELS):
+            why = UnreadableError("it is damaged or truncated: it ends before its pixels", EXPORT)
+    except UnreadableError as other:
+        why = other
+    return refusal(path, why.what, why.fix).error()
 
 
 def modality(found: Dataset) -> str:
@@ -77,18 +72,29 @@ def is_segmentation(path: Path) -> bool:
 
 
 def header_window(found: Dataset) -> tuple[float, float] | None:
-    """Black and white values of the first window of the header (PS3.3 C.11.2.1.2)."""
-    centre, width = (_first(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if centre is None or width is None:
-        return None
-    if found.get("VOILUTFunction", "LINEAR") == "LINEAR":
-        centre, width = centre - 0.5, width - 1
-    return (centre - width / 2, centre + width / 2) if width > 0 else None
+    """Black and white values of the first usable window of the header (PS3.3 C.11.2.1.2)."""
+    window = window_in(found)
+    low, high = ends(window) if window else (0.0, 0.0)
+    return (low, high) if low < high else None
 
 
-def _first(value: Any) -> float | None:
-    several = list(value) if isinstance(value, MultiValue) else [value]
-    return float(several[0]) if several and several[0] is not None else None
+PATIENT = ("PatientID", "IssuerOfPatientID")
+NOBODY = re.compile(r"[\W_]*(anon\w*|unknown|none|no ?name|null|n/?a|deident\w*|x*|0*)[\W_]*", re.I)
+
+
+def patient_code(path: Path) -> str:
+    """A hash of the patient's ID, the same in all files of one patient; empty if there is none.
+
+    The ID itself is not kept. What anonymization writes in its place is none.
+    """
+    try:
+        found = header(path, PATIENT)
+    except DataError:  # reported where it is read
+        return ""
+    number, issuer = (str(found.get(tag) or "").strip() for tag in PATIENT)
+    if NOBODY.fullmatch(number):
+        return ""
+    return CODE + hashlib.sha256(f"{issuer}\n{number}".encode()).hexdigest()[:12]
 
 
 IDENTITIES = (
@@ -120,7 +126,7 @@ LOOK = "Look at them: text in a picture stays in it, and a learner may read it."
 def identities(paths: Sequence[Path]) -> list[Issue]:
     """Warnings about identifiers in headers and burned into pixels; values are not reported.
 
-    Unreadable files are skipped: they are errors of other checks.
+    UnreadableError files are skipped: they are errors of other checks.
     """
     named: dict[Path, list[str]] = {}
     burned: list[Path] = []

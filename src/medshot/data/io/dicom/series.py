@@ -16,8 +16,9 @@ from pydicom import Dataset
 
 from medshot.core import DataError
 from medshot.data.checks.issue import refusal
-from medshot.data.io.dicom.header import KIND, SIZE, damaged, header, header_window, modality
-from medshot.data.io.dicom.image import GREY, slice_values
+from medshot.data.io.dicom.header import KIND, damaged, header, header_window, modality
+from medshot.data.io.dicom.image import slice_values
+from medshot.data.io.dicom.picture import GREY, SIZE
 from medshot.data.io.registry import DICOM, is_dicom, is_hidden
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
@@ -237,7 +238,7 @@ def read_series(folder: Path) -> Volume:
     first = slices[0].header
     shape = (int(first.Columns), int(first.Rows), len(slices))
     check_size(shape, 4, folder)
-    values = np.empty(shape[::-1], dtype=np.float32)
+    values = np.ma.empty(shape[::-1], dtype=np.float32)
     for k, one in enumerate(slices):
         values[k] = slice_values(one.path)
     windows = {header_window(one.header) for one in slices}

@@ -8,25 +8,12 @@ from pathlib import Path
 
 from jaxtyping import Shaped
 from numpy import ndarray
-from PIL import UnidentifiedImageError
 
-from medshot.data.io.registry import (
-    DICOM,
-    IMAGES,
-    begins_as_dicom,
-    dicom,
-    format_in,
-    image_reader,
-    is_dicom,
-)
+from medshot.data.io.dicom.picture import begins_as_dicom
+from medshot.data.io.registry import DICOM, dicom, image_reader
 
 
 @image_reader(DICOM, name="DICOM", magic=begins_as_dicom, extra="dicom")
 def read_dicom(path: Path) -> Shaped[ndarray, "..."]:
     """Read a single-frame file, windowed by its header."""
-    if not is_dicom(path):
-        other = format_in(path, IMAGES)  # a PNG with this suffix is read too
-        if other is None:
-            raise UnidentifiedImageError(path)
-        return other.read(path)
     return dicom("image").read_picture(path)
