@@ -102,15 +102,15 @@ def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
         DataError: missing, truncated, not an image, several pages.
     """
     known, suffix = image_format(path), path.suffix.lower()
+    if not path.is_file():
+        what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
+        raise _bad(path, what, "Correct the path, or leave it out of the list.")
     if known is None and volume_suffix(path):
         what = "it is a volume, not an image"
         raise _bad(path, what, "Read it by medshot.read_volume, or export its slices.")
     if known is None:
         what = f"files of this kind are not read, {', '.join(IMAGES.all())} are"
         raise _bad(path, what, "Convert it first.")
-    if not path.is_file():
-        what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
-        raise _bad(path, what, "Correct the path, or leave it out of the list.")
     try:
         return known.read(path, palette=palette)
     except DataError:

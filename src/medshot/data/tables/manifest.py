@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
+from medshot.data.checks.issue import Issue, finding_of, refusal
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
@@ -17,8 +17,11 @@ from medshot.data.io.registry import (
     is_dicom,
     volume_suffix,
 )
+from medshot.data.tables.cells import clean
 from medshot.data.tables.columns import rows_of
-from medshot.data.tables.labels import Row, cells, inside, outside, read_table
+from medshot.data.tables.delimited import other_tables, table_in
+from medshot.data.tables.labels import Row, masks_of, read_table
+from medshot.data.tables.paths import inside, outside
 
 FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
@@ -51,7 +54,7 @@ def survey(
     if not folder.is_dir():
         what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
         return [], [refusal(folder, what, FORMS)]
-    table = folder / TABLE
+    table = table_in(folder)
     listed = table.is_file()
     rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
@@ -60,6 +63,8 @@ def survey(
         none = f"it holds no images ({', '.join(IMAGES.all())})"
         what = f"of its images ({loose}) none has a label" if loose else none
         findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
+    if not listed:
+        findings += other_tables(folder)
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
@@ -88,7 +93,7 @@ def _bare_series(folder: Path) -> Issue | None:
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
     try:
-        series = dicom("series").described(folder)
+        series = dicom("series").series_summary(folder)
     except DataError as error:  # a damaged file, or no library for DICOM
         return finding_of(error, folder)
     what = f"it is a DICOM series without labels ({series})"
@@ -101,7 +106,7 @@ def _hidden(path: Path) -> bool:
 
 def _scan(folder: Path) -> tuple[list[Row], list[Issue]]:
     images = [
-        (path, directory.name)
+        (path, clean(directory.name))
         for directory in class_folders(folder)
         for path in files_below(directory)
         if is_image(path)
@@ -139,7 +144,7 @@ def find_rows(paths: Iterable[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        table = path / TABLE if path.is_dir() else path
+        table = table_in(path) if path.is_dir() else path
         found += [table / str(line) for line in rows_of(table)]
     return list(dict.fromkeys(found))
 
@@ -164,5 +169,5 @@ def _volumes_in(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    masks = {folder / name for name in cells(folder / TABLE, "mask")}
+    masks = set(masks_of(table_in(folder)))
     return [path for path in files_below(folder) if wanted(path) and path not in masks]
