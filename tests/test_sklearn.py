@@ -57,3 +57,19 @@ def test_what_cannot_be_is_said():
         FewShotClassifier("tim").fit(x, y)
     with pytest.raises(ValueError, match="these are images"):
         FewShotClassifier("lda").fit(x, y).predict(np.zeros((2, 8, 8)))
+
+
+def test_groups_that_are_written_alike_are_one(monkeypatch):
+    seen = []
+    kept = Examples.__init__
+    monkeypatch.setattr(
+        Examples, "__init__", lambda self, *a, **k: (seen.append(a[2:]), kept(self, *a, **k))[1]
+    )
+    x, y = np.random.default_rng(0).normal(size=(4, 3)), [0, 1, 0, 1]
+    FewShotClassifier("nearest-centroid").fit(x, y, groups=["P1", "p01", 7, None])
+    assert [groups.tolist() for (groups,) in filter(None, seen) if groups is not None][0] == [
+        1,
+        1,
+        0,
+        -1,
+    ]

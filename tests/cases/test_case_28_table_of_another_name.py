@@ -24,5 +24,6 @@ def test_another_name_is_told(tmp_path, name):
         pictures(tmp_path, NAMES), [f"{n},{'ab'[i % 2]},p{i}" for i, n in enumerate(NAMES)]
     )
     (folder / "labels.csv").rename(folder / name)
-    (warning,) = [f for f in medshot.check(folder).findings if f.file == folder / name]
-    assert warning.fix == "Call it labels.csv."
+    (error,) = medshot.check(folder).errors
+    assert error.file == folder / name
+    assert error.fix == "Call it labels.csv."

@@ -115,3 +115,18 @@ def test_tables_that_are_not_read(tmp_path):
     assert (book.file, table.file) == (tmp_path / "labels.xlsx", tmp_path / "metadata.csv")
     assert "workbook" in book.what
     assert "labels.csv" in table.fix
+
+
+def test_lines_in_quotation_marks_are_read(tmp_path):
+    table = saved(tmp_path, b'"path,label"\r\n"a.png,""x, y"""\r\n')
+    found = read_delimited(table)
+    assert found.lines[0].cells == {"path": "a.png", "label": "x, y"}
+    assert "quotation marks around its lines" in found.issues[0].what
+    assert read_delimited(saved(tmp_path, b'"path"\n"a, b.png"\n')).columns == ("path",)
+
+
+def test_which_of_two_words_for_patient_is_told(tmp_path):
+    table = saved(tmp_path, b"path,label,subject,patient_id\na.png,x,7,8\n")
+    rows, (warning,) = read_table(table)
+    assert rows[0].patient == "8"
+    assert "patient_id is read as patient, subject not" in warning.what

@@ -12,6 +12,7 @@ import torch
 
 from medshot.data.checks.issue import Issue, refusal, together
 from medshot.data.dataset import Dataset
+from medshot.data.io.registry import image_format
 from medshot.data.readers.metadata import digest, folder_metadata, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.cells import THOUSANDS, clean, loose_key, spelled_alike, with_points
@@ -85,15 +86,19 @@ def _no_number(text: str, row: Row) -> Issue | None:
 
 
 TARGET = "target"
+LIKE_NUMBER = re.compile(r"[+-]?\d[\d.,]*(\s.*|%)?")  # with a unit, or with commas
 
 
 def has_numbers(folder: Path) -> bool:
     """Whether labels.csv has a column `target` with numbers, and none `label`.
 
-    One number is enough: other cells then get their own error message.
+    One number, also with a unit, is enough: other cells then get their own error message.
     """
     written = cells(table_in(folder), TARGET) if has_column(folder, TARGET) else []
-    return any(NUMBER.fullmatch(text) or THOUSANDS.fullmatch(text) for text in with_points(written))
+    return any(
+        NUMBER.fullmatch(text) or (LIKE_NUMBER.fullmatch(text) and not image_format(Path(text)))
+        for text in with_points(written)
+    )
 
 
 @reads(Regression.kind, where=has_numbers)

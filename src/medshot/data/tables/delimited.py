@@ -23,6 +23,7 @@ AS_CSV = (
     "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; LibreOffice: "
     "`Text CSV`, which asks for the separator)."
 )
+QUOTED = 'Close it, or write it twice if it belongs to the text: "5"" wide".'
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PREFIX = "table."
 GUESS = "_guess"
@@ -87,7 +88,10 @@ def _read(table: Path, changed: int, size: int) -> Delimited:
     del changed, size  # part of the cache key: a modified table is read again
     raw = table.read_bytes()
     text, issues = _decoded(raw, table)
-    form = {"a byte-order mark": raw.startswith(BOM_UTF8), "Windows line ends": "\r" in text}
+    form = {"a byte-order mark": raw.startswith(BOM_UTF8), "Windows line ends": b"\r" in raw}
+    if _is_quoted(text):
+        form["quotation marks around its lines"] = True
+        text = "\n".join(line.strip()[1:-1].replace('""', '"') for line in text.splitlines())
     separator = _separator(text)
     form[SEPARATORS.get(separator, repr(separator)) + " between its cells"] = separator != ","
     if marks := [name for name, there in form.items() if there]:
@@ -129,7 +133,16 @@ def _decoded(raw: bytes, table: Path) -> tuple[str, list[Issue]]:
         word = next(word for word in re.split(r"[\s,;|\"]+", text) if not word.isascii())
         what = f"it is not UTF-8, and is read as Windows-1252: is {word!r} right?"
         return text, [Issue("warning", table, None, what, AS_CSV)]
-    raise refusal(table, f"it is not UTF-8 text, nor {encodings[-1]}", AS_CSV).error()
+    raise refusal(table, "it is not UTF-8 text, nor UTF-16 or Windows-1252", AS_CSV).error()
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether every line is one cell in quotation marks, as after saving a CSV file as CSV."""
+    lines = text.splitlines()
+    whole = re.compile(r'"(?:[^"]|"")*"')
+    return any(sign in "".join(lines[:1]) for sign in SEPARATORS) and all(
+        whole.fullmatch(line.strip()) for line in lines if line.strip()
+    )
 
 
 def _separator(text: str) -> str:
@@ -161,9 +174,10 @@ def _records(text: str, separator: str, table: Path) -> Iterator[tuple[int, list
         _, _, text = text.partition("\n")
         offset = 1
     reader = _reader(io.StringIO(text, newline=""), separator)
-    header = None
+    header, start = None, 0
     try:
         for record in reader:
+            start = reader.line_num
             filled = [cell for cell in record if cell.strip()]
             if not filled:
                 continue
@@ -173,10 +187,8 @@ def _records(text: str, separator: str, table: Path) -> Iterator[tuple[int, list
             header = header or record
             yield reader.line_num + offset, record
     except csv.Error as error:
-        line = reader.line_num + offset
-        end = "unexpected end" in str(error) or "field larger" in str(error)
-        what = "a quotation mark is opened and not closed" if end else str(error)
-        raise refusal(table, f"it is not a CSV file ({what})", AS_CSV, line).error() from error
+        what = f"it is not a CSV file: a quotation mark is opened and not closed ({error})"
+        raise refusal(table, what, QUOTED, start + 1 + offset).error() from error
 
 
 def _is_comment(text: str) -> bool:
@@ -188,8 +200,7 @@ def _refuse_open_quote(line: Line, separator: str, table: Path) -> None:
     for name, cell in line.cells.items():
         if name in NAMES and name not in TEXTS and "\n" in cell and separator in cell:
             what = f"a quotation mark in the column {name} is opened and not closed"
-            fix = 'Close it, or write it twice if it belongs to the text: "5"" wide".'
-            raise refusal(table, what, fix, line.number).error()
+            raise refusal(table, what, QUOTED, line.number).error()
 
 
 def canonical(name: str) -> str:
@@ -215,9 +226,10 @@ def _columns(given: Sequence[str], table: Path) -> tuple[list[str], list[Issue]]
     others = [name for name in PATIENT if name in columns]
     if others and "patient" not in columns:
         columns[columns.index(others[0])] = "patient"
-        what = f"its column {others[0]} is read as patient"
+        more = f", {' and '.join(others[1:])} not" if others[1:] else ""
+        what = f"its column {others[0]} is read as patient{more}"
         fix = "Call it patient; if it is no patient, give it another name."
-        issues.append(Issue("note", table, 1, what, fix))
+        issues.append(Issue("warning" if more else "note", table, 1, what, fix))
     return columns, issues
 
 

@@ -14,6 +14,7 @@ from medshot.data.tables.paths import FileCells
 
 MASKS = "For masks use `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
+LONGEST = 1000  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,9 @@ def shifted(lines: Iterable[Line], table: Path) -> list[Issue]:
 
 
 def _columns(columns: tuple[str, ...], table: Path, target: str) -> Issue | None:
+    if columns.count(target) > 1:  # a column of a task that is not ours
+        what = f"{columns.count(target)} columns are called {target}"
+        return refusal(table, what, "Keep one of them, or rename the others.")
     absent = {"path", target} - set(columns)
     if not absent:
         return None
@@ -143,6 +147,10 @@ def refuse_missing(
             what = f"{column} is {cell!r}, which programs write for a value that is missing"
             fix = "Fill it in or remove the line; if it is meant so, use another word."
             raise refusal(table, what, fix, line).error()
+        if len(cell) > LONGEST and column != "path":
+            what = f"{column} has {len(cell)} characters ({cell[:40]!r}...)"
+            fix = "Is a quotation mark not closed? Write a short name."
+            raise refusal(table, what, fix, line, cause=f"{column} is long").error()
 
 
 def _twice(rows: list[Row], table: Path) -> list[Issue]:

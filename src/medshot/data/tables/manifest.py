@@ -5,6 +5,7 @@ Two layouts:  DIR/labels.csv with the columns path,label[,patient,split]
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from medshot.core import DataError
@@ -58,13 +59,17 @@ def survey(
     listed = table.is_file()
     rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
-    if not rows and not wrong:
-        loose = sum(is_image(path) for path in files_below(folder)) if not listed else 0
+    others = [] if listed else other_tables(folder)
+    if others and not rows:
+        findings += [replace(other, severity="error") for other in others]
+    elif listed and not rows and not wrong:
+        findings.append(refusal(table, "it has no line with an image", "Add one per image."))
+    elif not rows and not wrong:
+        loose = sum(is_image(path) for path in files_below(folder))
         none = f"it holds no images ({', '.join(IMAGES.all())})"
         what = f"of its images ({loose}) none has a label" if loose else none
         findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
-    if not listed:
-        findings += other_tables(folder)
+    findings += others if rows else []
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
