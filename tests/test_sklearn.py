@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import toys
+from medshot.core import Examples
 from medshot.core.errors import ConfigError
 from medshot.sklearn import FewShotClassifier
 
@@ -57,3 +58,16 @@ def test_what_cannot_be_is_said():
         FewShotClassifier("tim").fit(x, y)
     with pytest.raises(ValueError, match="these are images"):
         FewShotClassifier("lda").fit(x, y).predict(np.zeros((2, 8, 8)))
+
+
+def test_groups_that_are_written_alike_are_one(monkeypatch):
+    seen = []
+
+    def examples(x, y, groups):
+        seen.append(groups.tolist())
+        return Examples(x, y, groups)
+
+    monkeypatch.setattr("medshot.sklearn.Examples", examples)
+    x, y = np.random.default_rng(0).normal(size=(4, 3)), [0, 1, 0, 1]
+    FewShotClassifier("nearest-centroid").fit(x, y, groups=["P1", "p01", 7, None])
+    assert seen == [[1, 1, 0, -1]]

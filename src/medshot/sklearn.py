@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medshot.core import ConfigError, Examples, Predictor
 from medshot.data.arrays import pixels_of
+from medshot.data.tables.cells import patient_code, patient_numbers
 from medshot.data.transforms import resized, unit
 from medshot.learners.registry import build
 from medshot.tasks import Classification
@@ -70,7 +71,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             self.form_ = tuple(sides)
             who = None
             if groups is not None:
-                who = torch.from_numpy(np.unique(groups, return_inverse=True)[1])
+                who = torch.tensor(patient_numbers([patient_code(each) for each in groups]))
             support = Examples(self._tensor(X), torch.from_numpy(encoded.transform(y)).long(), who)
             found = learner.adapt(support, Classification(len(self.classes_)))
         self.predictor_: Predictor = found.freeze()

@@ -35,9 +35,9 @@ def test_what_loading_refuses_is_an_error(tmp_path: Path):
     assert "big" in line
 
 
-def test_what_loading_notes_is_a_note(tmp_path: Path):
+def test_what_loading_notes_is_a_warning(tmp_path: Path):
     (line,) = _listed(tmp_path, "path,target", "0.png,1.5", "1.png,2.5")
-    assert line.startswith("note")
+    assert line.startswith("warning")
     assert line.endswith(
         "No patient ids: scores may be optimistic. It is learned from all the same."
     )

@@ -96,3 +96,10 @@ def test_what_cannot_be_is_said(x, y, more, error, said):
         more = {"labels": [str(i) for i in range(256)]}
     with pytest.raises(error, match=said):
         medshot.dataset(x, y, **more)
+
+
+def test_names_are_cleaned_and_doubts_are_noted():
+    names = np.array(["Cat ", "cat", "dog", "o\u0308l"] * 3)
+    found = medshot.dataset(GREY, names, patients=range(12))
+    assert found.labels == ("Cat", "cat", "dog", "öl")
+    assert any("'Cat', 'cat'" in note for note in found.notes)

@@ -149,3 +149,12 @@ def test_every_fold_has_each_finding_to_learn_from_and_images_without_it():
 def test_a_support_whose_numbers_are_all_equal_can_still_be_drawn():
     episode = measured(torch.ones(N, dtype=torch.float64)).episodes(way=1, shot=2, query=2)
     assert episode.episode(0).task == Regression(1, (1.0,), (1.0,))
+
+
+def test_classes_are_known_in_another_spelling():
+    data = replace(toy([0, 1, 1]), labels=("benign ", "01"))
+    found = data.numbered_as(("1", "Benign"))
+    assert found.labels == ("1", "Benign")
+    assert found.y.tolist() == [1, 0, 0]
+    with pytest.raises(DataError, match="benign"):
+        data.numbered_as(("1", "Benign", "BENIGN"))

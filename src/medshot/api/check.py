@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medshot.core import Table, Tabular
-from medshot.data.checks.issue import Issue, by_weight
+from medshot.data.checks.issue import Issue, by_weight, together
 from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called
 
@@ -55,4 +55,5 @@ def check(folder: str | Path, task: str | None = None) -> Checked:
     folder = Path(folder)
     kind = kind_of(folder, task)
     listed = kind_called(kind).listed(folder)
-    return Checked(folder, kind, listed, tuple(by_weight(folder_kind(kind).findings(folder))))
+    found = by_weight(together(folder_kind(kind).findings(folder)))
+    return Checked(folder, kind, listed, tuple(found))

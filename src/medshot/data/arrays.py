@@ -1,6 +1,7 @@
 """`medshot.dataset`: a data set from arrays, or from a torch `Dataset` of images and labels."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,16 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from medshot.core import TASKS, ConfigError, DataError, ShapeError
+from medshot.data.checks.labels import class_names
 from medshot.data.dataset import Dataset
+from medshot.data.tables.cells import (
+    clean,
+    is_missing,
+    patient_code,
+    patient_numbers,
+    several_spellings,
+    spelled_alike,
+)
 from medshot.data.transforms import ImagePreprocessing
 
 CHANNELS = (1, 3)
@@ -36,7 +46,8 @@ def dataset(
         y: a class an image (names, or numbers of `labels`); numbers, `n`; findings, `n k` of 0 and
             1; grades; or masks `n h w` of class numbers, 0 being background.
         labels: the names of the classes in order; of numbers, what they are called.
-        patients: a patient ID for each image; None, NaN or "" where unknown.
+        patients: a patient ID for each image; None, NaN or "" where unknown. IDs that differ in
+            case, spaces, dashes or leading zeros only are one patient, with a note.
         task: classification, multi-label, ordinal, regression, segmentation, or one of your own
             that reads arrays; by default what the shape and type of `y` say, which is never
             ordinal.
@@ -54,7 +65,7 @@ def dataset(
         x, y = _read(x)
     if y is None:
         raise DataError("There are images and no targets: give y, a class an image for one.")
-    images, targets = pixels_of(x), _numpy(y)
+    images, targets = pixels_of(x), _clean(_numpy(y))
     if len(images) != len(targets):
         raise ShapeError(f"Got {len(images)} images but {len(targets)} targets: one an image.")
     kind = task or _guessed(targets)
@@ -69,10 +80,15 @@ def dataset(
     if images.shape[2] != images.shape[3]:
         square, kept = form.refit(images), cls(0).resize(kept, form)
     digests = [hashlib.sha256(image.numpy().tobytes()).hexdigest()[:SHORT] for image in images]
-    groups = _groups(patients, len(images))
+    codes = _codes(patients, len(images))
+    groups, several = torch.tensor(patient_numbers(codes)), spelled_alike(filter(None, codes))
     whole = hashlib.sha256(repr((digests, targets.tolist(), groups.tolist())).encode())
-    doubts = () if (groups >= 0).any() else ("No patient ids: scores may be optimistic.",)
-    said = {"hash": whole.hexdigest()[:SHORT], "contents": tuple(digests), "notes": doubts}
+    doubts = [] if (groups >= 0).any() else ["No patient ids: scores may be optimistic."]
+    if several:
+        doubts.append(f"{several_spellings(several)}.")
+    if cls.by_class and targets.dtype.kind == "U":
+        doubts += [each.sentence for each in class_names(Counter(targets.tolist()))]
+    said = {"hash": whole.hexdigest()[:SHORT], "contents": tuple(digests), "notes": tuple(doubts)}
     return Dataset(name, square, kept, tuple(names), groups, form, task=cls(0), **said)
 
 
@@ -128,12 +144,30 @@ def _guessed(y: ndarray) -> str:
     return "regression" if y.dtype.kind == "f" else "classification"
 
 
-def _groups(patients: Any, n: int) -> Tensor:
+def _clean(y: ndarray) -> ndarray:
+    """Class names without invisible differences; numbers as they are.
+
+    Raises:
+        DataError: a name is missing (None, NaN, "").
+    """
+    if y.dtype.kind not in "OSU" or y.ndim != 1:
+        return y
+    texts = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in y.tolist()]
+    if not any(isinstance(text, str) for text in texts):
+        return y
+    names = ["" if text is None else clean(str(text)) for text in texts]
+    if missing := [i for i, name in enumerate(names) if is_missing(name)]:
+        raise DataError(
+            f"{len(missing)} of {len(names)} labels are missing (the first is number {missing[0]}, "
+            f"{texts[missing[0]]!r}). Leave those images out."
+        )
+    return np.array(names)
+
+
+def _codes(patients: Any, n: int) -> list[str]:
     if patients is None:
-        return torch.full((n,), -1)
+        return [""] * n
     given = patients.tolist() if isinstance(patients, Tensor | ndarray) else list(patients)
     if len(given) != n:
         raise ShapeError(f"Got {n} images and {len(given)} patients: one an image.")
-    known = [None if each in (None, "") or str(each) == "nan" else str(each) for each in given]
-    number = {who: i for i, who in enumerate(sorted({each for each in known if each is not None}))}
-    return torch.tensor([-1 if each is None else number[each] for each in known])
+    return [patient_code(each) for each in given]

@@ -24,6 +24,7 @@ from medshot.core import (
     kind_in,
 )
 from medshot.data.episodes import EpisodeSampler, ImageEpisodes
+from medshot.data.tables.cells import spelled_as
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import unit
 from medshot.tasks import Classification
@@ -119,14 +120,17 @@ class Dataset(Tabular):
     def numbered_as(self, labels: tuple[str, ...]) -> "Dataset":
         """The same images with classes numbered as in `labels`, which may hold further ones.
 
+        A class that is not among them is one with the same `loose_key`, if there is only one.
+
         Raises:
             DataError: a class is not among `labels`.
         """
         if self.labels == labels:
             return self
         with self._named():
-            y = self.task.renumber(self.y, self.labels, labels)
-        read = self.read and partial(_renumbered, self.read, self.task, self.labels, labels)
+            known = tuple(spelled_as(labels, self.labels))
+            y = self.task.renumber(self.y, known, labels)
+        read = self.read and partial(_renumbered, self.read, self.task, known, labels)
         return replace(self, y=y, labels=labels, read=read)
 
     @contextmanager

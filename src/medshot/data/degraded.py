@@ -13,7 +13,6 @@ from jaxtyping import Int
 from numpy import ndarray
 
 from medshot.core import ConfigError, Episode, Examples, unknown
-from medshot.data.checks.issue import TABLE
 from medshot.data.corruptions import DEGRADATIONS, degraded
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
@@ -21,6 +20,7 @@ from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
 from medshot.data.readers.enhancement import LABELS, Pair, squares
 from medshot.data.readers.metadata import digest, folder_metadata, named
+from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of
 from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
@@ -117,7 +117,7 @@ def clean_images(
         DataError: as `medshot.load`.
     """
     folder = Path(folder)
-    columns = columns_of(folder / TABLE)
+    columns = columns_of(table_in(folder))
     column = next((name for name in TARGETS if name in columns), "label")
     rows = read_manifest(folder, target=column)
     if most is not None and len(rows) > most:

@@ -105,7 +105,7 @@ def _read_archive(
             for name in sorted(names):  # without what macOS adds
                 _, alphabet, character, _ = name.split("/")
                 image = Image.open(io.BytesIO(opened.read(name)), formats=("PNG",)).convert("L")
-                image = image.resize((size, size), FILTERS[resize])
+                image = image.resize((size, size), Image.Resampling[resize.upper()])
                 drawings.setdefault(f"{alphabet}/{character}", []).append(np.asarray(image))
     except Exception as error:  # libraries raise any exception on damaged bytes
         raise DataError(f"{archive} is damaged ({error}). Download it again.") from error

@@ -110,11 +110,11 @@ def test_class_folders_are_checked_too(write: Write, tmp_path: Path) -> None:
     assert told(found, severity="warning", said="no patient is known")
 
 
-@pytest.mark.parametrize("said", ["semicolons", "only one class", "no such folder"])
+@pytest.mark.parametrize("said", ["called path", "only one class", "no such folder"])
 def test_a_folder_that_cannot_be_used(tmp_path: Path, write: Write, said: str) -> None:
     write("one/a/1.png")
-    (tmp_path / "labels.csv").write_text("path;label\nx.png;a\n")
-    names = {"semicolons": ".", "only one class": "one", "no such folder": "nowhere"}
+    (tmp_path / "labels.csv").write_text("path;Path;label\nx.png;;a\n")
+    names = {"called path": ".", "only one class": "one", "no such folder": "nowhere"}
     (found, *_) = check(tmp_path / names[said]).findings
     assert found.severity == "error"
     assert said in found.what

@@ -233,7 +233,7 @@ BAD = [
     ("x.tif", pages, "2 pages"),
     ("x.png", pages, "2 pages"),
     ("x.png", bomb, "too many pixels"),
-    ("x.bmp", lambda path: None, "not read"),
+    ("x.bmp", lambda path: path.touch(), "not read"),
     ("x.png", lambda path: Image.new("L", (4, 4)).save(path, format="BMP"), "no .png image"),
     ("x.tif", lambda p: tifffile.imwrite(p, np.ones((6, 7, 5)), photometric="rgb"), "6 x 7 x 5"),
     ("x.tif", lambda p: tifffile.imwrite(p, np.ones((4, 4), np.complex64)), "type complex64"),

@@ -1,12 +1,15 @@
 """What is a number, and what is only like one."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import medshot
 from medshot.core.errors import DataError
 from medshot.data.readers.registry import kind_of
-from medshot.data.readers.scalar import NUMBER
+from medshot.data.readers.scalar import NUMBER, findings_of
+from medshot.data.tables.labels import Row
 from medshot.tasks import MultiLabel, Ordinal, Regression
 from toys.files import Write
 
@@ -130,9 +133,10 @@ def test_of_sub_folders_the_name_is_the_number(write: Write):
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ('"3,5"', r"b\.png \(labels\.csv, line 3\): its target is '3,5', which is no number"),
+        ('"3,5 mm"', r"b\.png \(labels\.csv, line 3\): its target is '3,5 mm', which is no number"),
+        ('"1,234"', "'1,234', which is 1234 or a decimal number"),
         ("3,5", "line 3: it has more cells than columns"),
-        ("nan", "'nan', which is no number"),
+        ("nan", "line 3: target is 'nan', which programs write"),
         ("inf", "'inf', which is no number"),
         ("1_000", "which is no number"),
         ("3 mm", "which is no number"),
@@ -156,3 +160,46 @@ def test_one_image_with_two_numbers_is_refused_and_a_copy_is_left_out(table: Wri
     (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes())
     with pytest.raises(DataError, match="same image under two labels"):
         medshot.load(folder)
+
+
+def test_decimal_commas_and_digits_of_other_scripts_are_numbers(table: Write):
+    folder = table('a.png,"3,5"', 'b.png,"1,125"', "c.png,\uff12", columns="path,target")
+    assert medshot.load(folder).y.tolist() == [[3.5], [1.125], [2.0]]
+
+
+def test_a_fault_of_many_lines_is_told_once_with_their_number(table: Write):
+    lines = ["a.png,1", *(f"{i}.png,x{i}" for i in range(30))]
+    with pytest.raises(
+        DataError, match=r"'x0', which is no number \(30 times: lines 3, 4, 5, 6, 7,"
+    ):
+        medshot.load(table(*lines, columns="path,target"))
+
+
+def findings(*cells: str) -> tuple[list[set[str]], list[str]]:
+    return findings_of([Row(Path("x.png"), cell) for cell in cells])
+
+
+@pytest.mark.parametrize(
+    ("cells", "said", "notes"),
+    [
+        (["a;b", "b | c", ""], [{"a", "b"}, {"b", "c"}, set()], []),
+        (["a", "A", "A\u00a0", "No Finding"], [{"A"}, {"A"}, {"A"}, set()], ["differ in case"]),
+        (["a, b", "a", "b"], [{"a", "b"}, {"a"}, {"b"}], ["'a, b'"]),
+        (["a, b", "a", "c"], [{"a", "b"}, {"a"}, {"c"}], ["'a, b'"]),
+        (["a, b", "a, c", "d"], [{"a", "b"}, {"a", "c"}, {"d"}], ["'a, b', 'a, c'"]),
+        (["a, b", "d"], [{"a, b"}, {"d"}], ["has a comma"]),
+        (["a/b", "a", "b", "c/d"], [{"a", "b"}, {"a"}, {"b"}, {"c/d"}], ["'a/b'"]),
+        (["['a', 'b']", "[]", "a"], [{"a", "b"}, set(), {"a"}], []),
+        (["ER+", "ER-"], [{"ER+"}, {"ER-"}], []),
+    ],
+)
+def test_findings_as_people_write_them(cells, said, notes):
+    found, told = findings(*cells)
+    assert found == said
+    assert len(told) == len(notes)
+    assert all(words in note for words, note in zip(notes, told, strict=True))
+
+
+def test_normal_in_a_list_with_others_is_refused():
+    with pytest.raises(DataError, match="'normal' and 'a' at once"):
+        findings("a, normal", "a")

@@ -64,8 +64,7 @@ def test_the_same_box_twice_is_refused(tmp_path):
     ("head", "words"),
     [
         ("path,x,y,w,h,label", "no column xmin or ymin or xmax or ymax"),
-        (HEAD.replace(",", ";"), "separated by semicolons"),
-        ("", r"no column path or .*\(it has: none\)"),
+        ("", r"no column path or .*\(it has: x\.png, 1"),
     ],
 )
 def test_other_columns_are_refused(tmp_path, head, words):
@@ -75,7 +74,29 @@ def test_other_columns_are_refused(tmp_path, head, words):
         raise findings[0].error()
 
 
-def test_what_is_no_text_in_utf_8_is_refused(tmp_path):
+def test_what_is_no_text_in_utf_8_is_read_with_a_warning(tmp_path):
     table = tmp_path / "boxes.csv"
     table.write_bytes(f"{HEAD}\nx.png,1,2,3,4,caf\xe9".encode("latin-1"))
-    assert "not UTF-8 text" in str(read_boxes(table)[1][0])
+    found, (warning,) = read_boxes(table)
+    assert "not UTF-8" in warning.what
+    assert found[tmp_path / "x.png"][0].label == "café"
+
+
+def test_decimal_commas_between_semicolons(tmp_path):
+    head = HEAD.replace(",", ";")
+    found, (note,) = read(tmp_path, head, "x.png;1,5;2;3,25;4;a", "x.png;1,125;2;3;4;a")
+    assert note.severity == "note"
+    assert [box.corners for box in found[tmp_path / "x.png"]] == [
+        (1.5, 2, 3.25, 4),
+        (1.125, 2, 3, 4),
+    ]
+
+
+def test_a_thousand_lines_with_one_fault_are_one_finding(tmp_path):
+    lines = [f"{i}.png,1,2,x{i},4,a" for i in range(1000)] + [
+        f"{i}.png,3,2,1,4,a" for i in range(9)
+    ]
+    _, findings = read(tmp_path, HEAD, *lines)
+    assert [finding.line for finding in findings] == [2, 1002]
+    assert "(1000 times: lines 2, 3, 4, 5, 6, ...)" in findings[0].what
+    assert "(9 times: lines 1002, 1003" in findings[1].what

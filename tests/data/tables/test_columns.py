@@ -106,7 +106,7 @@ def test_kinds_are_told_by_columns(tmp_path):
         ("label,path\na,../b.png\n", "outside of the folder"),
         ("label,signal\na,/etc/passwd\n", "outside of the folder"),
         ('label,text\na,"b\n', "not a CSV file"),
-        ("label,text\na,\udcff\n", "not a CSV file"),
+        ("label,text\na,\0\n", "bytes that are zero"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_table(tmp_path, text, said):

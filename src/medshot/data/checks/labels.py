@@ -1,7 +1,7 @@
 """Checks of a folder of labeled images: files, labels, duplicates, patients, identities."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +19,15 @@ from medshot.data.io.registry import (
     is_dicom,
     volume_suffix,
 )
+from medshot.data.tables.cells import (
+    clean,
+    is_doubtful,
+    is_missing,
+    loose_key,
+    several_spellings,
+    spelled_alike,
+)
+from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import class_folders, is_image, survey
 
@@ -42,7 +51,7 @@ def strays(folder: Path, rows: Sequence[Row]) -> list[Issue]:
     found = _unread(files)
     if not rows:
         return found
-    if (folder / TABLE).is_file():
+    if table_in(folder).is_file():
         return found + _unlisted(folder, [f for f in files if is_image(f)], rows)
     return found + _class_folders(folder, files, rows)
 
@@ -93,7 +102,7 @@ def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> 
         found.append(Issue("note", loose[0], None, what, "Move them into the folder of a class."))
     labels = {row.label for row in rows}
     for home in class_folders(folder):
-        if home.name not in labels:
+        if clean(home.name) not in labels:
             what = "this sub-folder is ignored: it holds no image"
             found.append(Issue("note", home, None, what, "Remove it, or put images into it."))
     nested = sorted({row.path.parent for row in rows if row.path.parent.parent != folder})
@@ -124,24 +133,30 @@ def _pair(other: Row, row: Row) -> Issue:
     if other.label != row.label:
         both = f"it ({row.label}) and {other.path} ({other.label})"
         what = f"{both} are the same image under two labels"
-        return refusal(row.path, what, "Decide which one is right and remove the other.", line)
+        fix = "Decide which one is right and remove the other."
+        return refusal(row.path, what, fix, line, cause="two labels")
     what = f"it is the same image as {other.path}: it can be in both support and query"
-    return Issue("warning", row.path, line, what, "Keep one of them.")
+    return Issue("warning", row.path, line, what, "Keep one of them.", cause="one label")
 
 
+ALIKE = "Write them alike; if they are different patients, give them codes that differ otherwise."
 LEAK = "A patient belongs to one part only: move all of a patient's images into one."
 
 
 def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
-    """Patient leaks and doubts: none known, some unknown, one in several classes or splits."""
-    table = folder / TABLE
+    """Patient leaks and doubts: none known, some unknown, one in several classes or splits.
+
+    Codes with one `loose_key` are one patient.
+    """
+    table = table_in(folder)
     where = table if table.is_file() else None
     unknown = sum(not row.patient for row in rows)
     if unknown == len(rows):
         what = "no patient is known: support and query may share one, and scores may be too good"
         fix = f"Add a column patient to {TABLE} (any code that is the same for all images of one)."
         return [Issue("warning", where, None, what, fix)]
-    found = []
+    found = spellings(rows, where)
+    code = {loose_key(row.patient): row.patient for row in reversed(rows)}
     if unknown:
         what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
         found.append(Issue("note", where, None, what, "Fill in the column if they are known."))
@@ -152,8 +167,9 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
     labels, splits = defaultdict(list), defaultdict(list)
     for row in rows:
         if row.patient:
-            labels[row.patient].append((row.label, row.line))
-            splits[row.patient].append((row.split, row.line))
+            patient = code[loose_key(row.patient)]
+            labels[patient].append((row.label, row.line))
+            splits[patient].append((row.split, row.line))
     both = _several(splits)
     if both:
         what = f"a leak: {len(both)} patient(s) are in several published splits, {_first(both)}"
@@ -163,6 +179,15 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
         what = f"{len(mixed)} patient(s) are in several classes, {_first(mixed)}"
         found.append(Issue("note", where, mixed[0][2], what, "Correct if findings can differ."))
     return found
+
+
+def spellings(rows: Sequence[Row], table: Path | None) -> list[Issue]:
+    """A warning on patients whose code is written in several ways."""
+    groups = spelled_alike(row.patient for row in rows if row.patient)
+    if not groups:
+        return []
+    line = next(row.line for row in rows if row.patient == groups[0][-1])
+    return [Issue("warning", table, line or None, several_spellings(groups), ALIKE)]
 
 
 def _several(given: dict[str, list[tuple[str, int]]]) -> list[tuple[str, list[str], int | None]]:
@@ -211,17 +236,23 @@ def classes(rows: Sequence[Row]) -> list[Issue]:
         share = n / counts.total()
         fix = f"Use balanced accuracy: predicting {most!r} always is right in {share:.0%}."
         found.append(Issue("warning", None, None, what, fix))
-    alike = Counter(_bare(label) for label in counts)
-    for name in sorted(name for name, times in alike.items() if times > 1):
-        same = ", ".join(repr(label) for label in sorted(counts) if _bare(label) == name)
-        what = f"the classes {same} differ in case, spaces or punctuation only"
+    return found + class_names(counts)
+
+
+def class_names(counts: Mapping[str, int]) -> list[Issue]:
+    """Warnings on classes that may be one, and on names of what may be missing labels."""
+    found = []
+    for same in sorted(spelled_alike(counts)):
+        names = ", ".join(map(repr, same))
+        what = f"the classes {names} differ in case, spaces or punctuation only"
         found.append(Issue("warning", None, None, what, "Use one spelling if they are one."))
+    signs = all(len(label) == 1 for label in counts)  # + and -
+    for label in sorted(counts) if not signs else ():
+        if is_missing(label) or is_doubtful(label):
+            what = f"class {label!r} ({counts[label]}) may stand for labels that are missing"
+            fix = "Remove those lines if so; it is learned as a class."
+            found.append(Issue("warning", None, None, what, fix))
     return found
-
-
-def _bare(label: str) -> str:
-    """Letters and digits of a label; if it has none, the label."""
-    return "".join(c for c in label.casefold() if c.isalnum()) or label
 
 
 def _files(rows: Sequence[Row]) -> list[Issue]:

@@ -80,6 +80,9 @@ def stored(path: Path, *, palette: bool = False) -> Shaped[ndarray, "..."]:
 def _format(path: Path) -> Format[ndarray]:
     """The format of an image by its content, if its suffix is that of an image."""
     named, suffix = image_format(path), path.suffix.lower()
+    if not path.is_file():
+        what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
+        raise refusal(path, what, "Correct the path, or leave it out of the list.").error()
     if named is None and volume_suffix(path):
         what = "it is a volume, not an image"
         fix = "Read it by medshot.read_volume, or export its slices."
@@ -87,9 +90,6 @@ def _format(path: Path) -> Format[ndarray]:
     if named is None:
         what = f"files of this kind are not read, {', '.join(IMAGES.all())} are"
         raise refusal(path, what, "Convert it first.").error()
-    if not path.is_file():
-        what = "it is a folder, not an image" if path.is_dir() else "it does not exist"
-        raise refusal(path, what, "Correct the path, or leave it out of the list.").error()
     if not path.stat().st_size:
         what = f"it is empty (0 bytes): no {suffix} image"
         raise refusal(path, what, "Copy or export it again, or leave it out.").error()

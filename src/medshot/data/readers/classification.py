@@ -1,5 +1,6 @@
 """Reader of folders for classification."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import torch
 
 from medshot.data import omniglot
-from medshot.data.checks.labels import check_labels
+from medshot.data.checks.labels import check_labels, class_names
 from medshot.data.dataset import Dataset
 from medshot.data.readers.metadata import digest, folder_metadata, named, refuse_two_labels
 from medshot.data.readers.registry import reads
@@ -28,13 +29,15 @@ def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
         read = list(pool.map(lambda row: _read(row, form), rows))
     digests = [digest for _, digest in read]
     refuse_two_labels(rows, digests)
-    labels = tuple(sorted({row.label for row in rows}))
+    counts = Counter(row.label for row in rows)
+    labels = tuple(sorted(counts))
+    notes = tuple(doubt.sentence for doubt in class_names(counts))
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _ in read])),
         y=torch.tensor([labels.index(row.label) for row in rows]),
         labels=labels,
         preprocessing=form,
-        **folder_metadata(folder, rows, digests),
+        **folder_metadata(folder, rows, digests, notes=notes),
     )
 
 

@@ -1,6 +1,7 @@
 """Reader of folders for detection: boxes.csv, and images.csv if some images have no box."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
+from medshot.data.checks.labels import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
 from medshot.data.io.registry import files_below
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import FINE, reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
+from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of, read_table
 from medshot.data.tables.manifest import is_image
 from medshot.data.transforms import ImagePreprocessing
@@ -37,8 +40,8 @@ FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label
 
 def has_boxes(folder: Path) -> bool:
     """Whether there is a boxes.csv, and no labels.csv with another target."""
-    others = {"label", "mask"} & set(columns_of(folder / TABLE))
-    return (folder / BOXES).is_file() and not others
+    others = {"label", "mask"} & set(columns_of(table_in(folder)))
+    return table_in(folder, BOXES).is_file() and not others
 
 
 def check_boxes(folder: Path) -> list[Issue]:
@@ -83,20 +86,22 @@ def _sentence(issue: Issue) -> str:
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    if not (folder / BOXES).is_file():
-        raise refusal(folder / BOXES, "there is no such file", FORM).error()
-    boxes, findings = read_boxes(folder / BOXES)
+    table = table_in(folder, BOXES)
+    if not table.is_file():
+        raise refusal(table, "there is no such file", FORM).error()
+    boxes, findings = read_boxes(table)
     _refuse(findings)
     listed, notes = _listed(folder, boxes)
     if not any(boxes.values()):
-        raise refusal(folder / BOXES, "it holds no box", FORM).error()
+        raise refusal(table, "it holds no box", FORM).error()
     with ThreadPoolExecutor() as pool:
-        read = list(
-            pool.map(lambda row: _read(row, form, boxes.get(row.path, ()), folder / BOXES), listed)
-        )
+        read = list(pool.map(lambda row: _read(row, form, boxes.get(row.path, ()), table), listed))
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
-    labels = tuple(sorted({box.label for row in rows for box in boxes.get(row.path, ())}))
+    counts = Counter(box.label for row in rows for box in boxes.get(row.path, ()))
+    labels = tuple(sorted(counts))
+    doubts = [each for each in findings if each.severity == "warning"] + class_names(counts)
+    notes += [doubt.sentence for doubt in doubts]
     contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
     y = _filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels)
     marked = [_sentence(each) for each in _marked(folder, rows, y)]
@@ -112,7 +117,7 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:
     """Rows of the images: those of a list if there is one, else all images of the folder."""
-    lists = [folder / name for name in LISTS if (folder / name).is_file()]
+    lists = [table for name in LISTS if (table := table_in(folder, name)).is_file()]
     if not lists:
         others = [f for f in files_below(folder) if is_image(f) and f not in boxes]
         return [Row(path, "") for path in (*boxes, *others)], _without_boxes(others)

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.data.checks.issue import TABLE, refusal
+from medshot.data.checks.issue import refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
@@ -23,8 +23,10 @@ from medshot.data.io.registry import image_format
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
-from medshot.data.tables.labels import Row, cells, inside, outside
+from medshot.data.tables.delimited import table_in
+from medshot.data.tables.labels import Row, cells
 from medshot.data.tables.manifest import read_manifest
+from medshot.data.tables.paths import FileCells
 from medshot.data.transforms import NativePreprocessing, busiest, eight_bits, enlarged, scaled
 from medshot.tasks import Enhancement
 
@@ -44,13 +46,17 @@ def has_image_targets(folder: Path) -> bool:
     """Whether labels.csv has a column `target` that names image files, and none `label`."""
     if not has_column(folder, COLUMN) or has_numbers(folder):
         return False
-    return any(image_format(Path(cell)) for cell in cells(folder / TABLE, COLUMN))
+    return any(image_format(Path(cell)) for cell in cells(table_in(folder), COLUMN))
 
 
 @reads(Enhancement.kind, where=has_image_targets)
 def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the pairs of `folder` as crops; default 3 x 128 x 128."""
-    listed = [_with_target(row, folder) for row in read_manifest(folder, target=COLUMN)]
+    files = FileCells(table_in(folder))
+    listed = [
+        replace(row, label="", clean=files.find(row.label, row.line))
+        for row in read_manifest(folder, target=COLUMN)
+    ]
     with ThreadPoolExecutor() as pool:
         everything = list(pool.map(lambda row: named(row, lambda: read_pair(row)), listed))
     kept, digests, twice = once(listed)
@@ -126,14 +132,6 @@ def _enlargement(row: Row, given: Sequence[int], wanted: Sequence[int]) -> int:
         fix = "A target shows the same scene on the same grid, or on one 2, 3, ... times as fine."
         raise refusal(row.clean, what, fix, row.line or None).error()
     return factor
-
-
-def _with_target(row: Row, folder: Path) -> Row:
-    """The row with its target as a path in `folder`."""
-    clean = folder / row.label
-    if Path(row.label).is_absolute() or not inside(clean, folder):
-        raise outside(folder / TABLE, row.label, row.line).error()
-    return replace(row, label="", clean=clean)
 
 
 def _factor(rows: Sequence[Row], pairs: Sequence[Pair]) -> int:

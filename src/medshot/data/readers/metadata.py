@@ -10,9 +10,11 @@ import torch
 
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
-from medshot.data.checks.labels import duplicates
+from medshot.data.checks.labels import duplicates, spellings
 from medshot.data.io.registry import CODE, files_of
-from medshot.data.tables.labels import Row
+from medshot.data.tables.cells import patient_numbers
+from medshot.data.tables.delimited import table_in
+from medshot.data.tables.labels import Row, remarks
 
 Result = TypeVar("Result")
 SHORT = 16  # hexadecimal digits of a hash: a collision among 1e6 images has probability 3e-8
@@ -25,20 +27,25 @@ def folder_metadata(
 
     Each of the `digests` starts with that of the image.
     """
-    patients = sorted({row.patient for row in rows if row.patient})
+    patients = {row.patient for row in rows if row.patient}
     if any(patient.startswith(CODE) for patient in patients):
         said = f"{len(patients)} patient(s) by a hash of PatientID in DICOM headers."
         notes = (said, *notes)
-    number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
+    table = table_in(folder)
+    doubts = [*remarks(table), *spellings(rows, table)] if table.is_file() else []
+    notes = (*(doubt.sentence for doubt in doubts), *notes)
+    groups = patient_numbers([row.patient for row in rows])
     return {
         "name": folder.resolve().name,
-        "groups": torch.tensor([number[row.patient] for row in rows]),
+        "groups": torch.tensor(groups),
         "hash": _hash(rows, digests, folder),
         "split": tuple(row.split for row in rows),
         "rows": tuple(rows),
         "contents": tuple(digest[:SHORT] for digest in digests),
         "licence": _licence(folder),
-        "notes": notes if patients else ("No patient ids: scores may be optimistic.", *notes),
+        "notes": notes
+        if max(groups) >= 0
+        else ("No patient ids: scores may be optimistic.", *notes),
     }
 
 

@@ -1,18 +1,19 @@
 """Reader of folders of multimodal examples: images with table columns, text or signals."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import torch
 
-from medshot.data.checks.issue import TABLE, refusal
+from medshot.data.checks.issue import refusal
+from medshot.data.checks.labels import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import MultimodalPreprocessing
 from medshot.data.readers.metadata import folder_metadata, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import (
     FILES,
-    PREFIX,
     Cells,
     check_columns,
     column_of,
@@ -20,7 +21,8 @@ from medshot.data.tables.columns import (
     kinds_of,
     rows_of,
 )
-from medshot.data.tables.labels import Row
+from medshot.data.tables.delimited import PREFIX, table_in
+from medshot.data.tables.labels import Row, refuse_missing
 
 
 @reads("classification-multimodal", where=is_multimodal)
@@ -30,7 +32,7 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
     Means and standard deviations of table columns are over all rows; labels are not used.
     """
     del channels, size  # rows have a fixed form
-    table = folder / TABLE
+    table = table_in(folder)
     lines = rows_of(table)
     columns = list(next(iter(lines.values())))
     rows = [_row(table, line, cells) for line, cells in lines.items()]
@@ -43,19 +45,20 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
     with_files = [i for i, cells in enumerate(lines.values()) if any(map(cells.get, FILES))]
     # not for rows without files: a few equal numbers or words may be different examples
     refuse_two_labels([rows[i] for i in with_files], [digests[i] for i in with_files])
-    labels = tuple(sorted({row.label for row in rows}))
+    counts = Counter(row.label for row in rows)
+    labels = tuple(sorted(counts))
+    notes = tuple(doubt.sentence for doubt in class_names(counts))
     if len(labels) < 2:
         raise refusal(
             table, f"it has only one class, {rows[0].label!r}", "Add a second one."
         ).error()
     y = torch.tensor([labels.index(row.label) for row in rows])
-    fields = folder_metadata(folder, rows, digests)
+    fields = folder_metadata(folder, rows, digests, notes=notes)
     return Dataset(x=x, y=y, labels=labels, preprocessing=form, **fields)
 
 
 def _row(table: Path, line: int, cells: Cells) -> Row:
-    if not cells.get("label"):
-        raise refusal(table, "label is empty", "Fill it in or remove the line.", line).error()
+    refuse_missing({"label": cells.get("label", "")}, table, line)
     patient = cells.get("patient", "")
     return Row(table / str(line), cells["label"], patient, cells.get("split", ""), line)
 

@@ -43,7 +43,7 @@ class FolderKind:
             found = self.read(folder, None, None)
         except DataError as error:
             return [finding_of(error, folder)]
-        return [Issue("note", folder, None, note.rstrip("."), FINE) for note in found.notes]
+        return [Issue("warning", folder, None, note.rstrip("."), FINE) for note in found.notes]
 
 
 def reads(

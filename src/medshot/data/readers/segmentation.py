@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Issue, refusal
+from medshot.data.checks.issue import Issue, refusal
 from medshot.data.checks.masks import check_masks, class_findings, class_indices
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, read_mask
@@ -22,6 +22,7 @@ from medshot.data.io.volume import Volume
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.orientation import MaskSide, mark_of, side_of, upright
 from medshot.data.readers.registry import reads
+from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.tables.manifest import read_manifest, survey
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
@@ -33,7 +34,7 @@ APART = 1.1  # ratio of spacings above which volumes are resampled to the median
 
 def has_volume_masks(folder: Path) -> bool:
     """Whether labels.csv has a column `mask` that names volumes."""
-    masks = cells(folder / TABLE, "mask")
+    masks = cells(table_in(folder), "mask")
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
 
@@ -159,7 +160,7 @@ def stacked(
 
 def has_masks(folder: Path) -> bool:
     """Whether labels.csv has a column `mask` for images, and none `label`."""
-    columns = columns_of(folder / TABLE)
+    columns = columns_of(table_in(folder))
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
 

@@ -1,7 +1,5 @@
 """boxes.csv: bounding boxes in pixels, validated and converted to fractions of the image."""
 
-import csv
-import io
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,8 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from medshot.data.checks.issue import Issue, refusal
-from medshot.data.tables.labels import AS_CSV, inside, outside, separated
+from medshot.core import DataError
+from medshot.data.checks.issue import Issue, finding_of, refusal, together
+from medshot.data.tables.cells import clean, with_points
+from medshot.data.tables.delimited import Line, read_delimited
+from medshot.data.tables.labels import refuse_missing, shifted
+from medshot.data.tables.paths import FileCells
 
 BOXES = "boxes.csv"
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -32,78 +34,60 @@ class Box:
 
 
 def read_boxes(table: Path) -> tuple[dict[Path, list[Box]], list[Issue]]:
-    """Boxes by image, and the problems of invalid lines.
+    """Boxes by image, and the problems of invalid lines: one for each cause.
 
     A line with a path and nothing else declares an image without boxes.
     """
     try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        return {}, [refusal(table, f"it is not UTF-8 text ({error})", AS_CSV)]
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+        read = read_delimited(table)
+    except DataError as error:
+        return {}, [finding_of(error, table)]
+    if absent := [name for name in COLUMNS if name not in read.columns]:
+        what = (
+            f"it has no column {' or '.join(absent)} (it has: {', '.join(read.columns) or 'none'})"
+        )
+        wrong = refusal(table, what, f"Its first line should be: {','.join(COLUMNS)}")
+        return {}, [*read.issues, wrong]
     found: dict[Path, list[Box]] = defaultdict(list)
     findings: list[Issue] = []
-    try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        if wrong := _columns(reader.fieldnames, table):
-            return {}, [wrong]
-        for values in reader:
-            box = _box(values, table, reader.line_num)
-            if isinstance(box, Issue):
-                findings.append(box)
-            elif isinstance(box, Path):
-                found[box] += []
-            else:
-                found[box.path].append(box)
-    except csv.Error as error:
-        findings.append(refusal(table, f"it is not a CSV file ({error})", AS_CSV, reader.line_num))
-    return dict(found), findings + _twice(found, table)
+    files = FileCells(table)
+    corners = with_points([line.cells[side] for line in read.lines for side in SIDES])
+    for i, line in enumerate(read.lines):
+        try:
+            box = _box(line, corners[4 * i : 4 * i + 4], files)
+        except DataError as error:
+            findings.append(finding_of(error, table))
+            continue
+        if isinstance(box, Path):
+            found[box] += []
+        else:
+            found[box.path].append(box)
+    findings = [*read.issues, *together(findings), *_twice(found, table), *files.issues()]
+    return dict(found), findings
 
 
-def _columns(columns: list[str], table: Path) -> Issue | None:
-    absent = [name for name in COLUMNS if name not in columns]
-    if not absent:
-        return None
-    if found := separated(columns, table):
-        return found
-    return refusal(
-        table,
-        f"it has no column {' or '.join(absent)} (it has: {', '.join(columns) or 'none'})",
-        f"Its first line should be: {','.join(COLUMNS)}",
-    )
-
-
-def _box(values: dict[str, str], table: Path, line: int) -> Box | Path | Issue:
-    if wrong := _unusable(values, table, line):
-        return wrong
-    cells = {name: (values[name] or "").strip() for name in COLUMNS}
-    path, rest = table.parent / cells["path"], COLUMNS[1:]
-    empty = [column for column in rest if not cells[column]]
-    if len(empty) == len(rest):
+def _box(line: Line, corners: Sequence[str], files: FileCells) -> Box | Path:
+    """The box of a line, or the image of a line without one."""
+    table, number = files.table, line.number
+    for wrong in shifted([line], table):
+        raise wrong.error()
+    refuse_missing({"path": line.cells["path"].strip()}, table, number)
+    path, label = files.find(line.cells["path"], number), clean(line.cells["label"])
+    empty = [name for name, cell in zip(COLUMNS[1:], (*corners, label), strict=True) if not cell]
+    if len(empty) == len(COLUMNS) - 1:
         return path
     if empty:
         fix = "Fill it in, or leave all but the path empty for an image without objects."
-        return refusal(table, f"{' and '.join(empty)} is empty", fix, line)
+        raise refusal(table, f"{' and '.join(empty)} is empty", fix, number).error()
+    refuse_missing({"label": label}, table, number)
     try:
-        xmin, ymin, xmax, ymax = corners = tuple(float(cells[side]) for side in SIDES)
+        xmin, ymin, xmax, ymax = sides = tuple(map(float, corners))
     except ValueError as error:
-        return refusal(table, f"a corner is not a number ({error})", IN_PIXELS, line)
-    wrong = _wrong(corners)
-    box = Box(path, (xmin, ymin, xmax, ymax), cells["label"], line)
-    return refusal(table, wrong, IN_PIXELS, line) if wrong else box
-
-
-def _unusable(values: dict[str, str], table: Path, line: int) -> Issue | None:
-    """Problem of a line that names no image of the folder, or has extra cells."""
-    if any(values.get(None) or []):  # type: ignore[call-overload]
-        fix = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
-        return refusal(table, "it has more cells than columns", fix, line)
-    name = (values["path"] or "").strip()
-    if not name:
-        return refusal(table, "path is empty", "Fill it in or remove the line.", line)
-    if Path(name).is_absolute() or not inside(table.parent / name, table.parent):
-        return outside(table, name, line)
-    return None
+        what = f"a corner is not a number ({error})"
+        raise refusal(table, what, IN_PIXELS, number, cause="no number").error() from error
+    if what := _wrong(sides):
+        raise refusal(table, what, IN_PIXELS, number, cause=what.partition(":")[0]).error()
+    return Box(path, (xmin, ymin, xmax, ymax), label, number)
 
 
 def _wrong(corners: tuple[float, ...]) -> str:
@@ -126,8 +110,8 @@ def _twice(found: dict[Path, list[Box]], table: Path) -> list[Issue]:
             other = first.setdefault(box.corners, box)
             if other is not box:
                 what = f"{box.path} has the same box in lines {other.line} and {box.line}"
-                findings.append(refusal(table, what, "Keep one of them.", box.line))
-    return findings
+                findings.append(refusal(table, what, "Keep one of them.", box.line, cause="twice"))
+    return together(findings)
 
 
 BEYOND = 1.0  # tolerance in pixels: some programs count from 1, or round

@@ -8,9 +8,7 @@ Training requires only `label`; other cells may be empty. Numeric columns are st
 categorical ones one-hot encoded; unknown cells are marked in a mask. labels.csv/2 is line 2.
 """
 
-import csv
 import functools
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +19,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from medshot.core import part
-from medshot.data.checks.issue import TABLE, refusal
-from medshot.data.tables.labels import AS_CSV, columns_of, inside, outside
+from medshot.data.checks.issue import refusal, together
+from medshot.data.tables.cells import clean, is_doubtful, is_missing, patient_code, with_points
+from medshot.data.tables.delimited import AS_CSV, PREFIX, Line, canonical, read_delimited, table_in
+from medshot.data.tables.labels import columns_of
+from medshot.data.tables.paths import FileCells
 from medshot.nn.encoders.multimodal import COLUMNS
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
-UNKNOWN = {"", "nan", "na", "n/a", "?"}
 LARGEST = 1e12  # larger numbers are identifiers or mistakes
 FARTHEST = 10.0  # standardized values are clipped to this
 MOST_WORDS = 10
@@ -71,8 +71,9 @@ def column_of(name: str, cells: Sequence[str], table: Path) -> Column:
     known = [cell for cell in cells if not is_unknown(cell)]
     if not known:
         raise refusal(table, f"table.{name} is empty", "Leave that column out.").error()
-    if all(NUMBER.fullmatch(cell) for cell in known):
-        numbers = torch.tensor([float(cell) for cell in known], dtype=torch.float64)
+    values = [cell for cell in known if not is_doubtful(cell)]  # `unknown` among numbers
+    if values and all(NUMBER.fullmatch(cell) for cell in values):
+        numbers = torch.tensor([float(cell) for cell in values], dtype=torch.float64)
         if bool((numbers.abs() > LARGEST).any()):
             fix = "An identifier is no feature: leave it out."
             raise refusal(table, f"table.{name} holds a number above 1e12", fix).error()
@@ -96,8 +97,9 @@ def check_columns(columns: Sequence[Column], table: Path) -> None:
 def row_of(columns: Sequence[Column], cells: dict[str, str]) -> Float[Tensor, "2 c"] | None:
     """Encoded values of one row, and their mask; None if all are unknown."""
     found, first = torch.zeros(2, COLUMNS), 0
+    given = {canonical(name).casefold(): cell for name, cell in cells.items()}
     for column in columns:
-        values = column.values(cells.get(f"table.{column.name}", ""))
+        values = column.values(given.get(f"{PREFIX}{column.name}".casefold(), ""))
         if values is not None:
             found[0, first : first + column.size] = torch.tensor(values)
             found[1, first : first + column.size] = 1
@@ -107,10 +109,9 @@ def row_of(columns: Sequence[Column], cells: dict[str, str]) -> Float[Tensor, "2
 
 def is_unknown(cell: str) -> bool:
     """Whether a cell is empty or marked as unknown."""
-    return cell.strip().lower() in UNKNOWN
+    return is_missing(cell)
 
 
-PREFIX = "table."
 FILES = ("path", "signal")  # cells that name files
 Cells = dict[str, str]
 
@@ -124,7 +125,7 @@ def kinds_of(columns: Sequence[str]) -> list[str]:
 
 def is_multimodal(folder: Path) -> bool:
     """Whether the folder's labels.csv has a label and a modality other than images."""
-    columns = columns_of(folder / TABLE)
+    columns = columns_of(table_in(folder))
     return "label" in columns and bool(set(kinds_of(columns)) - {"image"})
 
 
@@ -157,31 +158,36 @@ def rows_of(table: Path) -> dict[int, Cells]:
 @functools.lru_cache(maxsize=4)
 def _rows(table: Path, changed: int) -> dict[int, Cells]:
     del changed  # part of the cache key: a modified table is read again
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        columns = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = columns
-        found: dict[int, Cells] = {}
-        for row in reader:
-            found[reader.line_num] = _cells(row, table, reader.line_num)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise refusal(table, f"it is not a CSV file ({error})", AS_CSV).error() from error
-    if not kinds_of(columns):
-        what = f"it has no column path, text, signal or table.NAME (it has: {', '.join(columns)})"
+    read = read_delimited(table)
+    if not kinds_of(read.columns):
+        columns = ", ".join(read.columns)
+        what = f"it has no column path, text, signal or table.NAME (it has: {columns})"
         raise refusal(table, what, "Rename the columns.").error()
-    if not found:
+    if not read.lines:
         raise refusal(table, "it has no row", "Add one line per example.").error()
+    if wrong := [line.number for line in read.lines if line.extra or line.short]:
+        what = "it has more or fewer cells than columns"
+        fix = 'A comma in a cell needs quotes: "coughs, at night".'
+        raise together([refusal(table, what, fix, number) for number in wrong])[0].error()
+    files = FileCells(table)
+    found = {line.number: _cells(line, files) for line in read.lines}
+    for name in read.columns:
+        if name.startswith(PREFIX):
+            numbers = with_points([cells[name] for cells in found.values()])
+            for cells, number in zip(found.values(), numbers, strict=True):
+                cells[name] = number
     return found
 
 
-def _cells(row: dict[str, str | None], table: Path, line: int) -> Cells:
-    if None in row or any(value is None for value in row.values()):
-        fix = 'A comma in a cell needs quotes: "coughs, at night".'
-        raise refusal(table, "it has more or fewer cells than columns", fix, line).error()
-    found = {name: (value or "").strip() for name, value in row.items()}
+def _cells(line: Line, files: FileCells) -> Cells:
+    """The cells of a line, those that name files as paths in the folder of the table."""
+    found = {name: clean(cell) for name, cell in line.cells.items()}
+    found |= {name: line.cells[name].strip() for name in ("text", *FILES) if name in found}
+    found["patient"] = patient_code(found.get("patient", ""))
     for name in FILES:
-        file = table.parent / found.get(name, "")
-        if Path(found.get(name, "")).is_absolute() or not inside(file, table.parent):
-            raise outside(table, found[name], line).error()
+        if not (cell := found.get(name, "")):
+            continue
+        file = files.find(cell, line.number)
+        if file != files.folder / cell:
+            found[name] = file.relative_to(files.folder).as_posix()
     return found

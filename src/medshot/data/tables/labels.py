@@ -1,20 +1,20 @@
 """labels.csv: images with their labels, and the problems of invalid lines."""
 
-import csv
-import io
-from codecs import BOM_UTF8
+import contextlib
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medshot.data.checks.issue import Issue, refusal
+from medshot.core import DataError
+from medshot.data.checks.issue import Issue, finding_of, refusal, together
+from medshot.data.tables.cells import clean, is_missing, patient_code
+from medshot.data.tables.delimited import GUESS, Line, read_delimited
+from medshot.data.tables.paths import FileCells
 
 MASKS = "For masks use `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
-AS_CSV = (
-    "Save it as comma-separated text in UTF-8 (Excel: `CSV UTF-8 (comma delimited)`; if your "
-    "decimals have commas, use LibreOffice, which asks for the separator)."
-)
+LONGEST = 1000  # characters of a label
 
 
 @dataclass(frozen=True)
@@ -30,87 +30,88 @@ class Row:
     clean: Path | None = None  # target image, for enhancement
 
 
-def columns_of(table: Path) -> list[str]:
+def columns_of(table: Path) -> tuple[str, ...]:
     """Column names; empty if the table cannot be read."""
     try:
-        first = table.read_bytes().decode("utf-8-sig").partition("\n")[0]
-        return [name.strip() for name in next(csv.reader([first]), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
+        return read_delimited(table).columns
+    except DataError:
+        return ()
 
 
 def cells(table: Path, column: str) -> list[str]:
-    """Nonempty cells of one column; empty if it cannot be read."""
+    """Cells of one column that are not missing; empty if it cannot be read."""
     try:
-        rows = csv.DictReader(io.StringIO(table.read_bytes().decode("utf-8-sig")))
-        return [value for row in rows if (value := (row.get(column) or "").strip())]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        lines = read_delimited(table).lines
+    except DataError:
         return []
+    found = [line.cells.get(column, "") for line in lines]
+    found = [cell.strip() if column in FILES else clean(cell) for cell in found]
+    return [cell for cell in found if not is_missing(cell)]
+
+
+def masks_of(table: Path) -> list[Path]:
+    """The files in the column `mask`."""
+    files, found = FileCells(table), []
+    for cell in cells(table, "mask"):
+        with contextlib.suppress(DataError):
+            found.append(files.find(cell, 0))
+    return found
 
 
 def read_table(
     table: Path, target: str = "label", *, optional: bool = False
 ) -> tuple[list[Row], list[Issue]]:
-    """Valid rows, and the problems of the others.
+    """Valid rows, and the problems of the others: one for each cause.
 
     `target` is the column required in addition to `path`: label, mask, or the task's own; or `path`
     itself. If `optional`, its cells may be empty.
     """
     try:
-        raw = table.read_bytes()
-        text = raw.decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError) as error:
-        return [], [refusal(table, f"it is not UTF-8 text ({error})", AS_CSV)]
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+        found = read_delimited(table)
+    except DataError as error:
+        return [], [finding_of(error, table)]
+    if wrong := _columns(found.columns, table, target):
+        return [], [*found.issues, wrong]
+    files = FileCells(table)
     rows: list[Row] = []
-    findings = _form(raw, table)
-    full = ("path",) if optional else ("path", target)
+    problems: list[Issue] = []
+    for line in found.lines:
+        try:
+            rows.append(_row(line, target, files, optional=optional))
+        except DataError as error:
+            problems.append(finding_of(error, table))
+    problems += shifted(found.lines, table)
+    return rows, [*found.issues, *together(problems), *_twice(rows, table), *files.issues()]
+
+
+def remarks(table: Path) -> list[Issue]:
+    """Warnings about how a table is read: its encoding, and paths that only nearly fit."""
     try:
-        columns = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = columns
-        wrong = _columns(columns, table, target)
-        if wrong:
-            return [], [*findings, wrong]
-        for values in reader:
-            row, found = _row(values, table, reader.line_num, target, full)
-            findings += found
-            rows += [row] if row else []
-    except csv.Error as error:
-        findings.append(refusal(table, f"it is not a CSV file ({error})", AS_CSV, reader.line_num))
-    return rows, findings + _twice(rows, table)
-
-
-def inside(path: Path, folder: Path) -> bool:
-    """Whether `path`, with links resolved, lies in `folder`."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError, ValueError):  # invalid names, cyclic links
-        return False
-
-
-def _form(raw: bytes, table: Path) -> list[Issue]:
-    signs = {"a byte-order mark": raw.startswith(BOM_UTF8), "Windows line ends": b"\r" in raw}
-    marks = [name for name, there in signs.items() if there]
-    if not marks:
+        found = read_delimited(table)
+    except DataError:
         return []
-    return [Issue("note", table, None, f"it has {' and '.join(marks)}", "Read anyway.")]
+    files = FileCells(table)
+    for line in found.lines:
+        if cell := line.cells.get("path", "").strip():
+            with contextlib.suppress(DataError):
+                files.find(cell, line.number)
+    return [each for each in (*found.issues, *files.issues()) if each.severity == "warning"]
 
 
-def separated(columns: list[str], table: Path) -> Issue | None:
-    """Problem of a table that is not separated by commas."""
-    if len(columns) == 1:
-        for sign, name in ((";", "semicolons"), ("\t", "tabs")):
-            if sign in columns[0]:
-                return refusal(table, f"its columns are separated by {name}, not commas", AS_CSV)
-    return None
+def shifted(lines: Iterable[Line], table: Path) -> list[Issue]:
+    """Lines with more cells than columns: where the others belong is not known."""
+    fix = 'A number has a point, 3.5, and a comma in a cell needs quotes, "a, b.png".'
+    what = "it has more cells than columns"
+    return [refusal(table, what, fix, line.number) for line in lines if line.extra]
 
 
-def _columns(columns: list[str], table: Path, target: str) -> Issue | None:
+def _columns(columns: tuple[str, ...], table: Path, target: str) -> Issue | None:
+    if columns.count(target) > 1:  # a column of a task that is not ours
+        what = f"{columns.count(target)} columns are called {target}"
+        return refusal(table, what, "Keep one of them, or rename the others.")
     absent = {"path", target} - set(columns)
     if not absent:
         return None
-    if found := separated(columns, table):
-        return found
     if absent == {"label"} and "mask" in columns:
         return refusal(table, "it has masks, not labels", MASKS)
     return refusal(
@@ -120,45 +121,43 @@ def _columns(columns: list[str], table: Path, target: str) -> Issue | None:
     )
 
 
-def _row(
-    values: dict[str, str], table: Path, line: int, target: str, full: tuple[str, ...]
-) -> tuple[Row | None, list[Issue]]:
-    found = {name: (value or "").strip() for name, value in values.items() if isinstance(name, str)}
-    if empty := [name for name in full if not found[name]]:
-        what = f"{' and '.join(empty)} is empty"
-        return None, [refusal(table, what, "Fill it in or remove the line.", line)]
-    for name in {"path", target} & FILES:
-        if Path(found[name]).is_absolute() or not inside(table.parent / found[name], table.parent):
-            return None, [outside(table, found[name], line)]
-    guesses = [value for name, value in found.items() if name.endswith("_guess")]
-    patient = found.get("patient", "") or next(iter(guesses), "")
-    path = table.parent / found["path"]
-    mask = table.parent / found["mask"] if target == "mask" else None
-    split, label = found.get("split", ""), found.get("label" if target in FILES else target, "")
-    row = Row(path, label, patient, split, line, mask)
-    extra = any(values.get(None) or [])  # type: ignore[call-overload]
-    if not extra:
-        return row, []
-    fix = 'A comma in a cell needs quotes, "a, b.png",normal, and a number has a point: 3.5'
-    severity = "warning" if target == "label" else "error"  # 3,5 for 3.5 would be read as 3
-    return row, [Issue(severity, table, line, "it has more cells than columns", fix)]
+def _row(line: Line, target: str, files: FileCells, *, optional: bool) -> Row:
+    label = clean(line.cells[target])
+    needed = {"path": line.cells["path"].strip()} | ({} if target == "path" else {target: label})
+    refuse_missing(needed, files.table, line.number, empty=(target,) if optional else ())
+    path = files.find(needed["path"], line.number)
+    mask = files.find(line.cells["mask"], line.number) if target == "mask" else None
+    guesses = [patient_code(cell) for name, cell in line.cells.items() if name.endswith(GUESS)]
+    patient = patient_code(line.cells.get("patient", "")) or next(iter(guesses), "")
+    if target in FILES:
+        label = clean(line.cells.get("label", ""))
+    return Row(path, label, patient, clean(line.cells.get("split", "")), line.number, mask)
 
 
-def outside(file: Path, name: str, line: int | None = None) -> Issue:
-    """Problem of an image that is not in its folder."""
-    return refusal(
-        file,
-        f"{name} lies outside of the folder" if line else "it is a link to outside of the folder",
-        "Paths are relative to the folder and must lie in it: copy the file into it.",
-        line,
-    )
+def refuse_missing(
+    given: Mapping[str, str], table: Path, line: int, *, empty: Sequence[str] = ()
+) -> None:
+    """Raise `DataError` if cells are missing; those of the columns `empty` may be empty."""
+    none = [column for column, cell in given.items() if not cell and column not in empty]
+    if none:
+        what = f"{' and '.join(none)} is empty"
+        raise refusal(table, what, "Fill it in or remove the line.", line).error()
+    for column, cell in given.items():
+        if cell and is_missing(cell):
+            what = f"{column} is {cell!r}, which programs write for a value that is missing"
+            fix = "Fill it in or remove the line; if it is meant so, use another word."
+            raise refusal(table, what, fix, line).error()
+        if len(cell) > LONGEST and column != "path":
+            what = f"{column} has {len(cell)} characters ({cell[:40]!r}...)"
+            fix = "Is a quotation mark not closed? Write a short name."
+            raise refusal(table, what, fix, line, cause=f"{column} is long").error()
 
 
 def _twice(rows: list[Row], table: Path) -> list[Issue]:
     by_path: dict[Path, list[Row]] = defaultdict(list)
     for row in rows:
         by_path[row.path].append(row)
-    return [_same(path, same, table) for path, same in by_path.items() if len(same) > 1]
+    return together([_same(path, same, table) for path, same in by_path.items() if len(same) > 1])
 
 
 def _same(path: Path, rows: list[Row], table: Path) -> Issue:
@@ -166,6 +165,6 @@ def _same(path: Path, rows: list[Row], table: Path) -> Issue:
     labels = f"under the labels {' and '.join(given)}" if len(given) > 1 else "with the same label"
     labels = "with a mask each" if rows[0].mask else labels if rows[0].label else "twice"
     lines = ", ".join(str(row.line) for row in rows)
-    return refusal(
-        table, f"{path} stands in lines {lines}, {labels}", "Keep one of them.", rows[1].line
-    )
+    what = f"{path} stands in lines {lines}, {labels}"
+    cause = f"twice, {len(given) > 1}"
+    return refusal(table, what, "Keep one of them.", rows[1].line, cause=cause)

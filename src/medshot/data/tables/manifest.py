@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medshot.core import DataError
-from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
+from medshot.data.checks.issue import Issue, finding_of, refusal
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
@@ -22,8 +22,11 @@ from medshot.data.io.registry import (
     is_hidden,
     volume_suffix,
 )
+from medshot.data.tables.cells import clean
 from medshot.data.tables.columns import rows_of
-from medshot.data.tables.labels import Row, cells, inside, outside, read_table
+from medshot.data.tables.delimited import other_tables, table_in
+from medshot.data.tables.labels import Row, masks_of, read_table
+from medshot.data.tables.paths import inside, outside
 
 FORMS = (
     "A folder for medshot has either a file labels.csv with the columns path,label (and "
@@ -56,15 +59,21 @@ def survey(
     if not folder.is_dir():
         what = "it is a file: name its folder" if folder.exists() else "there is no such folder"
         return [], [refusal(folder, what, FORMS)]
-    table = folder / TABLE
+    table = table_in(folder)
     listed = table.is_file()
     rows, findings = read_table(table, target, optional=optional) if listed else _scan(folder)
     wrong = any(finding.severity == "error" for finding in findings)
-    if not rows and not wrong:
-        loose = sum(is_image(path) for path in files_below(folder)) if not listed else 0
+    others = [] if listed else other_tables(folder)
+    if others and not rows:
+        findings += [replace(other, severity="error") for other in others]
+    elif listed and not rows and not wrong:
+        findings.append(refusal(table, "it has no line with an image", "Add one per image."))
+    elif not rows and not wrong:
+        loose = sum(is_image(path) for path in files_below(folder))
         none = f"it holds no images ({', '.join(IMAGES.all())})"
         what = f"of its images ({loose}) none has a label" if loose else none
         findings.append(_bare_series(folder) or refusal(folder, what, FORMS))
+    findings += others if rows else []
     classes = sorted({row.label for row in rows})
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
@@ -119,7 +128,7 @@ def _bare_series(folder: Path) -> Issue | None:
 
 def _scan(folder: Path) -> tuple[list[Row], list[Issue]]:
     images = [
-        (path, directory.name)
+        (path, clean(directory.name))
         for directory in class_folders(folder)
         for path in files_below(directory)
         if is_image(path)
@@ -157,7 +166,7 @@ def find_rows(paths: Iterable[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        table = path / TABLE if path.is_dir() else path
+        table = table_in(path) if path.is_dir() else path
         found += [table / str(line) for line in rows_of(table)]
     return list(dict.fromkeys(found))
 
@@ -188,6 +197,6 @@ def _is_alone(path: Path) -> bool:
 
 
 def _below(folder: Path, wanted: Callable[[Path], bool]) -> list[Path]:
-    listed = [folder / name for name in cells(folder / TABLE, "mask")]
+    listed = masks_of(table_in(folder))
     masks = {file for path in listed for file in (files_of(path) if path.is_file() else [path])}
     return [path for path in files_below(folder) if wanted(path) and path not in masks]

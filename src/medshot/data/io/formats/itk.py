@@ -16,7 +16,7 @@ from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
 from medshot.data.io.volume import AGAIN, LPS_TO_RAS, Volume, check_size, volume
-from medshot.data.tables.labels import inside
+from medshot.data.tables.paths import inside
 
 if TYPE_CHECKING:
     import SimpleITK
