@@ -110,6 +110,7 @@ def test_a_table_in_other_case_or_as_tsv(tmp_path):
 def test_tables_that_are_not_read(tmp_path):
     saved(tmp_path, b"Path;Label\n", "metadata.csv")
     saved(tmp_path, b"path,source_path\n", "source.csv")
+    saved(tmp_path, b"path,xmin,ymin,xmax,ymax,label\n", "boxes.csv")
     saved(tmp_path, b"PK", "labels.xlsx")
     book, table = other_tables(tmp_path)
     assert (book.file, table.file) == (tmp_path / "labels.xlsx", tmp_path / "metadata.csv")

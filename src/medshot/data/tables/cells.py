@@ -41,9 +41,12 @@ OTHERWISE = "capital letters, spaces, dashes or leading zeros"
 
 def clean(cell: str) -> str:
     """The text of a cell without invisible differences."""
-    text = unicodedata.normalize("NFC", cell)
-    kept = (c for c in text if unicodedata.category(c) != "Cf" or c in JOINERS)
-    text = " ".join("".join(" " if unicodedata.category(c) == "Cc" else c for c in kept).split())
+    text = cell
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFC", text)
+        kept = (c for c in text if unicodedata.category(c) != "Cf" or c in JOINERS)
+        text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in kept)
+    text = " ".join(text.split())
     if len(text) > 2 and QUOTES.get(text[0]) == text[-1]:
         return text[1:-1].strip()
     return text
@@ -139,6 +142,8 @@ def with_points(cells: Sequence[str]) -> list[str]:
 
 def _digits(text: str) -> str:
     """The text with digits of any script in ASCII."""
+    if text.isascii():
+        return text
     return "".join(
         str(unicodedata.decimal(c)) if not c.isascii() and c.isdecimal() else c for c in text
     )

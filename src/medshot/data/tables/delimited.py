@@ -27,6 +27,7 @@ QUOTED = 'Close it, or write it twice if it belongs to the text: "5"" wide".'
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PREFIX = "table."
 GUESS = "_guess"
+TARGETS = {"label", "mask", "target", "grade", "labels"}
 NAMES = {
     *("path", "label", "patient", "split", "mask", "target", "grade", "labels", "text", "signal"),
     *("xmin", "ymin", "xmax", "ymax"),
@@ -246,7 +247,7 @@ def other_tables(folder: Path) -> list[Issue]:
                 columns = read_delimited(path).columns
             except DataError:
                 continue
-            if "path" in columns and {"label", "mask", "target", "grade", "labels"} & {*columns}:
+            if "path" in columns and TARGETS & {*columns} and "xmin" not in columns:
                 what = f"it has the columns of a {TABLE} ({','.join(columns)}) and is not read"
                 found.append(Issue("warning", path, None, what, f"Call it {TABLE}."))
     return found
