@@ -13,7 +13,7 @@ from numpy import ndarray
 from medshot.core.atomic import replacing
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
-from medshot.data.io.volume import AGAIN, NEAR, Volume, apart, check_size, spacing_of, volume
+from medshot.data.io.volume import NEAR, Volume, apart, check_size, spacing_of, volume
 
 if TYPE_CHECKING:
     import nibabel.nifti1
