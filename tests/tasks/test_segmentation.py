@@ -196,6 +196,17 @@ def test_classes_are_numbered_anew_by_the_numbers_that_they_are_named_after():
         task.renumber(stored, ("background", "17"), known)
 
 
+def test_classes_with_names_are_numbered_by_name():
+    task, wanted = Segmentation(3), ("background", "liver", "spleen")
+    masks = _masks(0, 1, -1)
+    found = task.renumber(masks, ("background", "spleen"), wanted)
+    assert found.flatten().tolist() == [0, 2, -1]
+    assert task.renumber(masks, ("background", "foreground"), wanted) is masks
+    assert task.renumber(masks, ("background", "liver"), ("background", "foreground")) is masks
+    with pytest.raises(DataError, match="kidney"):
+        task.renumber(masks, ("background", "kidney"), wanted)
+
+
 def test_masks_without_background_are_said_as_such():
     with pytest.raises(DataError, match="0, which is background"):
         Segmentation(2).check(_masks(1, 1))

@@ -125,6 +125,11 @@ def mask_labels(numbers: Sequence[int]) -> tuple[str, ...]:
     return "background", *map(str, numbers[1:])
 
 
+def _is_name(label: str) -> bool:
+    """Whether a class has a name of its own."""
+    return label not in ("background", "foreground") and not label.isdecimal()
+
+
 UNLABELED = -1  # pixel without a label: ignored by losses and metrics
 
 
@@ -183,8 +188,20 @@ class Segmentation(Task):
     def renumber(
         self, target: Integer[Tensor, "n *s"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Integer[Tensor, "n *s"]:
-        """Indices of the same numbers in `wanted`; raises `DataError` for one it does not have."""
+        """Indices in `wanted`: by name if all are named there, else by the numbers of mask files.
+
+        Raises:
+            DataError: the model has other names, or does not have a number.
+        """
         numbers, known = mask_numbers(labels), mask_numbers(wanted)
+        if set(labels) <= set(wanted):
+            numbers, known = tuple(map(wanted.index, labels)), tuple(range(len(wanted)))
+        named = [label for label in labels if _is_name(label) and label not in wanted]
+        if named and any(map(_is_name, wanted)):
+            raise DataError(
+                f"The masks have {', '.join(named)}, and the model knows {', '.join(wanted)}. "
+                "Take masks of these, or call the classes by its names."
+            )
         strange = [str(number) for number in numbers if number not in known]
         if strange:
             raise DataError(

@@ -13,7 +13,7 @@ from numpy import ndarray
 from medshot.core.atomic import replacing
 from medshot.data.checks.issue import refusal
 from medshot.data.io.registry import volume_reader
-from medshot.data.io.volume import AGAIN, NEAR, Volume, apart, check_size, spacing_of, volume
+from medshot.data.io.volume import NEAR, Volume, apart, check_size, spacing_of, volume
 
 if TYPE_CHECKING:
     import nibabel.nifti1
@@ -141,7 +141,9 @@ def _shape(header: "nibabel.nifti1.Nifti1Header") -> tuple[int, ...]:
 def _check_place(header: "nibabel.nifti1.Nifti1Header", path: Path) -> None:
     kind = header.get_data_dtype()
     if kind.kind not in "iuf":
-        raise refusal(path, f"its values are of the type {kind}, not grey", AGAIN).error()
+        shown = f"in color ({', '.join(kind.names)})" if kind.names else f"of the type {kind}"
+        fix = "Save it with one gray value a voxel, for example one channel."
+        raise refusal(path, f"its values are {shown}, not grey", fix).error()
     if float(header["vox_offset"]) > MOST_BEFORE:
         raise refusal(path, "its voxels begin too far from its start", DAMAGED).error()
     unit = header.get_xyzt_units()[0]
