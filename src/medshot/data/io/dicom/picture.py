@@ -156,7 +156,7 @@ def _stored_bits(found: Any, pixels: ndarray) -> ndarray:
 def padding(found: Any, pixels: ndarray) -> ndarray | None:
     """Where stored values are padding (PS3.3 C.7.5.1.1.2); None if nowhere."""
     limits = [_number(found.get(f"PixelPadding{end}")) for end in ("Value", "RangeLimit")]
-    if limits[0] is None or pixels.dtype.kind not in "ui" or pixels.ndim != 2:
+    if limits[0] is None or pixels.dtype.kind not in "ui" or found.get("SamplesPerPixel", 1) != 1:
         return None
     ends = [
         np.array(int(end)).astype(pixels.dtype)  # of the other sign, for some writers
