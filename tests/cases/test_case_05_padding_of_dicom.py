@@ -6,7 +6,7 @@ import pytest
 from medshot.data.io.image import read_image
 from medshot.data.io.read_volume import read_volume
 from medshot.data.transforms import VolumePreprocessing
-from toys.dicom import dicom, save, write_series
+from toys.dicom import FRAMES, dicom, enhanced, save, write_series
 from toys.pictures import spot
 
 Y, X = np.mgrid[:48, :48]
@@ -65,3 +65,14 @@ def test_voxels_of_padding_count_for_no_percentile(tmp_path):
     inside = (255 * ((values[:, ~OUTSIDE] - low) / (high - low)).clip(0, 1)).round()
     assert np.abs(seen[:, ~OUTSIDE].astype(int) - inside).max() <= 1
     assert (seen[:, OUTSIDE] == 0).all()
+
+
+def test_padding_of_a_file_of_several_frames(tmp_path):
+    most = int(FRAMES.max())
+    path = save(enhanced(), tmp_path / "a.dcm")
+    assert read_volume(path).padding is None
+    made = enhanced()
+    made.PixelPaddingValue = most
+    volume = read_volume(save(made, tmp_path / "b.dcm"))
+    np.testing.assert_array_equal(volume.padding, most == FRAMES)
+    assert (VolumePreprocessing().fit(volume)[most == FRAMES] == 0).all()

@@ -40,7 +40,7 @@ def test_the_mask_lies_on_what_it_marks(tmp_path, mark, shape, drawn):
     (found,) = [f for f in medshot.check(tmp_path).findings if "orientation mark" in f.what]
     plain = drawn == "seen" and shape == (40, 56) and mark == 6
     assert found.severity == ("note" if plain else "warning")
-    assert ("drawn as stored" in found.what) == (drawn == "stored")
+    assert ("drawn on the picture as stored" in found.what) == (drawn == "stored")
 
 
 def test_where_nothing_tells_it_is_asked(tmp_path):

@@ -20,7 +20,7 @@ from PIL import Image
 
 from medshot.core import DataError
 from medshot.data.dataset import Dataset
-from medshot.data.transforms import FILTERS, ImagePreprocessing
+from medshot.data.transforms import ImagePreprocessing
 
 ARCHIVES = ("images_background.zip", "images_evaluation.zip")
 TURNS = ("rot000", "rot090", "rot180", "rot270")

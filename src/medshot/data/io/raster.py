@@ -20,7 +20,7 @@ TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # of either endian; the
 MOST_BYTES = 2**30
 MOST_PIXELS = 89_478_485  # Pillow's own limit, above which it warns of a decompression bomb
 PLAIN = ("MINISWHITE", "MINISBLACK", "RGB")  # values are intensities, or inverted ones
-BITS, ORIENTATION, SIGNED = 258, 274, 339  # tags of TIFF 6.0
+BITS, PHOTOMETRIC, ORIENTATION, SIGNED = 258, 262, 274, 339  # tags of TIFF 6.0
 TURNS = {  # transpositions to the upright orientation, by the numbers of TIFF 6.0
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
@@ -77,6 +77,8 @@ def _page(file: Any) -> tuple[int, Any]:
     pages = [(at, page.aspage()) for at, page in enumerate(file.pages)]
     if len(pages) > 1:
         pages = [(at, page) for at, page in pages if not page.is_reduced] or pages
+    if not pages:
+        raise UnreadableError("it is damaged or truncated: it holds no page")
     several = len(pages) if len(pages) != 1 else (file.imagej_metadata or {}).get("images", 1)
     if several != 1:
         raise UnreadableError(f"it holds {several} pages", ONE)
@@ -125,6 +127,9 @@ def _values(image: Any, palette: bool) -> ndarray:
     if depth > 8 and not image.mode.startswith(("I", "F")):
         what = f"its {depth} bits a value would be cut to 8 in this compression or colour"
         raise UnreadableError(what, AS_PNG)
+    raw = str(_raw_mode(image))
+    if image.tile[0].codec_name == "libtiff" and raw in FOREIGN:
+        return _inverted(_decoded_as(image, raw.replace("B", "N")), tags)
     upright = ImageOps.exif_transpose(image)
     if not palette and upright.mode in ("P", "PA"):
         upright = upright.convert("RGBA")
@@ -136,7 +141,16 @@ def _values(image: Any, palette: bool) -> ndarray:
         upright = upright.convert("L")
     values = np.asarray(upright)
     unsigned = depth == 32 and tags.get(SIGNED, (1,))[0] == 1
-    return values.view(np.uint32) if unsigned and upright.mode == "I" else values
+    values = values.view(np.uint32) if unsigned and upright.mode == "I" else values
+    return _inverted(values, tags) if depth > 8 else values  # Pillow inverts 8 bits itself
+
+
+# Raw modes of big-endian values that Pillow takes from libtiff, which gives those of the machine.
+FOREIGN = ("I;16BS", "I;32B", "I;32BS", "F;32BF", "F;64BF")
+
+
+def _inverted(values: ndarray, tags: Any) -> ndarray:
+    return negative(values) if tags.get(PHOTOMETRIC) == 0 else values
 
 
 def _raw_mode(image: Any) -> Any:

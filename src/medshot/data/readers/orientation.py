@@ -91,10 +91,8 @@ def side_of(rows: Sequence[Row]) -> MaskSide:
         said, turned = "the sizes of others in the folder fit one way only", bool(stored)
     else:
         turned, said = _by_content(both)
-    done = (
-        "drawn as stored, so they are turned with it" if turned else "upright, and are not turned"
-    )
-    what += f": they are taken as {done} ({said})"
+    on = "picture as stored, and turned with it" if turned else "upright picture, and not turned"
+    what += f": they are taken as drawn on the {on} ({said})"
     fix = "Look at one in a viewer. Save images upright, without the mark, to be sure."
     return MaskSide(turned, Issue("warning", first.path, first.line or None, what, fix))
 

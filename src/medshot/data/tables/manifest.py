@@ -78,21 +78,21 @@ def survey(
     if target == "label" and len(classes) == 1:
         what = f"it has only one class, {classes[0]!r}: there is nothing to tell apart"
         findings.append(refusal(folder, what, "Add a second one (for example `normal`)."))
-    return _with_patients(rows), findings
+    rows, found = _with_patients(rows, folder)
+    return rows, findings + found
 
 
-def _with_patients(rows: list[Row]) -> list[Row]:
-    """Rows with the patients of their DICOM headers, where nothing else says who they are.
-
-    One ID in all files is that of an anonymized export, or of the only patient: nothing to group.
-    """
+def _with_patients(rows: list[Row], folder: Path) -> tuple[list[Row], list[Issue]]:
+    """Rows with the patients of their DICOM headers, where nothing else says who they are."""
     if any(row.patient for row in rows):
-        return rows
+        return rows, []
     with ThreadPoolExecutor() as pool:
         codes = list(pool.map(_patient_in, (row.path for row in rows)))
-    if len(set(codes)) < 2:
-        return rows
-    return [replace(row, patient=code) for row, code in zip(rows, codes, strict=True)]
+    if len(set(codes)) == 1 and codes[0] and len(codes) > 1:  # nothing to tell apart
+        what = f"there is one PatientID in all {len(codes)} images, which is not taken as a patient"
+        fix = f"Correct if they are of one patient; if not, add a column patient to {TABLE}."
+        return rows, [Issue("note", folder, None, what, fix)]
+    return [replace(row, patient=code) for row, code in zip(rows, codes, strict=True)], []
 
 
 def _patient_in(path: Path) -> str:

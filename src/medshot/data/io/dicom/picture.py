@@ -25,7 +25,8 @@ MOST_DECODED = 2**30  # bytes of its pixels
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 GREY = ("MONOCHROME1", "MONOCHROME2")
 SIZE = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "BitsAllocated")
-NEEDED = (*SIZE[:2], *SIZE[3:], "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
+NEEDED = ("SamplesPerPixel", "PhotometricInterpretation", *SIZE[:2], "BitsAllocated")
+WHOLE = ("BitsStored", "PixelRepresentation")  # of whole numbers alone
 
 
 def begins_as_dicom(start: bytes) -> bool:
@@ -120,8 +121,13 @@ def pixels_of(found: Any) -> ndarray:
     given = [tag for tag in PIXELS if tag in found]
     if not given:
         raise UnreadableError("it is cut off before its pixels", EXPORT)
-    if absent := [tag for tag in NEEDED if found.get(tag) is None and tag != "BitsStored"]:
+    needed = (*NEEDED, *(WHOLE if given[0] == "PixelData" else ()))
+    if absent := [tag for tag in needed if found.get(tag) is None]:
         raise UnreadableError(f"its header lacks {', '.join(absent)}", EXPORT)
+    stored, high = _number(found.get("BitsStored")), _number(found.get("HighBit"))
+    if stored and high is not None and high != stored - 1:
+        what = f"its {stored:.0f} bits end at bit {high:.0f}, which the standard has retired"
+        raise UnreadableError(what, EXPORT)
     syntax = found.file_meta.TransferSyntaxUID
     try:
         if not syntax.is_compressed and len(found[given[0]].value) < get_expected_length(found):
@@ -150,7 +156,7 @@ def _stored_bits(found: Any, pixels: ndarray) -> ndarray:
 def padding(found: Any, pixels: ndarray) -> ndarray | None:
     """Where stored values are padding (PS3.3 C.7.5.1.1.2); None if nowhere."""
     limits = [_number(found.get(f"PixelPadding{end}")) for end in ("Value", "RangeLimit")]
-    if limits[0] is None or pixels.dtype.kind not in "ui" or pixels.ndim != 2:
+    if limits[0] is None or pixels.dtype.kind not in "ui" or found.get("SamplesPerPixel", 1) != 1:
         return None
     ends = [
         np.array(int(end)).astype(pixels.dtype)  # of the other sign, for some writers
@@ -186,7 +192,10 @@ def window_in(found: Any) -> tuple[float, float, str] | None:
     A window without a value or of no width is none. A linear window of a width below 1, which the
     standard rules out, is one of small units: it is exact.
     """
-    centers, widths = (_numbers(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    try:
+        centers, widths = (_numbers(found.get(name)) for name in ("WindowCenter", "WindowWidth"))
+    except ValueError:  # it is no number
+        return None
     function = str(found.get("VOILUTFunction") or "LINEAR").strip().upper()
     for center, width in zip(centers, widths, strict=False):
         if center is not None and width is not None and width > 0:
@@ -261,8 +270,8 @@ def picture(path: Path) -> ndarray:
         return _shown(found, pixels)
     except UnreadableError:
         raise
-    except Exception as error:  # non-standard tables
-        what = f"its look-up table is not as the standard has it ({type(error).__name__})"
+    except Exception as error:  # non-standard tables and numbers
+        what = f"its rescale or look-up table is not standard ({type(error).__name__})"
         raise UnreadableError(what, EXPORT) from None
 
 

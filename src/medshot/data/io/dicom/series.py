@@ -10,7 +10,7 @@ from pathlib import Path
 
 import highdicom
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from numpy import ndarray
 from pydicom import Dataset
 
@@ -18,7 +18,7 @@ from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.dicom.header import KIND, damaged, header, header_window, modality
 from medshot.data.io.dicom.image import slice_values
-from medshot.data.io.dicom.picture import GREY, SIZE
+from medshot.data.io.dicom.picture import GREY, SIZE, padding
 from medshot.data.io.registry import DICOM, is_dicom, is_hidden
 from medshot.data.io.volume import LPS_TO_RAS, Volume, check_size, volume
 
@@ -199,12 +199,25 @@ def _stacked(path: Path) -> Volume:
         if image.get_volume_geometry(rtol=near) is None or not _on_line(image):
             raise refusal(path, "its frames are no regular stack in space", FRAMES).error()
         found = image.get_volume(dtype=np.float32, apply_real_world_transform=False, rtol=near)
+        padded = _padding(image)
     except DataError:
         raise
     except Exception as error:  # highdicom raises any exception on damaged bytes
         raise damaged(path, error) from None
     affine = LPS_TO_RAS @ np.asarray(found.affine)[:, [2, 1, 0, 3]]  # index (column, row, frame)
-    return volume(found.array.transpose(2, 1, 0), affine, path, header_window(image))
+    values = found.array if padded is None else np.ma.MaskedArray(found.array, padded)
+    return volume(values.transpose(2, 1, 0), affine, path, header_window(image))
+
+
+def _padding(image: highdicom.Image) -> Bool[ndarray, "z h w"] | None:
+    """Where the stored values of a multi-frame file are padding."""
+    if image.get("PixelPaddingValue") is None:
+        return None
+    kind = np.dtype(f"{'iu'[image.PixelRepresentation == 0]}{image.BitsAllocated // 8}")
+    stored = image.get_volume(
+        dtype=kind, apply_real_world_transform=False, apply_modality_transform=False
+    )
+    return padding(image, stored.array)
 
 
 def _on_line(image: highdicom.Image) -> bool:
