@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medshot.core import Table, Tabular
 from medshot.data.checks.issue import Issue, by_weight
+from medshot.data.layouts.recognize import content_of
 from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called
 
@@ -54,5 +55,7 @@ def check(folder: str | Path, task: str | None = None) -> Checked:
     """
     folder = Path(folder)
     kind = kind_of(folder, task)
-    listed = kind_called(kind).listed(folder)
+    content = content_of(folder)
+    listed = content.line if content else ""
+    listed = listed or kind_called(kind).listed(folder)
     return Checked(folder, kind, listed, tuple(by_weight(folder_kind(kind).findings(folder))))

@@ -18,10 +18,10 @@ from medshot.data.corruptions import DEGRADATIONS, degraded
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.io.image import decode, window_of
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.enhancement import LABELS, Pair, squares
 from medshot.data.readers.metadata import digest, folder_metadata, named
 from medshot.data.tables.labels import Row, columns_of
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
 from medshot.tasks import Enhancement
 

@@ -11,8 +11,10 @@ from medshot.data.checks.confounders import ImageInfo, look, shortcuts
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.io.image import WINDOW
 from medshot.data.io.registry import IMAGES, VOLUMES, dicom, is_dicom, volume_suffix
+from medshot.data.layouts import medmnist
+from medshot.data.layouts.recognize import content_of, survey
 from medshot.data.tables.labels import Row
-from medshot.data.tables.manifest import class_folders, files_below, is_image, survey
+from medshot.data.tables.manifest import class_folders, files_below, is_image
 
 SLICES = (
     "With masks, list them in labels.csv (path,mask; see docs/formats.md). For labels, export "
@@ -25,14 +27,13 @@ UNREAD = {  # beside volumes, for which there are readers, but no labels
     ".npy": "Save each array as 16-bit PNG or TIFF (tifffile.imwrite).",
     ".npz": "Save each array as 16-bit PNG or TIFF (tifffile.imwrite).",
 } | dict.fromkeys((".bmp", ".gif", ".webp", ".jp2", ".heic"), PICTURE)
-PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def strays(folder: Path, rows: Sequence[Row]) -> list[Issue]:
     """Files in `folder` other than the images of `rows`."""
     files = files_below(folder)
     found = _unread(files)
-    if not rows:
+    if not rows or content_of(folder):
         return found
     if (folder / TABLE).is_file():
         return found + _unlisted(folder, [f for f in files if is_image(f)], rows)
@@ -93,10 +94,6 @@ def _class_folders(folder: Path, files: Sequence[Path], rows: Sequence[Row]) -> 
         what = f"images in {len(nested)} folder(s) inside class folders count for the class"
         fix = f"If these are patients, list them in the column patient of a {TABLE}."
         found.append(Issue("note", nested[0], None, what, fix))
-    if {label.lower() for label in labels} <= PARTS:
-        what = f"the classes are called {' and '.join(sorted(labels))}: parts, not classes"
-        fix = f"Give the folder of one part, or a {TABLE} with the columns path,label,split."
-        found.append(Issue("warning", folder, None, what, fix))
     return found
 
 
@@ -177,6 +174,8 @@ def check_labels(folder: Path) -> list[Issue]:
     """Problems of a folder of labeled images. Near-duplicates are not searched for."""
     if omniglot.recognizes(folder):
         return _official(folder)
+    if medmnist.archive_of(folder):
+        return _archive(folder)
     rows, found = survey(folder)
     if folder.is_dir():
         found += strays(folder, rows)
@@ -270,3 +269,11 @@ def _official(folder: Path) -> list[Issue]:
         return [finding_of(error, folder)]
     what = f"the official archives of Omniglot: {len(found.labels)} characters"
     return [Issue("note", folder, None, what, "; ".join(found.notes))]
+
+
+def _archive(path: Path) -> list[Issue]:
+    try:
+        found = medmnist.load(path, "classification", None, None)
+    except DataError as error:
+        return [finding_of(error, path)]
+    return [Issue("note", path, None, note.rstrip("."), "As read.") for note in found.notes]

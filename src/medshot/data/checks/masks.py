@@ -10,9 +10,9 @@ from numpy import ndarray
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of
 from medshot.data.checks.labels import patients
+from medshot.data.layouts.recognize import survey
 from medshot.data.readers.metadata import once
 from medshot.data.tables.labels import Row
-from medshot.data.tables.manifest import survey
 
 Read = Callable[[Row], ndarray]
 

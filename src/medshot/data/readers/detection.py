@@ -13,6 +13,8 @@ from torch import Tensor
 from medshot.data.checks.issue import TABLE, Issue, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
+from medshot.data.layouts.content import BOXES as BOXED
+from medshot.data.layouts.recognize import content_of
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
@@ -24,11 +26,17 @@ from medshot.tasks.boxes import NO_BOX
 
 LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
 SAID = 3  # images without boxes that a note names
+SHARES = (
+    "Multiply xmin and xmax by the width of the image in pixels, and ymin and ymax by its height; "
+    "text files of YOLO are read as they are (docs/layouts.md)."
+)
 FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
 
 
 def has_boxes(folder: Path) -> bool:
-    """Whether there is a boxes.csv, and no labels.csv with another target."""
+    """Whether there are boxes of another tool, or a boxes.csv and no other target."""
+    if content := content_of(folder):
+        return content.target == BOXED
     others = {"label", "mask"} & set(columns_of(folder / TABLE))
     return (folder / BOXES).is_file() and not others
 
@@ -37,16 +45,15 @@ def has_boxes(folder: Path) -> bool:
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    if not (folder / BOXES).is_file():
-        raise refusal(folder / BOXES, "there is no such file", FORM).error()
-    boxes, findings = read_boxes(folder / BOXES)
-    _refuse(findings)
-    listed, notes = _listed(folder, boxes)
-    if not any(boxes.values()):
-        raise refusal(folder / BOXES, "it holds no box", FORM).error()
+    boxes, listed, notes, sources = _found(folder)
     with ThreadPoolExecutor() as pool:
         read = list(
-            pool.map(lambda row: _read(row, form, boxes.get(row.path, ()), folder / BOXES), listed)
+            pool.map(
+                lambda row: _read(
+                    row, form, boxes.get(row.path, ()), sources.get(row.path, folder / BOXES)
+                ),
+                listed,
+            )
         )
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
@@ -60,6 +67,33 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
         task=Detection.of(len(labels)),
         **folder_metadata(folder, rows, contents, notes=(*notes, *twice)),
     )
+
+
+def _found(
+    folder: Path,
+) -> tuple[Mapping[Path, Sequence[Box]], Sequence[Row], list[str], Mapping[Path, Path]]:
+    """Boxes by image, images, notes, and the annotation file of each image if not boxes.csv."""
+    content = content_of(folder)
+    if content and (BOXED in content.rows or not content.rows):
+        _refuse(content.issues)
+        return content.boxes, content.rows[BOXED], [], content.sources
+    if not (folder / BOXES).is_file():
+        what = f"{content.line}: it says nothing of boxes" if content else "there is no such file"
+        raise refusal(content.source if content else folder / BOXES, what, FORM).error()
+    boxes, findings = read_boxes(folder / BOXES)
+    _refuse(findings)
+    _refuse_shares(folder / BOXES, [box for found in boxes.values() for box in found])
+    listed, notes = _listed(folder, boxes)
+    if not any(boxes.values()):
+        raise refusal(folder / BOXES, "it holds no box", FORM).error()
+    return boxes, listed, notes, {}
+
+
+def _refuse_shares(table: Path, boxes: Sequence[Box]) -> None:
+    """Raise `DataError` if every box lies within one pixel: corners are shares of the image."""
+    if boxes and all(0 <= corner <= 1 for box in boxes for corner in box.corners):
+        what = f"all corners of its {len(boxes)} boxes lie between 0 and 1: shares of the image, "
+        raise refusal(table, f"{what}not pixels", SHARES).error()
 
 
 def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:

@@ -19,11 +19,11 @@ from medshot.data.checks.issue import TABLE, refusal
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import decode, window_of
 from medshot.data.io.registry import image_format
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.labels import Row, cells, inside, outside
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, busiest, eight_bits, enlarged, scaled
 from medshot.tasks import Enhancement
 

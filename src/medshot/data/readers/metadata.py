@@ -11,6 +11,7 @@ import torch
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
+from medshot.data.layouts.recognize import content_of
 from medshot.data.tables.labels import Row
 
 Result = TypeVar("Result")
@@ -25,6 +26,8 @@ def folder_metadata(
     Each of the `digests` starts with that of the image.
     """
     patients = sorted({row.patient for row in rows if row.patient})
+    content = content_of(folder)
+    notes = (*(content.notes if content else ()), *notes)
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
     return {
         "name": folder.resolve().name,

@@ -14,6 +14,7 @@ from pathlib import Path
 from medshot.core import DataError, Registry
 from medshot.data.checks.issue import Issue, finding_of
 from medshot.data.dataset import Dataset
+from medshot.data.layouts.recognize import content_of
 
 Reader = Callable[[Path, int | None, int | None], Dataset]
 Check = Callable[[Path], list[Issue]]
@@ -43,7 +44,11 @@ class FolderKind:
             found = self.read(folder, None, None)
         except DataError as error:
             return [finding_of(error, folder)]
-        return [Issue("note", folder, None, note.rstrip("."), FINE) for note in found.notes]
+        content = content_of(folder)
+        said = content.notes if content else ()
+        notes = [note for note in found.notes if note not in said]
+        issues = list(content.issues) if content else []
+        return [*issues, *(Issue("note", folder, None, n.rstrip("."), FINE) for n in notes)]
 
 
 def reads(

@@ -18,10 +18,11 @@ from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, r
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
+from medshot.data.layouts.content import MASK, DrawnRow
+from medshot.data.layouts.recognize import content_of, listed, without_errors
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row, cells, columns_of
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
 from medshot.tasks.segmentation import UNLABELED, Segmentation
 
@@ -30,7 +31,10 @@ APART = 1.1  # ratio of spacings above which volumes are resampled to the median
 
 
 def has_volume_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask` that names volumes."""
+    """Whether the masks of a folder, or of the column `mask` of labels.csv, are volumes."""
+    if content := content_of(folder):
+        given = [row.mask for row in content.rows.get(MASK, ()) if row.mask]
+        return bool(given) and volume_suffix(given[0]) is not None
     masks = cells(folder / TABLE, "mask")
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
@@ -49,9 +53,9 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
             'encoder for volumes, "unet3d" or "filters3d".'
         )
     del channels
-    listed = read_manifest(folder, target="mask")
-    kept, digests, twice = once(listed)
-    rows = [listed[i] for i in kept]
+    found = without_errors(listed(folder, MASK))
+    kept, digests, twice = once(found.rows)
+    rows = [found.rows[i] for i in kept]
     with ThreadPoolExecutor() as pool:
         spacings = list(
             pool.map(lambda row: named(row, lambda: read_volume(row.path)).spacing, rows)
@@ -60,16 +64,22 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
         read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
     x, y = stacked([values for values, _, _ in read], [mask for _, mask, _ in read])
-    k = max(highest for _, _, highest in read) + 1
-    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+    labels = _labels(max(highest for _, _, highest in read), found.names)
     return Dataset(
         x=x,
         y=y,
         labels=labels,
         preprocessing=form,
-        task=Segmentation(k, middle),
+        task=Segmentation(len(labels), middle),
         **folder_metadata(folder, rows, digests, notes=twice),
     )
+
+
+def _labels(highest: int, names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the classes: those known, then numbers; of one unnamed class `foreground`."""
+    if highest == 1 and not names:
+        return "background", "foreground"
+    return "background", *names, *map(str, range(len(names) + 1, highest + 1))
 
 
 def _alike(spacings: np.ndarray) -> bool:
@@ -115,7 +125,9 @@ def stacked(
 
 
 def has_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask` for images, and none `label`."""
+    """Whether there are masks of images first of all: in labels.csv a `mask` and no `label`."""
+    if content := content_of(folder):
+        return content.target == MASK and not has_volume_masks(folder)
     columns = columns_of(folder / TABLE)
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
@@ -128,7 +140,11 @@ def read_image_and_mask(row: Row) -> tuple[UInt8[ndarray, "h w c"], UInt8[ndarra
     """
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
-    pixels, mask = read_image(row.path), read_mask(row.mask)
+    pixels = read_image(row.path)
+    if isinstance(row, DrawnRow) and row.draw:
+        mask = row.draw((pixels.shape[0], pixels.shape[1]))
+    else:
+        mask = read_mask(row.mask)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
@@ -145,21 +161,20 @@ def check_pairs(folder: Path) -> list[Issue]:
 def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    listed = read_manifest(folder, target="mask")
+    found = without_errors(listed(folder, MASK))
     with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: _read(row, form), listed))
-    kept, digests, twice = once(listed)
-    rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
-    k = max(highest for _, _, highest in read) + 1
-    labels = ("background", "foreground") if k == 2 else ("background", *map(str, range(1, k)))
+        everything = list(pool.map(lambda row: _read(row, form), found.rows))
+    kept, digests, twice = once(found.rows)
+    rows, read = [found.rows[i] for i in kept], [everything[i] for i in kept]
+    labels = _labels(max(highest for _, _, highest in read), found.names)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([mask for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
-        task=Segmentation(k),
+        task=Segmentation(len(labels)),
         read=read_masked,
-        **folder_metadata(folder, rows, digests, notes=twice),
+        **folder_metadata(folder, rows, digests, notes=(*found.notes, *twice)),
     )
 
 
