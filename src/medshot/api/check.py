@@ -56,6 +56,7 @@ def check(folder: str | Path, task: str | None = None) -> Checked:
     folder = Path(folder)
     kind = kind_of(folder, task)
     content = content_of(folder)
-    listed = content.line if content else ""
-    listed = listed or kind_called(kind).listed(folder)
-    return Checked(folder, kind, listed, tuple(by_weight(folder_kind(kind).findings(folder))))
+    reader = folder_kind(kind)
+    said = content.line_of(reader.target) if content else ""
+    listed = said or kind_called(kind).listed(folder)
+    return Checked(folder, kind, listed, tuple(by_weight(reader.findings(folder))))

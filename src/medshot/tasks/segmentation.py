@@ -171,7 +171,21 @@ class Segmentation(Task):
     def renumber(
         self, target: Integer[Tensor, "n *s"], labels: Sequence[str], wanted: Sequence[str]
     ) -> Integer[Tensor, "n *s"]:
-        """The same: masks hold class numbers. Raises `DataError` if the model has fewer classes."""
+        """Class numbers of `wanted`: by name if all are named there, else the same.
+
+        Raises:
+            DataError: the model has fewer classes, or other names.
+        """
+        if set(labels) <= set(wanted):
+            numbers = torch.tensor([wanted.index(label) for label in labels])
+            known = numbers.to(target.dtype)[target.clamp(min=0).long()]
+            return torch.where(target < 0, target, known)
+        named = set(labels) - set(wanted) - UNNAMED - {str(c) for c in range(len(labels))}
+        if named and not set(wanted) <= UNNAMED | {str(c) for c in range(len(wanted))}:
+            raise DataError(
+                f"The masks have {', '.join(sorted(named))}, and the model knows "
+                f"{', '.join(wanted)}. Take masks of these, or call the classes by its names."
+            )
         if len(labels) > len(wanted):
             raise DataError(
                 f"The masks hold numbers up to {len(labels) - 1}, and the model knows "

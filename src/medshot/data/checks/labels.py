@@ -31,9 +31,11 @@ UNREAD = {  # beside volumes, for which there are readers, but no labels
 
 def strays(folder: Path, rows: Sequence[Row]) -> list[Issue]:
     """Files in `folder` other than the images of `rows`."""
+    if content_of(folder):
+        return []  # said by its layout
     files = files_below(folder)
     found = _unread(files)
-    if not rows or content_of(folder):
+    if not rows:
         return found
     if (folder / TABLE).is_file():
         return found + _unlisted(folder, [f for f in files if is_image(f)], rows)
@@ -174,7 +176,7 @@ def check_labels(folder: Path) -> list[Issue]:
     """Problems of a folder of labeled images. Near-duplicates are not searched for."""
     if omniglot.recognizes(folder):
         return _official(folder)
-    if medmnist.archive_of(folder):
+    if medmnist.has_labels(folder):
         return _archive(folder)
     rows, found = survey(folder)
     if folder.is_dir():
@@ -250,7 +252,7 @@ def _misnamed(pairs: Sequence[tuple[Row, ImageInfo]]) -> list[Issue]:
 def _identities(rows: Sequence[Row]) -> list[Issue]:
     medical = [row.path for row in rows if is_dicom(row.path)]
     try:
-        return dicom("identifiers").identities(medical) if medical else []
+        return dicom("header").identities(medical) if medical else []
     except DataError:  # library missing: reported for every file
         return []
 

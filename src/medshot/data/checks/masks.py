@@ -58,10 +58,11 @@ def _twice(folder: Path, rows: Sequence[Row]) -> list[Issue]:
 def _rare(folder: Path, masks: Sequence[set[int]]) -> list[Issue]:
     """Classes on fewer than two images, which cannot be both in support and query."""
     highest = max((number for numbers in masks for number in numbers), default=0)
+    where = folder / TABLE if (folder / TABLE).is_file() else folder
     counts = [sum(c in numbers for numbers in masks) for c in range(1, highest + 1)]
     fix = "Mark it on at least a second one; numbers are 1, 2, ... without gaps."
     return [
-        Issue("warning", folder / TABLE, None, f"class number {c} is on {n} image(s)", fix)
+        Issue("warning", where, None, f"class number {c} is on {n} image(s)", fix)
         for c, n in enumerate(counts, 1)
         if n < 2
     ]

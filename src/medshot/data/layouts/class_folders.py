@@ -35,13 +35,18 @@ def class_folders(listing: Listing) -> Content | None:
         issues.append(Issue("warning", min(named), None, what, "Rename them if they are images."))
     given = [f for f in images if f not in strays]
     listed = [(part_of(f, listing.folder), (f, _class(f, listing.folder, in_parts))) for f in given]
+    beside_parts = sorted(name for name in tops if in_parts and name.lower() not in PARTS)
+    if beside_parts:
+        what = f"{' and '.join(beside_parts)} beside train: no part, left out"
+        fix = "Move it into a part if it belongs to the data set."
+        issues.append(Issue("warning", listing.folder / beside_parts[0], None, what, fix))
     if in_parts:
         listed = [(part, pair) for part, pair in listed if part]
     chosen, part, left = training_part(listed, listing.folder)
     loose = [f for f, label in chosen if not label]
     if loose or (in_parts and len({label for _, label in chosen}) < 2):
         names = " and ".join(sorted(tops))
-        what = f"{names} are parts of a data set, not classes, and nothing says what is on "
+        what = f"{names} are called like parts, not classes, and nothing says what is on "
         what += f"the images (first {(loose or [chosen[0][0]])[0].relative_to(listing.folder)})"
         raise bad(listing.folder, what, NOTHING)
     rows = [Row(f, label, split=part) for f, label in chosen]
@@ -50,15 +55,24 @@ def class_folders(listing: Listing) -> Content | None:
     line += classes_said(sorted({row.label for row in rows}))
     line += f" in {part}" if in_parts else ""
     names: tuple[str, ...] = ()
+    lines, doubts = {LABEL: line}, {}
     if strays:
         masks = beside(images, listing)
         if masks and MASK in masks.rows:
             offers[MASK], names = list(masks.rows[MASK]), masks.names
+            lines[MASK], doubts[MASK] = masks.line, masks.issues
         what = f"{counted(len(strays), 'mask')} beside the images left out (first "
         what += f"{min(strays).name}): named as their neighbor, with few values, of its size"
-        issues.append(Issue("warning", min(strays), None, what, HOW))
+        doubts[LABEL] = (Issue("warning", min(strays), None, what, HOW),)
     return Content(
-        "class folders", listing.folder, line, offers, names=names, issues=(*left, *issues)
+        "class folders",
+        listing.folder,
+        line,
+        offers,
+        names=names,
+        issues=(*left, *issues),
+        lines=lines,
+        doubts=doubts,
     )
 
 

@@ -52,7 +52,7 @@ def coco(listing: Listing) -> Content | None:
             files.append((part, (path, said)))
     if not files:
         return None
-    chosen, part, issues = training_part(files, listing.folder)
+    chosen, part, issues = training_part(files, listing.folder, lambda file: len(file[1]["images"]))
     images: list[Annotated] = []
     names: dict[str, None] = {}
     crowds = 0

@@ -55,17 +55,27 @@ class Content:
     names: tuple[str, ...] = ()  # of the classes 1, 2, ... of masks
     issues: tuple[Issue, ...] = ()
     sources: Mapping[Path, Path] = field(default_factory=dict)  # annotation file of an image
+    lines: Mapping[str, str] = field(default_factory=dict)  # instead of `line`, by target
+    doubts: Mapping[str, Sequence[Issue]] = field(default_factory=dict)  # further issues, by target
 
     @property
     def target(self) -> str:
         """The target that is used where no task is asked for."""
         return next(iter(self.rows), "")
 
-    @property
-    def notes(self) -> tuple[str, ...]:
+    def line_of(self, target: str) -> str:
+        """What was read as what, where `target` is learned."""
+        return self.lines.get(target, self.line)
+
+    def issues_of(self, target: str) -> list[Issue]:
+        """Problems where `target` is learned."""
+        return [*self.issues, *self.doubts.get(target, ())]
+
+    def notes_of(self, target: str) -> tuple[str, ...]:
         """Line and warnings, as a data set repeats them."""
-        warned = [f"{i.what}. {i.fix}" for i in self.issues if i.severity == "warning"]
-        return (f"{self.line[:1].upper()}{self.line[1:]}.", *warned) if self.line else ()
+        line = self.line_of(target)
+        warned = [i for i in self.issues_of(target) if i.severity == "warning"]
+        return (f"{line[:1].upper()}{line[1:]}.", *(f"{i.what}. {i.fix}" for i in warned))
 
 
 @dataclass(frozen=True)

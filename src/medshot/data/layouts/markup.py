@@ -53,6 +53,8 @@ def parse(path: Path) -> ET.Element:
     try:
         parser.Parse(path.read_bytes(), True)
         return builder.close()
+    except DataError:
+        raise
     except (expat.ExpatError, OSError, ValueError, AssertionError) as error:
         raise bad(path, f"it is not XML ({error})", AGAIN) from error
 

@@ -38,15 +38,17 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
 
 
 def has_labels(path: Path) -> bool:
-    """Whether a path names an archive with one label an image."""
-    found = archive_of(path)
-    return found is not None and _columns(*found) == 1
+    """Whether a path names an archive with one label an image, or several archives."""
+    try:
+        found = archive_of(path)
+        return found is not None and _columns(*found) == 1
+    except DataError:  # said where it is read
+        return True
 
 
 def has_findings(path: Path) -> bool:
     """Whether a path names an archive with several findings an image."""
-    found = archive_of(path)
-    return found is not None and _columns(*found) > 1
+    return not has_labels(path) and archive_of(path) is not None
 
 
 def load(path: Path, task: str, channels: int | None, size: int | None) -> Dataset:

@@ -67,7 +67,7 @@ def beside(files: Sequence[Path], listing: Listing) -> Content | None:
         return None
     images = sorted(set(files) - set(pairs))
     found = {mask: (image, _structure(mask, image)) for mask, image in pairs.items()}
-    return _content(images, found, listing, "beside them", min(pairs))
+    return _content(images, found, listing, {})
 
 
 def _structures_beside(files: Sequence[Path]) -> dict[Path, Path]:
@@ -93,7 +93,9 @@ def _is_binary(path: Path) -> bool:
         values = stored(path, palette=True)
     except DataError:
         return False
-    return len(distinct(values)) <= 2 and bool((distinct(values) == 0).all(-1).any())
+    found = distinct(values)
+    black = found == 0 if found.ndim == 1 else (found == 0).all(1)
+    return len(found) <= 2 and bool(black.any())
 
 
 def _mask_home(path: Path, folder: Path) -> Path | None:
@@ -136,8 +138,7 @@ def _in_folders(
         looks_like_mask(mask, image) for mask, image in list(checked.items())[:8]
     ) and not any(IMAGES.fullmatch(parent.name) for image in images for parent in image.parents):
         return None
-    home = min(homes.values())
-    return _content(images, found, listing, f"in {home.relative_to(listing.folder)}", home)
+    return _content(images, found, listing, homes)
 
 
 def _partner(
@@ -180,10 +181,9 @@ def _content(
     images: Sequence[Path],
     found: Mapping[Path, tuple[Path, str]],
     listing: Listing,
-    where: str,
-    source: Path,
+    homes: Mapping[Path, Path],
 ) -> Content:
-    """Content of images, and masks each with its image and structure."""
+    """Content of images, and masks each with its image, its structure, and its folder if any."""
     masks: dict[Path, list[tuple[Path, str]]] = {}
     for mask, (image, structure) in sorted(found.items()):
         masks.setdefault(image, []).append((mask, structure))
@@ -196,11 +196,14 @@ def _content(
         [(part_of(image, listing.folder), image) for image in images], listing.folder
     )
     rows = [_row(image, masks[image], names, part) for image in chosen if image in masks]
+    used = {mask for row in rows for mask, _ in masks[row.path]}
     without = [image for image in chosen if image not in masks]
     issues += unmarked(without, listing.folder, "have no mask, and are left out")
     several = sum(len(masks[row.path]) > 1 for row in rows)
     what = "volume" if volume_suffix(rows[0].path) else "image"
-    line = f"read as {what}s with masks {where}: {counted(len(rows), what)}"
+    source = min(homes[mask] for mask in used) if homes else min(used)
+    place = f"in {source.relative_to(listing.folder)}" if homes else "beside them"
+    line = f"read as {what}s with masks {place}: {counted(len(rows), what)}"
     line += f", {classes_said(names)}, a mask for each" if names else ""
     line += f", {several} with several masks, joined" if several and not names else ""
     return Content(

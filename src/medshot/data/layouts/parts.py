@@ -1,7 +1,7 @@
 """Parts of a data set (train, valid, test) by the names of folders and files."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +33,12 @@ def is_parts(names: Iterable[str]) -> bool:
     return bool(given) and given <= set(PARTS)
 
 
-def training_part(given: Sequence[tuple[str, T]], folder: Path) -> tuple[list[T], str, list[Issue]]:
+def training_part(
+    given: Sequence[tuple[str, T]], folder: Path, count: Callable[[T], int] = lambda thing: 1
+) -> tuple[list[T], str, list[Issue]]:
     """What belongs to the training part, or everything if there are no parts.
+
+    `count` says how many images a thing stands for.
 
     Returns:
         the things, the name of the part ("" for all), and a warning on what is left out.
@@ -45,7 +49,7 @@ def training_part(given: Sequence[tuple[str, T]], folder: Path) -> tuple[list[T]
     chosen = next(part for part in ("train", "", "valid", "test") if part in parts)
     others = sorted(parts - {chosen})
     left = ", ".join(
-        f"{other or 'others'} ({sum(p == other for p, _ in given)})" for other in others
+        f"{other or 'others'} ({sum(count(t) for p, t in given if p == other)})" for other in others
     )
     what = f"of its parts only {chosen or 'images outside of them'} is read; left out: {left}"
     fix = "Give the folder of a part to use that one, for `evaluate` for example."

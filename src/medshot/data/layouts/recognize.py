@@ -96,7 +96,7 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
     content = content_of(folder)
     names: tuple[str, ...] = ()
     if content and (target in content.rows or not content.rows):
-        rows, findings = list(content.rows.get(target, ())), list(content.issues)
+        rows, findings = list(content.rows.get(target, ())), content.issues_of(target)
         names = content.names
         classes = {row.label for row in rows}
         if target == LABEL and len(classes) == 1:

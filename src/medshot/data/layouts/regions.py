@@ -190,15 +190,28 @@ def with_regions(
         issues = [*issues, refusal(source, what, "Mark something, or give labels.")]
     n = sum(map(len, boxes.values()))
     of = {BOXES: counted(n, "box"), MASK: counted(n, "outline"), LABEL: "a label each"}
-    target = next(iter(rows), BOXES)
-    classes = order if used else sorted(tags - {""})
-    line = f"read as {layout}: {counted(len(rows.get(target, images)), 'image')}, "
-    line += f"{classes_said(classes)}, {of[target]} from {source.name}{more}"
-    others = {MASK: "masks: --task segmentation", BOXES: "boxes: --task detection"}
-    also = [others[other] for other in list(rows)[1:] if other in others]
-    line += f" (for {also[0]})" if also else ""
-    sources = {image.path: image.source for image in images}
-    return Content(layout, source, line, rows, boxes, tuple(order), tuple(issues), sources)
+    lines = {}
+    for target, those in rows.items():
+        classes = sorted(tags - {""}) if target == LABEL else order
+        lines[target] = (
+            f"read as {layout}: {counted(len(those), 'image')}, {classes_said(classes)}, "
+            f"{of[target]} from {source.name}{more}"
+        )
+    first = next(iter(lines), "")
+    also = {MASK: " (for masks: --task segmentation)", BOXES: " (for boxes: --task detection)"}
+    if others := [also[other] for other in list(rows)[1:] if other in also]:
+        lines[first] += others[0]
+    return Content(
+        layout,
+        source,
+        lines.get(first, ""),
+        rows,
+        boxes,
+        tuple(order),
+        tuple(issues),
+        sources={image.path: image.source for image in images},
+        lines=lines,
+    )
 
 
 def _boxes_in(image: Annotated) -> list[Box]:

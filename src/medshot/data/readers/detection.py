@@ -41,7 +41,7 @@ def has_boxes(folder: Path) -> bool:
     return (folder / BOXES).is_file() and not others
 
 
-@reads(Detection.kind, where=has_boxes)
+@reads(Detection.kind, where=has_boxes, target=BOXED)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
@@ -75,7 +75,7 @@ def _found(
     """Boxes by image, images, notes, and the annotation file of each image if not boxes.csv."""
     content = content_of(folder)
     if content and (BOXED in content.rows or not content.rows):
-        _refuse(content.issues)
+        _refuse(content.issues_of(BOXED))
         return content.boxes, content.rows[BOXED], [], content.sources
     if not (folder / BOXES).is_file():
         what = f"{content.line}: it says nothing of boxes" if content else "there is no such file"

@@ -11,6 +11,7 @@ import torch
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.labels import duplicates
+from medshot.data.layouts.content import BOXES, LABEL, MASK
 from medshot.data.layouts.recognize import content_of
 from medshot.data.tables.labels import Row
 
@@ -27,7 +28,9 @@ def folder_metadata(
     """
     patients = sorted({row.patient for row in rows if row.patient})
     content = content_of(folder)
-    notes = (*(content.notes if content else ()), *notes)
+    if content:
+        masks, labels = any(row.mask for row in rows), any(row.label for row in rows)
+        notes = (*content.notes_of(MASK if masks else LABEL if labels else BOXES), *notes)
     number = {patient: i for i, patient in enumerate(patients)} | {"": -1}
     return {
         "name": folder.resolve().name,

@@ -44,7 +44,7 @@ def check_volumes(folder: Path) -> list[Issue]:
     return check_masks(folder, lambda row: read_volume_pair(row)[1])
 
 
-@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
+@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes, target=MASK)
 def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the volumes of `folder` with a mask each; resample if their spacings differ."""
     if size:
@@ -157,7 +157,7 @@ def check_pairs(folder: Path) -> list[Issue]:
     return check_masks(folder, lambda row: read_image_and_mask(row)[1])
 
 
-@reads(Segmentation.kind, where=has_masks, check=check_pairs)
+@reads(Segmentation.kind, where=has_masks, check=check_pairs, target=MASK)
 def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)

@@ -88,7 +88,7 @@ def _bare_series(folder: Path) -> Issue | None:
     if not any(path.is_file() and is_dicom(path) for path in folder.iterdir()):
         return None
     try:
-        series = dicom("series").described(folder)
+        series = dicom("series").series_summary(folder)
     except DataError as error:  # a damaged file, or no library for DICOM
         return finding_of(error, folder)
     what = f"it is a DICOM series without labels ({series})"
