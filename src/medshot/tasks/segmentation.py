@@ -118,6 +118,7 @@ def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[f
     return float(np.concatenate([to_b[a], to_a[b]]).mean())
 
 
+UNNAMED = {"background", "foreground"}  # classes without a name of their own
 UNLABELED = -1  # pixel without a label: ignored by losses and metrics
 
 

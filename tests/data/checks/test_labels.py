@@ -229,8 +229,7 @@ def test_beside_and_inside_of_class_folders(write: Write, tmp_path: Path) -> Non
 
 def test_parts_are_no_classes(write: Write, tmp_path: Path) -> None:
     write("train/x/1.png"), write("Test/y/2.png")
-    (found,) = found_in(tmp_path)
-    assert found.severity == "error"
+    (found,) = check(tmp_path).errors
     assert "parts, not classes" in found.what
     (tmp_path / "train").rename(tmp_path / "flu")  # classes called flu and Test
     assert not any("parts, not classes" in note.what for note in found_in(tmp_path))

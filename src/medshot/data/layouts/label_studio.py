@@ -232,15 +232,16 @@ def unpack(packed: bytes, n: int) -> ndarray:
     bits = np.unpackbits(np.frombuffer(packed, np.uint8))
     at = 0
 
-    def read(count: int) -> int:
+    def read_all(width: int, count: int) -> ndarray:
         nonlocal at
-        if at + count > len(bits):
+        if at + width * count > len(bits):
             raise ValueError("it ends early")
-        value = 0
-        for bit in bits[at : at + count]:
-            value = 2 * value + int(bit)
-        at += count
-        return value
+        words = bits[at : at + width * count].reshape(count, width)
+        at += width * count
+        return words @ (1 << np.arange(width - 1, -1, -1, dtype=np.int64))
+
+    def read(width: int) -> int:
+        return int(read_all(width, 1)[0])
 
     total = read(32)
     if total != n or n > LARGEST:
@@ -252,10 +253,6 @@ def unpack(packed: bytes, n: int) -> ndarray:
     while i < n:
         repeated = read(1)
         end = min(i + 1 + read(sizes[read(2)]), n)
-        if repeated:
-            found[i:end] = read(word) & 255
-        else:
-            for j in range(i, end):
-                found[j] = read(word) & 255
+        found[i:end] = read_all(word, 1 if repeated else end - i) & 255
         i = end
     return found

@@ -27,15 +27,16 @@ from medshot.data.layouts.regions import SAID
 from medshot.data.tables.labels import Row
 
 JSON = "dataset.json"
+HOMES = ("imagesTr", "labelsTr")
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 ONE = "One channel is read: keep the files of one, or list them in labels.csv (path,mask)."
 
 
 def decathlon(listing: Listing) -> Content | None:
     """Content of a folder with imagesTr and labelsTr."""
-    homes = [listing.folder / name for name in ("imagesTr", "labelsTr")]
-    if not all(home.is_dir() for home in homes):
+    if not _has_pairs(listing.folder):
         return None
+    homes = [listing.folder / name for name in HOMES]
     images, labels = (
         {stem_of(f): f for f in listing.files if f.parent == home and _is_read(f, listing)}
         for home in homes
@@ -61,6 +62,10 @@ def decathlon(listing: Listing) -> Content | None:
     names = _names(said.get("labels"), source)
     kind = "nnU-Net" if said.get("file_ending") or said.get("channel_names") else "Decathlon"
     return _content(f"{kind} (imagesTr, labelsTr)", source, rows, names, issues)
+
+
+def _has_pairs(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in HOMES)
 
 
 def _is_read(path: Path, listing: Listing) -> bool:
@@ -96,7 +101,8 @@ def _names(labels: Any, source: Path) -> tuple[str, ...]:
 def datalist(listing: Listing) -> Content | None:
     """Content of a folder with a list of MONAI: {"training": [{"image": ..., "label": ...}]}."""
     for path in listing.with_suffix(".json"):
-        said = read_json(path) if path.parent == listing.folder else None
+        listed = path.parent == listing.folder and not _has_pairs(listing.folder)
+        said = read_json(path) if listed else None
         if not isinstance(said, dict):
             continue
         given = said.get("training")

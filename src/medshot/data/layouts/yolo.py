@@ -101,12 +101,9 @@ def _in_yaml(path: Path) -> list[str]:
     if not found:
         return []
     if found[1]:
-        inner = found[1][1:-1]
-        cells = re.findall(r"'[^']*'|\"[^\"]*\"|[^,]+", inner)
-        names = [cell.strip() for cell in cells if cell.strip()]
-        if found[1].startswith("{"):
-            names = [name.partition(":")[2].strip() for name in re.split(r",", inner)]
-        return [_unquoted(name) for name in names]
+        key = r"\d+\s*:\s*" if found[1].startswith("{") else r"\s*"
+        cells = re.findall(key + r"('[^']*'|\"[^\"]*\"|[^,\s][^,]*)", found[1][1:-1])
+        return [_unquoted(cell.strip()) for cell in cells]
     names = []
     for line in text[found.end() :].splitlines()[1:]:
         bare = line.partition(" #")[0].rstrip()
