@@ -182,3 +182,16 @@ def test_a_task_of_known_spacing_measures_it_and_is_read_back():
     evidence = task.evidence(task.decode(output).numpy(), y.numpy())
     scores = {metric: score(*evidence) for metric, score in task.metrics.items()}
     assert scores == {"Dice": 1.0, "IoU": 1.0, "mean surface distance (mm)": 0.0}
+
+
+def test_masks_of_another_folder_are_numbered_by_name() -> None:
+    task = Segmentation(3)
+    wanted = ("background", "liver", "spleen")
+    masks = torch.tensor([[[0, 1], [-1, 1]]])
+    found = task.renumber(masks, ("background", "spleen"), wanted)
+    assert found.tolist() == [[[0, 2], [-1, 2]]]
+    assert task.renumber(masks, ("background", "foreground"), wanted).tolist() == masks.tolist()
+    with pytest.raises(DataError, match="kidney"):
+        task.renumber(masks, ("background", "kidney"), wanted)
+    plain = ("background", "foreground")
+    assert task.renumber(masks, ("background", "liver"), plain).tolist() == masks.tolist()

@@ -72,7 +72,7 @@ def test_every_door_reads_boxes_of_coco(tmp_path: Path) -> None:
     assert not medshot.check(held).errors
     assert len(medshot.load(held)) == 3
     assert len(predictor.predict_folder(held)) == 3
-    assert "AP50" in str(medshot.evaluate(predictor, held))
+    assert "AP50" in str(medshot.evaluate(predictor, data=held))
 
 
 def test_a_folder_of_nothing(tmp_path: Path) -> None:

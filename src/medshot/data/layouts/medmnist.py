@@ -75,7 +75,8 @@ def load(path: Path, task: str, channels: int | None, size: int | None) -> Datas
     more = " and ".join(f"{archive.name}/{other}" for other in others)
     line += f"; give {more} for the other parts." if others else "."
     read = replace(read, notes=(*read.notes, line), split=(part,) * len(read))
-    return read.at(channels, size) if channels or size else read
+    own = read.preprocessing
+    return read.at(channels or own.channels, size or own.size)
 
 
 def _arrays(path: Path) -> set[str]:
