@@ -45,9 +45,9 @@ def class_folders(listing: Listing) -> Content | None:
     chosen, part, left = training_part(listed, listing.folder)
     loose = [f for f, label in chosen if not label]
     if loose or (in_parts and len({label for _, label in chosen}) < 2):
-        names = " and ".join(sorted(tops))
-        what = f"{names} are called like parts, not classes, and nothing says what is on "
-        what += f"the images (first {(loose or [chosen[0][0]])[0].relative_to(listing.folder)})"
+        what = f"{' and '.join(sorted(tops))} are called like parts, not classes, and nothing "
+        first = (loose or [chosen[0][0]])[0].relative_to(listing.folder)
+        what += f"says what is on the images (first {first})"
         raise bad(listing.folder, what, NOTHING)
     rows = [Row(f, label, split=part) for f, label in chosen]
     offers = {LABEL: rows}

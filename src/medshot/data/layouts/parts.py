@@ -1,7 +1,7 @@
 """Parts of a data set (train, valid, test) by the names of folders and files."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,12 +25,6 @@ def part_of(path: Path, folder: Path) -> str:
 def part_in(name: str) -> str:
     """The part that the name of a file says: `instances_val2017.json`."""
     return next((PARTS[word] for word in WORD.findall(name.lower()) if word in PARTS), "")
-
-
-def is_parts(names: Iterable[str]) -> bool:
-    """Whether folders of these names are parts of a data set, not classes."""
-    given = {name.lower() for name in names}
-    return bool(given) and given <= set(PARTS)
 
 
 def training_part(
