@@ -5,6 +5,7 @@ from pathlib import Path
 
 from medshot.core import Table, Tabular
 from medshot.data.checks.issue import Issue, by_weight, together
+from medshot.data.layouts.recognize import content_of
 from medshot.data.readers.registry import folder_kind, kind_of
 from medshot.presenters import kind_called
 
@@ -54,6 +55,8 @@ def check(folder: str | Path, task: str | None = None) -> Checked:
     """
     folder = Path(folder)
     kind = kind_of(folder, task)
-    listed = kind_called(kind).listed(folder)
-    found = by_weight(together(folder_kind(kind).findings(folder)))
-    return Checked(folder, kind, listed, tuple(found))
+    content = content_of(folder)
+    reader = folder_kind(kind)
+    said = content.line_of(reader.target) if content else ""
+    listed = said or kind_called(kind).listed(folder)
+    return Checked(folder, kind, listed, tuple(by_weight(together(reader.findings(folder)))))

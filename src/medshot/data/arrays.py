@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from medshot.core import TASKS, ConfigError, DataError, ShapeError
-from medshot.data.checks.labels import class_names
+from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.tables.cells import (
     clean,

@@ -18,11 +18,11 @@ from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.enhancement import LABELS, Pair, squares
 from medshot.data.readers.metadata import digest, folder_metadata, named
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
 from medshot.tasks import Enhancement
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from medshot.core import WRITERS, Answers, Card, ConfigError, Learner, Registry
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
+from medshot.data.layouts.recognize import masks_of
 from medshot.data.tables.manifest import find_images, find_rows, find_volumes
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
@@ -65,7 +66,9 @@ class Kind(ABC):
 
     def files(self, images: Sequence[Path], card: Card) -> Sequence[Path]:
         """The files that a predictor can read, among names and in folders."""
-        return FINDERS[card.preprocessing.dims](list(images))
+        masks = set().union(*(masks_of(path) for path in images))
+        found = FINDERS[card.preprocessing.dims](list(images))
+        return [path for path in found if path not in masks]
 
     def listed(self, folder: Path) -> str:
         """Summary of a folder from its names and tables, without decoding files."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from medshot.core import Card, ConfigError, Learner
 from medshot.data.dataset import Dataset
-from medshot.data.tables.manifest import survey
+from medshot.data.layouts.recognize import survey
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.report.build import (

@@ -9,11 +9,11 @@ from numpy import ndarray
 
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
-from medshot.data.checks.labels import patients
+from medshot.data.checks.rows import patients
 from medshot.data.io.image import MOST_CLASSES, WHITE
+from medshot.data.layouts.recognize import survey
 from medshot.data.readers.metadata import once
 from medshot.data.tables.labels import Row
-from medshot.data.tables.manifest import survey
 
 Read = Callable[[Row], ndarray]
 GREY = "Write the same number for the same class in every mask, 0 for background."

@@ -8,21 +8,30 @@ import numpy as np
 import torch
 
 from medshot.data import omniglot
-from medshot.data.checks.labels import check_labels, class_names
+from medshot.data.checks.labels import check_labels
+from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
+from medshot.data.layouts import medmnist
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.metadata import digest, folder_metadata, named, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Classification
 
 
-@reads(Classification.kind, where=omniglot.recognizes, check=check_labels)
+def is_archive(folder: Path) -> bool:
+    """Whether a path names archives of Omniglot or MedMNIST."""
+    return omniglot.recognizes(folder) or medmnist.has_labels(folder)
+
+
+@reads(Classification.kind, where=is_archive, check=check_labels)
 def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a label each; default 3 x 64 x 64."""
     if omniglot.recognizes(folder):
         return omniglot.load(folder, channels=channels or 1, size=size or 28)
+    if medmnist.archive_of(folder):
+        return medmnist.load(folder, Classification.kind, channels, size)
     form = ImagePreprocessing(channels=channels or 3, size=size or 64)
     rows = read_manifest(folder)
     with ThreadPoolExecutor() as pool:

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
-from medshot.data.checks.labels import class_names
+from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import read_image
 from medshot.data.io.registry import files_below
+from medshot.data.layouts.content import BOXES as BOXED
+from medshot.data.layouts.recognize import content_of
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import FINE, reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
@@ -35,11 +37,17 @@ AS_SHOWN = (
 )
 LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
 SAID = 3  # images without boxes that a note names
+SHARES = (
+    "Multiply xmin and xmax by the width of the image in pixels, and ymin and ymax by its height; "
+    "text files of YOLO are read as they are (docs/layouts.md)."
+)
 FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
 
 
 def has_boxes(folder: Path) -> bool:
-    """Whether there is a boxes.csv, and no labels.csv with another target."""
+    """Whether there are boxes of another tool, or a boxes.csv and no other target."""
+    if content := content_of(folder):
+        return content.target == BOXED
     others = {"label", "mask"} & set(columns_of(table_in(folder)))
     return table_in(folder, BOXES).is_file() and not others
 
@@ -50,10 +58,12 @@ def check_boxes(folder: Path) -> list[Issue]:
         found = boxed(folder, None, None)
     except DataError as error:
         return [finding_of(error, folder)]
+    content = content_of(folder)
     marked = _marked(folder, found.rows, found.y)
-    said = {_sentence(each) for each in marked}
+    said = {*(_sentence(each) for each in marked), *(content.notes_of(BOXED) if content else ())}
     notes = [note.rstrip(".") for note in found.notes if note not in said]
-    return [*marked, *[Issue("note", folder, None, note, FINE) for note in notes]]
+    issues = content.issues_of(BOXED) if content else []
+    return [*issues, *marked, *[Issue("note", folder, None, note, FINE) for note in notes]]
 
 
 def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> list[Issue]:
@@ -82,20 +92,19 @@ def _sentence(issue: Issue) -> str:
     return f"{issue.what}. {issue.fix}"
 
 
-@reads(Detection.kind, where=has_boxes, check=check_boxes)
+@reads(Detection.kind, where=has_boxes, check=check_boxes, target=BOXED)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
+    boxes, listed, findings, notes, sources = _found(folder)
     table = table_in(folder, BOXES)
-    if not table.is_file():
-        raise refusal(table, "there is no such file", FORM).error()
-    boxes, findings = read_boxes(table)
-    _refuse(findings)
-    listed, notes = _listed(folder, boxes)
-    if not any(boxes.values()):
-        raise refusal(table, "it holds no box", FORM).error()
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda row: _read(row, form, boxes.get(row.path, ()), table), listed))
+        read = list(
+            pool.map(
+                lambda row: _read(row, form, boxes.get(row.path, ()), sources.get(row.path, table)),
+                listed,
+            )
+        )
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
     counts = Counter(box.label for row in rows for box in boxes.get(row.path, ()))
@@ -113,6 +122,36 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
         task=Detection.of(len(labels)),
         **folder_metadata(folder, rows, contents, notes=(*notes, *twice, *marked)),
     )
+
+
+def _found(
+    folder: Path,
+) -> tuple[
+    Mapping[Path, Sequence[Box]], Sequence[Row], list[Issue], list[str], Mapping[Path, Path]
+]:
+    """Boxes by image, images, findings, notes, and annotation files other than boxes.csv."""
+    content = content_of(folder)
+    if content and (BOXED in content.rows or not content.rows):
+        _refuse(content.issues_of(BOXED))
+        return content.boxes, content.rows[BOXED], [], [], content.sources
+    table = table_in(folder, BOXES)
+    if not table.is_file():
+        what = f"{content.line}: it says nothing of boxes" if content else "there is no such file"
+        raise refusal(content.source if content else table, what, FORM).error()
+    boxes, findings = read_boxes(table)
+    _refuse(findings)
+    _refuse_shares(table, [box for found in boxes.values() for box in found])
+    listed, notes = _listed(folder, boxes)
+    if not any(boxes.values()):
+        raise refusal(table, "it holds no box", FORM).error()
+    return boxes, listed, findings, notes, {}
+
+
+def _refuse_shares(table: Path, boxes: Sequence[Box]) -> None:
+    """Raise `DataError` if every box lies within one pixel: corners are shares of the image."""
+    if boxes and all(0 <= corner <= 1 for box in boxes for corner in box.corners):
+        what = f"all corners of its {len(boxes)} boxes lie between 0 and 1: shares of the image, "
+        raise refusal(table, f"{what}not pixels", SHARES).error()
 
 
 def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:

@@ -20,12 +20,12 @@ from medshot.data.dataset import Dataset
 from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
 from medshot.data.io.registry import image_format
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.tables.paths import FileCells
 from medshot.data.transforms import NativePreprocessing, busiest, eight_bits, enlarged, scaled
 from medshot.tasks import Enhancement

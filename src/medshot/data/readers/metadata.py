@@ -10,8 +10,10 @@ import torch
 
 from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
-from medshot.data.checks.labels import duplicates, spellings
+from medshot.data.checks.rows import duplicates, spellings
 from medshot.data.io.registry import CODE, files_of
+from medshot.data.layouts.content import BOXES, LABEL, MASK
+from medshot.data.layouts.recognize import content_of
 from medshot.data.tables.cells import patient_numbers
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, remarks
@@ -31,6 +33,9 @@ def folder_metadata(
     if any(patient.startswith(CODE) for patient in patients):
         said = f"{len(patients)} patient(s) by a hash of PatientID in DICOM headers."
         notes = (said, *notes)
+    if content := content_of(folder):
+        masks, labels = any(row.mask for row in rows), any(row.label for row in rows)
+        notes = (*content.notes_of(MASK if masks else LABEL if labels else BOXES), *notes)
     table = table_in(folder)
     doubts = [*remarks(table), *spellings(rows, table)] if table.is_file() else []
     notes = (*(doubt.sentence for doubt in doubts), *notes)

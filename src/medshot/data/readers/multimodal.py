@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from medshot.data.checks.issue import refusal
-from medshot.data.checks.labels import class_names
+from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import MultimodalPreprocessing
 from medshot.data.readers.metadata import folder_metadata, named, refuse_two_labels

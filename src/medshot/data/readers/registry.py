@@ -14,6 +14,8 @@ from pathlib import Path
 from medshot.core import DataError, Registry
 from medshot.data.checks.issue import Issue, finding_of
 from medshot.data.dataset import Dataset
+from medshot.data.layouts.content import LABEL
+from medshot.data.layouts.recognize import content_of
 
 Reader = Callable[[Path, int | None, int | None], Dataset]
 Check = Callable[[Path], list[Issue]]
@@ -28,12 +30,14 @@ FINE = "It is learned from all the same."
 class FolderKind:
     """Reader of a folder (channels, size; None for the default) and the test that recognizes one.
 
-    `check` finds errors and warnings in a folder; without it, they are found by reading.
+    `check` finds errors and warnings in a folder; without it, they are found by reading. `target`
+    is what is read of the layouts of other tools.
     """
 
     read: Reader
     recognizes: Callable[[Path], bool]
     check: Check | None = None
+    target: str = LABEL
 
     def findings(self, folder: Path) -> list[Issue]:
         """Errors and warnings of such a folder."""
@@ -43,16 +47,24 @@ class FolderKind:
             found = self.read(folder, None, None)
         except DataError as error:
             return [finding_of(error, folder)]
-        return [Issue("warning", folder, None, note.rstrip("."), FINE) for note in found.notes]
+        content = content_of(folder)
+        said = content.notes_of(self.target) if content else ()
+        notes = [note for note in found.notes if note not in said]
+        issues = content.issues_of(self.target) if content else []
+        return [*issues, *(Issue("warning", folder, None, n.rstrip("."), FINE) for n in notes)]
 
 
 def reads(
-    kind: str, *, where: Callable[[Path], bool], check: Check | None = None
+    kind: str,
+    *,
+    where: Callable[[Path], bool],
+    check: Check | None = None,
+    target: str = LABEL,
 ) -> Callable[[Reader], Reader]:
     """Register a function as the reader for `kind`, used by default where `where` is true."""
 
     def add(read: Reader) -> Reader:
-        FOLDERS.add(kind, FolderKind(read, where, check), module=read.__module__)
+        FOLDERS.add(kind, FolderKind(read, where, check, target), module=read.__module__)
         return read
 
     return add

@@ -13,13 +13,14 @@ import torch
 from medshot.data.checks.issue import Issue, refusal, together
 from medshot.data.dataset import Dataset
 from medshot.data.io.registry import image_format
+from medshot.data.layouts import medmnist
+from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.metadata import digest, folder_metadata, named, once, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.cells import THOUSANDS, clean, loose_key, spelled_alike, with_points
 from medshot.data.tables.columns import LARGEST, NUMBER
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells, columns_of
-from medshot.data.tables.manifest import read_manifest
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import MultiLabel, Ordinal, Regression
 
@@ -128,6 +129,8 @@ def graded(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
     Distances between numbers do not matter: 0, 1 and 4 are three consecutive grades.
     """
+    if medmnist.archive_of(folder):
+        return medmnist.load(folder, Ordinal.kind, channels, size)
     fields = whole_images(folder, GRADE, channels, size)
     values = target_numbers(fields["rows"])
     grades = sorted(set(values))
@@ -148,8 +151,8 @@ FIRST = 3  # findings that a note names
 
 
 def has_findings(folder: Path) -> bool:
-    """Whether labels.csv has a column `labels`, and none `label`."""
-    return has_column(folder, LABELS)
+    """Whether labels.csv has a column `labels`, and none `label`; or such an archive."""
+    return has_column(folder, LABELS) or medmnist.has_findings(folder)
 
 
 @reads(MultiLabel.kind, where=has_findings)
@@ -159,6 +162,8 @@ def found(folder: Path, channels: int | None, size: int | None) -> Dataset:
     Findings are separated by `;` or `|`. `none`, `normal` and `no finding`, alone, are the same as
     an empty cell.
     """
+    if medmnist.archive_of(folder):
+        return medmnist.load(folder, MultiLabel.kind, channels, size)
     fields = whole_images(folder, LABELS, channels, size, optional=True)
     findings, notes = findings_of(fields["rows"])
     fields["notes"] = (*fields["notes"], *notes)

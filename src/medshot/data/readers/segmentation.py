@@ -19,12 +19,13 @@ from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, r
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
+from medshot.data.layouts.content import MASK, DrawnRow
+from medshot.data.layouts.recognize import content_of, listed, without_errors
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.orientation import MaskSide, mark_of, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells, columns_of
-from medshot.data.tables.manifest import read_manifest, survey
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
 from medshot.tasks.segmentation import UNLABELED, Segmentation, mask_labels
 
@@ -33,7 +34,10 @@ APART = 1.1  # ratio of spacings above which volumes are resampled to the median
 
 
 def has_volume_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask` that names volumes."""
+    """Whether the masks of a folder, or of the column `mask` of labels.csv, are volumes."""
+    if content := content_of(folder):
+        given = [row.mask for row in content.rows.get(MASK, ()) if row.mask]
+        return bool(given) and volume_suffix(given[0]) is not None
     masks = cells(table_in(folder), "mask")
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
@@ -61,7 +65,7 @@ def _two_affines(paths: Sequence[Path]) -> list[Issue]:
     return [Issue("warning", paths[0], None, what, fix)]
 
 
-@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes)
+@reads(f"{Segmentation.kind}-3d", where=has_volume_masks, check=check_volumes, target=MASK)
 def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the volumes of `folder` with a mask each; resample if their spacings differ."""
     if size:
@@ -70,19 +74,18 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
             'encoder for volumes, "unet3d" or "filters3d".'
         )
     del channels
-    listed = read_manifest(folder, target="mask")
-    kept, digests, twice = once(listed)
-    rows = [listed[i] for i in kept]
+    found = without_errors(listed(folder, MASK))
+    kept, digests, twice = once(found.rows)
+    rows = [found.rows[i] for i in kept]
     with ThreadPoolExecutor() as pool:
         grids = list(pool.map(lambda row: named(row, lambda: _placed(row)), rows))
         spacings = [spacing for spacing, _ in grids]
         middle = tuple(np.median(spacings, axis=0).round(4).tolist())
         form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
         read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
-    indices = _indices(folder, [seen for _, _, seen in read], white=False)
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=False)
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
-    labels = mask_labels(list(indices))
     double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
     notes = (*twice, *[f"{each.what}. {each.fix}" for each in _two_affines(double)])
     return Dataset(
@@ -118,6 +121,18 @@ def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[in
     if max(indices.values()) >= MOST_CLASSES:
         raise class_findings(folder, masks, white=white)[0].error()
     return indices
+
+
+def _numbered(
+    folder: Path, masks: Sequence[set[int]], names: Sequence[str], *, white: bool
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Index of each class number, and the names of the classes, with `names` of 1, 2, ..."""
+    if not names:
+        indices = _indices(folder, masks, white=white)
+        return indices, mask_labels(list(indices)[: max(indices.values()) + 1])
+    highest = max(len(names), *(max(each, default=0) for each in masks))
+    rest = map(str, range(len(names) + 1, highest + 1))
+    return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
 
 
 def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> UInt8[ndarray, "*s"]:
@@ -159,7 +174,9 @@ def stacked(
 
 
 def has_masks(folder: Path) -> bool:
-    """Whether labels.csv has a column `mask` for images, and none `label`."""
+    """Whether there are masks of images first of all: in labels.csv a `mask` and no `label`."""
+    if content := content_of(folder):
+        return content.target == MASK and not has_volume_masks(folder)
     columns = columns_of(table_in(folder))
     return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
 
@@ -177,8 +194,12 @@ def read_image_and_mask(
     """
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
-    pixels, mask = read_image(row.path), read_mask(row.mask, white=False)
-    mask = upright(mask, row, pixels.shape[:2], turned=turned)
+    pixels = read_image(row.path)
+    if isinstance(row, DrawnRow) and row.draw:
+        mask = row.draw((pixels.shape[0], pixels.shape[1]))
+    else:
+        mask = read_mask(row.mask, white=False)
+        mask = upright(mask, row, pixels.shape[:2], turned=turned)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
@@ -190,34 +211,33 @@ def read_image_and_mask(
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    side = side_of(survey(folder, "mask")[0])
+    rows = listed(folder, MASK).rows
+    side = side_of([row for row in rows if not isinstance(row, DrawnRow)])
     found = check_masks(
         folder, lambda row: read_image_and_mask(row, turned=side.turned)[1], white=True
     )
     return [*found, side.issue] if side.issue else found
 
 
-@reads(Segmentation.kind, where=has_masks, check=check_pairs)
+@reads(Segmentation.kind, where=has_masks, check=check_pairs, target=MASK)
 def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    listed = read_manifest(folder, target="mask")
-    side = side_of(listed)
+    found = without_errors(listed(folder, MASK))
+    side = side_of([row for row in found.rows if not isinstance(row, DrawnRow)])
     with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: _read(row, form, side), listed))
-    kept, digests, twice = once(listed)
-    rows, read = [listed[i] for i in kept], [everything[i] for i in kept]
-    indices = _indices(folder, [seen for _, _, seen in read], white=True)
-    k = max(indices.values()) + 1
-    labels = mask_labels(list(indices)[:k])
+        everything = list(pool.map(lambda row: _read(row, form, side), found.rows))
+    kept, digests, twice = once(found.rows)
+    rows, read = [found.rows[i] for i in kept], [everything[i] for i in kept]
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),
         labels=labels,
         preprocessing=form,
-        task=Segmentation(k),
+        task=Segmentation(len(labels)),
         read=partial(read_masked, indices=indices, turned=side.turned),
-        **folder_metadata(folder, rows, digests, notes=(*side.notes, *twice)),
+        **folder_metadata(folder, rows, digests, notes=(*found.notes, *side.notes, *twice)),
     )
 
 

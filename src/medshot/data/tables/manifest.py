@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medshot.core import DataError
-from medshot.data.checks.issue import Issue, finding_of, refusal
+from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,

@@ -1,0 +1,1 @@
+"""Layouts and annotation formats of other tools, read as the rows that our readers take."""
