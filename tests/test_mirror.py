@@ -17,7 +17,6 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "api/demo.py": "app/test_demo.py",
     "api/fuse.py": "app/commands/test_fuse.py",
     "api/harden.py": "app/commands/test_harden.py",
-    "data/io/formats/pillow.py": "data/io/test_image.py",  # one test for all formats of images
     "data/readers/metadata.py": "data/test_load.py",  # what all readers share
     "evaluation/comparison.py": "api/test_compare.py",
     "learners/gradient/imaml.py": _DESCENT,
