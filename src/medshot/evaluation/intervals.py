@@ -99,7 +99,7 @@ class Sample:
         from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
 
         quantile = stdtrit(max(1, self.patients - len(np.unique(self.strata))), 0.975)
-        return float(quantile / Z95) ** 2 * (1.0 if self.fold is None else FOLDED)
+        return float(quantile / Z95) * (1.0 if self.fold is None else FOLDED)
 
     @cached_property
     def _labels(self) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]] | None:
@@ -119,7 +119,7 @@ class Sample:
         counts = np.unique(y, return_counts=True)[1]
         even = metric == "balanced accuracy"
         weights = np.ones(len(counts)) / len(counts) if even else counts / len(y)
-        return (true & said).any(1), y, weights
+        return np.logical_and(true, said).max(axis=1), y, weights
 
     def _limits(self, metric: str, value: float) -> Limits:
         variance = self._freedom * self._variance(metric)
