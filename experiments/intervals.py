@@ -227,14 +227,20 @@ def table(found: list[dict[str, Any]]) -> str:
         what = "difference" if row["learner"] == "difference" else row["metric"]
         cells.setdefault(tuple(row["cell"]), {}).setdefault(what, []).append(row)
     columns = (*METRICS, "difference")
-    head = ["images", "classes", "largest to smallest", "patients", *columns, "largest bias"]
+    head = ["images", "classes", "largest to smallest", "patients", *columns, "bias", "of AUROC"]
     rows = []
     for (n, k, ratio, patients), by in sorted(cells.items()):
-        bias = [r["mean"] - r["truth"] for each in by.values() for r in each]
         extremes = [_extremes([r["holds"] for r in by[what]]) for what in columns]
-        worst = f"{100 * max(bias, key=abs):+.1f}"
-        rows.append([n, k, f"{ratio}:1", "yes" if patients else "no", *extremes, worst])
+        biases = [_bias(by[what]) for what in (METRICS[0], METRICS[-1])]
+        rows.append([n, k, f"{ratio}:1", "yes" if patients else "no", *extremes, *biases])
     return markdown(head, rows)
+
+
+def _bias(rows: list[dict[str, Any]]) -> str:
+    """Mean score minus truth, in points, with two standard errors; signals are independent."""
+    found = [100 * (row["mean"] - row["truth"]) for row in rows]
+    error = 100 * sum(row["error"] for row in rows) / len(rows) / len(SIGNALS) ** 0.5
+    return f"{np.mean(found):+.1f} ± {2 * error:.1f}"
 
 
 def _extremes(holds: list[float]) -> str:

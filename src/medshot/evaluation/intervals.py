@@ -53,7 +53,7 @@ class Sample:
         if (hits := self._hits(metric)) is not None:
             right, y, weights = hits
             shares, trials = _by_class(right.astype(float), y, self.groups)
-            limits = stratified_wilson(shares, trials / self.inflation, weights)
+            limits = stratified_wilson(shares, trials / self._folded, weights)
         else:
             limits = self._limits(metric, value)
         return Interval(value, *limits, self.patients)
@@ -69,7 +69,7 @@ class Sample:
             apart = right.astype(float) - theirs[0]
             shares, trials = _by_class(apart, y, self.groups)
             changed = _by_class(np.abs(apart), y, self.groups)[0]
-            low, high = paired_shares(shares, changed, trials / self.inflation, weights)
+            low, high = paired_shares(shares, changed, trials, weights)
         else:
             low, high = self._limits_minus(other, metric, value)
         return Interval(value, min(low, value), max(high, value), self.patients)
@@ -80,7 +80,7 @@ class Sample:
         if not len(own):
             return Interval(math.nan, *UNKNOWN, self.patients)
         shares, trials = _by_class(own, np.zeros(len(own), np.int64), groups)
-        low, high = wilson(shares, trials / self.inflation)
+        low, high = wilson(shares, trials / self._folded)
         return Interval(float(shares[0]), float(low[0]), float(high[0]), self.patients)
 
     @cached_property
@@ -88,18 +88,18 @@ class Sample:
         """Number of patients; of images, where no patient is known."""
         return len(np.unique(self.groups))
 
-    @cached_property
-    def inflation(self) -> float:
-        """Variance of a proportion relative to that of one predictor on independent patients."""
-        return 1.0 if self.fold is None else self._freedom
+    @property
+    def _folded(self) -> float:
+        """Variance relative to that of one predictor."""
+        return 1.0 if self.fold is None else FOLDED
 
     @cached_property
     def _freedom(self) -> float:
-        """Correction of a variance: of folds, and of few patients by Student's t."""
+        """Correction of a variance for few patients of the rarest class, by Student's t."""
         from scipy.special import stdtrit  # noqa: PLC0415  (slow to import)
 
-        quantile = stdtrit(max(1, self.patients - len(np.unique(self.strata))), 0.975)
-        return float(quantile / Z95) * (1.0 if self.fold is None else FOLDED)
+        classes, counts = np.unique(self._stratum[1], return_counts=True)
+        return float(stdtrit(max(1, len(classes) * (counts.min() - 1)), 0.975) / Z95)
 
     @cached_property
     def _labels(self) -> tuple[Bool[ndarray, "n k"], Bool[ndarray, "n k"]] | None:
@@ -122,7 +122,8 @@ class Sample:
         return np.logical_and(true, said).max(axis=1), y, weights
 
     def _limits(self, metric: str, value: float) -> Limits:
-        variance = self._freedom * self._variance(metric)
+        inflation = self._freedom * self._folded
+        variance = inflation * self._variance(metric)
         low, high = self.range(metric)
         if not math.isfinite(variance):
             return UNKNOWN
@@ -133,7 +134,7 @@ class Sample:
         trials = self._trials(metric)
         if metric in self.task.ranking:
             center = (trials * share + 2) / (trials + 4)
-            usual = self._freedom * center * (1 - center) / trials
+            usual = inflation * center * (1 - center) / trials
             n = self._rarest
             variance = (n * variance + PRIOR_RANKED * usual) / (n + PRIOR_RANKED)
             trials = center * (1 - center) / variance
@@ -291,16 +292,14 @@ def ranked_trials(
 ) -> float:
     """Trials of a proportion that would vary as a macro AUROC of 0.5 within folds.
 
-    Of a images with and b without a class the variance is (a + b + 1) / (12 a b) (Mann & Whitney
-    1947), where the images of a patient count less; k classes count as k / 2 independent ones, if
-    they are more than two.
+    Of a and b patients the variance is (a + b + 1) / (12 a b) (Mann & Whitney 1947); k classes
+    against the rest count as k / 2 independent ones, if they are more than two.
     """
-    size = np.bincount(groups, minlength=groups.max() + 1)[groups]
-    share = (1 / (1 + (size - 1) * WITHIN))[:, None]  # of an image: its patient has several
+    first = np.unique(groups, return_index=True)[1]
     found = np.zeros(has.shape[1])
-    for f in np.unique(fold):
-        own = share[fold == f]
-        a, b = (own * has[fold == f]).sum(0), (own * ~has[fold == f]).sum(0)
+    for f in np.unique(fold[first]):
+        own = has[first][fold[first] == f]
+        a, b = own.sum(0), (~own).sum(0)
         found += 3 * a * b / (a + b + 1)
     return float(found.mean() * max(1, has.shape[1] / 2))
 
@@ -308,8 +307,12 @@ def ranked_trials(
 def _by_class(
     values: Float[ndarray, "n"], y: Int[ndarray, "n"], groups: Int[ndarray, "n"]
 ) -> tuple[Float[ndarray, "k"], Float[ndarray, "k"]]:
-    """Mean of each class, and its effective number of images; NaN for a class of one patient."""
+    """Mean of each class, and its effective number of images; NaN for a class of one patient.
+
+    Of several classes the numbers are lower by one patient each, as their means are estimated.
+    """
     classes, n = np.unique(y, return_counts=True)
-    few = [len(np.unique(groups[y == c])) < 2 for c in classes]
+    patients = np.array([len(np.unique(groups[y == c])) for c in classes])
     means = np.array([values[y == c].mean() for c in classes])
-    return means, np.where(few, np.nan, n / design_effect(values, y, groups))
+    kept = 1 - (len(classes) > 1) / patients
+    return means, np.where(patients > 1, n * kept / design_effect(values, y, groups), np.nan)
