@@ -142,12 +142,20 @@ def test_a_class_that_is_nowhere_has_no_sensitivity_and_nothing_warns():
     assert rates[2]["specificity"].mean == 1
 
 
-def test_patients_are_drawn_whole():
+def test_images_of_few_patients_say_less():
     p, y = np.eye(2)[[0, 0, 1, 1, 1, 0] * 4], np.array([0, 1] * 12)
     alone = rates_of(_found(Classification(2), p, y))[0]["sensitivity"]
     few = rates_of(_found(Classification(2), p, y, np.arange(24) // 12))[0]["sensitivity"]
     assert (alone.n, few.n) == (24, 2)
-    assert few.half < alone.half  # both patients are alike here: whom one draws is no matter
+    assert few.half > alone.half
+
+
+def test_a_rate_of_all_images_has_a_width():
+    p, y = np.eye(2)[[0] * 3 + [1] * 3], np.array([0] * 3 + [1] * 3)
+    for rates in rates_of(_found(Classification(2), p, y)):
+        for rate in rates.values():
+            assert (rate.mean, rate.high) == (1, 1)
+            assert rate.low == pytest.approx(0.4385, abs=1e-4), "Wilson's of 3 of 3"
 
 
 def test_calibration_is_of_classes_alone():

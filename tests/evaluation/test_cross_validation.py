@@ -17,8 +17,13 @@ from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
-from medshot.data.split import patient_folds
-from medshot.evaluation.cross_validation import OutOfFold, answered, cross_validate, folds_of
+from medshot.evaluation.cross_validation import (
+    OutOfFold,
+    answered,
+    cross_validate,
+    even_folds,
+    folds_of,
+)
 from medshot.learners.registry import build
 from medshot.tasks import Classification
 from medshot.tasks.classification import METRICS
@@ -95,7 +100,7 @@ def test_it_agrees_with_a_slow_loop() -> None:
     dataset = _separable()
     learner = build("nearest-centroid", encoder=toys.conv4())
     found = cross_validate(learner, dataset)
-    folds = patient_folds(dataset, 4, 0)
+    folds = even_folds(dataset.shows(), dataset.groups)
     for rest, held in folds:
         for i in held.tolist():
             predictor = learner.adapt(dataset.examples(rest), Classification(3))

@@ -1,5 +1,6 @@
 """Folds by patient, features once, and evidence in the order in which it was found."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,8 +20,14 @@ def test_it_finds_what_cross_validation_finds():
     learner = build("nearest-centroid", encoder=conv4())
     tried = bench_of(images)
     scores = tried.scores(list(tried.fold_by_fold(learner)))
+    odds, y = [], []
+    for rest, held in tried.folds:
+        predictor = learner.adapt(images.examples(rest), images.task)
+        odds.append(predictor(images.examples(held).x).detach().double().softmax(1).numpy())
+        y.append(images.y[held].numpy())
+    slow = np.concatenate(odds), np.concatenate(y)
+    assert scores == pytest.approx({m: f(*slow) for m, f in images.task.metrics.items()})
     found = cross_validate(learner, images)
-    assert scores["macro AUROC"] == pytest.approx(found.interval("macro AUROC").mean)
     assert sorted(tried.groups.tolist()) == sorted(found.groups.tolist())
 
 

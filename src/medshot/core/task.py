@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -19,6 +20,8 @@ from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.registry import Registry
 
 Metric = Callable[..., float]  # of the arrays that `Task.evidence` returns
+# Influence of each image on a metric that ranks images in their fold: of scores, labels and folds.
+Influences = Callable[[ndarray, ndarray, ndarray], ndarray]
 TASKS: Registry[type["Task"]] = Registry("task", "medshot.tasks")
 
 
@@ -44,6 +47,8 @@ class Task(ABC):
         "and its probabilities, where it gives any, are only as calibrated as the report shows."
     )
     metrics: ClassVar[Mapping[str, Metric]]  # the first is the leading one: higher is better
+    ranking: ClassVar[Mapping[str, Influences]] = MappingProxyType({})  # metrics that take folds
+    lowest: ClassVar[Mapping[str, float]] = MappingProxyType({})  # lowest value of a share, not 0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

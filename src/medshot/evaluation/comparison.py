@@ -3,6 +3,7 @@
 A single model gives scores without differences.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +34,7 @@ class Comparison(Tabular):
     def interval(self, metric: str = "", name: str = "") -> Interval:
         """A metric (default: the leading one) of a model (the first), with its 95% interval.
 
-        The interval is a bootstrap over patients, or over images where no patient is known.
+        The interval is over patients, or over images where no patient is known.
         """
         return self.answers[name or self.first].interval(metric or self.metrics[0])
 
@@ -89,12 +90,14 @@ class Comparison(Tabular):
 
     @property
     def unit(self) -> str:
-        """Unit that the bootstrap resamples: patient, or image where none is known."""
+        """Unit of the intervals: patient, or image where none is known."""
         return "patient" if self.dataset.has_patients else "image"
 
     def _verdict(self, name: str, minus: Interval) -> str:
         if minus.low == minus.high == 0:
             return f"By {self.metrics[0]}, {name} and {self.first} are the same on these images."
+        if not math.isfinite(minus.low):
+            return f"There are too few {self.unit}s to compare {name} with {self.first}."
         if minus.low > 0:
             return f"{name} is better than {self.first}."
         if minus.high < 0:
@@ -110,7 +113,7 @@ def compared(predictors: Mapping[str, Predictor], dataset: Dataset) -> Compariso
 
 
 def paired(found: Iterator[tuple[str, OutOfFold]]) -> Iterator[tuple[str, OutOfFold]]:
-    """Give all predictions the same patients and strata, so that bootstraps are paired."""
+    """Give all predictions the same patients and strata, so that differences are paired."""
     first: OutOfFold | None = None
     for name, of in found:
         first = first or of

@@ -1,7 +1,7 @@
 """Cross-validation of a learner on a support set, and predictions of a labeled data set.
 
 Each image is predicted by a predictor that saw neither it nor any other image of its patient.
-Intervals are of a bootstrap over patients; with a dozen images they are wide.
+`medshot.evaluation.intervals` has the intervals.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest
 from medshot.evaluation.episodes import with_cached_encoders
+from medshot.evaluation.intervals import Sample
 from medshot.evaluation.statistics import Interval
 from medshot.training.progress import Watch, fit_done, quiet
 
@@ -38,42 +39,29 @@ class OutOfFold:
     folds: int
     task: Task
     strata: Int[ndarray, "n"]  # class of each image; with several, the rarest
+    fold: Int[ndarray, "n"] | None = None  # of each image; None if one predictor answered to all
 
     def interval(self, metric: str) -> Interval:
-        """A metric over all images, with a bootstrap interval over patients."""
-        value = self.task.metrics[metric](*self.evidence)
-        return self.around(value, self._drawn[metric])
+        """A metric over all images, with its 95% interval over patients."""
+        return self.sample.interval(metric)
 
     def minus(self, other: "OutOfFold", metric: str) -> Interval:
-        """Paired difference to another model's metric, on the same bootstrap draws."""
-        value = self.interval(metric).mean - other.interval(metric).mean
-        return self.around(value, self._drawn[metric] - other._drawn[metric])
+        """Paired difference to another model's metric on the same images."""
+        return self.sample.minus(other.sample, metric)
 
     @cached_property
     def evidence(self) -> tuple[ndarray, ...]:
         """Inputs of the metrics, one row per image."""
         return self.task.evidence(self.decoded, self.y)
 
-    def around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
-        """Central 95% of the bootstrap values `drawn`, extended to include `value`."""
-        n = len(np.unique(self.groups))
-        if not np.isfinite(drawn).any():
-            return Interval(value, float("nan"), float("nan"), n)
-        low, high = np.nanpercentile(drawn, (2.5, 97.5))
-        return Interval(value, min(float(low), value), max(float(high), value), n)
+    @cached_property
+    def sample(self) -> Sample:
+        """The evidence with its patients, for scores with intervals."""
+        return Sample(self.evidence, self.groups, self.strata, self.task, self.fold)
 
     def draws(self) -> Iterator[Int[ndarray, "m"]]:
         """Image indices of each bootstrap draw of patients: the same at every call."""
         return drawn_again(self.groups, self.strata, DRAWS)
-
-    @cached_property
-    def _drawn(self) -> dict[str, Float[ndarray, "draws"]]:
-        """Every metric over the bootstrap draws."""
-        drawn = [[rows[index] for rows in self.evidence] for index in self.draws()]
-        return {
-            metric: np.array([score(*rows) for rows in drawn])
-            for metric, score in self.task.metrics.items()
-        }
 
 
 def drawn_again(
@@ -97,9 +85,7 @@ def drawn_again(
 def cross_validate(
     learner: Learner, dataset: Dataset, seed: int = 0, *, watch: Watch = quiet
 ) -> OutOfFold:
-    """Cross-validate `learner` on `dataset`, by patient.
-
-    The number of folds is 5, or the number of patients of the rarest class if smaller.
+    """Cross-validate `learner` on `dataset`, by patient, in at most 5 folds.
 
     Raises:
         DataError: a class has images of one patient only, so nothing can be left out.
@@ -108,7 +94,7 @@ def cross_validate(
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
     shows = fitted.shows()
-    folds = folds_of(shows, fitted.groups, seed)
+    folds = even_folds(shows, fitted.groups, seed)
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
@@ -126,7 +112,50 @@ def cross_validate(
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()
     y, own = fitted.examples().y.numpy(), own_groups(fitted.groups).numpy()
-    return OutOfFold(found, y, own, len(folds), fitted.task, rarest(shows).numpy())
+    numbers = np.repeat(np.arange(len(folds)), [len(held) for _, held in folds])[order.numpy()]
+    return OutOfFold(found, y, own, len(folds), fitted.task, rarest(shows).numpy(), numbers)
+
+
+def even_folds(
+    shows: Bool[Tensor, "n k"], groups: Int[Tensor, "n"], seed: int = 0
+) -> list[tuple[Tensor, Tensor]]:
+    """(train, held-out) indices by patient, with the shares of the classes as equal as can be.
+
+    If the folds had different shares, a class would be tested most by the predictors that learned
+    least of it, and scores would be below chance without any signal. So there are as few folds as
+    hold no more patients of the rarest class each than 5 would (6 patients: 3 folds, not 5), and
+    folds with one more of a class are the same for all. Without classes there are up to 5. Empty
+    if no such split exists.
+    """
+    fewest = fewest_groups(shows, groups)
+    if fewest < 2:
+        return []
+    strata, own = rarest(shows).numpy(), own_groups(groups).numpy()
+    alike = len(np.unique(strata)) == 1
+    most = min(FOLDS, fewest) if alike else -(-fewest // -(-fewest // FOLDS))
+    for again in range(AGAIN):
+        fold = torch.from_numpy(_dealt(strata, own, most, seed + again))
+        pairs = [((fold != f).nonzero()[:, 0], (fold == f).nonzero()[:, 0]) for f in range(most)]
+        if all(len(held) and shows[rest].any(0).all() for rest, held in pairs):
+            return pairs
+    return folds_of(shows, groups, seed, most)
+
+
+def _dealt(
+    strata: Int[ndarray, "n"], groups: Int[ndarray, "n"], folds: int, seed: int
+) -> Int[ndarray, "n"]:
+    """Fold of each image: the patients of a class, large ones first, each to the emptiest fold."""
+    patients, sizes = np.unique(groups, return_counts=True)
+    images = np.bincount(strata)
+    classes = [min(strata[groups == g], key=lambda c: (images[c], c)) for g in patients]
+    order = np.random.default_rng(seed).permutation(len(patients))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    load, fold = np.zeros((len(images), folds)), np.zeros(len(groups), np.int64)
+    for i in order:
+        emptiest = load[classes[i]].argmin()
+        load[classes[i], emptiest] += sizes[i]
+        fold[groups == patients[i]] = emptiest
+    return fold
 
 
 def folds_of(

@@ -16,7 +16,7 @@ INTERVALS = "with 95 % intervals over patients (images, where none are known)"
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `n` episodes and its 95% interval."""
+    """A mean over `n` episodes (or patients) and its 95% interval; NaN where there is none."""
 
     mean: float
     low: float
@@ -33,23 +33,24 @@ class Interval:
 
     def bracketed(self, sign: str = "") -> str:
         """Format as `0.812 [0.741, 0.880]`; with `+`, as a signed difference."""
-        mean, low, high = (f"{value:{sign}.3f}" for value in (self.mean, self.low, self.high))
-        return f"{mean} [{low}, {high}]"
+        return self._shown(1, f"{sign}.3f")
 
     def text(self, metric: str) -> str:
         """As a cell of a table: `81.0 [75.2, 86.1]`, a share in percent, else in its unit."""
         if not math.isfinite(self.mean):
             return "undefined"
         by, digits = (100, 1) if is_share(metric) else (1, 2)
-        mean, low, high = (f"{by * v:.{digits}f}" for v in (self.mean, self.low, self.high))
-        return f"{mean} [{low}, {high}]"
+        return self._shown(by, f".{digits}f")
 
     def whole_percent(self) -> str:
         """A share in whole percent, `81 [75, 86]`; a dash where it is undefined."""
         if not math.isfinite(self.mean):
             return "-"
-        mean, low, high = (f"{100 * v:.0f}" for v in (self.mean, self.low, self.high))
-        return f"{mean} [{low}, {high}]"
+        return self._shown(100, ".0f")
+
+    def _shown(self, by: int, form: str) -> str:
+        mean, low, high = (f"{by * v:{form}}" for v in (self.mean, self.low, self.high))
+        return f"{mean} [{low}, {high}]" if math.isfinite(self.low + self.high) else f"{mean} [-]"
 
     def plus_minus(self, metric: str, sign: str = "") -> str:
         """As a cell of a table: `81.02 ± 0.45`, a share in percent, else in its unit."""

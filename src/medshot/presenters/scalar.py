@@ -101,7 +101,10 @@ def support_of_findings(dataset: Dataset) -> r.Support:
 
 def table_of_findings(dataset: Dataset, found: OutOfFold) -> r.Table:
     """Out-of-fold metrics of each finding."""
-    scores = [score(found.decoded, found.y) for score in (aurocs, average_precisions, f1_scores)]
+    scores = [
+        aurocs(found.decoded, found.y, found.fold),
+        *(score(found.decoded, found.y) for score in (average_precisions, f1_scores)),
+    ]
     rows = [
         (label, str(n), *(number(float(score[c])) for score in scores))
         for c, (label, n) in enumerate(dataset.counts().items())

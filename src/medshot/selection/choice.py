@@ -1,8 +1,8 @@
 """Choice among evaluated candidates, with bootstrap bias correction (BBC-CV).
 
 Source: Tsamardinos, Greasidou & Borboudakis 2018. All candidates share the bootstrap draws,
-which resample patients with replacement, stratified by their rarest class; differences are
-therefore paired.
+which resample patients with replacement, stratified by their rarest class. The intervals of scores
+and of paired differences are those of `medshot.evaluation.intervals`.
 """
 
 import math
@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from medshot.core import Learner, Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
+from medshot.evaluation.intervals import Sample
 from medshot.evaluation.statistics import Interval
 from medshot.selection.cross_validator import CrossValidator, Evidence, joined
 from medshot.selection.space import Configuration
@@ -179,9 +180,14 @@ class BiasCorrectedBootstrap:
     """Bootstrap over patients of the leading metric of finished candidates."""
 
     def __init__(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> None:
-        self.metric = bench.task.metrics[bench.task.leading]
+        self.leading = bench.task.leading
+        self.metric = bench.task.metrics[self.leading]
         self.evidence = [each.evidence for each in tried if each.evidence is not None]
         self.n = len(np.unique(bench.groups))
+        self.samples = [
+            Sample(rows, bench.groups, bench.strata, bench.task, bench.fold)
+            for rows in self.evidence
+        ]
         self.mean = [self.metric(*rows) for rows in self.evidence]
         draws = list(drawn_again(bench.groups, bench.strata, DRAWS))
         everyone, classes = np.arange(len(bench.groups)), np.unique(bench.strata)
@@ -195,11 +201,11 @@ class BiasCorrectedBootstrap:
 
     def interval(self, i: int) -> Interval:
         """Score of candidate `i`, with a 95% interval."""
-        return self._around(self.mean[i], self._inside[i])
+        return self.samples[i].interval(self.leading)
 
     def minus(self, i: int, j: int) -> Interval:
         """Paired difference of candidates `i` and `j`."""
-        return self._around(self.mean[i] - self.mean[j], self._inside[i] - self._inside[j])
+        return self.samples[i].minus(self.samples[j], self.leading)
 
     def corrected(self) -> Interval | None:
         """Bias-corrected score of the best; None if no draw can be scored.
@@ -207,20 +213,26 @@ class BiasCorrectedBootstrap:
         Source: bootstrap bias-corrected cross-validation, Tsamardinos et al. 2018, Mach. Learn.
         107, 1895-1922. In each draw the best candidate in the sample is scored on the patients
         outside of it, without retraining. Where we differ: patients are resampled, stratified by
-        class, and stopped candidates are ignored, as if they could not have won.
+        class, and stopped candidates are ignored, as if they could not have won. The interval is
+        at least as wide as that of the best, as draws of few patients may all be alike.
         """
         if not self._kept.any():
             return None
         best = np.nan_to_num(self._inside[:, self._kept], nan=-np.inf).argmax(0)
         scores = self._outside[best, np.arange(len(best))]
-        return self._around(float(np.nanmean(scores)), scores)
+        value, first = float(np.nanmean(scores)), self.interval(int(np.argmax(self.mean)))
+        low, high = np.nanpercentile(scores, (2.5, 97.5))
+        least, most = self.samples[0].range(self.leading)
+        below, above = first.mean - first.low, first.high - first.mean  # NaN where unknown
+        return Interval(
+            value,
+            float(max(least, np.fmin(low, value - below))),
+            float(min(most, np.fmax(high, value + above))),
+            self.n,
+        )
 
     def _scores(self, draws: Sequence[ndarray]) -> Float[ndarray, "candidates draws"]:
         found = [
             [self.metric(*(r[draw] for r in rows)) for draw in draws] for rows in self.evidence
         ]
         return np.array(found, dtype=float).reshape(len(self.evidence), len(draws))
-
-    def _around(self, value: float, drawn: Float[ndarray, "draws"]) -> Interval:
-        low, high = np.nanpercentile(drawn, (2.5, 97.5))
-        return Interval(value, min(float(low), value), max(float(high), value), self.n)

@@ -48,6 +48,7 @@ class CrossValidator:
         order = torch.cat([held for _, held in self.folds]) if self.folds else torch.arange(0)
         self.groups = own_groups(known[kept])[order].numpy()  # order of the evidence
         self.strata = rarest(shows)[order].numpy()
+        self.fold = np.repeat(np.arange(len(self.folds)), [len(held) for _, held in self.folds])
 
     def fold_by_fold(self, learner: Learner) -> Iterator[Evidence]:
         """Evidence of each fold in turn.

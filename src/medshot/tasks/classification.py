@@ -18,9 +18,14 @@ def ranks(
     values: Float[ndarray, "n *k"], ties: Literal["average", "max"] = "average"
 ) -> Float[ndarray, "n *k"]:
     """Rank of each number in its column, 1 for the smallest; ties share a rank."""
-    from scipy.stats import rankdata  # noqa: PLC0415  (slow to import)
-
-    return np.asarray(rankdata(values, method=ties, axis=0), np.float64)
+    flat = values.reshape(len(values), -1)
+    found = np.empty(flat.shape)
+    for c, column in enumerate(flat.T):
+        order = np.sort(column)
+        last = np.searchsorted(order, column, side="right")
+        first = last if ties == "max" else np.searchsorted(order, column) + 1
+        found[:, c] = (first + last) / 2
+    return np.where(np.isnan(flat), np.nan, found).reshape(values.shape)
 
 
 def accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
@@ -37,18 +42,59 @@ def balanced_accuracy(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
 
 
-def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n"]) -> float:
-    """One-vs-rest AUROC, the mean over classes.
+def aurocs(
+    p: Float[ndarray, "n k"], there: Shaped[ndarray, "n k"], fold: Int[ndarray, "n"] | None = None
+) -> Float[ndarray, "k"]:
+    """AUROC of each label; NaN where no image with it is compared with one without.
 
-    From the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36). NaN if a class is absent.
+    From the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36). Only images of one fold are
+    compared: others were scored by another predictor.
     """
-    counts = np.bincount(y, minlength=p.shape[1])
-    if (counts == 0).any() or (counts == len(y)).any():
-        return float("nan")
+    own = np.zeros(len(p), np.int64) if fold is None else fold
+    ranked, with_it, without = _ranked(p, there, own)
+    first = np.unique(own, return_index=True)[1]  # an image of each fold
+    above = (ranked * there).sum(0) - (with_it * (with_it + 1) / 2)[first].sum(0)
+    pairs = (with_it * without)[first].sum(0)
+    return np.divide(above, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def auroc_influences(
+    p: Float[ndarray, "n k"], there: Shaped[ndarray, "n k"], fold: Int[ndarray, "n"]
+) -> Float[ndarray, "n"]:
+    """Influence of each image on the mean AUROC over labels: their sum is 0.
+
+    From the pairs of the fold with images of the other kind that are ranked right (DeLong, DeLong
+    & Clarke-Pearson 1988, Biometrics 44, 837-845; of several images of a patient the sum:
+    Obuchowski 1997, Biometrics 53, 567-578).
+    """
+    there = there.astype(bool)
+    ranked, with_it, without = _ranked(p, there, fold)
+    alike = np.where(there, _ranked(np.where(there, p, -np.inf), there, fold)[0] - without, 0)
+    alike += np.where(there, 0, _ranked(np.where(there, np.inf, p), there, fold)[0])
+    below = ranked - alike  # images of the other kind that are ranked lower; ties count half
+    won, pairs = np.where(there, (below, without), (with_it - below, with_it))
+    total = (pairs * there).sum(0)
+    return ((won - (won * there).sum(0) / total * pairs) / total).mean(1)
+
+
+def _ranked(
+    p: Float[ndarray, "n k"], there: Shaped[ndarray, "n k"], fold: Int[ndarray, "n"]
+) -> tuple[Float[ndarray, "n k"], Shaped[ndarray, "n k"], Shaped[ndarray, "n k"]]:
+    """Ranks in the own fold, and the numbers of its images with and without each label."""
+    _, own, counts = np.unique(fold, return_inverse=True, return_counts=True)
     ranked = ranks(p)
-    own = np.array([ranked[y == c, c].sum() for c in range(p.shape[1])])
-    pairs = counts * (len(y) - counts)
-    return float(np.mean((own - counts * (counts + 1) / 2) / pairs))
+    if len(counts) > 1:
+        ranked = ranks(ranked + (len(p) + 1) * own[:, None])  # one fold after the other
+        ranked = ranked - (counts.cumsum() - counts)[own][:, None]
+    with_it = ((own == np.arange(len(counts))[:, None]).astype(np.int64) @ there)[own]
+    return ranked, with_it, counts[own][:, None] - with_it
+
+
+def macro_auroc(
+    p: Float[ndarray, "n k"], y: Int[ndarray, "n"], fold: Int[ndarray, "n"] | None = None
+) -> float:
+    """One-vs-rest AUROC, the mean over classes. NaN if a class is absent."""
+    return float(aurocs(p, np.eye(p.shape[1], dtype=bool)[y], fold).mean())
 
 
 METRICS: MappingProxyType[str, Metric] = MappingProxyType(
@@ -63,6 +109,7 @@ class Classification(Task):
     by_class = True
     link = "softmax"
     metrics = METRICS
+    ranking = MappingProxyType({"macro AUROC": auroc_influences})
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:

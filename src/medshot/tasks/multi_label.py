@@ -12,20 +12,9 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core import Card, DataError, FindingsPrediction, Metric, Task, positions
-from medshot.tasks.classification import ranks
+from medshot.tasks.classification import auroc_influences, aurocs, ranks
 
 LIKELY = 0.5  # a label with a higher probability is predicted as present
-
-
-def aurocs(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "k"]:
-    """AUROC of each label; NaN where all images have it, or none.
-
-    From the rank sum (Hanley & McNeil 1982, Radiology 143, 29-36).
-    """
-    there = y.sum(0)
-    pairs = there * (len(y) - there)
-    above = (ranks(p) * y).sum(0) - there * (there + 1) / 2
-    return np.divide(above, pairs, out=np.full(len(there), np.nan), where=pairs > 0)
 
 
 def average_precisions(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray, "k"]:
@@ -44,9 +33,11 @@ def f1_scores(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> Float[ndarray
     return np.divide(2 * both, either, out=np.full(len(either), np.nan), where=either > 0)
 
 
-def macro_auroc(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
+def macro_auroc(
+    p: Float[ndarray, "n k"], y: Int[ndarray, "n k"], fold: Int[ndarray, "n"] | None = None
+) -> float:
     """Mean AUROC over labels; NaN if one is undefined, as the mean would not be comparable."""
-    return float(aurocs(p, y).mean())
+    return float(aurocs(p, y, fold).mean())
 
 
 def mean_average_precision(p: Float[ndarray, "n k"], y: Int[ndarray, "n k"]) -> float:
@@ -94,6 +85,7 @@ class MultiLabel(Task):
     kind = "multi-label"
     link = "sigmoid"
     metrics = METRICS
+    ranking = MappingProxyType({"macro AUROC": auroc_influences})
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:

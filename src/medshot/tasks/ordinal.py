@@ -72,6 +72,7 @@ class Ordinal(Task):
     kind = "ordinal"
     link = "sigmoid"
     metrics = METRICS
+    lowest = MappingProxyType({"quadratic weighted kappa": -1.0})
 
     @classmethod
     def from_array(cls, y: ndarray, labels: list[str] | None) -> tuple[Tensor, list[str]]:

@@ -1,5 +1,6 @@
 """Regression of k numbers an image; metrics are computed for each number, then averaged."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -62,6 +63,7 @@ class Regression(Task):
     link = "identity"
     logits = False
     metrics = METRICS
+    lowest = MappingProxyType({"R2": -math.inf, "Spearman correlation": -1.0})
 
     centre: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()

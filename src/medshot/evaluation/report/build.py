@@ -12,7 +12,7 @@ from numpy import ndarray
 from medshot.core import Card, Task, versions
 from medshot.data.dataset import Dataset
 from medshot.evaluation import report as r
-from medshot.evaluation.cross_validation import DRAWS, OutOfFold
+from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.episodes import EpisodeScores
 from medshot.evaluation.statistics import Interval, paired
 
@@ -55,7 +55,7 @@ def from_folds(
     `unit` is what was left out whole: "patient", or "image" where no patient is known.
     """
     first, *others = found.values()
-    method = f"bootstrap over {unit}s, {DRAWS} draws"
+    method = f"for new {unit}s, corrected for few of them and for cross-validation"
     table = replace(_table(first.task, found, unit, method), in_turn=True)
     leading = first.task.leading
     minus = [_estimate(first.minus(other, leading)) for other in others]
@@ -161,7 +161,9 @@ def _differences(
 
 
 def _estimate(interval: Interval) -> r.Estimate:
-    return r.Estimate(interval.mean, interval.low, interval.high, interval.n, "too few images")
+    return r.Estimate(
+        interval.mean, interval.low, interval.high, interval.n, "too few to give an interval"
+    )
 
 
 def patient_of(dataset: Dataset, i: int) -> str | None:

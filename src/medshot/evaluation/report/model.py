@@ -66,7 +66,7 @@ class MetricsTable:
     unit: str = "episode"
     """What n counts, in the singular: "episode", "patient", "image"."""
     interval_method: str = ""
-    """Method of the intervals, for example "bootstrap over patients, 10000 draws"."""
+    """Method of the intervals, for example "1.96 standard errors"."""
     in_turn: bool = False
     """Whether the scores are from cross-validation."""
     baseline: bool = False
