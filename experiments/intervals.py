@@ -21,8 +21,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from pages import DOCS, fill, markdown
-from record import commit
 from scipy.special import softmax
 from scipy.stats import rankdata
 
@@ -30,6 +28,7 @@ from medshot.evaluation.cross_validation import even_folds
 from medshot.evaluation.intervals import Sample
 from medshot.evaluation.statistics import Interval
 from medshot.tasks import Classification
+from results import DOCS, commit, fill, markdown
 
 SIZES = (6, 12, 24, 60, 200)
 WAYS = (2, 3, 6)  # three classes of few images only

@@ -51,7 +51,7 @@ SEVERAL = {  # test files of no one module: of a whole folder, or of a promise
     "stages/finetune/test_refusals.py",
 }
 IMPORT_TESTS = {"api/test_selecting.py", "stages/robustness/test_corruption.py"}  # may, as yet
-WHOLE = ("app/", "api/")  # whose tests may go through several commands or calls
+WHOLE = ("app/", "api/", "cases/")  # whose tests may go through several commands or calls
 
 
 def _defined(path: Path) -> list[ast.stmt]:

@@ -45,7 +45,7 @@ def test_first_the_baseline_then_what_is_given_then_what_auto_takes_and_what_won
     assert names[:2] == ["ImageNet linear probe (baseline)", "runs/mine"]
     simple = [f.name for f in kind_called("classification").families if f.simple]
     assert names[2:] == simple[:2]
-    won = module.stored()["classification"].portfolio(module.QUEUE, 6)
+    won = module.packaged_table()["classification"].portfolio(module.QUEUE, 6)
     first = [one.name for one in module._first(_dataset(), [])]
     assert first[len(simple) : len(simple) + 2] == [one.name for one in won[:2]]
 

@@ -66,7 +66,7 @@ def test_what_the_disk_refuses_is_a_sentence_too(
         del task
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("medshot.api.check.find", refuse)
+    monkeypatch.setattr("medshot.api.check.kind_of", refuse)
     assert medshot("data", "check", "there").refused("Permission denied", "there")
 
 

@@ -22,12 +22,10 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from types import MappingProxyType, ModuleType
 from typing import Any, Generic, TypeVar
-
-import torch
-from torch import Tensor
 
 from medshot.core.errors import ConfigError, SaveError, unknown
 from medshot.core.plugins import GROUPS, load_entry_points
@@ -165,7 +163,7 @@ def described(made: object) -> dict[str, Any]:
 def _described(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_described(v) for v in value]
-    plain = value is None or isinstance(value, str | int | float | bool | Tensor)
+    plain = value is None or isinstance(value, str | int | float | bool) or _is_tensor(value)
     return _to_json(value) if plain else described(value)
 
 
@@ -218,13 +216,18 @@ def _remember(cls: type, key: str) -> None:
 
 def _without_values(option: Any) -> Any:
     # a stored tensor would ignore `.to(device)` and keep its autograd graph alive
-    return option.detach().to("meta") if isinstance(option, Tensor) else option
+    return option.detach().to("meta") if _is_tensor(option) else option
+
+
+def _is_tensor(value: Any) -> bool:
+    torch = sys.modules.get("torch")  # without it there is no tensor
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def _to_json(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
-    if isinstance(value, Tensor):
+    if _is_tensor(value):
         return {"tensor": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
     if isinstance(value, list | tuple):
         return [_to_json(v) for v in value]
@@ -235,6 +238,8 @@ def _from_json(value: Any) -> Any:
     if isinstance(value, list):
         return [_from_json(v) for v in value]
     if isinstance(value, dict) and "tensor" in value:
+        import torch  # noqa: PLC0415  (the command line reads registries without it)
+
         return torch.zeros(value["tensor"], dtype=getattr(torch, value["dtype"]))
     return make(value) if isinstance(value, dict) else value
 

@@ -100,7 +100,7 @@ def _array(path: Path, name: str) -> ndarray:
             held = opened.getinfo(f"{name}.npy").file_size
         if held > LARGEST:
             raise ValueError(f"{name} has {held} bytes, over {LARGEST}")
-        with np.load(path, allow_pickle=False) as opened:
+        with np.load(path) as opened:
             return opened[name]
     except KeyError as error:
         what = f"it has no array {name}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
@@ -35,8 +35,8 @@ def mark_of(path: Path) -> int:
 
 
 def upright(
-    mask: UInt8[ndarray, "h w"], row: Row, shape: tuple[int, ...], *, turned: bool
-) -> UInt8[ndarray, "u v"]:
+    mask: Integer[ndarray, "h w"], row: Row, shape: tuple[int, ...], *, turned: bool
+) -> Integer[ndarray, "u v"]:
     """The mask of `row` on its upright image of `shape`; `turned` decides where both ways fit."""
     mark = mark_of(row.path)
     if mark == 1 or row.mask is None or mark_of(row.mask) != 1:
@@ -115,7 +115,7 @@ def _by_content(both: Sequence[tuple[Row, ndarray, ndarray]]) -> tuple[bool, str
     return bool(gains.mean() > 0), "what they mark differs from the rest only so"
 
 
-def explained_variance(pixels: UInt8[ndarray, "h w c"], mask: UInt8[ndarray, "h w"]) -> float:
+def explained_variance(pixels: Integer[ndarray, "h w c"], mask: Integer[ndarray, "h w"]) -> float:
     """Share of the variance of gray values that lies between the classes of a mask."""
     step = max(1, max(mask.shape) // SIDE)
     gray, classes = pixels[::step, ::step].mean(2), mask[::step, ::step]
