@@ -155,6 +155,8 @@ def test_influences_are_those_of_leaving_an_image_out() -> None:
 def test_trials_of_pairs_and_of_patients() -> None:
     pairs = np.eye(2, dtype=bool)[np.arange(6) % 2]
     assert ranked_trials(pairs, np.arange(6), np.arange(6) // 2) == pytest.approx(3)
+    both = np.eye(2, dtype=bool)[np.arange(12) % 2]  # a patient has images of both classes
+    assert ranked_trials(both, np.arange(12) // 4, np.arange(12) // 4) == pytest.approx(3)
     assert design_effect(np.array([0.0, 1, 1, 0]), np.zeros(4, int), np.arange(4)) == 1
     alike = np.repeat([0.0, 1, 1, 0, 1, 0] * 20, 2)
     assert design_effect(alike, np.zeros(240, int), np.arange(240) // 2) == pytest.approx(

@@ -292,14 +292,13 @@ def ranked_trials(
 ) -> float:
     """Trials of a proportion that would vary as a macro AUROC of 0.5 within folds.
 
-    Of a and b patients the variance is (a + b + 1) / (12 a b) (Mann & Whitney 1947); k classes
-    against the rest count as k / 2 independent ones, if they are more than two.
+    Of a patients with a class and b without, the variance is (a + b + 1) / (12 a b) (Mann & Whitney
+    1947); k classes count as k / 2 independent ones, if they are more than two.
     """
-    first = np.unique(groups, return_index=True)[1]
     found = np.zeros(has.shape[1])
-    for f in np.unique(fold[first]):
-        own = has[first][fold[first] == f]
-        a, b = own.sum(0), (~own).sum(0)
+    for f in np.unique(fold):
+        member = groups[fold == f] == np.unique(groups[fold == f])[:, None]  # patients x images
+        a, b = ((member @ each).sum(0) for each in (has[fold == f], ~has[fold == f]))
         found += 3 * a * b / (a + b + 1)
     return float(found.mean() * max(1, has.shape[1] / 2))
 
