@@ -17,6 +17,7 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "api/demo.py": "app/test_demo.py",
     "api/fuse.py": "app/commands/test_fuse.py",
     "api/harden.py": "app/commands/test_harden.py",
+    "data/checks/rows.py": "data/checks/test_labels.py",  # with what else a table may hold
     "data/readers/metadata.py": "data/test_load.py",  # what all readers share
     "evaluation/comparison.py": "api/test_compare.py",
     "learners/gradient/imaml.py": _DESCENT,

@@ -137,7 +137,7 @@ class Sample:
             usual = inflation * center * (1 - center) / trials
             n = self._rarest
             variance = (n * variance + PRIOR_RANKED * usual) / (n + PRIOR_RANKED)
-            trials = center * (1 - center) / variance
+            trials = center * (1 - center) / variance if variance > 0 else trials
         elif 0 < share < 1 and variance > 0:
             trials = share * (1 - share) / variance
         ends = wilson(np.array([share]), np.array([trials]))

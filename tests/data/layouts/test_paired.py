@@ -42,7 +42,7 @@ def test_pairs(tmp_path: Path, image: str, mask: str) -> None:
     assert len(data) == 3
     assert data.notes[1].startswith("Read as images with masks")
     for found in _masks(tmp_path):
-        assert np.array_equal(found, spot_truth())
+        assert np.array_equal(found > 0, spot_truth() > 0)
 
 
 def test_several_masks_of_an_image_are_joined(tmp_path: Path) -> None:
