@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import medshot
 from toys import conv4
@@ -45,3 +47,14 @@ def test_where_nothing_can_be_left_out_there_are_no_scores(tmp_path: Path) -> No
 def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     with pytest.raises(medshot.MedshotError, match="learner"):
         medshot.adapt(folder(tmp_path / "mine"), learner="prototypcal")
+
+
+def test_what_a_check_finds_on_the_images_stands_in_the_report(tmp_path: Path) -> None:
+    for i in range(12):  # the classes differ in size, which a learner could exploit
+        label, side = ("a", 40) if i % 2 else ("b", 64)
+        (tmp_path / label).mkdir(exist_ok=True)
+        pixels = np.random.default_rng(i).integers(0, 255, (side, side), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / label / f"{i}.png")
+    found = medshot.adapt(tmp_path, learner="nearest-centroid", encoder="pixels")
+    (said,) = [each for each in found.report.warnings if "a shortcut" in each]
+    assert said in [each.sentence for each in medshot.check(tmp_path).findings]

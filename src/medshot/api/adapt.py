@@ -17,6 +17,7 @@ from medshot.api.resolve import (
 )
 from medshot.core import Card, DataError, LeakError, Learner, Predictor, Table, Tabular, described
 from medshot.core.atomic import new_folder
+from medshot.data.checks.labels import image_doubts
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.multimodal import keeping
@@ -120,7 +121,7 @@ def adapt(
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
         dataset = data
         if not isinstance(dataset, Dataset):
-            dataset = load_one(Path(dataset), **form, task=kind)
+            dataset = with_doubts(load_one(Path(dataset), **form, task=kind))
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):
@@ -132,6 +133,12 @@ def adapt(
         if staging is not None:
             found.save_into(staging)
         return found
+
+
+def with_doubts(dataset: Dataset) -> Dataset:
+    """`dataset`, with what `medshot data check` finds on its images among its notes."""
+    doubts = (doubt.sentence for doubt in image_doubts(dataset.rows))
+    return replace(dataset, notes=tuple(dict.fromkeys((*doubts, *dataset.notes))))
 
 
 def _made(

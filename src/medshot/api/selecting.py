@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from medshot.api.adapt import Adaptation, adapted
+from medshot.api.adapt import Adaptation, adapted, with_doubts
 from medshot.api.resolve import automatic, describe, refuse_transductive, run_or_learner
 from medshot.core import ConfigError, DataError, Learner, Predictor, is_share
 from medshot.core.atomic import unfinished
@@ -97,7 +97,7 @@ def select(
             if not isinstance(dataset, Dataset):
                 like = automatic(kind=kind).encoder
                 form = {name: getattr(like, name, None) for name in ("channels", "size")}
-                dataset = load_one(Path(dataset), **form, task=kind)
+                dataset = with_doubts(load_one(Path(dataset), **form, task=kind))
             numbers: dict[str, Any] = {"budget": budget, "trials": trials, "seed": seed}
             found = select_learner(
                 dataset,

@@ -145,6 +145,15 @@ def classes(rows: Sequence[Row]) -> list[Issue]:
     return found + class_names(counts)
 
 
+def image_doubts(rows: Sequence[Row]) -> list[Issue]:
+    """What readable images give away besides their content: shortcuts, and names of patients."""
+    with ThreadPoolExecutor() as pool:
+        seen = list(pool.map(_try, rows))
+    pairs = [(row, at) for row, at in zip(rows, seen, strict=True) if isinstance(at, ImageInfo)]
+    labels = [row.label for row, _ in pairs]
+    return shortcuts(labels, [at for _, at in pairs]) + _identities([row for row, _ in pairs])
+
+
 def _files(rows: Sequence[Row]) -> list[Issue]:
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(_try, rows))
