@@ -17,7 +17,7 @@ import torch
 import medshot
 from medshot.core.predictor import Predictor
 from medshot.evaluation.cross_validation import answered
-from medshot.stages.compress.benchmark import costs
+from medshot.stages.compress.cost import costs
 from medshot.stages.robustness.evaluate import robustness
 from medshot.stages.robustness.threat_model import ThreatModel
 

@@ -18,7 +18,7 @@ NOTHING = r"(no image in|no box in|in no mask of|all images of) the support"
 
 def test_support_with_a_class_absent(case):
     learner, ep = _with_classes(*case)
-    with pytest.raises(DataError, match=r"Class number\(s\) \[1\]"):
+    with pytest.raises(DataError, match=r"Class(es| number\(s\)) \[1\]"):
         learner.adapt(toys.without(ep.support, 1), ep.task)
 
 

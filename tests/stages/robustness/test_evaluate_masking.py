@@ -43,10 +43,10 @@ def _few_draws(monkeypatch):
     monkeypatch.setattr("medshot.evaluation.cross_validation.DRAWS", 50)
 
 
-def _measured(predictor, **options):
+def _measured(predictor, n=40, **options):
     budgets = [ThreatModel(4 / 255), ThreatModel(12 / 255)]
     model = predictor.with_card(toys.card(2))
-    return robustness(model, _images(), budgets, steps=3, queries=30, **options)
+    return robustness(model, _images(n), budgets, steps=3, queries=30, **options)
 
 
 def test_an_honest_model_shows_no_sign():
@@ -58,7 +58,7 @@ def test_an_honest_model_shows_no_sign():
 
 
 def test_a_model_that_hides_its_slope_is_found_out_by_the_black_box_attack():
-    found = _measured(Brightness(levels=16))
+    found = _measured(Brightness(levels=16), n=160)  # enough for the difference to be sure
     many, square = (row.answers.interval("accuracy").mean for row in found.attacked[-2:])
     assert square < many
     assert any("more than square-30 (12/255)" in sign for sign in signs(found))
