@@ -13,12 +13,12 @@ from types import ModuleType
 
 from torch.utils.data import Sampler
 
-from medshot.nn.encoders.external import mend_torchvision
+from medshot.nn.encoders.external import patch_torchvision
 
 
 def through_torchvision(name: str) -> ModuleType:
     """Import the module `name`, which imports torchvision."""
-    mend_torchvision()
+    patch_torchvision()
     return importlib.import_module(name)
 
 
