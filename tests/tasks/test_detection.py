@@ -130,5 +130,5 @@ def test_where_nothing_is_found_nothing_is_moved():
 
 def _f1(output: torch.Tensor, boxes: torch.Tensor, by: float) -> float:
     moved = output + torch.tensor([by, 0, 0])[:, None, None]
-    evidence = TASK.evidence(TASK.decode(moved.double()).numpy(), boxes.double().numpy())
+    evidence = TASK.metric_inputs(TASK.decode(moved.double()).numpy(), boxes.double().numpy())
     return TASK.metrics["F1"](*evidence)
