@@ -19,7 +19,7 @@ from torch import Tensor
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.registry import Registry
 
-Metric = Callable[..., float]  # of the arrays that `Task.evidence` returns
+Metric = Callable[..., float]  # of the arrays that `Task.metric_inputs` returns
 # Influence of each image on a metric that ranks images in their fold: of scores, labels and folds.
 Influences = Callable[[ndarray, ndarray, ndarray], ndarray]
 TASKS: Registry[type["Task"]] = Registry("task", "medshot.tasks")
