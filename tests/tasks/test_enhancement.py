@@ -64,7 +64,7 @@ def test_an_encoder_that_hides_the_image_is_refused():
 
 def test_a_preprocessing_that_cannot_go_back_is_refused(tmp_path):
     with pytest.raises(TaskError, match="cannot turn the output"):
-        TASK.outputs(torch.zeros(2, 8, 8), tmp_path / "a.png", toys.card())
+        TASK.to_prediction(torch.zeros(2, 8, 8), tmp_path / "a.png", toys.card())
 
 
 # PSNR and SSIM against scikit-image.
