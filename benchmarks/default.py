@@ -27,7 +27,7 @@ def main() -> None:
     calls = {}
     for name, (learner, size) in made.items():
         support, query = _examples(WAY * SHOT, size), _examples(QUERIES, size)
-        calls[name] = lambda m=learner, s=support, q=query: m.adapt(s, task).answer_all(q.x)
+        calls[name] = lambda m=learner, s=support, q=query: m.adapt(s, task).predict_batches(q.x)
     with torch.no_grad():
         seconds = compare(calls, found.rounds)
     rows = [row(f"adapt to 15, answer 25: {NAMES[0]}", *map(seconds.get, NAMES), agreement="")]

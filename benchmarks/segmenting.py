@@ -23,7 +23,9 @@ def main() -> None:
     support, query = _examples(SUPPORT, SIZE, SIZE), _examples(QUERIES, SIZE, SIZE)
     volume = _examples(1, *VOLUME)
     sides = {
-        name: lambda learner=learner: learner.adapt(support, Segmentation(2)).answer_all(query.x)
+        name: lambda learner=learner: learner.adapt(support, Segmentation(2)).predict_batches(
+            query.x
+        )
         for name, learner in _learners(2 if found.quick else 150).items()
     }
     solid = medshot.build("ridge", encoder=medshot.encoder("unet3d")).eval()

@@ -125,7 +125,7 @@ def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, floa
     predictor = learner.adapt(support)
     parts = torch.arange(len(query)).split(16)
     decoded = torch.cat([task.decode(predictor(query.examples(p).x).double()) for p in parts])
-    evidence = task.evidence(decoded.numpy(), query.y.numpy())
+    evidence = task.metric_inputs(decoded.numpy(), query.y.numpy())
     return {metric: round(score(*evidence), 5) for metric, score in task.metrics.items()}
 
 

@@ -254,7 +254,7 @@ def _answered(learner: Learner, sampler: EpisodeSampler, i: int, known: Encoded)
     spent = dict(zip(("frozen", "verdict", "both"), np.diff(clock).round(2).tolist(), strict=True))
     row = {"losses": [verdict.frozen, verdict.tuned], "kept": verdict.keeps, "seconds": spent}
     for name in ANSWERS:
-        evidence = task.evidence(task.decode(answers[name].double()).numpy(), query.y.numpy())
+        evidence = task.metric_inputs(task.decode(answers[name].double()).numpy(), query.y.numpy())
         row[name] = round(float(task.metrics[METRIC](*evidence)), 5)
     return row
 

@@ -210,7 +210,7 @@ def _judged(learner: Learner, images: dict[str, Tensor], found: Encoded) -> dict
         try:
             for i in range(EPISODES):
                 support, query, task = (e := source.episode(i)).support, e.query, e.task
-                output = learner.learn(support, task).answer_all(query.x)
+                output = learner.learn(support, task).predict_batches(query.x)
                 p = task.decode(output.double()).numpy()
                 scores.append(round(float(metric(p, query.y.numpy())), 5))
         except MedshotError as error:

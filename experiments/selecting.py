@@ -161,8 +161,8 @@ def _score(learner: Learner, episode: Episode) -> float:
     task, query, support = episode.task, episode.query, episode.support
     shown = medshot.Examples(_at(support.x, learner.encoder), support.y, support.groups)
     predictor = learner.learn(shown, task)
-    decoded = task.decode(predictor.answer_all(_at(query.x, learner.encoder)).double()).numpy()
-    return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
+    decoded = task.decode(predictor.predict_batches(_at(query.x, learner.encoder)).double()).numpy()
+    return task.metrics[task.leading](*task.metric_inputs(decoded, query.y.numpy()))
 
 
 def regret(features: Path, out: Path, count: int) -> None:

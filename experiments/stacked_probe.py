@@ -229,7 +229,7 @@ def target_row(name: str, target: Target, task: Task, kind: str) -> None:
             seen, asked = features[each]
             examples = Examples(seen[support], y[support], torch.from_numpy(patients[support]))
             output = learner.learn(examples, fitted)(asked[query]).detach().double()
-            evidence = fitted.evidence(fitted.decode(output).numpy(), y[query].numpy())
+            evidence = fitted.metric_inputs(fitted.decode(output).numpy(), y[query].numpy())
             scores[each].append(fitted.metrics[fitted.leading](*evidence))
     ours, theirs = (np.array(scores[each]) for each in ("head", "pixels"))
     said = [mean_interval(theirs), mean_interval(ours), paired(ours, theirs)]

@@ -144,7 +144,7 @@ def test_a_kind_that_is_like_no_other_is_learned_by_its_loss_alone(
         def decode(self, output: torch.Tensor) -> torch.Tensor:
             return output.exp()
 
-        def answer(self, output: torch.Tensor, path: Path, card: Card) -> float:
+        def to_prediction(self, output: torch.Tensor, path: Path, card: Card) -> float:
             return output.exp().item()
 
     x = torch.rand(12, 1, toys.SIZE, toys.SIZE) * torch.linspace(0.1, 1, 12)[:, None, None, None]

@@ -43,7 +43,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 def accuracy(predictor: medshot.Predictor, others: medshot.Dataset) -> float:
     shown = others.examples()
-    return float((predictor.answer_all(shown.x).argmax(1) == shown.y).double().mean())
+    return float((predictor.predict_batches(shown.x).argmax(1) == shown.y).double().mean())
 
 
 def off(predictor: medshot.Predictor, file: Path, x: torch.Tensor) -> float:
@@ -64,7 +64,7 @@ def test_from_the_packaged_encoder_through_all_stages_to_a_file(start: Start, tm
     for name, predictor in {"tuned": tuned, "hard": hard, "small": small, "int8": int8}.items():
         assert accuracy(predictor, others) > 0.6, name
         loaded = medshot.load_predictor(predictor.save(tmp_path / name))
-        assert torch.equal(loaded.answer_all(x), predictor.answer_all(x)), name
+        assert torch.equal(loaded.predict_batches(x), predictor.predict_batches(x)), name
     done = [stage["stage"] for stage in small.known_card().stages]
     assert done == ["finetune", "harden", "prune"]
     assert off(int8, medshot.export_onnx(int8, tmp_path / "int8.onnx"), x) < 1e-4

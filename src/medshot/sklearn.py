@@ -83,7 +83,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         X, _ = self._checked(X)  # noqa: N806
         x = self._tensor(X)
-        rows = [self.predictor_.answer_all(each[None]) for each in x]  # of one: whoever is beside
+        rows = [
+            self.predictor_.predict_batches(each[None]) for each in x
+        ]  # of one: whoever is beside
         return torch.cat(rows).double().softmax(1).numpy()
 
     def predict(self, X: Any) -> ndarray:  # noqa: N803

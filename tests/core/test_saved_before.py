@@ -20,4 +20,4 @@ SAVED = Path(__file__).with_name("saved")
 def test_a_predictor_saved_before_predicts_the_same(name: str) -> None:
     check = load_file(SAVED / name / "check.safetensors")
     predictor = medshot.load_predictor(SAVED / name)
-    assert torch.allclose(predictor.answer_all(check["x"]), check["y"], atol=1e-5)
+    assert torch.allclose(predictor.predict_batches(check["x"]), check["y"], atol=1e-5)

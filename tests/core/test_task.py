@@ -5,7 +5,7 @@ import torch
 
 import toys
 from medshot.core.errors import ConfigError
-from medshot.core.task import TASKS, is_share, task_of
+from medshot.core.task import TASKS, is_fraction, task_of
 from medshot.tasks import Classification
 
 
@@ -24,8 +24,8 @@ def test_every_kind_is_under_its_own_name():
 
 
 def test_a_metric_with_a_unit_is_no_share():
-    assert is_share("Dice")
-    assert not is_share("PSNR (dB)")
+    assert is_fraction("Dice")
+    assert not is_fraction("PSNR (dB)")
 
 
 @pytest.mark.parametrize("kind", sorted(TASKS))

@@ -132,7 +132,7 @@ def test_the_unit_of_an_episode_is_that_of_its_support_alone():
 
 def test_the_unit_of_a_fold_does_not_know_what_is_left_out():
     data = measured()
-    (rest, _), *_ = folds_of(data.shows(), data.groups)
+    (rest, _), *_ = folds_of(data.present_classes(), data.groups)
     _, card = data.subset(rest).support(torch.nn.Identity())
     assert card.task == Regression(1).fitted(data.y[rest])
     assert card.task != Regression(1).fitted(data.y)
@@ -140,7 +140,7 @@ def test_the_unit_of_a_fold_does_not_know_what_is_left_out():
 
 def test_every_fold_has_each_finding_to_learn_from_and_images_without_it():
     data = found()
-    folds = folds_of(data.shows(), data.groups)
+    folds = folds_of(data.present_classes(), data.groups)
     assert len(folds) == 4
     for rest, _ in folds:
         data.task.check(data.y[rest])

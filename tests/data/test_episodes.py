@@ -215,7 +215,7 @@ def test_a_mixture_draws_from_all() -> None:
 
 
 def _data(groups=None, shows=None):
-    """Eight images of three classes; `shows` says on which images class 2 is seen."""
+    """Eight images of three classes; `present_classes` says on which images class 2 is seen."""
     base = toys.dataset(2, shots=4)
     y = torch.zeros(8, 16, 16, dtype=torch.uint8)
     y[:, :4] = 1

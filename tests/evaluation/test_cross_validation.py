@@ -100,7 +100,7 @@ def test_it_agrees_with_a_slow_loop() -> None:
     dataset = _separable()
     learner = build("nearest-centroid", encoder=toys.conv4())
     found = cross_validate(learner, dataset)
-    folds = even_folds(dataset.shows(), dataset.groups)
+    folds = even_folds(dataset.present_classes(), dataset.groups)
     for rest, held in folds:
         for i in held.tolist():
             predictor = learner.adapt(dataset.examples(rest), Classification(3))

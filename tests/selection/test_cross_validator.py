@@ -68,6 +68,8 @@ def test_a_learner_of_other_tasks_is_refused():
 
 
 def test_answers_that_are_no_numbers_are_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Predictor, "answer_all", lambda self, x: torch.full((len(x), 2), torch.nan))
+    monkeypatch.setattr(
+        Predictor, "predict_batches", lambda self, x: torch.full((len(x), 2), torch.nan)
+    )
     with pytest.raises(TrainingError, match="NaN"):
         next(bench().fold_by_fold(Guess(pixels())))

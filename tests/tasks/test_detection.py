@@ -26,10 +26,10 @@ def perfect(boxes: torch.Tensor, k: int, side: int = 32) -> torch.Tensor:
 
 def test_the_perfect_output_is_all_right_and_none_is_nothing():
     task, target = Detection.of(2), BOXES.numpy()
-    evidence = task.evidence(task.decode(perfect(BOXES, 2)).numpy(), target)
+    evidence = task.metric_inputs(task.decode(perfect(BOXES, 2)).numpy(), target)
     assert [score(*evidence) for score in task.metrics.values()] == pytest.approx([1, 1, 1])
     low = torch.full((1, 4, 32, 32), -9.0)
-    evidence = task.evidence(task.decode(low).numpy(), target)
+    evidence = task.metric_inputs(task.decode(low).numpy(), target)
     assert [score(*evidence) for score in task.metrics.values()] == [0, 0, 0]
 
 
@@ -81,17 +81,17 @@ def test_boxes_come_in_pixels_of_the_file_and_only_the_sure_ones(tmp_path):
     Image.fromarray(np.arange(60 * 20, dtype=np.uint8).reshape(20, 60)).save(file)
     task = Detection.of(2)
     card = Card(task, ("a", "b"), ImagePreprocessing(1, 32), {})
-    found = task.answer(perfect(BOXES, 2)[0], file, card)
+    found = task.to_prediction(perfect(BOXES, 2)[0], file, card)
     order = np.argsort(found.labels)
     assert [found.labels[i] for i in order] == ["a", "b"]
     scale = np.array([60, 20, 60, 20])
     assert np.abs(found.boxes[order] - BOXES[0, :, :4].numpy() * scale).max() < 2
     assert found.size == (60, 20)
-    assert len(task.answer(torch.full((4, 32, 32), RARE - 0.1), file, card).boxes) == 0
+    assert len(task.to_prediction(torch.full((4, 32, 32), RARE - 0.1), file, card).boxes) == 0
 
 
 def test_what_shows_a_class_and_what_is_no_detection():
-    assert Detection.of(3).shows(BOXES).tolist() == [[True, True, False]]
+    assert Detection.of(3).present_classes(BOXES).tolist() == [[True, True, False]]
     with pytest.raises(DataError, match="no class to detect"):
         Detection(2).check(BOXES)
     with pytest.raises(TaskError, match="not classification"):
@@ -130,5 +130,5 @@ def test_where_nothing_is_found_nothing_is_moved():
 
 def _f1(output: torch.Tensor, boxes: torch.Tensor, by: float) -> float:
     moved = output + torch.tensor([by, 0, 0])[:, None, None]
-    evidence = TASK.evidence(TASK.decode(moved.double()).numpy(), boxes.double().numpy())
+    evidence = TASK.metric_inputs(TASK.decode(moved.double()).numpy(), boxes.double().numpy())
     return TASK.metrics["F1"](*evidence)

@@ -32,7 +32,7 @@ def test_a_head_that_has_learned_nothing_gives_the_image_back():
 
 def test_evidence_is_a_number_an_image():
     found, wanted = np.random.default_rng(0).random((2, 3, 2, 16, 16))
-    first, second = TASK.evidence(found, wanted)
+    first, second = TASK.metric_inputs(found, wanted)
     assert first.tolist() == [psnr(a, b) for a, b in zip(found, wanted, strict=True)]
     assert second.tolist() == [ssim(a, b) for a, b in zip(found, wanted, strict=True)]
 
@@ -64,7 +64,7 @@ def test_an_encoder_that_hides_the_image_is_refused():
 
 def test_a_preprocessing_that_cannot_go_back_is_refused(tmp_path):
     with pytest.raises(TaskError, match="cannot turn the output"):
-        TASK.answer(torch.zeros(2, 8, 8), tmp_path / "a.png", toys.card())
+        TASK.to_prediction(torch.zeros(2, 8, 8), tmp_path / "a.png", toys.card())
 
 
 # PSNR and SSIM against scikit-image.

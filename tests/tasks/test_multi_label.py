@@ -30,15 +30,15 @@ def test_the_sign_of_an_encoded_target_decides_as_that_of_an_output():
 
 
 def test_an_answer_names_what_is_likely():
-    found = MultiLabel(2).answer(torch.tensor([3.0, -3.0]), Path("x.png"), toys.card(2))
+    found = MultiLabel(2).to_prediction(torch.tensor([3.0, -3.0]), Path("x.png"), toys.card(2))
     assert found.labels == ("class 0",)
     assert found.probabilities["class 1"] == pytest.approx(F.sigmoid(torch.tensor(-3.0)).item())
-    assert MultiLabel(2).answer(-torch.ones(2), Path("x.png"), toys.card(2)).labels == ()
+    assert MultiLabel(2).to_prediction(-torch.ones(2), Path("x.png"), toys.card(2)).labels == ()
 
 
 def test_a_support_needs_images_with_a_label_and_without():
-    assert MultiLabel(2).shows(Y).tolist()[0] == [True, False, False, True]
-    assert MultiLabel(2).shows(Y)[3].any()
+    assert MultiLabel(2).present_classes(Y).tolist()[0] == [True, False, False, True]
+    assert MultiLabel(2).present_classes(Y)[3].any()
 
 
 @pytest.mark.parametrize(

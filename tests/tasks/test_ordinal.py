@@ -45,9 +45,9 @@ def test_contradictions_are_sorted_out():
 
 def test_the_answer_is_the_median_grade():
     output = torch.tensor([0.65, 0.55, 0.1]).logit()  # 0 alone is most probable after 2
-    found = Ordinal(3).answer(output, Path("x.png"), toys.card(4))
+    found = Ordinal(3).to_prediction(output, Path("x.png"), toys.card(4))
     assert found.label == "class 2"
-    found = Ordinal(2).answer(torch.tensor([0.6, 0.35]).logit(), Path("x.png"), toys.card(3))
+    found = Ordinal(2).to_prediction(torch.tensor([0.6, 0.35]).logit(), Path("x.png"), toys.card(3))
     assert found.label == "class 1"
     assert found.confidence == pytest.approx(0.25)  # and not 0, which has 0.4
 

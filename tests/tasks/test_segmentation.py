@@ -179,7 +179,7 @@ def test_a_task_of_known_spacing_measures_it_and_is_read_back():
     y = torch.zeros(2, 4, 4, 4, dtype=torch.int64)
     y[:, 1:3, 1:3, 1:3] = 1
     output = torch.nn.functional.one_hot(y, 2).movedim(-1, 1).double()
-    evidence = task.evidence(task.decode(output).numpy(), y.numpy())
+    evidence = task.metric_inputs(task.decode(output).numpy(), y.numpy())
     scores = {metric: score(*evidence) for metric, score in task.metrics.items()}
     assert scores == {"Dice": 1.0, "IoU": 1.0, "mean surface distance (mm)": 0.0}
 

@@ -90,7 +90,9 @@ def accuracy(predictor: Predictor, query: Examples) -> float:
     """The part of `query` that is named rightly; of boxes, the leading metric."""
     if query.y.is_floating_point():
         task = Detection(query.y[..., 4].max().int().item() + 3)
-        evidence = task.evidence(task.decode(predictor(query.x)).detach().numpy(), query.y.numpy())
+        evidence = task.metric_inputs(
+            task.decode(predictor(query.x)).detach().numpy(), query.y.numpy()
+        )
         return task.metrics[task.leading](*evidence)
     return (predictor(query.x).argmax(1) == query.y).double().mean().item()
 
@@ -105,7 +107,7 @@ def score(task: Task, predictor: Predictor, query: Examples) -> float:
         left, error = ((found - query.y).abs().mean() for found in (predictor(query.x), given))
         return 1 - (left / error).item()
     decoded = task.decode(predictor(query.x)).detach().double().numpy()
-    return task.metrics[task.leading](*task.evidence(decoded, query.y.numpy()))
+    return task.metrics[task.leading](*task.metric_inputs(decoded, query.y.numpy()))
 
 
 def chance(task: Task) -> float | None:

@@ -29,5 +29,5 @@ def disks(n: int, seed: int) -> Examples:
 def scores(predictor: Predictor, query: Examples) -> dict[str, float]:
     """Every metric of the answers to `query`."""
     decoded = TASK.decode(predictor(query.x).detach().double()).numpy()
-    evidence = TASK.evidence(decoded, query.y.numpy())
+    evidence = TASK.metric_inputs(decoded, query.y.numpy())
     return {metric: score(*evidence) for metric, score in TASK.metrics.items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medshot.api.stage_runs import StageRun
-from medshot.core import is_share
+from medshot.core import is_fraction
 from medshot.core.atomic import write_text
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.stages.robustness.attacks import PGD
@@ -89,5 +89,5 @@ class HardenRun(StageRun[Harden]):
 def _change(before: OutOfFold, after: OutOfFold) -> str:
     """Change of the leading metric: `-3.1 [-5.0, -1.0] points`."""
     metric = before.task.leading
-    unit = " points" if is_share(metric) else ""
+    unit = " points" if is_fraction(metric) else ""
     return after.minus(before, metric).text(metric) + unit

@@ -14,7 +14,7 @@ import torch
 
 from medshot.api.adapt import Adaptation, adapted, with_doubts
 from medshot.api.resolve import automatic, describe, refuse_transductive, run_or_learner
-from medshot.core import ConfigError, DataError, Learner, Predictor, is_share
+from medshot.core import ConfigError, DataError, Learner, Predictor, is_fraction
 from medshot.core.atomic import unfinished
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
@@ -202,7 +202,7 @@ def _interval(found: Interval, metric: str, sign: str = "") -> str:
 
 
 def _number(value: float, metric: str, sign: str = "") -> str:
-    return f"{value:{sign}.{3 if is_share(metric) else 2}f}"
+    return f"{value:{sign}.{3 if is_fraction(metric) else 2}f}"
 
 
 QUEUE = 8  # configurations that won elsewhere

@@ -47,7 +47,7 @@ OVERLAP = 0.25  # fraction of a window shared with the next
 def sliding_window(
     answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
 ) -> Float[Tensor, "n k z h w"]:
-    """Apply `answer` to `x`, in overlapping windows of `side` voxels if `x` is larger.
+    """Apply `outputs` to `x`, in overlapping windows of `side` voxels if `x` is larger.
 
     Overlapping outputs are averaged, with larger weights near the center of a window, where there
     is more context.
@@ -127,7 +127,9 @@ class Predictor(nn.Module):
         card = self.known_card()
         x = card.preprocessing.read(Path(images)).to(any_tensor(self))
         with eval_mode(self):
-            return card.task.answer(card.task.ask(self.answer_all, x), Path(images), card)
+            return card.task.to_prediction(
+                card.task.predict_one(self.predict_batches, x), Path(images), card
+            )
 
     def predict_folder(self, images: str | Path | Iterable[str | Path]) -> FolderPredictions:
         """Predictions for a folder of images, or several folders and files.
@@ -146,7 +148,7 @@ class Predictor(nn.Module):
         """Default name of the file or folder that `medshot predict` writes: answers.csv."""
         return writer(self.known_card().kind).out
 
-    def answer_all(self, x: Float[Tensor, "n c *s"]) -> Tensor:
+    def predict_batches(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """`self(x)` in small batches, which fit the CPU cache and are faster.
 
         Volumes are processed one by one, and large ones in sliding windows, to bound memory.

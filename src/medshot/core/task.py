@@ -19,7 +19,7 @@ from torch import Tensor
 from medshot.core.errors import ConfigError, DataError, TaskError
 from medshot.core.registry import Registry
 
-Metric = Callable[..., float]  # of the arrays that `Task.evidence` returns
+Metric = Callable[..., float]  # of the arrays that `Task.metric_inputs` returns
 # Influence of each image on a metric that ranks images in their fold: of scores, labels and folds.
 Influences = Callable[[ndarray, ndarray, ndarray], ndarray]
 TASKS: Registry[type["Task"]] = Registry("task", "medshot.tasks")
@@ -85,7 +85,7 @@ class Task(ABC):
         raise TaskError(f"Targets of {self.kind} cannot be regressed on.")
 
     @abstractmethod
-    def answer(self, output: Tensor, path: Path, card: "Card") -> Any:
+    def to_prediction(self, output: Tensor, path: Path, card: "Card") -> Any:
         """Prediction for the image in `path`, from its output, as shown to a user."""
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Task(ABC):
             like
         )
 
-    def ask(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def predict_one(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Run `predictor` on one image `c *s`."""
         return predictor(x[None])[0]
 
@@ -148,14 +148,14 @@ class Task(ABC):
 
     def counts(self, target: Shaped[Tensor, "n ..."]) -> list[int]:
         """Number of images with each label."""
-        return self.shows(target).sum(0).tolist()
+        return self.present_classes(target).sum(0).tolist()
 
-    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n g"]:
+    def present_classes(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n g"]:
         """Which groups each image contains, all of which a support needs: by default, classes."""
         flat = target.reshape(len(target), -1)
         return torch.stack([(flat == c).any(1) for c in range(self.n_outputs)], 1)
 
-    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+    def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Inputs of the metrics, a row an image: by default the decoded outputs and the targets.
 
         A dense task returns counts for each image, so that bootstrap resampling is cheap.
@@ -175,7 +175,7 @@ class Task(ABC):
         return None
 
 
-def is_share(metric: str) -> bool:
+def is_fraction(metric: str) -> bool:
     """Whether a metric is a fraction in [0, 1]: if not, its name ends with a unit, `PSNR (dB)`."""
     return not metric.endswith(")")
 

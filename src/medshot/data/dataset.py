@@ -73,9 +73,9 @@ class Dataset(Tabular):
         """Number of images with each label."""
         return dict(zip(self.labels, self.task.counts(self.y), strict=True))
 
-    def shows(self) -> Bool[Tensor, "n g"]:
+    def present_classes(self) -> Bool[Tensor, "n g"]:
         """Which classes (or other groups that a support needs) each image contains."""
-        return self.task.shows(self.y)
+        return self.task.present_classes(self.y)
 
     def examples(self, index: Tensor | slice = slice(None)) -> Examples:
         """The images at `index` in [0, 1], with their targets and patients."""

@@ -83,7 +83,7 @@ class LabeledData(Protocol):
         """Images a class."""
         ...
 
-    def shows(self) -> Bool[Tensor, "n k"]:
+    def present_classes(self) -> Bool[Tensor, "n k"]:
         """Which classes each image shows."""
         ...
 
@@ -295,7 +295,7 @@ class ImageEpisodes(Generic[Data]):
             raise ConfigError("shot and query must be at least 1.")
         self.dataset, self.shot, self.query, self.seed = dataset, shot, query, seed
         self._groups = own_groups(dataset.groups).numpy()
-        self._shows = dataset.shows().numpy()
+        self._shows = dataset.present_classes().numpy()
         if absent := [label for label, n in dataset.counts().items() if n == 0]:
             raise DataError(
                 f"{dataset.name}: class(es) {', '.join(absent)} are on no image, or too small "

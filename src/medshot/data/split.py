@@ -23,7 +23,7 @@ def patient_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[Ten
             f"{dataset.name} has too few patients or images for {folds} parts. Ask for fewer "
             "parts, or add some."
         )
-    return grouped_folds(rarest(dataset.shows()), dataset.groups, folds, seed)
+    return grouped_folds(rarest(dataset.present_classes()), dataset.groups, folds, seed)
 
 
 def grouped_folds(
@@ -108,7 +108,7 @@ def refuse_shared_patients(first: Dataset, second: Dataset) -> None:
 
 
 def _most_folds(dataset: Dataset) -> int:
-    largest = int(rarest(dataset.shows()).bincount().max())
+    largest = int(rarest(dataset.present_classes()).bincount().max())
     return min(largest, len(own_groups(dataset.groups).unique()))
 
 

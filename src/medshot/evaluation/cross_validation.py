@@ -52,7 +52,7 @@ class OutOfFold:
     @cached_property
     def evidence(self) -> tuple[ndarray, ...]:
         """Inputs of the metrics, one row per image."""
-        return self.task.evidence(self.decoded, self.y)
+        return self.task.metric_inputs(self.decoded, self.y)
 
     @cached_property
     def sample(self) -> Sample:
@@ -93,7 +93,7 @@ def cross_validate(
     encoder = learner.encoder
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
-    shows = fitted.shows()
+    shows = fitted.present_classes()
     folds = even_folds(shows, fitted.groups, seed)
     if not folds:
         raise _too_few(fitted)
@@ -105,7 +105,7 @@ def cross_validate(
             with torch.no_grad():
                 predictor = learner.adapt(support, card.task)
                 for some in held.split(AT_ONCE):
-                    output = predictor.answer_all(fitted.examples(some).x)
+                    output = predictor.predict_batches(fitted.examples(some).x)
                     answers.append(card.task.decode(output.double()))
             fit_done()
             tick(done, None)
@@ -174,7 +174,10 @@ def folds_of(
 
 
 def _too_few(dataset: Dataset) -> DataError:
-    own, images = own_groups(dataset.groups), zip(dataset.labels, dataset.shows().T, strict=False)
+    own, images = (
+        own_groups(dataset.groups),
+        zip(dataset.labels, dataset.present_classes().T, strict=False),
+    )
     single = [repr(label) for label, those in images if len(own[those].unique()) < 2]
     unit = "patient" if dataset.has_patients else "image"
     return DataError(
@@ -202,9 +205,9 @@ def answered(
     with eval_mode(predictor), watch(len(dataset), 0) as tick:
         for some in parts:
             shown = dataset.examples(some).to(like)
-            output = predictor.answer_all(shown.x if change is None else change(shown))
+            output = predictor.predict_batches(shown.x if change is None else change(shown))
             found.append(task.decode(output.double()).cpu())
             tick(int(some[-1]) + 1, None)
     y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
-    strata = rarest(dataset.shows()).numpy()
+    strata = rarest(dataset.present_classes()).numpy()
     return OutOfFold(torch.cat(found).numpy(), y, own, 0, task, strata)

@@ -266,9 +266,9 @@ def _scores(learner: Learner, episode: Episode) -> dict[str, float]:
     learner.check(task)
     like = next(learner.parameters(), torch.zeros(()))
     support, query = episode.support.to(like), episode.query.to(like)
-    output = learner.learn(support, task).answer_all(query.x)
+    output = learner.learn(support, task).predict_batches(query.x)
     decoded = task.decode(output.double()).cpu().numpy()
-    evidence = task.evidence(decoded, query.y.cpu().numpy())
+    evidence = task.metric_inputs(decoded, query.y.cpu().numpy())
     return {metric: score(*evidence) for metric, score in task.metrics.items()}
 
 

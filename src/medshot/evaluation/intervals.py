@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from medshot.core import Task, TaskError, is_share
+from medshot.core import Task, TaskError, is_fraction
 from medshot.evaluation.statistics import Z95, Interval
 
 FOLDED = 1.5  # variance in cross-validation, where images train and test each other
@@ -156,7 +156,7 @@ class Sample:
     def range(self, metric: str) -> Limits:
         """Lowest and highest value of a metric."""
         low = self.task.lowest.get(metric, 0.0)
-        return low, 1.0 if is_share(metric) else math.inf
+        return low, 1.0 if is_fraction(metric) else math.inf
 
     def _trials(self, metric: str) -> float:
         """Trials of a proportion that would vary as the metric, from the number of patients."""

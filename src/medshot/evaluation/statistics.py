@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from medshot.core import ShapeError, is_share
+from medshot.core import ShapeError, is_fraction
 
 Z95 = 1.959964  # 97.5% quantile of the standard normal distribution
 
@@ -39,7 +39,7 @@ class Interval:
         """As a cell of a table: `81.0 [75.2, 86.1]`, a share in percent, else in its unit."""
         if not math.isfinite(self.mean):
             return "undefined"
-        by, digits = (100, 1) if is_share(metric) else (1, 2)
+        by, digits = (100, 1) if is_fraction(metric) else (1, 2)
         return self._shown(by, f".{digits}f")
 
     def whole_percent(self) -> str:
@@ -54,7 +54,7 @@ class Interval:
 
     def plus_minus(self, metric: str, sign: str = "") -> str:
         """As a cell of a table: `81.02 ± 0.45`, a share in percent, else in its unit."""
-        by = 100 if is_share(metric) else 1
+        by = 100 if is_fraction(metric) else 1
         mean = round(by * self.mean, 2) + 0.0  # no minus before a zero
         return f"{mean:{sign}.2f} ± {by * self.half:.2f}"
 
@@ -83,7 +83,7 @@ def paired(first: Float[ndarray, "n"], second: Float[ndarray, "m"]) -> Interval:
 
 def with_unit(metric: str) -> str:
     """The name of a metric as the head of a table: `balanced accuracy %`, `RMSE`."""
-    return f"{metric} %" if is_share(metric) else metric
+    return f"{metric} %" if is_fraction(metric) else metric
 
 
 def counted(n: int, unit: str) -> str:

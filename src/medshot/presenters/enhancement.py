@@ -49,7 +49,7 @@ def image_examples(dataset: Dataset, found: OutOfFold, seed: int = 0) -> tuple[r
 
     `dataset` has the form of the predictions.
     """
-    before = found.task.evidence(dataset.examples().x.double().numpy(), found.y)
+    before = found.task.metric_inputs(dataset.examples().x.double().numpy(), found.y)
     gains = found.evidence[0] - before[0]
     order = np.argsort(gains, kind="stable")
     rest = np.random.default_rng(seed).permutation(order[SHOWN_WORST:])[:SHOWN_OTHERS]

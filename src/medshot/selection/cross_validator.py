@@ -39,9 +39,9 @@ class CrossValidator:
         folds: int = FOLDS,
     ) -> None:
         known = torch.full((len(y),), -1) if groups is None else groups.cpu()
-        kept = _some(task.shows(y.cpu()), known)
+        kept = _some(task.present_classes(y.cpu()), known)
         self.task, self.y = task, y[kept.to(y.device)]
-        shows = task.shows(self.y.cpu())
+        shows = task.present_classes(self.y.cpu())
         self.folds = folds_of(shows, known[kept], most=folds)
         self.patients = known[kept].to(y.device)
         self.features = _Features(lambda encoder: images(encoder)[kept.to(y.device)])
@@ -67,11 +67,11 @@ class CrossValidator:
     ) -> Evidence:
         fitted = self.task.fitted(self.y[rest])
         predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
-        decoded = fitted.decode(predictor.answer_all(query).double()).cpu().numpy()
+        decoded = fitted.decode(predictor.predict_batches(query).double()).cpu().numpy()
         fit_done()
         if np.isnan(decoded).any():
             raise TrainingError("Predictions contain NaN; lower the learning rate.")
-        return self.task.evidence(decoded, self.y[held].cpu().numpy())
+        return self.task.metric_inputs(decoded, self.y[held].cpu().numpy())
 
     def scores(self, found: list[Evidence]) -> dict[str, float]:
         """Every metric over the folds so far."""

@@ -136,7 +136,7 @@ class Classification(Task):
         """Softmax."""
         return output.softmax(1)
 
-    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
+    def to_prediction(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
         """The most probable label, and the probabilities of all."""
         values = self.decode(output[None])[0].tolist()
         best = max(range(len(values)), key=values.__getitem__)

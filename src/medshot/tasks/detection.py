@@ -85,7 +85,7 @@ class Detection(Task):
                 "them, or leave these classes out."
             )
 
-    def shows(self, target: Float[Tensor, "n m 5"]) -> Bool[Tensor, "n k"]:
+    def present_classes(self, target: Float[Tensor, "n m 5"]) -> Bool[Tensor, "n k"]:
         """Which classes have a box on each image."""
         return torch.stack([(target[..., 4] == c).any(1) for c in range(self.n_classes)], 1)
 
@@ -116,7 +116,9 @@ class Detection(Task):
         logits, sizes = self._split(output)
         return find(logits.sigmoid(), sizes.exp(), LEAST)
 
-    def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> BoxPrediction:
+    def to_prediction(
+        self, output: Float[Tensor, "k h w"], path: Path, card: Card
+    ) -> BoxPrediction:
         """Boxes with a score of at least 0.5, in pixels of the file."""
         found = self.decode(output[None])[0].double().cpu()
         found = found[(found[:, 5] >= SCORE_THRESHOLD) & (found[:, 4] != NO_BOX)]
@@ -126,7 +128,7 @@ class Detection(Task):
         size = (width, height)
         return BoxPrediction(str(path), corners.numpy(), names, found[:, 5].numpy(), size)
 
-    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+    def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Matched detections (see `medshot.tasks.boxes`), a row an image."""
         return judged(decoded, target, self.n_classes)
 

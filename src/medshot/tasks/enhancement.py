@@ -161,7 +161,7 @@ class Enhancement(Task):
         del temperature
         return F.mse_loss(output, other)
 
-    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
+    def present_classes(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
         """There are no classes: any image will do."""
         return torch.ones(len(target), 1, dtype=torch.bool)
 
@@ -173,11 +173,13 @@ class Enhancement(Task):
         """Identity on the first features, which are the input image."""
         return torch.eye(n_features, self.n_outputs).to(like), torch.zeros(self.n_outputs).to(like)
 
-    def ask(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def predict_one(self, predictor: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Run `predictor` on one image of any size, tile by tile if it is large."""
         return in_tiles(predictor, x)
 
-    def answer(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> ImagePrediction:
+    def to_prediction(
+        self, output: Float[Tensor, "k h w"], path: Path, card: Card
+    ) -> ImagePrediction:
         """Enhanced image with the channels, dtype and range of its file."""
         if not isinstance(card.preprocessing, Restoring):
             raise TaskError(
@@ -187,7 +189,7 @@ class Enhancement(Task):
         pixels = card.preprocessing.restore(self.decode(output), path)
         return ImagePrediction(str(path), pixels)
 
-    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+    def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """PSNR and SSIM of each image."""
         pairs = list(zip(decoded, target.astype(np.float64), strict=True))
         return np.array([psnr(a, b) for a, b in pairs]), np.array([ssim(a, b) for a, b in pairs])

@@ -149,13 +149,15 @@ class MultiLabel(Task):
         """The probability of each label."""
         return output.sigmoid()
 
-    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> FindingsPrediction:
+    def to_prediction(
+        self, output: Float[Tensor, "k"], path: Path, card: Card
+    ) -> FindingsPrediction:
         """Predicted labels, and the probability of each label."""
         values = dict(zip(card.labels, self.decode(output[None])[0].tolist(), strict=True))
         there = tuple(label for label, p in values.items() if p > LIKELY)
         return FindingsPrediction(str(path), there, values)
 
-    def shows(self, target: Int[Tensor, "n k"]) -> Bool[Tensor, "n two_k"]:
+    def present_classes(self, target: Int[Tensor, "n k"]) -> Bool[Tensor, "n two_k"]:
         """Which labels an image has, then which it lacks: a support needs both for each label."""
         return torch.cat([target == 1, target == 0], 1)
 

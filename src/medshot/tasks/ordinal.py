@@ -118,13 +118,13 @@ class Ordinal(Task):
         above = output.sigmoid().sort(1, descending=True).values
         return -F.pad(F.pad(above, (1, 0), value=1.0), (0, 1)).diff(dim=1)
 
-    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
+    def to_prediction(self, output: Float[Tensor, "k"], path: Path, card: Card) -> Prediction:
         """The median grade, and the probability of each."""
         found = self.decode(output[None]).cpu().numpy()
         label = card.labels[int(median_grade(found)[0])]
         return Prediction(str(path), label, dict(zip(card.labels, found[0].tolist(), strict=True)))
 
-    def shows(self, target: Int[Tensor, "n"]) -> Bool[Tensor, "n grades"]:
+    def present_classes(self, target: Int[Tensor, "n"]) -> Bool[Tensor, "n grades"]:
         """Which grade an image has."""
         return target[:, None] == torch.arange(self.n_outputs + 1, device=target.device)
 

@@ -112,12 +112,12 @@ class Regression(Task):
         centre, scale = self._unit(output)
         return output * scale + centre
 
-    def answer(self, output: Float[Tensor, "k"], path: Path, card: Card) -> NumberPrediction:
+    def to_prediction(self, output: Float[Tensor, "k"], path: Path, card: Card) -> NumberPrediction:
         """The predicted number or numbers, by name."""
         values = self.decode(output[None].cpu().double())[0].tolist()
         return NumberPrediction(str(path), dict(zip(card.labels, values, strict=True)))
 
-    def shows(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
+    def present_classes(self, target: Shaped[Tensor, "n ..."]) -> Bool[Tensor, "n 1"]:
         """There are no classes: any image will do."""
         return torch.ones(len(target), 1, dtype=torch.bool)
 

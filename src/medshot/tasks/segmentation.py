@@ -265,7 +265,9 @@ class Segmentation(Task):
         """Softmax over classes at every pixel."""
         return output.softmax(1)
 
-    def answer(self, output: Float[Tensor, "k *s"], path: Path, card: Card) -> MaskPrediction:
+    def to_prediction(
+        self, output: Float[Tensor, "k *s"], path: Path, card: Card
+    ) -> MaskPrediction:
         """Number of the likeliest class of every pixel of the file; scores are resampled to it."""
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
@@ -278,7 +280,7 @@ class Segmentation(Task):
         mask = numbers.astype(kind)[spread.argmax(1)[0].cpu().numpy()]
         return MaskPrediction(str(path), mask, card.labels)
 
-    def evidence(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
+    def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Pixel counts, a row an image: true positives, predicted, true."""
         claim = decoded.argmax(1)
         rows = len(target)

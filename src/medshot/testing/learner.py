@@ -169,7 +169,8 @@ def does_unequal_classes(learner: Learner, ep: Episode) -> None:
     few = problems.without(ep.support[3:], 1)  # of three classes
     support = ep.support[:3] + problems.without(few, 2)
     require(
-        ep.task.shows(support.y).sum(0).unique().numel() > 1, "The classes of the toy are equal."
+        ep.task.present_classes(support.y).sum(0).unique().numel() > 1,
+        "The classes of the toy are equal.",
     )
     output = learner.adapt(support, ep.task)(ep.query.x)
     require(bool(output.isfinite().all()), "Not all outputs are finite.")

@@ -162,7 +162,7 @@ def test_without_files_it_can_only_be_cut(dataset):
 
 def test_there_are_no_classes(dataset):
     assert dataset.counts() == {"enhanced image": 6}
-    assert dataset.shows().all()
+    assert dataset.present_classes().all()
     with pytest.raises(DataError, match="by patient"):
         dataset.only([0])
 

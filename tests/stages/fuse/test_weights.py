@@ -159,7 +159,7 @@ def test_every_fold_is_answered_by_what_the_others_teach():
     _, data, outputs = _asked()
     shown = data.examples()
     stack, weighted = (left_out(outputs, shown, TASK, how) for how in ("stack", "weighted"))
-    for rest, held in folds_of(data.shows(), data.groups):
+    for rest, held in folds_of(data.present_classes(), data.groups):
         weight, bias = fit_map(outputs[:, rest], shown.y[rest], shown.groups[rest], TASK)
         slow = stacked_outputs(outputs[:, held], weight.double(), bias.double(), "softmax")
         torch.testing.assert_close(stack[held], slow)

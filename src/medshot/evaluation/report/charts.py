@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from medshot.core import is_share
+from medshot.core import is_fraction
 from medshot.evaluation.report.model import (
     Confusion,
     Estimate,
@@ -45,7 +45,7 @@ class Axis:
 
 def shared_axis_rows(metrics: MetricsTable) -> list[MetricRow]:
     """Rows that share an axis; metrics with a unit of their own appear in the table only."""
-    return [row for row in metrics.rows if is_share(row.name)]
+    return [row for row in metrics.rows if is_fraction(row.name)]
 
 
 def axis_for(rows: Sequence[MetricRow]) -> Axis:

@@ -329,7 +329,7 @@ def left_out_together(support: Examples, task: Task) -> tuple[Bool[Tensor, "n n"
     The second result is False where leaving out a patient would leave a class empty, so that
     out-of-fold scores are no evidence.
     """
-    shows = task.shows(support.y.cpu())
+    shows = task.present_classes(support.y.cpu())
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups.cpu()
     own = own_groups(groups)
     evident = min(len(own[images].unique()) for images in shows.T if images.any()) > 1

@@ -49,7 +49,7 @@ def student_for(
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        theirs = predictor.answer_all(x[:1])
+        theirs = predictor.predict_batches(x[:1])
         made = isinstance(into, str)
         small = _smaller(predictor, x, theirs, task, into) if made else copy.deepcopy(into)
         small = small.to(x).eval()

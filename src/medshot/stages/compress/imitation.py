@@ -122,7 +122,7 @@ def _parts(examples: Examples) -> tuple[Tensor, Tensor]:
 def batched_outputs(predictor: Predictor, x: Tensor) -> Tensor:
     """What a predictor says of images, a few at a time."""
     with eval_mode(predictor):
-        return predictor.answer_all(x)
+        return predictor.predict_batches(x)
 
 
 def examples_for(predictor: Predictor, images: Images) -> Examples:

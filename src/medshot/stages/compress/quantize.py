@@ -48,9 +48,9 @@ def quantize(predictor: Predictor, examples: Images, *, to: str = "int8") -> Pre
     _refuse_unfit(x)
     whole = predictor.freeze().cpu().float()
     with torch.no_grad():
-        before = whole.answer_all(x.cpu().float())
+        before = whole.predict_batches(x.cpu().float())
     small = Graph.of(_quantized(graph_of(whole, x[:2], any_sides=takes_any_sides(whole)), x))
-    moved = _moved(before, small.answer_all(x.cpu().float()))
+    moved = _moved(before, small.predict_batches(x.cpu().float()))
     if predictor.card is not None:
         said = {"to": to, "images": len(x), "moved": round(moved, 4)}
         small.card = predictor.card.after("quantise", **said)

@@ -164,4 +164,4 @@ class AutoTuned(Tuned):
 
     def _folds(self, support: Examples, task: Task) -> list[tuple[Tensor, Tensor]]:
         groups = torch.full((len(support),), -1) if support.groups is None else support.groups
-        return folds_of(task.shows(support.y.cpu()), groups.cpu(), most=self.folds)
+        return folds_of(task.present_classes(support.y.cpu()), groups.cpu(), most=self.folds)

@@ -61,7 +61,7 @@ class Descent:
         steps: int,
         *,
         judge: Callable[[], float] | None = None,
-        judge_every: int = 10,
+        val_every: int = 10,
         folder: Path | None = None,
         watch: Watch = quiet,
     ) -> list[Row]:
@@ -79,7 +79,7 @@ class Descent:
             steps=steps,
             lr=self.lr,
             validate=judge,
-            val_every=judge_every,
+            val_every=val_every,
             folder=folder,
             settings={**asdict(self), "what": freed.way.name, "moving": freed.moving},
             watch=watch,
@@ -110,7 +110,7 @@ def best_steps(
     """
     groups = torch.full((len(support),), -1) if support.groups is None else support.groups
     losses, every = [], max(1, most // EVALUATIONS)
-    for i, (rest, held) in enumerate(folds_of(task.shows(support.y.cpu()), groups.cpu())):
+    for i, (rest, held) in enumerate(folds_of(task.present_classes(support.y.cpu()), groups.cpu())):
         seen, unseen = support[rest], support[held]
         began, known = start(seen)
         where = None if folder is None else folder / f"fold_{i + 1}"
@@ -139,11 +139,11 @@ def _curve(
 
     @torch.no_grad()
     def judge() -> float:
-        return float(task.loss(freed.predictor.answer_all(unseen.x), unseen.y))
+        return float(task.loss(freed.predictor.predict_batches(unseen.x), unseen.y))
 
     yield judge()
     rows = descent.run(
-        freed, seen, task, most, judge=judge, judge_every=every, folder=folder, watch=watch
+        freed, seen, task, most, judge=judge, val_every=every, folder=folder, watch=watch
     )
     yield from (row["val_loss"] for row in rows)
 

@@ -233,7 +233,7 @@ def _greedy(predictors: Sequence[Predictor], cards: Sequence[Card], shown: Examp
     task = cards[0].task
 
     def judge(predictor: Predictor) -> float:
-        return float(task.loss(predictor.answer_all(shown.x), shown.y))
+        return float(task.loss(predictor.predict_batches(shown.x), shown.y))
 
     found, chosen = greedy_soup(predictors, judge)
     return found.with_card(fused_card(cards, "greedy-soup", chosen=[i + 1 for i in chosen]))

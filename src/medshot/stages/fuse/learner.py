@@ -54,7 +54,7 @@ class EnsembleOf(Learner):
         """Adapt every candidate, and fit the weights."""
         link, forms = str(task.link), self._forms()
         members = [self._learned(c, f, support, task) for c, f in self._pairs()]
-        folds = folds_of(task.shows(support.y.cpu()), groups_of(support), most=self.folds)
+        folds = folds_of(task.present_classes(support.y.cpu()), groups_of(support), most=self.folds)
         if self.how == "mean" or not folds:
             return Ensemble(members, forms, equal_scores(len(members)), link)
         outputs, y = self._left_out(support, task, folds), support.y.cpu()

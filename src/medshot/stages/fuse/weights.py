@@ -53,7 +53,7 @@ def fit_map(
     unweighted mean of the members (of their log probabilities), not towards 0: with few images it
     falls back to the plain ensemble.
     """
-    folds = folds_of(task.shows(y), groups)
+    folds = folds_of(task.present_classes(y), groups)
     if not folds:
         return _fitted(outputs, y, task, PENALTIES[-1])
 
@@ -195,14 +195,14 @@ def _mean(tensors: Sequence[Tensor]) -> Tensor:
 def answers_of(output: Float[Tensor, "n k *s"], dataset: Dataset, task: Task) -> OutOfFold:
     """Outputs for all images of `dataset` as predictions for evaluation."""
     y, own = dataset.examples().y.numpy(), own_groups(dataset.groups).numpy()
-    strata = rarest(dataset.shows()).numpy()
+    strata = rarest(dataset.present_classes()).numpy()
     return OutOfFold(task.decode(output).numpy(), y, own, 0, task, strata)
 
 
 def best_member(outputs: Float[Tensor, "m n k *s"], shown: Examples, task: Task) -> int:
     """The member with the best leading metric on these images; of equals the first."""
     score, y = task.metrics[task.leading], shown.y.cpu().numpy()
-    found = [score(*task.evidence(task.decode(o).numpy(), y)) for o in outputs]
+    found = [score(*task.metric_inputs(task.decode(o).numpy(), y)) for o in outputs]
     return int(np.argmax(found))
 
 
@@ -214,7 +214,7 @@ def left_out(
     None where a class has only one patient, so that cross-validation is impossible.
     """
     y, groups, link = shown.y.cpu(), groups_of(shown), str(task.link)
-    folds = folds_of(task.shows(y), groups)
+    folds = folds_of(task.present_classes(y), groups)
     found = torch.empty_like(outputs[0])
     for rest, held in folds:
         if how == "weighted":
