@@ -24,7 +24,7 @@ import torch
 
 import medshot
 from medshot.core.atomic import write_text
-from medshot.core.predictor import settled, trainable
+from medshot.core.predictor import freeze_copy, unfreeze_copy
 from medshot.data.dataset import Dataset
 from medshot.data.split import patient_folds
 from medshot.evaluation.comparison import compared
@@ -145,7 +145,7 @@ def _trained(data: Dataset) -> medshot.Predictor:
     torch.manual_seed(0)
     learner = medshot.build("finetune", encoder=medshot.encoder("conv4", size=64), steps=0)
     predictor = learner.adapt(data)
-    model, shown, task = trainable(predictor), data.examples(), data.task
+    model, shown, task = unfreeze_copy(predictor), data.examples(), data.task
 
     def loss(step: int) -> torch.Tensor:
         some = batch_of(step, len(shown), 32)
@@ -153,7 +153,7 @@ def _trained(data: Dataset) -> medshot.Predictor:
 
     descend(model, loss, steps=STEPS["train"], lr=1e-3)
     done = predictor.known_card().after("train", steps=STEPS["train"])
-    return settled(model).with_card(done)
+    return freeze_copy(model).with_card(done)
 
 
 def _pruned(

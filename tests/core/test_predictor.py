@@ -14,7 +14,7 @@ from medshot.core import predictor as module
 from medshot.core.errors import DataError, SaveError
 from medshot.core.model_card import RESEARCH_ONLY
 from medshot.core.prediction import Prediction
-from medshot.core.predictor import load_predictor, settled, sliding_window, trainable
+from medshot.core.predictor import freeze_copy, load_predictor, sliding_window, unfreeze_copy
 from medshot.learners import build
 from medshot.nn.heads import Linear
 
@@ -194,7 +194,7 @@ def test_every_weight_moves_and_the_original_does_not(name, tmp_path):
     predictor = build(name, encoder=toys.conv4()).adapt(toys.dataset())
     x = toys.images()
     before = predictor(x)
-    copied = trainable(predictor)
+    copied = unfreeze_copy(predictor)
     torch.testing.assert_close(copied(x), before)
     copied(x).square().sum().backward()
     head = {n: p for n, p in copied.named_parameters() if not n.startswith("encoder.")}
@@ -204,7 +204,7 @@ def test_every_weight_moves_and_the_original_does_not(name, tmp_path):
         for p in copied.parameters():
             p.add_(0.1)
     assert torch.equal(predictor(x), before)
-    changed = settled(copied)
+    changed = freeze_copy(copied)
     assert not any(t.requires_grad for t in changed.state_dict(keep_vars=True).values())
     assert set(changed.state_dict()) == set(predictor.state_dict())
     assert {n for n, _ in changed.named_parameters()} == {

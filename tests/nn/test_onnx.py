@@ -9,7 +9,7 @@ from torch import nn
 
 import toys
 from medshot.core.errors import SaveError, ShapeError, TaskError
-from medshot.core.predictor import load_predictor, trainable
+from medshot.core.predictor import load_predictor, unfreeze_copy
 from medshot.nn import onnx
 from medshot.nn.encoders.dncnn import DnCNN
 from medshot.nn.onnx import (
@@ -63,7 +63,7 @@ def test_whoever_needs_a_gradient_is_told_so():
     with pytest.raises(TaskError, match="No gradient goes through"):
         predictor(torch.rand(1, 1, 8, 8).requires_grad_())
     with pytest.raises(TaskError, match=r"cannot be trained.*last"):
-        trainable(predictor)
+        unfreeze_copy(predictor)
 
 
 def test_a_graph_that_onnx_runtime_cannot_run_is_refused():

@@ -1,7 +1,7 @@
 """Core abstractions: examples, episode, task, learner, predictor. Imports no other package.
 
-The modules beside it are imported when a name is first asked for: `medshot --help` must not wait
-for PyTorch. Inside this package, import from the module itself.
+A module is imported on the first use of one of its names: `medshot --help` must not wait for
+PyTorch. Inside this package, import from the module itself.
 """
 
 import importlib
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from medshot.core.predictor import Predictor as Predictor
     from medshot.core.predictor import any_tensor as any_tensor
     from medshot.core.predictor import eval_mode as eval_mode
+    from medshot.core.predictor import freeze_copy as freeze_copy
     from medshot.core.predictor import load_predictor as load_predictor
-    from medshot.core.predictor import settled as settled
-    from medshot.core.predictor import trainable as trainable
+    from medshot.core.predictor import unfreeze_copy as unfreeze_copy
     from medshot.core.predictor import versions as versions
     from medshot.core.predictor import write_folder as write_folder
     from medshot.core.registry import PARTS as PARTS
@@ -79,8 +79,8 @@ _MODULES = {
         "NumberPrediction Prediction WRITERS mask_numbers"
     ),
     "medshot.core.predictor": (
-        "Predictor SIDE SITES any_tensor eval_mode load_predictor settled trainable versions "
-        "write_folder"
+        "Predictor SIDE SITES any_tensor eval_mode freeze_copy load_predictor unfreeze_copy "
+        "versions write_folder"
     ),
     "medshot.core.registry": (
         "PARTS Registry called described import_files make names needed options_of part recipe"

@@ -8,6 +8,9 @@ tensors are functions of them, so the query loss back-propagates into the learne
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -125,3 +128,22 @@ class Learner(nn.Module, ABC):
             )
         with eval_mode(self):  # keep the support out of batch norm's statistics
             return self.learn(support, task)
+
+
+# whether several tasks are processed at once by `torch.func.vmap`
+_VECTORIZED: ContextVar[bool] = ContextVar("vectorised", default=False)
+
+
+def vectorised() -> bool:
+    """Whether tensors are batched over tasks: use `torch.func.grad` for gradients."""
+    return _VECTORIZED.get()
+
+
+@contextmanager
+def vectorising() -> Iterator[None]:
+    """Context in which `vectorised()` is true."""
+    before = _VECTORIZED.set(True)
+    try:
+        yield
+    finally:
+        _VECTORIZED.reset(before)

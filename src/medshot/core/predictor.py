@@ -195,12 +195,12 @@ def any_tensor(module: nn.Module) -> Tensor:
     return torch.zeros(())
 
 
-def trainable(predictor: Predictor) -> Predictor:
+def unfreeze_copy(predictor: Predictor) -> Predictor:
     """An independent copy in which all weights, of encoder and head, are parameters.
 
     Fitted tensors of a head are buffers, which optimizers ignore; here they become parameters of
     the same names. The encoder's own buffers (running statistics, fixed filters) are unchanged.
-    `settled` reverses this.
+    `freeze_copy` reverses this.
 
     Raises:
         TaskError: the predictor, or one inside it, is not differentiable.
@@ -220,7 +220,7 @@ def trainable(predictor: Predictor) -> Predictor:
     return copied
 
 
-def settled(changed: Predictor) -> Predictor:
+def freeze_copy(changed: Predictor) -> Predictor:
     """Frozen copy of a predictor made by `trainable`, ready to be saved."""
     copied = changed.freeze()
     for part in _predictors(copied):

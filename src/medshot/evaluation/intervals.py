@@ -66,9 +66,9 @@ class Sample:
         ours, theirs = self._hits(metric), other._hits(metric)
         if ours is not None and theirs is not None:
             right, y, weights = ours
-            apart = right.astype(float) - theirs[0]
-            shares, trials = _by_class(apart, y, self.groups)
-            changed = _by_class(np.abs(apart), y, self.groups)[0]
+            gain = right.astype(float) - theirs[0]
+            shares, trials = _by_class(gain, y, self.groups)
+            changed = _by_class(np.abs(gain), y, self.groups)[0]
             low, high = paired_shares(shares, changed, trials, weights)
         else:
             low, high = self._limits_minus(other, metric, value)
@@ -240,7 +240,7 @@ def stratified_wilson(
 
 
 def paired_shares(
-    apart: Float[ndarray, "k"],
+    gain: Float[ndarray, "k"],
     changed: Float[ndarray, "k"],
     n: Float[ndarray, "k"],
     weights: Float[ndarray, "k"],
@@ -252,7 +252,7 @@ def paired_shares(
     proportions.
     """
     one = 1 / len(n)
-    center = n * apart / (n + 2 * one)
+    center = n * gain / (n + 2 * one)
     moved = (n * changed + 2 * one) / (n + 2 * one)
     half = Z95 * math.sqrt(float((weights**2 * (moved - center**2) / (n + 2 * one)).sum()))
     middle = float(weights @ center)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as tree
 
-from medshot.core.vmap import vectorised
+from medshot.core.learner import vectorised
 from medshot.inner.rules import GradientContext, Params, State, UpdateRule
 
 Loss = Callable[[Params], Tensor]

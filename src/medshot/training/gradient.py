@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from medshot.core import ConfigError, Episode, Examples, Learner, called
-from medshot.core.vmap import vectorising
+from medshot.core.learner import vectorising
 from medshot.data.episodes import EpisodeSource
 from medshot.training.config import TrainConfig
 from medshot.training.device import place_episode

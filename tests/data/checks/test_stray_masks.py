@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medshot.data.checks.stray_masks import looks_like_mask, masks_beside, unmasked
+from medshot.data.checks.stray_masks import looks_like_mask, masks_by_suffix, unmasked
 from toys.layouts import spot_mask, spot_picture
 
 
@@ -30,7 +30,7 @@ def test_names(stem: str, base: str | None) -> None:
 
 def test_only_beside_an_image_of_that_name() -> None:
     files = [Path(name) for name in ("a/x.jpg", "a/x_mask.png", "a/y_mask.png", "b/x_mask.png")]
-    assert masks_beside(files) == {Path("a/x_mask.png"): Path("a/x.jpg")}
+    assert masks_by_suffix(files) == {Path("a/x_mask.png"): Path("a/x.jpg")}
 
 
 def test_values_and_size(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import torch
 
 import toys
 from medshot.core.episode import Examples
-from medshot.core.predictor import Predictor, trainable
+from medshot.core.predictor import Predictor, unfreeze_copy
 from medshot.stages.compress.imitation import imitate
 from medshot.tasks import Classification
 from toys.networks import classifier
@@ -25,7 +25,7 @@ class Asked(Predictor):
 def _imitated(examples: Examples) -> tuple[Asked, list[dict]]:
     teacher = Asked()
     rows = imitate(
-        trainable(classifier()), teacher, examples, task=Classification(3), steps=4, lr=1e-3
+        unfreeze_copy(classifier()), teacher, examples, task=Classification(3), steps=4, lr=1e-3
     )
     return teacher, rows
 

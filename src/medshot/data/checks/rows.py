@@ -63,7 +63,7 @@ def patients(rows: Sequence[Row], folder: Path) -> list[Issue]:
         what = f"{unknown} of {len(rows)} images have no patient: each counts as one of its own"
         found.append(Issue("note", where, None, what, "Fill in the column if they are known."))
     if coded := {row.patient for row in rows if row.patient.startswith(CODE)}:
-        what = f"{len(coded)} patient(s) are told apart by a hash of PatientID in DICOM headers"
+        what = f"{len(coded)} patient(s) are identified by a hash of PatientID in DICOM headers"
         fix = f"A column patient in {TABLE} says otherwise, if they are not who they seem."
         found.append(Issue("note", where, None, what, fix))
     labels, splits = defaultdict(list), defaultdict(list)

@@ -36,7 +36,7 @@ def unmasked(stem: str) -> str | None:
     return found["base"] if found else None
 
 
-def masks_beside(files: Sequence[Path]) -> dict[Path, Path]:
+def masks_by_suffix(files: Sequence[Path]) -> dict[Path, Path]:
     """Files that are named as the mask of another one in their folder, and that one."""
     by_name = {(f.parent, stem_of(f).casefold()): f for f in files}
     found = {}

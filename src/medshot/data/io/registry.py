@@ -186,8 +186,8 @@ def files_of(path: Path) -> list[Path]:
         return files_below(path)
     if path.suffix.lower() not in DETACHED:
         return [path]
-    beside = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.stem}.")]
-    return sorted({path, *[p for p in beside if p.name[len(path.stem) :].lower() in HALVES]})
+    siblings = [p for p in path.parent.iterdir() if p.name.startswith(f"{path.stem}.")]
+    return sorted({path, *[p for p in siblings if p.name[len(path.stem) :].lower() in HALVES]})
 
 
 def is_dicom(path: Path) -> bool:

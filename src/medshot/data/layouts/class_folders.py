@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from medshot.data.checks.issue import Issue
-from medshot.data.checks.stray_masks import are_masks, masks_beside
+from medshot.data.checks.stray_masks import are_masks, masks_by_suffix
 from medshot.data.layouts.content import LABEL, MASK, Content, Listing, bad, classes_said, counted
-from medshot.data.layouts.paired import beside
+from medshot.data.layouts.paired import paired_by_name
 from medshot.data.layouts.parts import PARTS, part_of, training_part
 from medshot.data.tables.labels import Row
 
@@ -24,7 +24,7 @@ def class_folders(listing: Listing) -> Content | None:
     in_parts = bool(tops) and (
         all(name.lower() in PARTS for name in tops) or ("train" in parts and len(parts) > 1)
     )
-    named = masks_beside(images)
+    named = masks_by_suffix(images)
     if not in_parts and not named:
         return None
     strays = named if named and are_masks(named) else {}
@@ -35,11 +35,11 @@ def class_folders(listing: Listing) -> Content | None:
         issues.append(Issue("warning", min(named), None, what, "Rename them if they are images."))
     given = [f for f in images if f not in strays]
     listed = [(part_of(f, listing.folder), (f, _class(f, listing.folder, in_parts))) for f in given]
-    beside_parts = sorted(name for name in tops if in_parts and name.lower() not in PARTS)
-    if beside_parts:
-        what = f"{' and '.join(beside_parts)} beside train: no part, left out"
+    others = sorted(name for name in tops if in_parts and name.lower() not in PARTS)
+    if others:
+        what = f"{' and '.join(others)} beside train: no part, left out"
         fix = "Move it into a part if it belongs to the data set."
-        issues.append(Issue("warning", listing.folder / beside_parts[0], None, what, fix))
+        issues.append(Issue("warning", listing.folder / others[0], None, what, fix))
     if in_parts:
         listed = [(part, pair) for part, pair in listed if part]
     chosen, part, left = training_part(listed, listing.folder)
@@ -57,7 +57,7 @@ def class_folders(listing: Listing) -> Content | None:
     names: tuple[str, ...] = ()
     lines, doubts = {LABEL: line}, {}
     if strays:
-        masks = beside(images, listing)
+        masks = paired_by_name(images, listing)
         if masks and MASK in masks.rows:
             offers[MASK], names = list(masks.rows[MASK]), masks.names
             lines[MASK], doubts[MASK] = masks.line, masks.issues

@@ -33,11 +33,12 @@ NAMED = 6  # classes that a line names
 
 @dataclass(frozen=True)
 class DrawnRow(Row):
-    """Image whose mask is no file: drawn from regions, or joined from files, for its h x w."""
+    """Image whose mask is no file: drawn from regions, or joined from `files`, for its h x w."""
 
     draw: Callable[[tuple[int, int]], UInt8[ndarray, "h w"]] | None = field(
         default=None, compare=False
     )
+    files: tuple[Path, ...] = ()  # masks that are joined
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Content:
         """Line and warnings, as a data set repeats them."""
         line = self.line_of(target)
         warned = [i for i in self.issues_of(target) if i.severity == "warning"]
-        return (f"{line[:1].upper()}{line[1:]}.", *(f"{i.what}. {i.fix}" for i in warned))
+        return (f"{line[:1].upper()}{line[1:]}.", *(i.sentence for i in warned))
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def size_of(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             turned = image.getexif().get(ORIENTATION) in TURNED
-    except Exception:  # DICOM, TIFF of other kinds, damaged files: said by their reader
+    except (OSError, SyntaxError, Image.DecompressionBombError):  # not for Pillow, or damaged
         height, width = np.shape(stored(path))[:2]
         return int(width), int(height)
     return (height, width) if turned else (width, height)

@@ -16,7 +16,7 @@ from medshot.data.checks.stray_masks import (
     are_masks,
     distinct,
     looks_like_mask,
-    masks_beside,
+    masks_by_suffix,
     stem_of,
     unmasked,
 )
@@ -55,14 +55,14 @@ def paired(listing: Listing) -> Content | None:
         and not any(f.parent == listing.folder for f in files)
     ):
         return None  # folders of classes
-    return beside(files, listing)
+    return paired_by_name(files, listing)
 
 
-def beside(files: Sequence[Path], listing: Listing) -> Content | None:
+def paired_by_name(files: Sequence[Path], listing: Listing) -> Content | None:
     """Content of images with `x_mask.png`, or `x_liver.png` and `x_spleen.png`, beside `x.png`."""
-    pairs = masks_beside(files)
+    pairs = masks_by_suffix(files)
     if not pairs or not are_masks(pairs):
-        pairs = _structures_beside(files)
+        pairs = _structures_by_suffix(files)
     if not pairs:
         return None
     images = sorted(set(files) - set(pairs))
@@ -70,7 +70,7 @@ def beside(files: Sequence[Path], listing: Listing) -> Content | None:
     return _content(images, found, listing, {})
 
 
-def _structures_beside(files: Sequence[Path]) -> dict[Path, Path]:
+def _structures_by_suffix(files: Sequence[Path]) -> dict[Path, Path]:
     """Files named as another one with a word after it, if all of them are black and white."""
     stems = {(f.parent, stem_of(f).casefold()): f for f in files}
     found: dict[Path, Path] = {}
@@ -218,7 +218,10 @@ def _row(image: Path, masks: list[tuple[Path, str]], names: tuple[str, ...], par
         what = "it is one of several masks of a volume"
         raise bad(masks[0][0], what, "Join them to one volume of class numbers 1, 2, ...")
     numbers = [(mask, names.index(name) + 1 if name else 1) for mask, name in masks]
-    return DrawnRow(image, "", split=part, mask=masks[0][0], draw=partial(joined, numbers))
+    files = tuple(mask for mask, _ in masks)
+    return DrawnRow(
+        image, "", split=part, mask=files[0], draw=partial(joined, numbers), files=files
+    )
 
 
 def joined(masks: Sequence[tuple[Path, int]], shape: tuple[int, int]) -> UInt8[ndarray, "h w"]:

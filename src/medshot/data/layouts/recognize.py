@@ -17,7 +17,7 @@ from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.layouts.class_folders import class_folders
 from medshot.data.layouts.coco import coco
 from medshot.data.layouts.colors import numbered
-from medshot.data.layouts.content import LABEL, MASK, Content, Listing, counted
+from medshot.data.layouts.content import LABEL, MASK, Content, DrawnRow, Listing, counted
 from medshot.data.layouts.label_studio import label_studio
 from medshot.data.layouts.labelme import labelme
 from medshot.data.layouts.markup import cvat, voc
@@ -70,9 +70,7 @@ def _content_of(folder: Path, state: int) -> Content | None:
         what += f"{found[1].layout} ({found[1].source.name})"
         fix = "Leave one of them in the folder."
         return Content("several", folder, issues=(refusal(folder, what, fix),))
-    if not found:
-        return None
-    return found[0]
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,8 @@ def masks_of(folder: Path) -> set[Path]:
     """Files that are masks of others by the layout of a folder, which `predict` leaves out."""
     content = content_of(folder)
     rows = content.rows.get(MASK, ()) if content else ()
-    found = {row.mask for row in rows if row.mask}
-    pairs = [getattr(getattr(row, "draw", None), "args", ()) for row in rows]
-    found |= {pair[0] for args in pairs for pair in (args[0] if args else ()) if _is_pair(pair)}
-    return found
-
-
-def _is_pair(given: object) -> bool:
-    return isinstance(given, tuple) and bool(given) and isinstance(given[0], Path)
+    files = {file for row in rows if isinstance(row, DrawnRow) for file in row.files}
+    return files | {row.mask for row in rows if row.mask}
 
 
 def _tables(folder: Path) -> list[Path]:

@@ -134,6 +134,26 @@ def _box_of(region: Region, size: tuple[int, int], source: Path) -> Corners | No
     return corners
 
 
+def _lines(
+    rows: Mapping[str, Sequence[Row]],
+    classes: Mapping[str, Sequence[str]],
+    boxes: int,
+    read: str,
+    source: str,
+) -> dict[str, str]:
+    """What was read as what, by target; the first says how to learn the others."""
+    holds = {BOXES: counted(boxes, "box"), MASK: counted(boxes, "outline"), LABEL: "a label each"}
+    lines = {
+        target: f"{read}: {counted(len(those), 'image')}, {classes_said(classes[target])}, "
+        f"{holds[target]} from {source}"
+        for target, those in rows.items()
+    }
+    also = {MASK: " (for masks: --task segmentation)", BOXES: " (for boxes: --task detection)"}
+    if others := [also[other] for other in list(rows)[1:] if other in also]:
+        lines[next(iter(rows))] += others[0]
+    return lines
+
+
 def with_regions(
     layout: str,
     source: Path,
@@ -188,23 +208,13 @@ def with_regions(
     if not rows:
         what = "nothing is marked on any image"
         issues = [*issues, refusal(source, what, "Mark something, or give labels.")]
-    n = sum(map(len, boxes.values()))
-    of = {BOXES: counted(n, "box"), MASK: counted(n, "outline"), LABEL: "a label each"}
-    lines = {}
-    for target, those in rows.items():
-        classes = sorted(tags - {""}) if target == LABEL else order
-        lines[target] = (
-            f"read as {layout}: {counted(len(those), 'image')}, {classes_said(classes)}, "
-            f"{of[target]} from {source.name}{more}"
-        )
-    first = next(iter(lines), "")
-    also = {MASK: " (for masks: --task segmentation)", BOXES: " (for boxes: --task detection)"}
-    if others := [also[other] for other in list(rows)[1:] if other in also]:
-        lines[first] += others[0]
+    classes = {BOXES: order, MASK: order, LABEL: sorted(tags - {""})}
+    count = sum(map(len, boxes.values()))
+    lines = _lines(rows, classes, count, f"read as {layout}", f"{source.name}{more}")
     return Content(
         layout,
         source,
-        lines.get(first, ""),
+        next(iter(lines.values()), ""),
         rows,
         boxes,
         tuple(order),

@@ -26,7 +26,7 @@ def yolo(listing: Listing) -> Content | None:
     """Content of a folder of images with a text file of boxes or polygons each."""
     texts = {path for path in listing.with_suffix(".txt") if path.name not in LISTS}
     named = next((f for f in _names_files(listing) if f.parent == listing.folder), None)
-    pairs = {image: found for image in listing.images if (found := _beside(image, texts))}
+    pairs = {image: found for image in listing.images if (found := _label_file(image, texts))}
     filled = [text for text in pairs.values() if text.stat().st_size]
     first = next((line for t in filled for line in _lines(t)), "")
     if not pairs or (named is None and not NUMBERS.fullmatch(first)):
@@ -58,7 +58,7 @@ def _home(image: Path) -> Path:
     return image.parent
 
 
-def _beside(image: Path, texts: set[Path]) -> Path | None:
+def _label_file(image: Path, texts: set[Path]) -> Path | None:
     for home in (_home(image), image.parent):
         at = home / f"{image.stem}.txt"
         if at in texts or (home != image.parent and at.is_file()):

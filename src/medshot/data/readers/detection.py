@@ -60,7 +60,7 @@ def check_boxes(folder: Path) -> list[Issue]:
         return [finding_of(error, folder)]
     content = content_of(folder)
     marked = _marked(folder, found.rows, found.y)
-    said = {*(_sentence(each) for each in marked), *(content.notes_of(BOXED) if content else ())}
+    said = {*(each.sentence for each in marked), *(content.notes_of(BOXED) if content else ())}
     notes = [note.rstrip(".") for note in found.notes if note not in said]
     issues = content.issues_of(BOXED) if content else []
     return [*issues, *marked, *[Issue("note", folder, None, note, FINE) for note in notes]]
@@ -88,10 +88,6 @@ def turns(path: Path) -> bool:
         return False
 
 
-def _sentence(issue: Issue) -> str:
-    return f"{issue.what}. {issue.fix}"
-
-
 @reads(Detection.kind, where=has_boxes, check=check_boxes, target=BOXED)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
@@ -113,7 +109,7 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     notes += [doubt.sentence for doubt in doubts]
     contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
     y = _filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels)
-    marked = [_sentence(each) for each in _marked(folder, rows, y)]
+    marked = [each.sentence for each in _marked(folder, rows, y)]
     return Dataset(
         x=torch.from_numpy(np.stack([read[i][0] for i in kept])),
         y=y,

@@ -12,7 +12,7 @@ from medshot.core import DataError
 from medshot.data.checks.issue import finding_of
 from medshot.data.checks.rows import duplicates, spellings
 from medshot.data.io.registry import CODE, files_of
-from medshot.data.layouts.content import BOXES, LABEL, MASK
+from medshot.data.layouts.content import BOXES, LABEL, MASK, DrawnRow
 from medshot.data.layouts.recognize import content_of
 from medshot.data.tables.cells import patient_numbers
 from medshot.data.tables.delimited import table_in
@@ -97,6 +97,14 @@ def _licence(folder: Path) -> str:
 SAID = 3  # duplicate images that a note names
 
 
+def _targets(row: Row) -> tuple[Path, ...]:
+    """Files of the mask or the clean image of a row."""
+    if isinstance(row, DrawnRow) and row.files:
+        return row.files
+    target = row.mask or row.clean
+    return (target,) if target else ()
+
+
 def once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
     """Drop duplicate images: indices of the rest, their hashes, and a note on what was dropped.
 
@@ -105,8 +113,7 @@ def once(rows: Sequence[Row]) -> tuple[list[int], list[str], tuple[str, ...]]:
     first: dict[str, tuple[int, str]] = {}
     twice = []
     for i, row in enumerate(rows):
-        beside = row.mask or row.clean
-        image, mask = digest(row.path), digest(beside) if beside else ""
+        image, mask = digest(row.path), "".join(map(digest, _targets(row)))
         other, same = first.setdefault(image, (i, mask))
         if other != i:
             but = "" if mask == same else f", with another {'mask' if row.mask else 'target'}"

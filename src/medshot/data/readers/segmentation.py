@@ -87,7 +87,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
     double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
-    notes = (*twice, *[f"{each.what}. {each.fix}" for each in _two_affines(double)])
+    notes = (*twice, *[each.sentence for each in _two_affines(double)])
     return Dataset(
         x=x,
         y=y,

@@ -12,10 +12,10 @@ from medshot.core import (
     Predictor,
     Task,
     TaskError,
+    freeze_copy,
     make,
     recipe,
-    settled,
-    trainable,
+    unfreeze_copy,
     unknown,
 )
 from medshot.nn.encoder import n_features
@@ -146,7 +146,7 @@ def distill(
     """
     shown, card = examples_for(predictor, examples), predictor.known_card()
     made = student_for(predictor, shown.x, card.task, into, seed)
-    student, encoder = trainable(made), recipe(made.encoder)
+    student, encoder = unfreeze_copy(made), recipe(made.encoder)
     imitate(
         student,
         predictor,
@@ -161,7 +161,7 @@ def distill(
     )
     into = into if isinstance(into, str) else encoder["part"]
     after = card.after("distil", into=into, steps=steps, lr=lr, seed=seed, images=len(shown))
-    return settled(student).with_card(after)
+    return freeze_copy(student).with_card(after)
 
 
 distil = distill  # the name of before

@@ -15,7 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core import ConfigError, Predictor, TaskError, called, make, recipe, settled, trainable
+from medshot.core import (
+    ConfigError,
+    Predictor,
+    TaskError,
+    called,
+    freeze_copy,
+    make,
+    recipe,
+    unfreeze_copy,
+)
 from medshot.nn.encoders.adapters import Pruned, widths
 from medshot.nn.encoders.mobilenet import MobileNet
 from medshot.nn.heads import Linear
@@ -251,7 +260,7 @@ def cut(predictor: Predictor, x: Tensor, share: float) -> Predictor:
     encoder: Any = home.encoder
     linear = home is predictor and type(home) is Linear
     sliced = linear and not getattr(encoder, "begins_with_image", False)
-    copied: Any = trainable(home)
+    copied: Any = unfreeze_copy(home)
     reader = next((m for m in copied.encoder.modules() if getattr(m, "depths", ())), None)
     if isinstance(reader, MobileNet):
         remove_channels(Trunk(copied.encoder, reader), x, share, features_too=False)
@@ -349,7 +358,7 @@ def prune(
     check_share(share)
     shown, card = examples_for(predictor, examples), predictor.known_card()
     _check_teacher(predictor, teacher or predictor)
-    student = trainable(cut(predictor.freeze(), shown.x, share))
+    student = unfreeze_copy(cut(predictor.freeze(), shown.x, share))
     imitate(
         student,
         teacher or predictor,
@@ -362,7 +371,7 @@ def prune(
         watch=watch,
     )
     after = card.after("prune", share=share, steps=steps, lr=lr, images=len(shown))
-    return settled(student).with_card(after)
+    return freeze_copy(student).with_card(after)
 
 
 def check_share(share: float) -> None:

@@ -20,9 +20,9 @@ from medshot.core import (
     Predictor,
     Registry,
     called,
+    freeze_copy,
     options_of,
-    settled,
-    trainable,
+    unfreeze_copy,
     unknown,
 )
 from medshot.nn.layers import CONVOLUTIONS, NORMS
@@ -302,7 +302,7 @@ class TrainableCopy:
     """
 
     def __init__(self, predictor: Predictor, way: FineTuneMethod) -> None:
-        copied = trainable(predictor)
+        copied = unfreeze_copy(predictor)
         if not predictor.exportable:
             raise ConfigError(
                 f"{called(predictor)} is not differentiable, so nothing in it can be fine-tuned. "
@@ -338,7 +338,7 @@ class TrainableCopy:
         for move in self.moves:
             if parametrize.is_parametrized(move.layer, move.weight):
                 parametrize.remove_parametrizations(move.layer, move.weight)
-        return settled(self.predictor)
+        return freeze_copy(self.predictor)
 
 
 def _now(move: Move) -> Tensor:

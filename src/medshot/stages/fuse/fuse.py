@@ -17,8 +17,8 @@ from medshot.core import (
     Examples,
     Predictor,
     TaskError,
-    settled,
-    trainable,
+    freeze_copy,
+    unfreeze_copy,
     unknown,
 )
 from medshot.data.dataset import Dataset
@@ -271,7 +271,7 @@ def snapshots(
         raise ConfigError(
             f"cycles={cycles} must be at least 2, steps={steps} and batch={batch} at least 1."
         )
-    task, changed = predictor.known_card().task, trainable(predictor)
+    task, changed = predictor.known_card().task, unfreeze_copy(predictor)
     task.check(images.examples().y if isinstance(images, Dataset) else images.y)
     found = []
     for cycle in range(cycles):
@@ -293,7 +293,7 @@ def snapshots(
             watch=watch,
         )
         with torch.no_grad():
-            found.append(settled(changed))
+            found.append(freeze_copy(changed))
     return found
 
 

@@ -21,8 +21,8 @@ from medshot.core import (
     Task,
     TaskError,
     any_tensor,
-    settled,
-    trainable,
+    freeze_copy,
+    unfreeze_copy,
     unknown,
 )
 from medshot.data.dataset import Dataset
@@ -119,7 +119,7 @@ def harden(
     shown = data.examples() if isinstance(data, Dataset) else data
     against = _against(attack, ThreatModel(epsilon, norm), attack_steps, seed=0).describe()
     _check(card.task, shown, share, batch)
-    copied, shown = trainable(predictor), shown.to(any_tensor(predictor))
+    copied, shown = unfreeze_copy(predictor), shown.to(any_tensor(predictor))
     refuse_unattackable(copied, card.task, shown, ThreatModel(epsilon, norm))
 
     def loss(step: int) -> Tensor:
@@ -133,7 +133,7 @@ def harden(
     about: dict[str, Any] = {**against, "share": share, "steps": steps, "images": len(shown)}
     kept = {**about, "batch": batch, "seed": seed, "data": getattr(data, "hash", "not known")}
     descend(copied, loss, steps=steps, lr=lr, folder=folder, settings=kept, watch=watch)
-    return settled(copied).with_card(card.after("harden", **about))
+    return freeze_copy(copied).with_card(card.after("harden", **about))
 
 
 def refuse_volumes(predictor: Predictor) -> None:

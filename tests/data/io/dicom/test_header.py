@@ -99,7 +99,7 @@ def test_images_of_one_patient_are_one_group(tmp_path: Path) -> None:
     assert codes["0"] == codes["1"] != codes["2"]
     assert any("3 patient(s) by a hash of PatientID" in note for note in data.notes)
     found = [str(finding) for finding in check(tmp_path).findings]
-    assert [said for said in found if "3 patient(s) are told apart by a hash" in said]
+    assert [said for said in found if "3 patient(s) are identified by a hash" in said]
     assert not [said for said in found if "no patient is known" in said or "P1" in said]
 
 

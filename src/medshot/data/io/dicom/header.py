@@ -79,7 +79,9 @@ def header_window(found: Dataset) -> tuple[float, float] | None:
 
 
 PATIENT = ("PatientID", "IssuerOfPatientID")
-NOBODY = re.compile(r"[\W_]*(anon\w*|unknown|none|no ?name|null|n/?a|deident\w*|x*|0*)[\W_]*", re.I)
+PLACEHOLDER = re.compile(
+    r"[\W_]*(anon\w*|unknown|none|no ?name|null|n/?a|deident\w*|x*|0*)[\W_]*", re.I
+)
 
 
 def patient_code(path: Path) -> str:
@@ -92,7 +94,7 @@ def patient_code(path: Path) -> str:
     except DataError:  # reported where it is read
         return ""
     number, issuer = (str(found.get(tag) or "").strip() for tag in PATIENT)
-    if NOBODY.fullmatch(number):
+    if PLACEHOLDER.fullmatch(number):
         return ""
     return CODE + hashlib.sha256(f"{issuer}\n{number}".encode()).hexdigest()[:12]
 

@@ -143,7 +143,7 @@ def pixels_of(found: Any) -> ndarray:
             raise UnreadableError(f"its pixels are packed as {name}", NO_DECODER) from None
         what = f"its pixels cannot be decoded ({type(error).__name__})"
         if syntax.is_compressed:
-            what = f"its compressed pixels are damaged or truncated ({type(error).__name__})"
+            what += f": {syntax.name} is damaged or truncated, or of a kind that is not supported"
         raise UnreadableError(what, EXPORT) from None
 
 

@@ -113,12 +113,12 @@ def _header_of_pair(
 ) -> tuple["nibabel.nifti1.Nifti1Header", type["nibabel.nifti1.Nifti1Pair"]]:
     from nibabel import nifti1, nifti2  # noqa: PLC0415  (slow to import, and few read volumes)
 
-    beside = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
-    absent = [suffix for suffix in PAIR if suffix not in beside]
+    pair = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+    absent = [suffix for suffix in PAIR if suffix not in pair]
     if absent:
-        what = f"{path.with_suffix(absent[0]).name}, the other half of the pair, is not beside it"
+        what = f"{path.with_suffix(absent[0]).name}, the other half of the pair, is missing"
         raise refusal(path, what, "Copy both into one folder.").error()
-    start = beside[".hdr"].read_bytes()[:NIFTI_2]
+    start = pair[".hdr"].read_bytes()[:NIFTI_2]
     if _begins(start) and start[344:347] == b"ni1":
         return nifti1.Nifti1PairHeader(start[:NIFTI_1], check=False), nifti1.Nifti1Pair
     if _begins(start) and len(start) == NIFTI_2:
