@@ -119,7 +119,7 @@ def _pretrained(key: str, left_out: str, out: Path) -> medshot.Encoder:
         others,
         objective,
         steps=STEPS,
-        val_every=STEPS // 3,
+        judge_every=STEPS // 3,
         folder=out / "runs" / left_out / key,
         watch=progress_bar(key),
         **options,

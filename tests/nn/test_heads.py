@@ -205,7 +205,7 @@ class Counter(Reader):
     def remember(self, z, labels):
         return labels.sum()
 
-    def outputs(self, z, memory):
+    def on_features(self, z, memory):
         return memory * torch.arange(20.0).expand(len(z), -1)
 
 
@@ -223,9 +223,9 @@ def test_nothing_after_the_features_is_in_half_precision():
     weight, bias = torch.randn(32, 3), torch.randn(3)
     predictor = InContextPredictor(toys.Projection(), Counter(), torch.tensor(1.0), weight, bias)
     z = torch.randn(6, 32)
-    exact = predictor.outputs(z)
+    exact = predictor.on_features(z)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(predictor.outputs(z), exact, rtol=0, atol=0)
+        torch.testing.assert_close(predictor.on_features(z), exact, rtol=0, atol=0)
 
 
 def test_widened_features_have_a_mean_square_of_one_and_their_direction():

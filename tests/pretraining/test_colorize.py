@@ -19,7 +19,7 @@ def test_it_learns_the_colour_and_the_encoder_keeps_its_form(channels: int) -> N
         steps=120,
         batch=30,
         lr=5e-3,
-        val_every=40,
+        judge_every=40,
         augment=0.0,
     )
     x = data.examples().x

@@ -53,7 +53,7 @@ def test_in_parts_less_is_kept_for_the_gradient() -> None:
 @pytest.mark.parametrize("labels", [False, True])
 def test_it_learns_to_tell_images_apart(labels: bool) -> None:
     learned = pretrain(
-        small(), stripes(), "contrast", steps=80, batch=30, val_every=20, labels=labels
+        small(), stripes(), "contrast", steps=80, batch=30, judge_every=20, labels=labels
     )
     losses = [row["val_loss"] for row in learned.about["history"]]
     chance = math.log(2 * 6 - 1)  # six images are held out, two views of each

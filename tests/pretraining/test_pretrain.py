@@ -32,7 +32,7 @@ def test_the_encoder_that_was_given_stays_as_it_was() -> None:
 def test_killed_and_gone_on_it_ends_with_the_same_bits(tmp_path) -> None:
     torch.manual_seed(0)
     encoder = small()
-    options = {"objective": "contrast", "batch": 8, "val_every": 5}
+    options = {"objective": "contrast", "batch": 8, "judge_every": 5}
     whole = pretrain(encoder, stripes(), steps=20, **options)
     pretrain(encoder, stripes(), steps=10, folder=tmp_path, **options)
     gone_on = pretrain(encoder, stripes(), steps=20, folder=tmp_path, **options)

@@ -39,7 +39,7 @@ def test_the_loss_is_the_error_where_something_was_hidden() -> None:
 def test_it_learns_more_than_the_mean_of_an_image(mask: float) -> None:
     data = stripes()
     options = {"mask": mask, "patch": 4, "augment": 0.0, "width": 16}
-    learned = pretrain(small(), data, steps=150, batch=30, lr=5e-3, val_every=50, **options)
+    learned = pretrain(small(), data, steps=150, batch=30, lr=5e-3, judge_every=50, **options)
     x = data.examples().x
     trivial = (x - x.mean((2, 3), keepdim=True)).square().mean()
     losses = [row["val_loss"] for row in learned.about["history"]]
@@ -48,7 +48,7 @@ def test_it_learns_more_than_the_mean_of_an_image(mask: float) -> None:
 
 def test_what_keeps_the_grid_learns_too() -> None:
     unet = UNet(channels=1, size=16, width=8, depth=2)
-    learned = pretrain(unet, stripes(), steps=60, batch=20, val_every=20, augment=0.0)
+    learned = pretrain(unet, stripes(), steps=60, batch=20, judge_every=20, augment=0.0)
     losses = [row["val_loss"] for row in learned.about["history"]]
     assert losses[-1] < 0.8 * losses[0]
 

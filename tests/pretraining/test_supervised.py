@@ -24,7 +24,7 @@ def _masked() -> Dataset:
 def test_data_sets_of_other_labels_are_learned_at_once() -> None:
     sets = [stripes(), replace(stripes(k=2, seed=1), name="two", hash="of two")]
     learned = pretrain(
-        small(), sets, "supervise", steps=120, batch=30, val_every=40, lr=5e-3, augment=0.2
+        small(), sets, "supervise", steps=120, batch=30, judge_every=40, lr=5e-3, augment=0.2
     )
     chance = (math.log(3) + math.log(2)) / 2
     assert learned.about["history"][-1]["val_loss"] < 0.5 * chance
@@ -37,7 +37,7 @@ def test_masks_and_labels_and_numbers_teach_what_keeps_the_grid() -> None:
     numbers = replace(data, y=data.y[:, None].double(), labels=("mm",), task=Regression(1))
     unet = UNet(channels=1, size=16, width=8, depth=2)
     learned = pretrain(
-        unet, [data, _masked(), numbers], "supervise", steps=90, batch=20, val_every=15, lr=0.01
+        unet, [data, _masked(), numbers], "supervise", steps=90, batch=20, judge_every=15, lr=0.01
     )
     losses = [row["val_loss"] for row in learned.about["history"]]
     assert losses[-1] < 0.8 * losses[0]

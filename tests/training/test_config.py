@@ -32,7 +32,7 @@ def test_a_run_may_go_on_for_more_steps_on_another_device_and_with_nothing_else(
     left_out = set(TrainConfig.names()) - set(TrainConfig().record())
     assert left_out == {"steps", "device"}
     left_out = set(PretrainConfig.names()) - set(PretrainConfig().record())
-    assert left_out == {"steps", "device", "val_every", "patience"}
+    assert left_out == {"steps", "device", "judge_every", "patience"}
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_one() -> None:

@@ -45,19 +45,19 @@ OVERLAP = 0.25  # fraction of a window shared with the next
 
 
 def sliding_window(
-    answer: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
+    predict: Callable[[Tensor], Tensor], x: Float[Tensor, "n c z h w"], side: int = SIDE
 ) -> Float[Tensor, "n k z h w"]:
-    """Apply `outputs` to `x`, in overlapping windows of `side` voxels if `x` is larger.
+    """Apply `predict` to `x`, in overlapping windows of `side` voxels if `x` is larger.
 
     Overlapping outputs are averaged, with larger weights near the center of a window, where there
     is more context.
     """
     sides = tuple(x.shape[2:])
     if max(sides) <= side:
-        return answer(x)
+        return predict(x)
     total = weights = torch.zeros(())
     for place in _places(sides, side):
-        found = answer(x[(..., *place)])
+        found = predict(x[(..., *place)])
         weight = _middle(found.shape[2:]).to(found)
         if total.ndim == 0:
             total, weights = found.new_zeros(*found.shape[:2], *sides), found.new_zeros(sides)

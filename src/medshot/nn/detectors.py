@@ -49,7 +49,7 @@ class Centers(Predictor):
     def maps(self, z: Float[Tensor, "n f h w"]) -> Float[Tensor, "n o h w"]:
         """The same from features."""
         rows = sites(z)
-        scores, k = self.head.outputs(rows), len(self.sizes)
+        scores, k = self.head.on_features(rows), len(self.sizes)
         others = [torch.cat([scores[:, :c], scores[:, c + 1 :]], 1) for c in range(k)]
         odds = [scores[:, c] - o.logsumexp(1) for c, o in enumerate(others)]
         mean = scores[:, :k].softmax(1) @ self.sizes

@@ -16,7 +16,7 @@ from medshot.core import Predictor, ShapeError, part
 
 
 class Head(Predictor, ABC):
-    """Predicts from features of images or sites; a subclass implements `outputs`.
+    """Predicts from features of images or sites; a subclass implements `on_features`.
 
     `fitted` tensors are stored as buffers. With `unit`, features are L2-normalized.
     """
@@ -29,13 +29,13 @@ class Head(Predictor, ABC):
             self.register_buffer(name, tensor)
 
     @abstractmethod
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Scores from features."""
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *t"]:
         """Scores for every image, or for each of its sites."""
         z = features(self.encoder, x, unit=self.unit)
-        return rows_to_grid(self.outputs(sites(z)), z)
+        return rows_to_grid(self.on_features(sites(z)), z)
 
 
 def features(encoder: nn.Module, x: Tensor, unit: bool) -> Float[Tensor, "n f *t"]:
@@ -105,7 +105,7 @@ class Linear(Head):
     ) -> None:
         super().__init__(encoder, unit=unit, weight=weight, bias=bias)
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits."""
         return z @ self.weight + self.bias
 
@@ -128,7 +128,7 @@ class Prototypes(Head):
         super().__init__(encoder, unit=unit, prototypes=prototypes, scale=scale)
         self.root = root
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Negative scaled distance to each class."""
         return -self.scale * distances(z, self.prototypes, self.root)
 
@@ -186,7 +186,7 @@ class Reader(nn.Module, ABC):
         """The encoded support; k is at most `way`."""
 
     @abstractmethod
-    def outputs(self, z: Float[Tensor, "n f"], memory: Tensor) -> Float[Tensor, "n way"]:
+    def on_features(self, z: Float[Tensor, "n f"], memory: Tensor) -> Float[Tensor, "n way"]:
         """Scores for each row of `z`, independent of the other rows."""
 
 
@@ -210,10 +210,10 @@ class InContextPredictor(Head):
         super().__init__(encoder, memory=memory, weight=weight, bias=bias)
         self.reader = reader
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits."""
         with torch.autocast(z.device.type, enabled=False):
-            read = self.reader.outputs(z, self.memory)[:, : len(self.bias)]
+            read = self.reader.on_features(z, self.memory)[:, : len(self.bias)]
             return read + z @ self.weight + self.bias
 
 
@@ -232,7 +232,7 @@ class MemoryPredictor(Head):
         super().__init__(encoder, unit=True, **written)
         self.memory, self._written = memory, list(written)
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits."""
         return self.memory.recall(z, *(getattr(self, name) for name in self._written))  # type: ignore[operator]
 
@@ -257,9 +257,9 @@ class MachineRecall(MemoryPredictor):
         )
         self.k = k
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits, without the codes of unused classes."""
-        return super().outputs(z)[:, : self.k]
+        return super().on_features(z)[:, : self.k]
 
 
 @part("predictor", "hops-recall")

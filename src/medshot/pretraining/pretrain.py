@@ -34,7 +34,7 @@ def pretrain(
 
     `objective` is reconstruct, colourise, contrast or supervise, and `options` are the keyword
     arguments of its class. Each step takes `batch` images of one data set; the sets take turns. A
-    tenth of the images of each, by patient, is held out for validation every `val_every` steps;
+    tenth of the images of each, by patient, is held out for validation every `judge_every` steps;
     the best weights are the result, and training stops after `patience` validations without
     improvement. With `folder`, checkpoints and TensorBoard scalars are written there, and an
     existing checkpoint is resumed.
@@ -64,7 +64,7 @@ def pretrain(
         steps=config.steps,
         lr=config.lr,
         validate=batches.val_loss,
-        val_every=config.val_every,
+        val_every=config.judge_every,
         patience=config.patience,
         folder=folder,
         settings=settings | begun,

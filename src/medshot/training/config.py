@@ -69,7 +69,7 @@ class PretrainConfig(Config):
     steps: int = option("Steps.", default=1000, min=0, recorded=False)
     batch: int = option("Images a step, all of one folder; folders take turns.", default=64, min=2)
     lr: float = option("Rate of Adam.", default=1e-3, above=0)
-    val_every: int = option(
+    judge_every: int = option(
         "Steps between looks at the images held out.", default=100, min=1, recorded=False
     )
     patience: int | None = option(

@@ -22,7 +22,7 @@ def test_only_a_part_that_is_there(tmp_path: Path) -> None:
 def test_what_lies_beside_the_parts_is_left_out_and_said(tmp_path: Path) -> None:
     data = medshot.load(_folder(tmp_path, "train/a", "train/b", "test/a", "test/b", "samples"))
     assert data.counts() == {"a": 2, "b": 2}
-    assert any("samples beside train" in note for note in data.notes)
+    assert any("Samples beside train" in note for note in data.notes)
 
 
 def test_unlabelled_images_of_a_test_part_are_left_out(tmp_path: Path) -> None:

@@ -152,6 +152,6 @@ def test_its_weights_are_in_the_state_and_are_no_parameters():
 def test_nothing_after_the_features_is_in_half_precision():
     head = Perceptron(toys.Projection(outputs=5), *(torch.randn(shape) for shape in SHAPES))
     z = torch.randn(6, 5)
-    exact = head.outputs(z)
+    exact = head.on_features(z)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(head.outputs(z), exact, rtol=0, atol=0)
+        torch.testing.assert_close(head.on_features(z), exact, rtol=0, atol=0)

@@ -17,7 +17,7 @@ def test_scores_are_the_readers_and_with_residual_also_those_of_prototypes(resid
     learner = build("in-context", encoder=encoder, residual=residual)
     predictor = learner.adapt(ep.support, ep.task)
     z, zq = encoder(ep.support.x), encoder(ep.query.x)
-    read = learner.reader.outputs(zq, predictor.memory)[:, :3]
+    read = learner.reader.on_features(zq, predictor.memory)[:, :3]
     for i, scores in enumerate(predictor(ep.query.x)):
         far = [((zq[i] - z[ep.support.y == c].mean(0)) ** 2).sum() for c in range(3)]
         slow = read[i] - torch.stack(far) / 32**0.5 * residual
@@ -111,7 +111,7 @@ def test_an_answer_is_how_well_a_token_fits_each_code():
     net = SetTransformer(features=4, way=5, width=6, layers=2, heads=2)
     y, z, queries = torch.arange(6) % 3, normalize(torch.randn(6, 4)), normalize(torch.randn(2, 4))
     memory = net.remember(z, one_hot(y, 3).float())
-    answers = net.outputs(queries, memory)
+    answers = net.on_features(queries, memory)
     assert memory.shape == (2, 2, 6, 6)
 
     codes = torch.stack([simplex(5)[c] for c in y]) * 5**0.5

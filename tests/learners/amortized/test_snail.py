@@ -36,7 +36,7 @@ def test_scores_are_the_readers_and_with_residual_also_those_of_prototypes(resid
     learner = build("snail", encoder=encoder, residual=residual)
     predictor = learner.adapt(ep.support, ep.task)
     z, zq = encoder(ep.support.x), encoder(ep.query.x)
-    read = learner.reader.outputs(zq, predictor.memory)[:, :3]
+    read = learner.reader.on_features(zq, predictor.memory)[:, :3]
     for i, scores in enumerate(predictor(ep.query.x)):
         far = [((zq[i] - z[ep.support.y == c].mean(0)) ** 2).sum() for c in range(3)]
         slow = read[i] - torch.stack(far) / 32**0.5 * residual
@@ -116,7 +116,7 @@ def test_an_answer_is_the_last_row_of_the_whole_sequence():
     net = Snail(features=4, way=5, length=8, width=3)
     labels = one_hot(torch.arange(6) % 3, 3).float()
     z, queries = normalize(torch.randn(6, 4)), normalize(torch.randn(2, 4))
-    answers = net.outputs(queries, net.remember(z, labels))
+    answers = net.on_features(queries, net.remember(z, labels))
     for i in range(2):
         x = torch.zeros(7, 9)  # features of mean square 1 and label codes; the query has none
         x[:, :4] = torch.cat([z, queries[i : i + 1]]) * 2

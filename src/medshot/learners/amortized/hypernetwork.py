@@ -34,7 +34,7 @@ class Perceptron(Head):
         values = hidden, hidden_bias, out, direct, bias
         super().__init__(encoder, **dict(zip(WEIGHTS, values, strict=True)))
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits."""
         return perceptron({name: getattr(self, name) for name in WEIGHTS}, z)
 

@@ -81,7 +81,7 @@ class SetTransformer(Reader):
             x = layer(x, kept[-1])
         return torch.stack(kept)
 
-    def outputs(
+    def on_features(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "l 2 m w"]
     ) -> Float[Tensor, "n way"]:
         """Logits: inner products of the query's final token with each code."""

@@ -168,7 +168,7 @@ class DenseReader(nn.Module):
         weights = balanced_ridge(rows, chosen[labels], overall, self.log_penalty.exp())
         return Memory(weights, keys, counts / counts.sum(1, keepdim=True), overall)
 
-    def outputs(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k h w"]:
+    def on_features(self, z: Float[Tensor, "n f h w"], memory: Memory) -> Float[Tensor, "n k h w"]:
         """Logits per pixel."""
         alone = rows_to_grid(sites(z) @ memory.weights[:-1] + memory.weights[-1], z)
         alike = self._alike(z, memory)
@@ -219,7 +219,7 @@ class DenseReading(Predictor):
         memory = Memory(*(cast(Tensor, getattr(self, name)) for name in Memory._fields))
         with torch.autocast(x.device.type, enabled=False):
             z = features(self.encoder, x, unit=False)
-            read = self.reader.outputs(z, memory)
+            read = self.reader.on_features(z, memory)
             if self.texture is None:
                 return read
             return READ * read.log_softmax(1) + TEXTURE * rows_to_grid(self.texture(sites(z)), z)

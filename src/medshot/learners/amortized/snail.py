@@ -96,7 +96,7 @@ class Snail(Reader):
             x = block.over(x)  # type: ignore[operator]
         return x
 
-    def outputs(
+    def on_features(
         self, z: Float[Tensor, "n f"], memory: Float[Tensor, "m d"]
     ) -> Float[Tensor, "n way"]:
         """Scores for each row of `z`, as if it alone followed the support."""

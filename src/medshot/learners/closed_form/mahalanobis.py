@@ -36,7 +36,7 @@ class Gaussians(Head):
     ) -> None:
         super().__init__(encoder, means=means, precisions=precisions, factors=factors)
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logits."""
         with torch.autocast(z.device.type, enabled=False):
             return -0.5 * mahalanobis(z, self.means, self.precisions, self.factors)

@@ -84,7 +84,7 @@ class Matching(Head):
         super().__init__(encoder, known=known, labels=labels, scale=scale)
         self.context = context
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Log-probability of each class."""
         if self.context is not None:
             z = self.context(z, self.known)

@@ -87,7 +87,7 @@ class Related(Head):
         super().__init__(encoder, centres=centres)
         self.relation = relation
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Logit of each class."""
         return self.relation(z, self.centres)
 

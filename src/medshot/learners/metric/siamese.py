@@ -32,7 +32,7 @@ class Verifier(Head):
     ) -> None:
         super().__init__(encoder, known=known, labels=labels, weight=weight, bias=bias)
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Mean logit over the images of each class."""
         with torch.autocast(z.device.type, enabled=False):
             odds = log_odds(z[:, None] - self.known, self.weight, self.bias)  # n m

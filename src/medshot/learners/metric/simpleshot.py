@@ -31,7 +31,7 @@ class CenteredPrototypes(Head):
     ) -> None:
         super().__init__(encoder, centre=centre, prototypes=prototypes, scale=scale)
 
-    def outputs(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+    def on_features(self, z: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
         """Negative scaled squared distance to each class."""
         z = directions(z, self.centre)
         return -self.scale * squared_distances(z, self.prototypes)

@@ -20,7 +20,7 @@ CLOSE = 1e-3  # error relative to the largest output: more is a conversion bug, 
 
 
 def answering(predictor: Predictor) -> Any:
-    """A `ModelProto` with the input `images` and the output `outputs`, with a dynamic batch size.
+    """A `ModelProto` with the input `images` and the output `answer`, with a dynamic batch size.
 
     The output is decoded: probabilities, an image in [0, 1], numbers in their unit. The card is in
     `metadata_props`.
