@@ -41,14 +41,14 @@ class TrainConfig(Config):
     query: int = option("Query images a class (with masks, in all).", default=5)
     steps: int = option("Meta-training steps.", default=1000, min=1, recorded=False)
     meta_batch: int = option("Episodes a step.", default=1, min=1)
-    lr: float = option("Rate of Adam.", default=1e-3, above=0)
+    lr: float = option("Adam learning rate.", default=1e-3, above=0)
     halve_every: int | None = option("Halve the rate every so many steps.", default=None, min=1)
     val_every: int = option("Steps between meta-validations.", default=100, min=1)
     val_episodes: int = option("Episodes of a meta-validation.", default=50, min=1)
     patience: int | None = option(
         "Stop after so many validations without a better one.", default=None, min=1
     )
-    seed: int = option("Decides weights and episodes.", default=0, min=0)
+    seed: int = option("Random seed of weights and episodes.", default=0, min=0)
     device: str = option("auto, cpu, cuda, ...", default="auto", recorded=False)
     workers: int = option("On a CPU: threads that share a step's episodes.", default=1, min=1)
     vectorise: bool | None = option(
@@ -68,14 +68,12 @@ class PretrainConfig(Config):
 
     steps: int = option("Steps.", default=1000, min=0, recorded=False)
     batch: int = option("Images a step, all of one folder; folders take turns.", default=64, min=2)
-    lr: float = option("Rate of Adam.", default=1e-3, above=0)
-    judge_every: int = option(
-        "Steps between looks at the images held out.", default=100, min=1, recorded=False
-    )
+    lr: float = option("Adam learning rate.", default=1e-3, above=0)
+    judge_every: int = option("Validation interval in steps.", default=100, min=1, recorded=False)
     patience: int | None = option(
-        "Stop after so many looks without a better.", default=None, min=1, recorded=False
+        "Early-stopping patience, in validations.", default=None, min=1, recorded=False
     )
-    seed: int = option("Decides weights, batches and what is held out.", default=0)
+    seed: int = option("Random seed of weights, batches and the validation split.", default=0)
     device: str = option("auto, cpu, cuda, ...", default="auto", recorded=False)
 
 

@@ -21,7 +21,7 @@ class Prune(Stage):
 
     share: float = option("Share of the channels to remove.", default=0.5)
     steps: int = option("Steps of learning.", default=300, min=0)
-    lr: float = option("Rate of Adam.", default=1e-3)
+    lr: float = option("Adam learning rate.", default=1e-3)
     teacher: Any = field(default=None)  # a predictor; what is pruned itself, if none is given
 
     def run(self, predictor: Any, data: Any, **work: Any) -> Any:
@@ -48,7 +48,7 @@ class Distil(Stage):
 
     into: Any = option("small, tiny, or an encoder.", default="small")
     steps: int = option("Steps of learning.", default=1000, min=0)
-    lr: float = option("Rate of Adam.", default=1e-3)
+    lr: float = option("Adam learning rate.", default=1e-3)
     seed: int = option("Decides the untrained weights.", default=0)
 
     def run(self, predictor: Any, data: Any, **work: Any) -> Any:
@@ -111,7 +111,7 @@ class Compress(Stage):
     steps: int | None = option(
         "Steps of learning, of each.", default=None, min=0, shown="prune 300, distil 1000"
     )
-    lr: float = option("Rate of Adam.", default=1e-3)
+    lr: float = option("Adam learning rate.", default=1e-3)
     seed: int = option("Decides the untrained weights of --distil.", default=0)
     network: Any = field(default=None)  # an encoder, which `distil` only names
 

@@ -39,7 +39,7 @@ class FineTune(Stage):
         "MODEL never saw DATA: the number of steps is judged on images left out.", default=False
     )
     steps: int = option("Steps of descent; with --unseen, at most.", default=50)
-    lr: float = option("Rate of Adam.", default=1e-3)
+    lr: float = option("Adam learning rate.", default=1e-3)
     pull: float = option("How strong the weights are pulled to where they were.", default=1.0)
     batch: int = option("Images a step.", default=32)
     set_: dict[str, Any] = option("Option of the way: rank and alpha of lora.", default={})

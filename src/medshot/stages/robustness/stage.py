@@ -35,7 +35,7 @@ class Harden(Stage):
     attack_steps: int = option("Steps of pgd, as it learns.", default=7)
     share: float = option("Weight of attacked images; the rest are as they are.", default=0.5)
     steps: int = option("Steps of learning.", default=300)
-    lr: float = option("Rate of Adam.", default=1e-3)
+    lr: float = option("Adam learning rate.", default=1e-3)
     batch: int = option("Images a step.", default=16)
     seed: int = option("Decides the order of images.", default=0, min=0)
 
