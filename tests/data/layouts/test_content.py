@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from medshot import DataError
-from medshot.data.layouts.content import Listing, number, numbers, read_json, size_of, text_of
+from medshot.data.io.image import upright_size
+from medshot.data.layouts.content import Listing, number, numbers, read_json, text_of
 from toys.layouts import HEIGHT, WIDTH, spot_picture
 
 X = Path("x.json")
@@ -77,9 +78,9 @@ def test_json_of_any_kind(tmp_path: Path) -> None:
 
 def test_sizes_are_those_of_the_upright_image(tmp_path: Path) -> None:
     path = spot_picture(tmp_path / "x.jpg")
-    assert size_of(path) == (WIDTH, HEIGHT)
+    assert upright_size(path) == (WIDTH, HEIGHT)
     turned = Image.Exif()
     turned[0x0112] = 6
     with Image.open(path) as image:
         image.save(tmp_path / "y.jpg", exif=turned)
-    assert size_of(tmp_path / "y.jpg") == (HEIGHT, WIDTH)
+    assert upright_size(tmp_path / "y.jpg") == (HEIGHT, WIDTH)

@@ -5,7 +5,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from medshot.data.readers.orientation import explained_variance, mark_of
+from medshot.data.io.image import orientation_mark
+from medshot.data.readers.orientation import explained_variance
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
@@ -14,14 +15,14 @@ def test_the_mark_of_a_file(tmp_path, suffix):
     exif[274] = 6
     Image.new("L", (4, 4)).save(tmp_path / f"a{suffix}", exif=exif)
     Image.new("L", (4, 4)).save(tmp_path / f"b{suffix}")
-    assert mark_of(tmp_path / f"a{suffix}") == 6
-    assert mark_of(tmp_path / f"b{suffix}") == 1
+    assert orientation_mark(tmp_path / f"a{suffix}") == 6
+    assert orientation_mark(tmp_path / f"b{suffix}") == 1
 
 
 def test_no_mark_where_there_is_none_to_read(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.eye(4, dtype=np.uint8), extratags=[(274, "H", 1, 8)])
     (tmp_path / "b.png").write_bytes(b"no image")
-    marks = [mark_of(tmp_path / name) for name in ("a.tif", "b.png", "gone.png")]
+    marks = [orientation_mark(tmp_path / name) for name in ("a.tif", "b.png", "gone.png")]
     assert marks == [8, 1, 1]
 
 

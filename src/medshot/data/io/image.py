@@ -12,6 +12,7 @@ from PIL import Image
 from medshot.core import DataError
 from medshot.data.checks.issue import refusal
 from medshot.data.io.pixels import UnreadableError, checked, filled, reason, windowed
+from medshot.data.io.raster import ORIENTATION, TURNS
 from medshot.data.io.registry import (
     IMAGES,
     VOLUMES,
@@ -21,6 +22,9 @@ from medshot.data.io.registry import (
     is_dicom,
     volume_suffix,
 )
+
+HEADERS = ("PNG", "JPEG", "TIFF")  # only these: some of Pillow's readers start programs
+EXCHANGED = (5, 6, 7, 8)  # orientations with height and width exchanged
 
 
 def read_image(path: Path) -> UInt8[ndarray, "h w c"]:
@@ -47,6 +51,31 @@ def decode(path: Path) -> Shaped[ndarray, "h w c"]:
     """
     with refusing(path):
         return filled(checked(stored(path)))
+
+
+def orientation_mark(path: Path) -> int:
+    """Orientation mark of a PNG, JPEG or TIFF, 1 to 8; 1 (upright) without one."""
+    try:
+        with Image.open(path, formats=HEADERS) as image:
+            mark = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged in any way: reported where it is read
+        return 1
+    return mark if mark in TURNS else 1
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file, upright, from its header where Pillow reads it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with Image.open(path, formats=HEADERS) as image:
+            width, height = image.size
+    except Exception:  # DICOM, other kinds of TIFF, damaged files: said by their reader
+        shape = np.shape(stored(path))
+        return shape[1], shape[0]
+    return (height, width) if orientation_mark(path) in EXCHANGED else (width, height)
 
 
 @contextmanager

@@ -10,14 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue, refusal
-from medshot.data.io.image import stored
 from medshot.data.tables.boxes import Box
 from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import files_below, is_image
@@ -26,8 +23,6 @@ from medshot.data.tables.paths import inside
 LABEL, MASK, BOXES = "label", "mask", "boxes"  # targets
 TEXT = {".json", ".jsonl", ".txt", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".names"}
 LARGEST_JSON = 2**31  # bytes
-TURNED = {5, 6, 7, 8}  # EXIF orientations with width and height exchanged
-ORIENTATION = 0x0112  # EXIF tag
 NAMED = 6  # classes that a line names
 
 
@@ -200,22 +195,6 @@ def text_of(value: Any, source: Path, where: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
         raise bad(source, f"{where}: the class is {str(value)[:40]!r}", "Give it a name.")
     return str(value).strip()
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """Width and height of an image file, upright, from its header where Pillow reads it.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(ORIENTATION) in TURNED
-    except (OSError, SyntaxError, Image.DecompressionBombError):  # not for Pillow, or damaged
-        height, width = np.shape(stored(path))[:2]
-        return int(width), int(height)
-    return (height, width) if turned else (width, height)
 
 
 def counted(n: int, what: str) -> str:

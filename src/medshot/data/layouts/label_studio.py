@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue
+from medshot.data.io.image import upright_size
 from medshot.data.layouts.content import (
     Content,
     Listing,
@@ -24,7 +25,6 @@ from medshot.data.layouts.content import (
     number,
     numbers,
     read_json,
-    size_of,
     text_of,
 )
 from medshot.data.layouts.regions import (
@@ -152,7 +152,7 @@ def _annotated(
             if said is None and all(sides):
                 width, height = (int(number(side, path, at)) for side in sides)
                 said = (width, height)
-            size = said or size_of(image)
+            size = said or upright_size(image)
             regions.append(_region(kind, value, size, path, at))
         else:
             left[kind or "unknown"] += 1

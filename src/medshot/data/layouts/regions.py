@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue, finding_of, refusal
-from medshot.data.io.image import MOST_CLASSES
+from medshot.data.io.image import MOST_CLASSES, upright_size
 from medshot.data.layouts.content import (
     BOXES,
     LABEL,
@@ -21,7 +21,6 @@ from medshot.data.layouts.content import (
     bad,
     classes_said,
     counted,
-    size_of,
 )
 from medshot.data.tables.boxes import Box
 from medshot.data.tables.labels import Row
@@ -226,7 +225,7 @@ def with_regions(
 
 def _boxes_in(image: Annotated) -> list[Box]:
     try:
-        size = size_of(image.path)
+        size = upright_size(image.path)
     except DataError as error:
         if image.size is None:
             raise finding_of(error, image.path).error() from error

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 from medshot.core import DataError
-from medshot.data.layouts.content import Content, Listing, bad, counted, number, size_of
+from medshot.data.io.image import upright_size
+from medshot.data.layouts.content import Content, Listing, bad, counted, number
 from medshot.data.layouts.parts import part_of, training_part
 from medshot.data.layouts.regions import Annotated, Region, outline_of, with_regions
 
@@ -129,7 +130,7 @@ def _annotated(
     if text is None:
         return Annotated(image, image, split=part)
     try:
-        width, height = size_of(image)
+        width, height = upright_size(image)
     except DataError:
         return Annotated(image, text, split=part, size=(1, 1))  # its reader says what is wrong
     regions = []

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import ExifTags, Image
 from torch import Tensor
 
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
-from medshot.data.io.image import read_image
+from medshot.data.io.image import orientation_mark, read_image
 from medshot.data.io.registry import files_below
 from medshot.data.layouts.content import BOXES as BOXED
 from medshot.data.layouts.recognize import content_of
@@ -69,7 +68,11 @@ def check_boxes(folder: Path) -> list[Issue]:
 def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> list[Issue]:
     """Images with boxes whose orientation mark turns them: boxes are taken on the turned image."""
     drawn = (y[..., 4] != NO_BOX).any(1).tolist()
-    turned = [row.path for row, has in zip(rows, drawn, strict=True) if has and turns(row.path)]
+    turned = [
+        row.path
+        for row, has in zip(rows, drawn, strict=True)
+        if has and orientation_mark(row.path) != 1
+    ]
     if not turned:
         return []
     what = (
@@ -77,15 +80,6 @@ def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> lis
         "(EXIF) that turns them; their boxes are taken on the turned image, as viewers show it"
     )
     return [Issue("warning", folder / BOXES, None, what, AS_SHOWN)]
-
-
-def turns(path: Path) -> bool:
-    """Whether a picture has an orientation mark other than upright."""
-    try:
-        with Image.open(path) as image:
-            return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-    except (OSError, SyntaxError):  # no format of Pillow
-        return False
 
 
 @reads(Detection.kind, where=has_boxes, check=check_boxes, target=BOXED)
@@ -195,7 +189,7 @@ def _read(
     try:
         return form.fit(pixels), shares(boxes, width, height, table)
     except DataError as error:
-        if not (boxes and turns(row.path)):
+        if not boxes or orientation_mark(row.path) == 1:
             raise
         found = finding_of(error, table)
         what = f"{found.what} after its orientation mark (EXIF) has turned it"

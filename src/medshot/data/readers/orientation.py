@@ -6,17 +6,15 @@ the upright one: the sizes tell, or else what is marked differs from the rest in
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Integer
 from numpy import ndarray
-from PIL import Image
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue
-from medshot.data.io.image import read_image, read_mask
-from medshot.data.io.raster import ORIENTATION, TURNS
+from medshot.data.io.image import orientation_mark, read_image, read_mask
+from medshot.data.io.raster import TURNS
 from medshot.data.tables.labels import Row
 
 SIDE = 128  # pixels at which gray values are compared
@@ -24,22 +22,12 @@ CLEAR = 0.05  # difference of the explained variances, on average, that decides
 MOST = 0.75  # of the images must agree
 
 
-def mark_of(path: Path) -> int:
-    """Orientation mark of a PNG, JPEG or TIFF, 1 to 8; 1 (upright) without one."""
-    try:
-        with Image.open(path, formats=("PNG", "JPEG", "TIFF")) as image:
-            mark = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # reported where it is read
-        return 1
-    return mark if mark in TURNS else 1
-
-
 def upright(
     mask: Integer[ndarray, "h w"], row: Row, shape: tuple[int, ...], *, turned: bool
 ) -> Integer[ndarray, "u v"]:
     """The mask of `row` on its upright image of `shape`; `turned` decides where both ways fit."""
-    mark = mark_of(row.path)
-    if mark == 1 or row.mask is None or mark_of(row.mask) != 1:
+    mark = orientation_mark(row.path)
+    if mark == 1 or row.mask is None or orientation_mark(row.mask) != 1:
         return mask
     moved = TURNS[mark](mask)
     if moved.shape == shape and (turned or mask.shape != shape):
@@ -57,7 +45,7 @@ class MaskSide:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a data set says of it."""
-        return (f"{self.issue.what}.",) if self.issue else ()
+        return (self.issue.sentence,) if self.issue else ()
 
 
 def side_of(rows: Sequence[Row]) -> MaskSide:
@@ -65,7 +53,10 @@ def side_of(rows: Sequence[Row]) -> MaskSide:
     marked = [
         row
         for row in rows
-        if row.mask and mark_of(row.path) != 1 and row.path.is_file() and mark_of(row.mask) == 1
+        if row.mask
+        and orientation_mark(row.path) != 1
+        and row.path.is_file()
+        and orientation_mark(row.mask) == 1
     ]
     stored, straight, both = [], [], []  # fit only as stored, only upright, both ways
     for row in marked:
@@ -73,7 +64,7 @@ def side_of(rows: Sequence[Row]) -> MaskSide:
             pixels, mask = read_image(row.path), read_mask(row.mask or row.path)
         except DataError:  # reported where it is read
             continue
-        ways = _fits(mask, TURNS[mark_of(row.path)](mask), pixels)
+        ways = _fits(mask, TURNS[orientation_mark(row.path)](mask), pixels)
         straight += [row] if ways == (True, False) else []
         stored += [row] if ways == (False, True) else []
         both += [(row, pixels, mask)] if all(ways) else []
@@ -105,7 +96,7 @@ def _by_content(both: Sequence[tuple[Row, ndarray, ndarray]]) -> tuple[bool, str
     """Whether masks explain the gray values of their images better when they are turned."""
     gains = np.array(
         [
-            explained_variance(pixels, TURNS[mark_of(row.path)](mask))
+            explained_variance(pixels, TURNS[orientation_mark(row.path)](mask))
             - explained_variance(pixels, mask)
             for row, pixels, mask in both
         ]

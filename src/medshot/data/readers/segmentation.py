@@ -15,14 +15,21 @@ from medshot.core import DataError
 from medshot.data.checks.issue import Issue, refusal
 from medshot.data.checks.masks import check_masks, class_findings, class_indices
 from medshot.data.dataset import Dataset
-from medshot.data.io.image import MOST_CLASSES, NUMBERS, fit_mask, read_image, read_mask
+from medshot.data.io.image import (
+    MOST_CLASSES,
+    NUMBERS,
+    fit_mask,
+    orientation_mark,
+    read_image,
+    read_mask,
+)
 from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
 from medshot.data.layouts.recognize import content_of, listed, without_errors
 from medshot.data.readers.metadata import folder_metadata, named, once
-from medshot.data.readers.orientation import MaskSide, mark_of, side_of, upright
+from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells, columns_of
@@ -203,7 +210,7 @@ def read_image_and_mask(
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
         what = f"it is a mask of {sizes[0]} pixels, and its image {row.path.name} has {sizes[1]}"
-        if mark_of(row.path) != 1:
+        if orientation_mark(row.path) != 1:
             what += " upright, turned by its orientation mark: the mask fits neither way"
         raise refusal(row.mask, what, AGAIN, row.line or None).error()
     return pixels, mask
