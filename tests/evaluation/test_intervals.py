@@ -16,7 +16,7 @@ from medshot.evaluation.intervals import (
     stratified_wilson,
     wilson,
 )
-from medshot.tasks import Classification, MultiLabel, Ordinal, Regression
+from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
 from medshot.tasks.classification import auroc_influences, aurocs
 
 
@@ -215,3 +215,21 @@ def test_folds_have_the_same_shares_of_classes(counts: tuple[int, int], folds: i
     assert (held.sort(0).values == held.flip(0).sort(0).values).all()
     more = held - held.amin(0)
     assert all((more[i] <= more[i - 1]).all() for i in range(1, folds)), "the same folds for all"
+
+
+def test_paired_differences_of_overlap_are_as_sure_as_their_variation_allows() -> None:
+    rng, n, held, widths = np.random.default_rng(0), 8, 0, []
+
+    def sample(dice: np.ndarray) -> Sample:
+        whole = np.full((n, 2), 1000)
+        both = np.stack([whole[:, 0], (1000 * dice).round().astype(int)], 1)
+        return Sample((both, whole, whole), np.arange(n), np.zeros(n, int), Segmentation(2))
+
+    for _ in range(400):
+        one = rng.normal(0.85, 0.05, n).clip(0, 1)
+        other = (one - rng.normal(0.02, 0.02, n)).clip(0, 1)
+        found = sample(one).minus(sample(other), "Dice")
+        held += found.low <= 0.02 <= found.high
+        widths.append(found.high - found.low)
+    assert 0.9 < held / 400 < 0.98
+    assert np.mean(widths) < 0.04

@@ -147,7 +147,7 @@ class Sample:
     def _limits_minus(self, other: "Sample", metric: str, value: float) -> Limits:
         variance = self._freedom * self._variance(metric, other)
         low, high = self.range(metric)
-        if not math.isinf(high - low):
+        if self._labels is not None and not math.isinf(high - low):  # counts: few may be equal
             trials = self._trials(metric) / self._freedom
             variance += 2 * ((high - low) / (trials + 2)) ** 2
         half = Z95 * math.sqrt(variance)
