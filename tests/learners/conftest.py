@@ -25,7 +25,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Learner, Episode]:
 
 
 @pytest.fixture(params=TRAINABLE)
-def unfreeze_copy(request: pytest.FixtureRequest) -> tuple[Learner, Episode]:
+def trainable(request: pytest.FixtureRequest) -> tuple[Learner, Episode]:
     """The same for the learners that can be meta-trained, on a matrix that trains fast."""
     name, task = request.param
     return build(name, encoder=toys.matrix(task)), toys.episode(task)

@@ -71,7 +71,7 @@ def divination() -> Iterator[Task]:
         def check(self, target):
             pytest.fail("to be refused before the targets are looked at")
 
-        loss = encode = decode = answer = check
+        loss = encode = decode = to_prediction = check
 
     yield Divination(3)
     del TASKS["divination"]
