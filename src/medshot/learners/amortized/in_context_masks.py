@@ -69,23 +69,29 @@ class RandomRidge(nn.Module):
 
 
 @torch.no_grad()
-def random_ridge(z: Float[Tensor, "m f"], y: Int[Tensor, "m"], k: int, more: int) -> RandomRidge:
-    """Fit on features `z` and labels `y`, with `more` random features added.
+def random_ridge(
+    z: Float[Tensor, "m f"],
+    labels: Float[Tensor, "m k"],
+    more: int,
+    *,
+    penalty: float = PENALTY,
+    most: int = ROWS,
+) -> RandomRidge:
+    """Fit on features `z` and labels (one-hot, or shares of classes), with `more` random features.
 
-    Rows are weighted by class frequency to the power -`BALANCE`. More than `ROWS` rows are
+    Rows are weighted by class frequency to the power -`BALANCE`. More than `most` rows are
     subsampled with a fixed seed.
     """
-    if len(y) > ROWS:
-        chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:ROWS]
-        z, y = z[chosen.to(z.device)], y[chosen.to(y.device)]
-    labels = torch.eye(k, dtype=z.dtype, device=z.device)[y]
+    if len(labels) > most:
+        chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:most]
+        z, labels = z[chosen.to(z.device)], labels[chosen.to(z.device)]
     weight = (labels * (labels.mean(0) + SMALLEST_STD) ** -BALANCE).sum(1, keepdim=True)
     weight = weight / weight.sum()
     mean = (weight * z).sum(0)
     deviation = ((weight * (z - mean).square()).sum(0) + SMALLEST_STD**2).sqrt()
     mixed = (each.to(z) for each in random_projection(z.shape[1], more))
     rows = expanded((z - mean) / deviation, *mixed)
-    return RandomRidge(mean, deviation, weighted_ridge(rows, labels, weight, PENALTY))
+    return RandomRidge(mean, deviation, weighted_ridge(rows, labels, weight, penalty))
 
 
 def random_projection(
@@ -311,8 +317,10 @@ class InContextMasks(Learner):
     def _read(self, support: Examples, task: Task, more: int = 0) -> DenseReading:
         z = features(self.encoder, support.x, unit=False)
         memory = self.reader.remember(z, support.y, task.n_outputs)
-        rows = labeled_sites(z.detach(), support.y)
-        texture = random_ridge(*rows, task.n_outputs, more) if more else None
+        texture = None
+        if more:
+            rows, labels = labeled_sites(z.detach(), support.y)
+            texture = random_ridge(rows, task.encode(labels, like=rows), more)
         return DenseReading(self.encoder, self.reader, *memory, texture)
 
     def _finetuned(self, support: Examples, task: Task) -> "InContextMasks":

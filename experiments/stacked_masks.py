@@ -1,0 +1,403 @@
+"""Masks from few images: the network that combines the members of `stacked-masks`, and its rivals.
+
+    python experiments/stacked_masks.py --out runs/masks
+    python experiments/stacked_masks.py package --out runs/masks
+    python experiments/stacked_masks.py tables --out runs/masks
+
+The first command does what is missing of the following, in this order, and goes on where it was
+killed. `--only` names some of the sets, `--learners` some of the rivals.
+
+1. Lessons: episodes of a set with 1 to 16 support images, turned and mirrored, and the scores of
+   the five members on their queries, which need no training.
+2. Training of the refiner on lessons, three seeds. "open" knows the sets whose license is open
+   (`OPEN`) and phantoms: what the package has. For one of these sets, another is trained without
+   it. "all" knows all sets but those of the judged one's group (`GROUPS`).
+3. Judging: 6 episodes of 12 queries a set, at 1, 4 and 16 images, patients apart: Dice, mean
+   distance of borders (pixels at 128 x 128), share of answers that mark nothing though the truth
+   does, seconds of a processor. The rivals answer the same episodes: a U-Net from scratch (300
+   steps, flips), a random forest on filters, prototypes on the ImageNet features, the mean mask.
+
+`package` copies the refiner of "open" and the first seed into the package.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import random
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import medshot
+from medshot.core.atomic import write_text
+from medshot.core.episode import Episode, Examples
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.data.dataset import Dataset
+from medshot.data.episodes import ImageEpisodes
+from medshot.learners.amortized.stacked_masks import (
+    MEMBERS,
+    N_PIXEL,
+    PACKAGED,
+    StackedMasks,
+)
+from medshot.nn.mask_refiner import MaskRefiner, class_margins
+from medshot.phantoms.masks.task import PhantomMasks
+from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
+from results import arguments, commit, hardware
+from segmentation import real_set
+
+GROUPS = (
+    ("wbc1", "foot_ulcer", "polyp_kvasir"),
+    ("nuclei_dsb2018", "nuclei_monuseg", "fetal_head_hc18", "nerve_us"),
+    ("drive", "optic_disc_drishti", "liver_ct"),
+    ("lung_fields_shenzhen", "dental_periapical", "em_membrane", "gland_glas"),
+)
+SETS = tuple(itertools.chain(*GROUPS))
+OPEN = ("nuclei_dsb2018", "fetal_head_hc18", "lung_fields_shenzhen")
+PHANTOMS = "phantoms"
+SHOTS, EPISODES, QUERIES = (1, 4, 16), 6, 12  # of judging
+LESSONS = {PHANTOMS: 160, **dict.fromkeys(OPEN, 48)}  # episodes; 24 of the others
+TAUGHT = (1, 2, 4, 8, 16, 1, 3, 6)  # support images of the lessons, in turn
+ASKED = 6  # queries of a lesson
+SEEDS = (0, 1, 2)
+STEPS, BATCH, RATE, DECAY = 1500, 8, 3e-3, 1e-2
+DROPPED, BLIND = 0.1, 0.25  # chance that a lesson lacks a member; that it lacks the image
+WIDTHS = (32, 40, 48, 64)
+SIZE = 128
+UNET: dict[str, Any] = {"width": 16, "depth": 4}
+TREES, PIXELS = 100, 20_000
+
+
+def main() -> None:
+    options = _options()
+    torch.set_num_threads(options.threads)
+    if options.part == "package":
+        package(options.out)
+    else:
+        run(options)
+
+
+def _options() -> argparse.Namespace:
+    parser = arguments(__doc__, "run", "package")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what is made")
+    parser.add_argument("--only", nargs="*", default=SETS, help="only these sets")
+    parser.add_argument("--learners", nargs="*", help="only these: open, all, unet, forest, ...")
+    parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Everything that is missing."""
+    wanted = options.learners or ["open", *RIVALS, "all"]
+    for key, name in itertools.product(wanted, options.only):
+        seeds = options.seeds if key in ("open", "all") else [0]
+        for seed in seeds:
+            file = options.out / "judged" / f"{key}@{name}@{seed}.json"
+            if file.exists():
+                continue
+            learner = _learner(key, name, seed, options.out)
+            row = {"learner": key, "set": name, "seed": seed, **judged(learner, name)}
+            row |= {"hardware": hardware(), "commit": commit()}
+            write_text(file, json.dumps(row) + "\n")
+            found = {shot: round(np.mean(cell["dice"]), 3) for shot, cell in row["shots"].items()}
+            print(key, name, seed, found, flush=True)
+
+
+def _learner(key: str, name: str, seed: int, out: Path) -> Learner:
+    if key in RIVALS:
+        return RIVALS[key](medshot.encoder("mobilenet"))
+    group = next(group for group in GROUPS if name in group)
+    known = [each for each in SETS if each not in group] if key == "all" else list(OPEN)
+    known = [each for each in known if each != name]
+    folder = refiner(known, seed, out)
+    return medshot.build("stacked-masks", encoder=medshot.encoder("mobilenet"), refiner=str(folder))
+
+
+def lessons(name: str, out: Path) -> list[dict[str, Any]]:
+    """Margins, image and masks of the queries of each episode, on disk in parts of 8 episodes."""
+    learner: Any = medshot.build("stacked-masks", encoder=medshot.encoder("mobilenet"))
+    episodes, found = LESSONS.get(name, 24), []
+    data = None
+    for first in range(0, episodes, 8):
+        file = out / "lessons" / f"{name}-{first}.pt"
+        if not file.exists():
+            data = real_set(name) if data is None and name != PHANTOMS else data
+            made = [lesson(learner, taught(name, data, i)) for i in range(first, first + 8)]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(made, file.with_suffix(".part"))
+            file.with_suffix(".part").rename(file)
+            print(file, flush=True)
+        found += torch.load(file)
+    return found
+
+
+def taught(name: str, data: Dataset | None, i: int) -> Episode:
+    """Episode `i`, of a set or of phantoms, turned."""
+    shot = TAUGHT[i % len(TAUGHT)]
+    if data is None:
+        source: Any = PhantomMasks(shot=shot, query=ASKED, seed=77)
+    else:
+        source = ImageEpisodes(data, shot=max(shot, len(data.labels) - 1), query=ASKED, seed=1000)
+    episode = source.episode(i)
+    quarters, mirrored = np.random.default_rng([77, i]).integers([4, 2]).tolist()
+    support, query = (
+        _turned(each, quarters, mirrored)
+        for each in vars(episode).values()
+        if isinstance(each, Examples)
+    )
+    return Episode(episode.task, support, query)
+
+
+def _turned(examples: Examples, quarters: int, mirrored: int) -> Examples:
+    x, y = (each.rot90(quarters, (-2, -1)) for each in (examples.x, examples.y))
+    x, y = (each.flip(-1) if mirrored else each for each in (x, y))
+    return Examples(x.contiguous(), y.contiguous())
+
+
+@torch.no_grad()
+def lesson(learner: StackedMasks, episode: Episode) -> dict[str, Any]:
+    """What the refiner reads for the queries of an episode, in half precision."""
+    predictor: Any = learner.learn(episode.support, episode.task)
+    scores, pixels = predictor.scores(episode.query.x)
+    small = F.avg_pool2d(pixels, 4)  # the refiner does the same
+    return {
+        "margins": class_margins(scores).half(),
+        "image": small.half(),
+        "numbers": predictor.numbers,
+        "y": episode.query.y.to(torch.uint8),
+    }
+
+
+def refiner(known: Sequence[str], seed: int, out: Path) -> Path:
+    """Folder of a refiner that knows these sets and phantoms."""
+    folder = out / "refiners" / f"{'+'.join(sorted(known))}@{seed}"
+    if not (folder / "refiner.json").exists():
+        shelf = {name: lessons(name, out) for name in (*sorted(known), PHANTOMS)}
+        made, loss = fitted(shelf, seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: each.half().contiguous() for name, each in made.state_dict().items()}
+        save_file(tensors, folder / "refiner.safetensors")
+        about = {"made by": "python experiments/stacked_masks.py", "sets": [*sorted(known)]}
+        about |= {"widths": WIDTHS, "steps": STEPS, "seed": seed, "loss": round(loss, 4)}
+        about |= {"commit": commit()}
+        write_text(folder / "refiner.json", json.dumps(about, indent=1) + "\n")
+    return folder
+
+
+def fitted(shelf: Mapping[str, list[dict[str, Any]]], seed: int) -> tuple[MaskRefiner, float]:
+    """Train a refiner: AdamW with a cosine schedule; each step draws sets with equal chances."""
+    torch.manual_seed(seed)
+    rng, net = (
+        random.Random(seed),
+        MaskRefiner(members=len(MEMBERS), n_features=N_PIXEL, widths=WIDTHS),
+    )
+    pixels = torch.cat([each["image"][:2].float() for some in shelf.values() for each in some])
+    net.mean.copy_(pixels.mean((0, 2, 3)))
+    net.deviation.copy_(pixels.std((0, 2, 3)) + 1e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    running = 1.0
+    for step in range(STEPS):
+        rate = RATE * min(1, step / 50) * (1 + math.cos(math.pi * step / STEPS)) / 2
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        margins, image, numbers, y = _batch(shelf, rng)
+        optimizer.zero_grad()
+        loss = _loss(_logits(net, margins, image, numbers), y)
+        loss.backward()
+        optimizer.step()
+        running = 0.98 * running + 0.02 * loss.item()
+        if step % 100 == 0:
+            print(f"refiner of {len(shelf)} sets, seed {seed}: {step}, {running:.3f}", flush=True)
+    return net.eval(), running
+
+
+def _logits(net: MaskRefiner, margins: Tensor, image: Tensor, numbers: Tensor) -> Tensor:
+    wide = F.interpolate(image, scale_factor=4.0)  # averaged again by the refiner
+    return net(margins, wide, numbers)
+
+
+def _batch(
+    shelf: Mapping[str, list[dict[str, Any]]], rng: random.Random
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Queries with one of their classes, turned, some without a member or the image."""
+    parts = []
+    for _ in range(BATCH):
+        one = rng.choice(shelf[rng.choice(list(shelf))])
+        q, c = rng.randrange(len(one["y"])), rng.randrange(one["margins"].shape[1])
+        margins, image = one["margins"][q, c].float(), one["image"][q].float()
+        y = (one["y"][q] == c + 1).float()[None]
+        if rng.random() < DROPPED:
+            margins[rng.randrange(len(MEMBERS))] = 0
+        if rng.random() < BLIND:
+            image = image.mean((1, 2), keepdim=True).expand_as(image)
+        quarters, mirrored = rng.randrange(4), rng.random() < 0.5
+        turned = [each.rot90(quarters, (-2, -1)) for each in (margins, image, y)]
+        turned = [each.flip(-1) if mirrored else each for each in turned]
+        parts.append((turned[0], turned[1], one["numbers"][c + 1], turned[2][0]))
+    margins, image, numbers, y = (torch.stack(each) for each in zip(*parts, strict=True))
+    return margins, image, numbers, y
+
+
+def _loss(logits: Tensor, y: Tensor) -> Tensor:
+    """Binary cross-entropy plus soft Dice loss, of each image."""
+    p = logits.sigmoid()
+    overlap = (2 * (p * y).sum((1, 2)) + 1) / ((p + y).sum((1, 2)) + 1)
+    return F.binary_cross_entropy_with_logits(logits, y) + 1 - overlap.mean()
+
+
+def judged(learner: Learner, name: str) -> dict[str, Any]:
+    """Scores of every query, and the processor's seconds, at each number of images."""
+    data, cells = real_set(name), {}
+    for shot in SHOTS:
+        if shot < len(data.labels) - 1:
+            continue  # not all classes can be shown
+        source = ImageEpisodes(data, shot=shot, query=QUERIES, seed=5)
+        cell: dict[str, Any] = {"dice": [], "distance": [], "empty": [], "seconds": []}
+        for i in range(EPISODES):
+            _judge(learner, source.episode(i), cell)
+        cells[str(shot)] = cell | {"fingerprint": source.fingerprint(EPISODES)}
+    return {"shots": cells}
+
+
+@torch.no_grad()
+def _judge(learner: Learner, episode: Episode, cell: dict[str, Any]) -> None:
+    started = time.process_time()
+    predictor = learner.adapt(episode.support, episode.task)
+    answer, k = predictor(episode.query.x).argmax(1).numpy(), episode.task.n_outputs
+    cell["seconds"].append(round(time.process_time() - started, 3))
+    truth = episode.query.y.numpy()
+    counts = overlap_counts(answer.reshape(len(answer), -1), truth.reshape(len(truth), -1), k)
+    cell["dice"] += np.round(by_image(*counts), 4).tolist()
+    far = surface_distances(answer, truth, k, (1.0, 1.0))
+    for row in far:
+        cell["distance"].append(
+            round(float(np.nanmean(row)), 2) if np.isfinite(row).any() else None
+        )
+    cell["empty"] += (~(answer > 0).any((1, 2)) & (truth > 0).any((1, 2))).tolist()
+
+
+class UNetFromScratch(Learner):
+    """A U-Net trained by Adam on the support alone, 300 steps of 4 images, with flips."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        del encoder
+        self.encoder = medshot.encoder("unet", **UNET)
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Train."""
+        torch.manual_seed(0)
+        body = medshot.encoder("unet", **UNET)
+        head = nn.Conv2d(body.n_features, task.n_outputs, 1)
+        net, rng = nn.Sequential(body, head), torch.Generator().manual_seed(0)
+        optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+        with torch.enable_grad():
+            for step in range(300):
+                optimizer.param_groups[0]["lr"] = 3e-3 * (1 + math.cos(math.pi * step / 300)) / 2
+                chosen = torch.randperm(len(support), generator=rng)[:4]
+                x, y = support.x[chosen], support.y[chosen]
+                for axis in (-1, -2):
+                    if torch.rand((), generator=rng) < 0.5:
+                        x, y = x.flip(axis), y.flip(axis)
+                optimizer.zero_grad()
+                task.loss(net(x), y).backward()
+                optimizer.step()
+        return _Plain(net.eval())
+
+
+class _Plain(Predictor):
+    """A network that gives logits."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Its logits."""
+        return self.net(x)
+
+
+class Forest(Learner):
+    """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        del encoder
+        self.encoder = medshot.encoder("filters", scales=(0.8, 2.0, 4.0, 8.0))
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Fit."""
+        from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415  (slow to import)
+
+        z = self.encoder(support.x).movedim(1, -1).flatten(0, -2).numpy()
+        y, rng = support.y.flatten().numpy(), np.random.default_rng(0)
+        each = PIXELS // task.n_outputs
+        rows = [rng.permutation(np.flatnonzero(y == c))[:each] for c in range(task.n_outputs)]
+        chosen = np.concatenate(rows)
+        forest = RandomForestClassifier(TREES, min_samples_leaf=4, random_state=0, n_jobs=1)
+        forest.fit(z[chosen], y[chosen])
+        there = np.bincount(y, minlength=task.n_outputs) / len(y)
+
+        def answer(x: Tensor) -> Tensor:
+            rows = self.encoder(x).movedim(1, -1).flatten(0, -2).numpy()
+            share = forest.predict_proba(rows) * (there / (np.bincount(y[chosen]) / len(chosen)))
+            grid = torch.from_numpy(share.astype(np.float32))
+            return grid.unflatten(0, (len(x), *x.shape[2:])).movedim(-1, 1)
+
+        return _Plain(answer)
+
+
+class Alone(Learner):
+    """One member of the stack."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module, member: str) -> None:
+        super().__init__()
+        self.encoder, self.member = encoder, member
+
+    def check(self, task: Task) -> None:
+        """Whatever the stack can."""
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Fit all members."""
+        learner = medshot.build("stacked-masks", encoder=self.encoder)
+        stack: Any = learner.learn(support, task)
+        place = MEMBERS.index(self.member)
+        return _Plain(lambda x: stack.scores(x)[0][:, place])
+
+
+RIVALS: dict[str, Any] = {
+    "mean mask": lambda encoder: Alone(encoder, "mean mask"),
+    "prototypes": lambda encoder: Alone(encoder, "prototypes"),
+    "forest": Forest,
+    "unet": UNetFromScratch,
+}
+
+
+def package(out: Path) -> None:
+    """Copy the refiner of the open sets."""
+    source = refiner(OPEN, SEEDS[0], out)
+    PACKAGED.mkdir(exist_ok=True)
+    for name in ("refiner.json", "refiner.safetensors"):
+        shutil.copy(source / name, PACKAGED / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Mean mask: the average of the support's masks, whatever the image shows."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core import Examples, Learner, Predictor, Task, part
+from medshot.learners.registry import register
+from medshot.tasks import Segmentation
+
+CELLS = 64  # a side at most, of the grid on which masks are averaged
+SMALLEST = 1e-3  # share of a class that was nowhere marked at a place
+MODES = {4: "bilinear", 5: "trilinear"}
+
+
+@part("predictor", "mean-mask")
+class SameMask(Predictor):
+    """The same scores for every image, stretched to its grid."""
+
+    scores: Tensor
+
+    def __init__(self, scores: Float[Tensor, "k *s"]) -> None:
+        super().__init__()
+        self.register_buffer("scores", scores)
+
+    def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *s"]:
+        """Log of the share of each class at each place."""
+        stretched = F.interpolate(self.scores[None], x.shape[2:], mode=MODES[x.ndim])
+        return stretched.expand(len(x), *stretched.shape[1:]) + 0 * x[:, :1]
+
+
+@register("mean-mask")
+class MeanMask(Learner):
+    """Average of the support's masks, stretched to one grid and smoothed over 3 cells.
+
+    A control: it does not look at the image, so that what it scores is what place and size alone
+    tell. Volumes are stretched by their labeled part.
+
+    Source: the probabilistic atlas without registration, see Iglesias & Sabuncu 2015,
+    doi:10.1016/j.media.2015.06.012.
+    """
+
+    supports = (Segmentation,)
+    source = "see Iglesias & Sabuncu 2015, doi:10.1016/j.media.2015.06.012"
+    trainable = False
+    exact = False
+    adapts_encoder = True  # nothing of the image is read: there are no features to keep
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Average the masks."""
+        y, k = support.y, task.n_outputs
+        pool = F.avg_pool3d if y.ndim == 4 else F.avg_pool2d
+        grid = [min(CELLS, side) for side in y.shape[1:]]
+        total = torch.zeros(k, *grid).to(support.x)
+        for mask in y:
+            labeled = (mask >= 0).nonzero()
+            low, high = labeled.amin(0), labeled.amax(0) + 1
+            box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            marks = torch.stack([(mask[box] == c).to(support.x) for c in range(k)])[None]
+            total += F.interpolate(marks, grid, mode=MODES[marks.ndim])[0]
+        smooth = pool(total[None], 3, stride=1, padding=1, count_include_pad=False)[0]
+        share = smooth / smooth.sum(0, keepdim=True).clamp(min=SMALLEST)
+        return SameMask((share + SMALLEST).log())
