@@ -60,7 +60,8 @@ def run_or_learner(
             raise ConfigError("A run has its encoder and options: leave --encoder and --set out.")
         return kind_called(kind).from_run(load_run(given).learner)
     if given in learners() or given.replace("-", "_") in missing():
-        return named_learner(given, encoder or kind_called(kind).encoder, options, **form)
+        usual = lookup(given).usual_encoder or kind_called(kind).encoder
+        return named_learner(given, encoder or usual, options, **form)
     if Path(given).exists():
         raise ConfigError(
             f"{given} is neither a learner (`medshot learners` lists them) nor a run's folder, as "

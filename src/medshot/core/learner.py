@@ -53,6 +53,7 @@ class Learner(nn.Module, ABC):
     vectorizes: ClassVar[bool] = False  # True: `meta_loss` works under torch.func.vmap
     transductive: ClassVar[bool] = False  # True: a prediction depends on the other queries
     pools: ClassVar[bool] = False  # True: pools an encoder that keeps the grid, for image labels
+    usual_encoder: ClassVar[str] = ""  # where none is named; "": that of the kind of task
     origin: str = "untrained"  # provenance of the weights
 
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:

@@ -114,7 +114,8 @@ class OfMasks(Kind):
     encoder = "unet"
     out = "answers"
     folds = 2
-    families = (  # a pixel classifier, and a U-Net trained from scratch
+    families = (  # the packaged one, a pixel classifier, a U-Net trained from scratch
+        LearnerFamily("stacked-masks", "mobilenet", simple=True),
         LearnerFamily(
             "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
         ),
@@ -137,6 +138,11 @@ class OfMasks(Kind):
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on a filter bank at each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
+
+    def baselines(self, **form: Any) -> list[Learner]:
+        """The linear probe, and the mean mask, which does not look at the image."""
+        probe = self.baseline(**form)
+        return [probe, build("mean-mask", encoder=probe.encoder)]
 
     def from_run(self, learner: Learner) -> Learner:
         """Make an encoder that was meta-trained on whole images dense."""

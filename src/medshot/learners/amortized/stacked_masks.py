@@ -240,6 +240,7 @@ class StackedMasks(Learner):
     source = "Wolpert 1992; Sill et al. 2009, arXiv:0911.0460 (feature-weighted stacking)"
     trainable = False
     exact = False
+    usual_encoder = "mobilenet"
     adapts_encoder = True  # features of the encoder are not all that it reads of an image
 
     def __init__(self, encoder: nn.Module, *, refiner: str | None = None) -> None:
