@@ -20,7 +20,6 @@ from medshot.data.layouts.content import (
     bad,
     classes_said,
     counted,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.regions import SAID
@@ -42,7 +41,7 @@ def decathlon(listing: Listing) -> Content | None:
         for home in homes
     )
     source = listing.folder / JSON
-    said = read_json(source, required=True) if source.is_file() else {}
+    said = listing.json(source, required=True) if source.is_file() else {}
     said = said if isinstance(said, dict) else {}
     channels: dict[str, list[Path]] = {}
     for stem, path in images.items():
@@ -102,7 +101,7 @@ def datalist(listing: Listing) -> Content | None:
     """Content of a folder with a list of MONAI: {"training": [{"image": ..., "label": ...}]}."""
     for path in listing.with_suffix(".json"):
         listed = path.parent == listing.folder and not _has_pairs(listing.folder)
-        said = read_json(path) if listed else None
+        said = listing.json(path) if listed else None
         if not isinstance(said, dict):
             continue
         given = said.get("training")

@@ -6,7 +6,7 @@ import numpy as np
 import pydicom.pixels
 import pytest
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGLSLossless, MPEG2MPML
+from pydicom.uid import MPEG2MPML, JPEGLSLossless
 
 from medshot.core.errors import DataError
 from medshot.data.io.dicom.picture import begins_as_dicom, padding, window_in
@@ -99,7 +99,7 @@ def packed_as(syntax, packed, at):
 
 def test_without_a_decoder_the_packing_is_named(tmp_path):
     path = packed_as(MPEG2MPML, b"abcd" * 20, tmp_path)
-    with pytest.raises(DataError, match="packed as MPEG2 .* pydicom does not decode"):
+    with pytest.raises(DataError, match=r"packed as MPEG2 .* pydicom does not decode"):
         read_image(path)
 
 
