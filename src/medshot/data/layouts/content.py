@@ -54,6 +54,7 @@ class Content:
     sources: Mapping[Path, Path] = field(default_factory=dict)  # annotation file of an image
     lines: Mapping[str, str] = field(default_factory=dict)  # instead of `line`, by target
     doubts: Mapping[str, Sequence[Issue]] = field(default_factory=dict)  # further issues, by target
+    unlabeled: int | None = None  # number in masks of pixels without a label
 
     @property
     def target(self) -> str:
