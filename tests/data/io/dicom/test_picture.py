@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pydicom.pixels
+import pydicom.pixels.decoders.base
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import MPEG2MPML, JPEGLSLossless
@@ -107,7 +107,7 @@ def test_a_decoder_that_is_not_installed_is_named(tmp_path, monkeypatch):
     path = packed_as(JPEGLSLossless, b"abcd" * 20, tmp_path)
     needed = ["gdcm - requires gdcm>=3.0.10", "pyjpegls - requires numpy and pyjpegls>=1.2"]
     without = SimpleNamespace(is_available=False, missing_dependencies=needed)
-    monkeypatch.setattr(pydicom.pixels, "get_decoder", lambda syntax: without)
+    monkeypatch.setattr(pydicom.pixels.decoders.base, "get_decoder", lambda syntax: without)
     said = r"JPEG-LS Lossless.*Install python-gdcm>=3.0.10, or numpy and pyjpegls>=1.2, or export"
     with pytest.raises(DataError, match=said) as caught:
         read_image(path)

@@ -147,7 +147,7 @@ def pixels_of(found: Any) -> ndarray:
 
 def _undecoded(syntax: Any, packed: bytes) -> UnreadableError:
     """Why no decoder took pixels in a compressed transfer syntax, and which packages would."""
-    from pydicom.pixels import get_decoder  # noqa: PLC0415
+    from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
 
     known = syntax.name != syntax
     what = f"its pixels are packed as {syntax.name if known else 'no known transfer syntax'}"
