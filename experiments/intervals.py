@@ -7,8 +7,8 @@ class. With patients, they have 1 to 4 images each, of which half of the varianc
 A nearest centroid and a ridge regression (with the shares of the classes in its intercept) learn
 them. The folds and intervals are those of `medshot adapt`. The truth of a cell is the mean score on
 new patients of predictors that learned from as many images as those of its folds, measured on other
-draws. Rows are appended to result.jsonl, and a cell that is there is not run again; the table of
-docs/intervals.md is written from them (`--docs`).
+draws. Rows are appended to result.jsonl, and a cell that is there is not run again. The table of
+docs/intervals.md is written from them by `experiments/tables.py intervals`.
 """
 
 import argparse
@@ -24,14 +24,15 @@ from numpy import ndarray
 from scipy.special import softmax
 from scipy.stats import rankdata
 
+from medshot.core.atomic import write_text
 from medshot.evaluation.cross_validation import even_folds
 from medshot.evaluation.intervals import Sample
 from medshot.evaluation.statistics import Interval
 from medshot.tasks import Classification
-from results import DOCS, commit, fill, markdown
+from results import commit, markdown
 
 SIZES = (6, 12, 24, 60, 200)
-WAYS = (2, 3, 6)  # three classes of few images only
+WAYS = (2, 3, 6)
 SIGNALS = (0.0, 1.0, 2.5)  # shift of a class's mean, in standard deviations
 FEATURES = 20
 WITHIN = 0.5  # correlation of the images of a patient
@@ -44,7 +45,7 @@ def main() -> None:
     options = _options()
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "result.jsonl"
-    found = [json.loads(line) for line in file.open()] if file.exists() else []
+    found = read(file) if file.exists() else []
     done = {tuple(row["cell"]) for row in found}
     for cell in cells():
         if cell not in done:
@@ -54,8 +55,22 @@ def main() -> None:
             found += rows
             print(*cell, flush=True)
     print(table(found))
-    if options.docs:
-        fill(DOCS / "intervals.md", "coverage", table(found))
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """The rows of a result."""
+    with file.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep the rows, with five digits."""
+    rows = [
+        {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}
+        for row in read(source / "result.jsonl")
+    ]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_text(kept, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _options() -> argparse.Namespace:
@@ -64,7 +79,6 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the result")
     parser.add_argument("--sets", type=int, default=200, help="simulated sets of a cell")
-    parser.add_argument("--docs", action="store_true", help="write the table of docs/intervals.md")
     return parser.parse_args()
 
 
@@ -72,11 +86,10 @@ def cells() -> Iterator[tuple[int, int, int, bool]]:
     """Images, classes, images of the largest class for one of the smallest, patients or not."""
     for n in SIZES:
         for k in WAYS:
-            for ratio, patients in ((1, False), (10, False), (1, True)):
+            for ratio, patients in ((1, False), (10, False), (1, True), (10, True)):
                 y, groups = design(n, k, ratio, patients)
                 fewest = min(len(np.unique(groups[y == c])) for c in range(k))
-                few = k != 3 or n < 24
-                if few and fewest > 1 and abs(len(y) - n) <= max(1, n // 10):
+                if fewest > 1 and abs(len(y) - n) <= max(1, n // 10):
                     yield n, k, ratio, patients
 
 

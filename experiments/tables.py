@@ -25,6 +25,7 @@ import enhancement
 import finetuning
 import fusing
 import hardening
+import intervals
 import medical_tables
 import omniglot
 import pretraining
@@ -282,6 +283,14 @@ TABLES = {
     "enhancement": Table("enhancement/result.json", RESULTS, "enhancement", enhancement.table),
     "bench": Table("", RESULTS, "bench", bench, lambda _: read_json(BENCHMARKS), refuse),
     "hashes": Table("", "protocols.md", "hashes", hashes, lambda kept: kept, refuse),
+    "intervals": Table(
+        "intervals/result.jsonl",
+        "intervals.md",
+        "coverage",
+        intervals.table,
+        intervals.read,
+        intervals.gather,
+    ),
     "pretraining": Table(
         "pretraining.json",
         f"{STAGES}/pretrain.md",

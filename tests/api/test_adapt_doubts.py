@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from medshot.api.adapt import report_warnings
+from medshot.api.adapt import report_warnings, with_doubts
+from medshot.data.load import load_one
 from medshot.evaluation.report import Difference, Estimate, Reliability
+from toys.commands import picture
 
 
 def _reliability(confidence, accuracy, count):
@@ -38,3 +40,16 @@ def test_what_was_chosen_already_is_no_advice():
     assert report_warnings(measured, "linear-probe on pixels") == []
     assert len(report_warnings(measured, "lda on pixels")) == 1
     assert "select" not in report_warnings(measured)[0]
+
+
+def test_pictures_that_are_not_read_are_warned_of_by_name(tmp_path):
+    for c in range(2):
+        home = tmp_path / "ab"[c]
+        home.mkdir()
+        for i in range(2):
+            picture(c, i).save(home / f"{i}.png")
+    picture(0, 9).save(tmp_path / "a" / "old.gif")
+    dataset = with_doubts(load_one(tmp_path), tmp_path)
+    assert any(
+        "1 file(s) of the format .gif are not read, first old.gif" in note for note in dataset.notes
+    )

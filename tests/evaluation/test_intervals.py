@@ -14,6 +14,7 @@ from medshot.evaluation.intervals import (
     paired_shares,
     ranked_trials,
     stratified_wilson,
+    unequal,
     wilson,
 )
 from medshot.tasks import Classification, MultiLabel, Ordinal, Regression, Segmentation
@@ -42,6 +43,16 @@ def test_of_one_proportion_it_is_wilsons(right: int, n: int) -> None:
     assert (low[0], high[0]) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
     both = stratified_wilson(np.repeat(share, 2), trials / 2 * np.ones(2), np.full(2, 0.5))
     assert both == pytest.approx((wanted.low, wanted.high), abs=1e-6), "two halves are one"
+
+
+def test_unequal_weights_count_part_of_the_variance_between_strata() -> None:
+    strata, whole = (0.3, 0.5), (0.1, 0.7)
+    assert unequal(0.4, strata, whole, np.full(4, 0.25)) == pytest.approx(strata)
+    low, high = unequal(0.4, strata, whole, np.array([0.8, 0.2]))
+    part = 1 - 1 / (2 * (0.64 + 0.04))
+    assert (0.4 - low) ** 2 == pytest.approx((1 - part) * 0.01 + part * 0.09)
+    assert high == pytest.approx(0.8 - low)
+    assert np.isnan(unequal(0.4, (np.nan, np.nan), whole, np.array([0.8, 0.2]))).all()
 
 
 def test_a_class_of_two_images_makes_it_wide_and_the_large_one_bounds_it() -> None:

@@ -17,7 +17,7 @@ from medshot.api.resolve import (
 )
 from medshot.core import Card, DataError, LeakError, Learner, Predictor, Table, Tabular, described
 from medshot.core.atomic import new_folder
-from medshot.data.checks.labels import image_doubts
+from medshot.data.checks.labels import image_doubts, strays
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.multimodal import keeping
@@ -121,7 +121,7 @@ def adapt(
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
         dataset = data
         if not isinstance(dataset, Dataset):
-            dataset = with_doubts(load_one(Path(dataset), **form, task=kind))
+            dataset = with_doubts(load_one(Path(dataset), **form, task=kind), Path(dataset))
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):
@@ -135,10 +135,16 @@ def adapt(
         return found
 
 
-def with_doubts(dataset: Dataset) -> Dataset:
-    """`dataset`, with what `medshot data check` finds on its images among its notes."""
-    doubts = (doubt.sentence for doubt in image_doubts(dataset.rows))
-    return replace(dataset, notes=tuple(dict.fromkeys((*doubts, *dataset.notes))))
+def with_doubts(dataset: Dataset, folder: Path) -> Dataset:
+    """`dataset`, with what `medshot data check` finds on its images among its notes.
+
+    So are files of `folder` in a format that is not read, where its images have labels.
+    """
+    doubts = image_doubts(dataset.rows)
+    if any(row.label for row in dataset.rows):
+        doubts += [each for each in strays(folder, dataset.rows) if each.severity == "warning"]
+    said = (doubt.sentence for doubt in doubts)
+    return replace(dataset, notes=tuple(dict.fromkeys((*said, *dataset.notes))))
 
 
 def _made(

@@ -97,7 +97,7 @@ def select(
             if not isinstance(dataset, Dataset):
                 like = automatic(kind=kind).encoder
                 form = {name: getattr(like, name, None) for name in ("channels", "size")}
-                dataset = with_doubts(load_one(Path(dataset), **form, task=kind))
+                dataset = with_doubts(load_one(Path(dataset), **form, task=kind), Path(dataset))
             numbers: dict[str, Any] = {"budget": budget, "trials": trials, "seed": seed}
             found = select_learner(
                 dataset,

@@ -54,6 +54,9 @@ class Sample:
             right, y, weights = hits
             shares, trials = _by_class(right.astype(float), y, self.groups)
             limits = stratified_wilson(shares, trials / self._folded, weights)
+            if self.fold is not None:
+                whole = self.rate(right, np.ones(len(right), bool))
+                limits = unequal(value, limits, (whole.low, whole.high), weights)
         else:
             limits = self._limits(metric, value)
         return Interval(value, *limits, self.patients)
@@ -237,6 +240,21 @@ def stratified_wilson(
     z = Z95 * math.sqrt(float((deviation**2).sum())) / float(deviation.sum())
     low, high = wilson(shares, n, z)
     return float(weights @ low), float(weights @ high)
+
+
+def unequal(share: float, strata: Limits, whole: Limits, weights: Float[ndarray, "k"]) -> Limits:
+    """Limits between those from `strata` and those of one proportion, by squared distances.
+
+    Predictors of other training sets call large classes more or less often, which moves all recalls
+    at once: a mean with equal weights stays, and the more these differ, the more does it move. The
+    interval of one proportion counts by 1 minus the effective fraction of the strata (Kish 1965).
+    """
+    part = 1 - 1 / (len(weights) * float((weights**2).sum()))
+    down, up = (
+        math.sqrt((1 - part) * (share - a) ** 2 + part * (share - b) ** 2)
+        for a, b in zip(strata, whole, strict=True)
+    )
+    return share - down, share + up
 
 
 def paired_shares(

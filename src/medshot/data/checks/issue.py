@@ -14,6 +14,7 @@ from medshot.core import DataError
 TABLE = "labels.csv"
 TABLES = (".csv", ".tsv", ".txt")
 NAMED = 5  # lines or files that a finding on many of them names
+FIRST = "first this one"  # of several files: that of the finding
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
@@ -47,8 +48,9 @@ class Issue:
 
     @property
     def sentence(self) -> str:
-        """Problem and fix without the place, for the notes of a data set."""
-        return f"{self.what[:1].upper()}{self.what[1:]}. {self.fix}"
+        """Problem and fix without the place, for the notes of a data set; `FIRST` is named."""
+        what = self.what.replace(FIRST, f"first {self.file.name}") if self.file else self.what
+        return f"{what[:1].upper()}{what[1:]}. {self.fix}"
 
     def error(self) -> DataError:
         """This finding as an exception, from which `finding_of` recovers it."""

@@ -67,7 +67,7 @@ def _unread(files: Sequence[Path]) -> list[Issue]:
             "warning",
             found[0],
             None,
-            f"{len(found)} file(s) of the format {suffix} are not read, this is the first",
+            f"{len(found)} file(s) of the format {suffix} are not read, first this one",
             unread[suffix].format(suffix=suffix),
         )
         for suffix, found in kinds.items()

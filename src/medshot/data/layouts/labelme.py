@@ -24,7 +24,6 @@ from medshot.data.layouts.content import (
     bad,
     number,
     numbers,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.parts import part_of, training_part
@@ -44,7 +43,7 @@ def labelme(listing: Listing) -> Content | None:
     """Content of a folder with a LabelMe file for each image."""
     files = []
     for path in listing.with_suffix(".json"):
-        said = read_json(path)
+        said = listing.json(path)
         if isinstance(said, dict) and isinstance(said.get("shapes"), list) and "imagePath" in said:
             files.append((part_of(path, listing.folder), (path, said)))
     if not files:

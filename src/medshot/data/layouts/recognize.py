@@ -77,22 +77,25 @@ def _content_of(folder: Path, state: int) -> Content | None:
 class Listed:
     """Images of a folder for one target, and what was noticed.
 
-    `names` are those of the classes 1, 2, ... of masks, if known.
+    `names` are those of the classes 1, 2, ... of masks, if known; `unlabeled` is the number of
+    pixels without a label, if there is one.
     """
 
     rows: list[Row]
     findings: list[Issue]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabeled: int | None = None
 
 
 def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> Listed:
     """Images of `folder` for `target`, in its own layout or that of another tool."""
     content = content_of(folder)
     names: tuple[str, ...] = ()
+    unlabeled = None
     if content and (target in content.rows or not content.rows):
         rows, findings = list(content.rows.get(target, ())), content.issues_of(target)
-        names = content.names
+        names, unlabeled = content.names, content.unlabeled
         classes = {row.label for row in rows}
         if target == LABEL and len(classes) == 1:
             what = f"it has only one class, {min(classes)!r}: there is nothing to tell apart"
@@ -101,13 +104,13 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
         rows, findings = manifest.survey(folder, target, optional=optional)
         findings = _said_better(folder, rows, findings, content)
     if target != MASK or any(f.severity == "error" for f in findings) or names:
-        return Listed(rows, findings, names)
+        return Listed(rows, findings, names, unlabeled=unlabeled)
     try:
         rows, names, notes = numbered(rows, folder)
     except DataError as error:
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
-    return Listed(rows, findings, names, notes)
+    return Listed(rows, findings, names, notes, unlabeled)
 
 
 def survey(

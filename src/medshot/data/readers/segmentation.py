@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
-from medshot.data.layouts.recognize import content_of, listed, without_errors
+from medshot.data.layouts.recognize import Listed, content_of, listed, without_errors
 from medshot.data.readers.metadata import folder_metadata, named, once
 from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
@@ -90,7 +91,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         middle = tuple(np.median(spacings, axis=0).round(4).tolist())
         form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
         read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
-    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=False)
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=False)
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
     double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
@@ -131,9 +132,14 @@ def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[in
 
 
 def _numbered(
-    folder: Path, masks: Sequence[set[int]], names: Sequence[str], *, white: bool
+    folder: Path, masks: Sequence[set[int]], found: Listed, *, white: bool
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Index of each class number, and the names of the classes, with `names` of 1, 2, ..."""
+    """Index of each class number, and the names of the classes, by the list `found`."""
+    names, left = found.names, found.unlabeled
+    if left is not None:
+        rest = replace(found, unlabeled=None)
+        indices, labels = _numbered(folder, [each - {left} for each in masks], rest, white=white)
+        return indices | {left: UNLABELED}, labels
     if not names:
         indices = _indices(folder, masks, white=white)
         return indices, mask_labels(list(indices)[: max(indices.values()) + 1])
@@ -142,9 +148,9 @@ def _numbered(
     return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
 
 
-def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> UInt8[ndarray, "*s"]:
-    """The mask with the index of each class in place of its number."""
-    table = np.zeros(max(indices) + 1, np.uint8)
+def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> Integer[ndarray, "*s"]:
+    """The mask with the index of each class in place of its number; -1 where it has no label."""
+    table = np.zeros(max(indices) + 1, np.int8 if min(indices.values()) < 0 else np.uint8)
     table[list(indices)] = list(indices.values())
     return table[mask]
 
@@ -167,7 +173,7 @@ def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
 
 
 def stacked(
-    volumes: list[UInt8[ndarray, "..."]], masks: list[UInt8[ndarray, "..."]]
+    volumes: list[UInt8[ndarray, "..."]], masks: list[Integer[ndarray, "..."]]
 ) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
     """Stack volumes and masks of different shapes, padded to the largest of each side."""
     shape = np.array([v.shape for v in volumes]).max(0)
@@ -236,7 +242,7 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         everything = list(pool.map(lambda row: _read(row, form, side), found.rows))
     kept, digests, twice = once(found.rows)
     rows, read = [found.rows[i] for i in kept], [everything[i] for i in kept]
-    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=True)
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),
@@ -254,7 +260,7 @@ def read_masked(
     indices: Mapping[int, int],
     *,
     turned: bool = False,
-) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
+) -> tuple[UInt8[Tensor, "n c s s"], Integer[Tensor, "n s s"]]:
     """Read images and masks with the preprocessing `form`, and the index of each class number.
 
     `turned` as in `read_image_and_mask`.

@@ -29,6 +29,10 @@ NEEDED = {
     "nrrd": ("space", "space directions"),
     "metaimage": ("elementspacing", "transformmatrix"),
 }
+BY_HAND = {  # axes that go to the left, the back and the head
+    "nrrd": "Or write `space: LPS` and `space directions: (1,0,0) (0,1,0) (0,0,1)`, if so.",
+    "metaimage": "Or write `TransformMatrix = 1 0 0 0 1 0 0 0 1` (and ElementSpacing), if so.",
+}
 SPACES = {"left-posterior-superior", "right-anterior-superior", "left-anterior-superior"}
 SPACES |= {"lps", "ras", "las"}
 BESIDE = "The voxels belong into the same file, or into one beside it that the header names."
@@ -48,7 +52,7 @@ def check_header(path: Path) -> None:
     missing = [name for name in NEEDED[kind] if name not in found]
     if missing:
         what = f"it does not say how it lies (its header has no {' and no '.join(missing)})"
-        raise refusal(path, what, AGAIN).error()
+        raise refusal(path, what, f"{AGAIN} {BY_HAND[kind]}").error()
     if kind == "nrrd" and found["space"][-1].lower() not in SPACES:
         what = f"its space is {found['space'][-1]!r}, of which the patient's axes are not known"
         raise refusal(path, what, "Write it in LPS or RAS.").error()
