@@ -91,6 +91,10 @@ class Auto(Learner):
         self.encoder = largest.encoder
         self.origin = candidates[0].origin
 
+    def check(self, task: Task) -> None:
+        """Raise `TaskError` if the first candidate does not support `task`."""
+        next(c for c in self.candidates if isinstance(c, Learner)).check(task)
+
     def adapt(self, support: Examples | SupportSet, task: Task | None = None) -> Predictor:
         """Adapt as any learner; from a folder, the chosen candidate reads images at its size."""
         if isinstance(support, Examples):
