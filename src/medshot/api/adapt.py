@@ -89,6 +89,7 @@ def adapt(
     task: str | None = None,
     options: Sequence[str] = (),
     modalities: str | None = None,
+    skip_bad: bool = False,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -100,7 +101,8 @@ def adapt(
     `learner` is `auto`, a name of `medshot learners`, the folder of a run, or a learner; `encoder`
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
-    where it is None. The result is saved to the new folder `out`, which is refused before any
+    where it is None. With `skip_bad`, lines and files that cannot be used are left out, and named
+    in the report. The result is saved to the new folder `out`, which is refused before any
     work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
     time that it will take, where that is long. One thread an operation is quick for few images
     (`threads=None`: as PyTorch is set).
@@ -121,7 +123,7 @@ def adapt(
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
         dataset = data
         if not isinstance(dataset, Dataset):
-            dataset = with_doubts(load_one(Path(dataset), **form, task=kind))
+            dataset = with_doubts(load_one(Path(dataset), **form, task=kind, skip_bad=skip_bad))
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import TASK, THREADS, out_option
+from medshot.app.parse import SKIP_BAD, TASK, THREADS, out_option
 
 
 def adapt(
@@ -30,6 +30,7 @@ def adapt(
         help="image,table,text,signal: only these, where labels.csv has several.",
         show_default="all",
     ),
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
@@ -65,6 +66,7 @@ def adapt(
         task=task,
         options=set_,
         modalities=modalities,
+        skip_bad=skip_bad,
         out=out,
         command=typed(),
         threads=threads,

@@ -15,6 +15,9 @@ def predict(
     out: Path = out_option(
         "The CSV file to write (for masks and images, the folder); it must not exist."
     ),
+    skip_bad: bool = typer.Option(
+        False, "--skip-bad", help="End with status 0 also where files could not be read."
+    ),
     threads: int = THREADS,
 ) -> None:
     """Write path, prediction, confidence and a probability a class for each image.
@@ -29,7 +32,7 @@ def predict(
 
     A path that does not exist stops it before anything is done. A file that
     cannot be read does not stop the others: its row is left empty, the reason is
-    printed, and the command ends with status 1. Predictions that a spreadsheet would run as a
+    printed, and the command ends with status 1 (with --skip-bad 0). Predictions that a spreadsheet would run as a
     formula get an apostrophe before them.
 
     Example:
@@ -47,5 +50,5 @@ def predict(
             tell=lambda error: errors.print(plain(f"medshot: {error}")),
         )
     tell(f"{out}: {saved.n} of {len(predictions)} images predicted")
-    if saved.unread:
+    if saved.unread and not skip_bad:
         raise typer.Exit(1)

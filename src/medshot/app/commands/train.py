@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from medshot import TrainConfig
-from medshot.app.parse import TASK, THREADS, expand_configs, free_or_run
+from medshot.app.parse import SKIP_BAD, TASK, THREADS, expand_configs, free_or_run
 
 
 @expand_configs
@@ -37,6 +37,7 @@ def train(
         metavar="EPSILON",
         help="Attack the query within this, say 8/255 (of [0, 1]).",
     ),
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Meta-train a learner on many small tasks drawn from labelled folders.
@@ -66,6 +67,7 @@ def train(
         contrast=contrast,
         teacher=teacher,
         adversarial=adversarial,
+        skip_bad=skip_bad,
         threads=threads,
         watch=medshot.progress_bar("meta-train"),
         tell=say,

@@ -6,13 +6,14 @@ one. Tables of our own (labels.csv, boxes.csv) come first: with them, no layout 
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from medshot.core import DataError
 from medshot.data import omniglot
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
+from medshot.data.checks.skip import is_skipping, skip_or_raise
 from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.layouts.class_folders import class_folders
 from medshot.data.layouts.coco import coco
@@ -128,11 +129,25 @@ def read_manifest(folder: Path, target: str = LABEL, *, optional: bool = False) 
 
 
 def without_errors(found: Listed) -> Listed:
-    """`found`, or its first error."""
-    for finding in found.findings:
-        if finding.severity == "error":
-            raise finding.error()
-    return found
+    """`found`, or its first error; where bad rows are skipped, `found` without those of a line.
+
+    A file that is listed several times is kept once, unless its lines give it different labels.
+    """
+    errors = [finding for finding in found.findings if finding.severity == "error"]
+    for error in errors:
+        if not (error.line and found.rows):
+            raise error.error()
+    skip_or_raise(errors)
+    if not (errors and is_skipping()):
+        return found
+    first: dict[Path, Row] = {}
+    labels: dict[Path, set[str]] = {}
+    for row in found.rows:
+        first.setdefault(row.path, row)
+        labels.setdefault(row.path, set()).add(row.label)
+    rows = [row for path, row in first.items() if len(labels[path]) == 1]
+    others = [finding for finding in found.findings if finding not in errors]
+    return replace(found, rows=rows, findings=others)
 
 
 def masks_of(folder: Path) -> set[Path]:

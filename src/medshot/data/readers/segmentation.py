@@ -1,7 +1,6 @@
 """Readers of folders for segmentation of images and volumes."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
 from medshot.data.layouts.recognize import content_of, listed, without_errors
-from medshot.data.readers.metadata import folder_metadata, named, once
+from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
@@ -82,14 +81,16 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         )
     del channels
     found = without_errors(listed(folder, MASK))
-    kept, digests, twice = once(found.rows)
-    rows = [found.rows[i] for i in kept]
-    with ThreadPoolExecutor() as pool:
-        grids = list(pool.map(lambda row: named(row, lambda: _placed(row)), rows))
-        spacings = [spacing for spacing, _ in grids]
-        middle = tuple(np.median(spacings, axis=0).round(4).tolist())
-        form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
-        read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
+    listed_rows, placed = read_rows(found.rows, _placed)
+    kept, digests, twice = once(listed_rows)
+    rows, grids = [listed_rows[i] for i in kept], [placed[i] for i in kept]
+    spacings = [spacing for spacing, _ in grids]
+    middle = tuple(np.median(spacings, axis=0).round(4).tolist())
+    form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
+    whole, read = read_rows(rows, lambda row: _read_volume(row, form))
+    if len(whole) < len(rows):  # a mask that does not fit its volume, skipped
+        there = [i for i, row in enumerate(rows) if row in whole]
+        rows, digests, grids = whole, [digests[i] for i in there], [grids[i] for i in there]
     indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=False)
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
@@ -232,10 +233,9 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     found = without_errors(listed(folder, MASK))
     side = side_of([row for row in found.rows if not isinstance(row, DrawnRow)])
-    with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: _read(row, form, side), found.rows))
-    kept, digests, twice = once(found.rows)
-    rows, read = [found.rows[i] for i in kept], [everything[i] for i in kept]
+    listed_rows, everything = read_rows(found.rows, lambda row: _read(row, form, side))
+    kept, digests, twice = once(listed_rows)
+    rows, read = [listed_rows[i] for i in kept], [everything[i] for i in kept]
     indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
@@ -267,5 +267,5 @@ def read_masked(
 
 def _read(row: Row, form: ImagePreprocessing, side: MaskSide) -> tuple[ndarray, ndarray, set[int]]:
     """Pixels, mask, and the class numbers in the file, which resizing may lose."""
-    pixels, mask = named(row, lambda: read_image_and_mask(row, turned=side.turned))
+    pixels, mask = read_image_and_mask(row, turned=side.turned)
     return form.fit(pixels), fit_mask(mask, form.size), set(np.unique(mask).tolist())
