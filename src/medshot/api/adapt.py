@@ -11,6 +11,7 @@ import torch
 from medshot.api.resolve import (
     automatic,
     describe,
+    ended_early,
     refuse_transductive,
     run_or_learner,
     training_data_of,
@@ -128,6 +129,8 @@ def adapt(
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):
             tell(said)
+        if isinstance(learner, str) and (early := ended_early(learner)):
+            dataset = replace(dataset, notes=(early, *dataset.notes))
         seen: Sequence[Mapping[str, Any]] = training_data_of(
             learner if isinstance(learner, str) else "", made
         )

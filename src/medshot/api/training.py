@@ -77,7 +77,8 @@ def train(
     over `val_episodes` fixed episodes. `terms` are added to the meta-loss; `contrast` is the weight
     of a contrast between tasks, `teacher` the run of a teacher for self-distillation, `adversarial`
     the epsilon of attacks on the query. `threads` an operation (None: as PyTorch is set). `tell` is
-    called with what is read (with `skip_bad`, without files that cannot be used) and whether the run is resumed.
+    called with what is read (with `skip_bad`, without files that cannot be used) and whether the
+    run is resumed.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.

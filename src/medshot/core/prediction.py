@@ -43,7 +43,9 @@ class ImagePrediction:
 class MaskPrediction:
     """A class number for every site of an image (upright) or a volume; `labels` names them.
 
-    The numbers are those of the masks that were learned from: see `mask_numbers`.
+    Of a volume, axes are those of the file: `mask[i, j, k]` belongs to
+    `nibabel.load(path).get_fdata()[i, j, k]`. The numbers are those of the masks that were learned
+    from: see `mask_numbers`.
     """
 
     path: str

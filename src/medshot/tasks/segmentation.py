@@ -268,7 +268,10 @@ class Segmentation(Task):
     def to_prediction(
         self, output: Float[Tensor, "k *s"], path: Path, card: Card
     ) -> MaskPrediction:
-        """Number of the likeliest class of every pixel of the file; scores are resampled to it."""
+        """Number of the likeliest class of every pixel of the file; scores are resampled to it.
+
+        Of a volume, in the storage order of its file.
+        """
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
         flat = card.preprocessing.dims == 2
@@ -278,6 +281,7 @@ class Segmentation(Task):
         numbers = np.array(mask_numbers(card.labels))
         kind = np.uint8 if numbers[-1] < 256 else np.uint16
         mask = numbers.astype(kind)[spread.argmax(1)[0].cpu().numpy()]
+        mask = mask if flat else np.ascontiguousarray(card.preprocessing.stored(mask, path))
         return MaskPrediction(str(path), mask, card.labels)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:

@@ -74,6 +74,22 @@ def test_a_probe_learns_from_volumes_and_writes_masks_on_their_grids(tmp_path: P
         np.testing.assert_allclose(ours.affine, truth.affine)
         a, b = np.asarray(ours.dataobj) > 0, np.asarray(truth.dataobj) > 0
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.9
+        with Image.open(out / "overlays" / f"{path.name[:-7]}.png") as image:
+            assert len(image.getcolors(2**20)) > 9
+    # in Python: in the order of the file, as nibabel gives it, and written again so
+    found = again.predict(paths[1])
+    np.testing.assert_array_equal(found.mask, nibabel.load(out / paths[1].name).get_fdata())
+    medshot.write_nifti_mask(found, medshot.read_volume(paths[1]), tmp_path / "again.nii.gz")
+    written = nibabel.load(tmp_path / "again.nii.gz").get_fdata()
+    np.testing.assert_array_equal(written, found.mask)
+
+
+def test_classes_are_called_by_a_file_of_the_folder(folder: Path):
+    (folder / "classes.csv").write_text("number,name\n1,vessel\n2,not there\n")
+    data = medshot.load(folder)
+    assert data.labels == ("background", "vessel")
+    (folder / "classes.csv").write_text("number,name\n255,nerve\n")  # as in the white masks
+    assert medshot.load(folder).labels == ("background", "nerve")
 
 
 def test_episodes_score_whole_volumes(tmp_path: Path):

@@ -30,10 +30,10 @@ def predict(
     A model for several kinds of data reads the rows of labels.csv in the folders named (or another
     table that is named); no label need be in it.
 
-    A path that does not exist stops it before anything is done. A file that
-    cannot be read does not stop the others: its row is left empty, the reason is
-    printed, and the command ends with status 1 (with --skip-bad 0). Predictions that a spreadsheet would run as a
-    formula get an apostrophe before them.
+    A path that does not exist stops it before anything is done. A file that cannot be read does not
+    stop the others: its row is left empty, the reason is printed, and the command ends with status
+    1 (with --skip-bad 0). Predictions that a spreadsheet would run as a formula get an apostrophe
+    before them.
 
     Example:
 

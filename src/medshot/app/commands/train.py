@@ -1,5 +1,6 @@
 """`medshot train`: meta-train a learner."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def train(
 ) -> None:
     """Meta-train a learner on many small tasks drawn from labelled folders.
 
-    Killed at any moment, the same command goes on from the last checkpoint. Watch it with
+    Killed at any moment, the same command goes on from the last checkpoint; `adapt --learner OUT`
+    takes its best weights so far. Ctrl-C ends it after the step. Watch it with
     `tensorboard --logdir OUT`.
 
     Examples:
@@ -54,24 +56,30 @@ def train(
         medshot train prototypical --data phantoms --task segmentation --out runs/phantoms
     """
     import medshot
-    from medshot.app.terminal import announce, next_step, say
+    from medshot.app.terminal import announce, next_step, say, warn
 
     announce(f"reading {len(data)} folder(s)")
-    run = medshot.train(
-        learner,
-        data,
-        out=out,
-        task=task,
-        encoder=encoder,
-        options=set_,
-        contrast=contrast,
-        teacher=teacher,
-        adversarial=adversarial,
-        skip_bad=skip_bad,
-        threads=threads,
-        watch=medshot.progress_bar("meta-train"),
-        tell=say,
-        **asdict(config),
-    )
+    try:
+        run = medshot.train(
+            learner,
+            data,
+            out=out,
+            task=task,
+            encoder=encoder,
+            options=set_,
+            contrast=contrast,
+            teacher=teacher,
+            adversarial=adversarial,
+            skip_bad=skip_bad,
+            threads=threads,
+            watch=medshot.progress_bar("meta-train"),
+            tell=say,
+            **asdict(config),
+        )
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(medshot.SaveError):
+            warn(f"{out}: {medshot.load_run(out).learner.origin}. The same command goes on.")
+            next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")
+        raise
     say(f"{out}: {run.learner.origin}")
     next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")

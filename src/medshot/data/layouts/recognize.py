@@ -5,8 +5,8 @@ one. Tables of our own (labels.csv, boxes.csv) come first: with them, no layout 
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.checks.skip import is_skipping, skip_or_raise
 from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.layouts.class_folders import class_folders
+from medshot.data.layouts.class_names import class_names
 from medshot.data.layouts.coco import coco
 from medshot.data.layouts.colors import numbered
 from medshot.data.layouts.content import LABEL, MASK, Content, DrawnRow, Listing, counted
@@ -78,13 +79,15 @@ def _content_of(folder: Path, state: int) -> Content | None:
 class Listed:
     """Images of a folder for one target, and what was noticed.
 
-    `names` are those of the classes 1, 2, ... of masks, if known.
+    `names` are those of the classes 1, 2, ... of masks, if known; `called` are names of class
+    numbers that a file says.
     """
 
     rows: list[Row]
     findings: list[Issue]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    called: Mapping[int, str] = field(default_factory=dict)
 
 
 def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> Listed:
@@ -105,10 +108,11 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
         return Listed(rows, findings, names)
     try:
         rows, names, notes = numbered(rows, folder)
+        called = {} if names else class_names(folder)
     except DataError as error:
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
-    return Listed(rows, findings, names, notes)
+    return Listed(rows, findings, names, notes, called)
 
 
 def survey(

@@ -17,6 +17,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.io.image import (
     MOST_CLASSES,
     NUMBERS,
+    WHITE,
     fit_mask,
     orientation_mark,
     read_image,
@@ -26,7 +27,7 @@ from medshot.data.io.read_volume import read_mask_volume, read_volume
 from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
-from medshot.data.layouts.recognize import content_of, listed, without_errors
+from medshot.data.layouts.recognize import Listed, content_of, listed, without_errors
 from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
@@ -91,7 +92,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     if len(whole) < len(rows):  # a mask that does not fit its volume, skipped
         there = [i for i, row in enumerate(rows) if row in whole]
         rows, digests, grids = whole, [digests[i] for i in there], [grids[i] for i in there]
-    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=False)
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=False)
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
     double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
@@ -132,12 +133,24 @@ def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[in
 
 
 def _numbered(
-    folder: Path, masks: Sequence[set[int]], names: Sequence[str], *, white: bool
+    folder: Path, masks: Sequence[set[int]], found: Listed, *, white: bool
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Index of each class number, and the names of the classes, with `names` of 1, 2, ..."""
+    """Index of each class number, and the names of the classes.
+
+    Numbers with gaps, 1, 2 and 4, are their own names: `predict` writes them again.
+    """
+    names = found.names
     if not names:
         indices = _indices(folder, masks, white=white)
-        return indices, mask_labels(list(indices)[: max(indices.values()) + 1])
+        numbers = list(indices)[: max(indices.values()) + 1]
+        labels = mask_labels(numbers)
+        if numbers != list(range(len(numbers))):
+            return indices, labels
+        called = dict(found.called)
+        if len(numbers) == 2 and 1 not in called:  # black and white
+            called[1] = next((found.called[c] for c in WHITE if c in found.called), labels[1])
+        named = (called.get(c, label) for c, label in enumerate(labels) if c)
+        return indices, ("background", *named)
     highest = max(len(names), *(max(each, default=0) for each in masks))
     rest = map(str, range(len(names) + 1, highest + 1))
     return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
@@ -236,7 +249,7 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     listed_rows, everything = read_rows(found.rows, lambda row: _read(row, form, side))
     kept, digests, twice = once(listed_rows)
     rows, read = [listed_rows[i] for i in kept], [everything[i] for i in kept]
-    indices, labels = _numbered(folder, [seen for _, _, seen in read], found.names, white=True)
+    indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),
