@@ -29,6 +29,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "model": REQUIRED,
         "images": REQUIRED,
         "--out": REQUIRED,
+        "--labelme": False,
         "--skip-bad": False,
         "--threads": 1,
     },

@@ -66,9 +66,10 @@ def _labels(datasets: Sequence[Dataset]) -> tuple[str, ...]:
     rest = [label for label in labels if label != "background"]
     if "foreground" in rest and len(rest) > 1:
         others = ", ".join(label for label in rest if label != "foreground")
+        names = " and ".join(each.name for each in datasets)
         raise DataError(
-            f"Of {' and '.join(each.name for each in datasets)}, one has masks of one class without "
-            f"a name, and another those of {others}. Say in a classes.csv (number,name) what 1 is."
+            f"Of {names}, one has masks of one class without a name, and another those of {others}. "
+            "Say in a classes.csv (number,name) what 1 is."
         )
     if all(label.isdecimal() for label in rest):
         rest.sort(key=int)
@@ -124,7 +125,9 @@ def _reader(parts: Sequence[Dataset]) -> Reader | None:
 
 
 def _read(
-    readers: Sequence[tuple[frozenset[Path], Callable[[Sequence[Row], Any], tuple[Tensor, Tensor]]]],
+    readers: Sequence[
+        tuple[frozenset[Path], Callable[[Sequence[Row], Any], tuple[Tensor, Tensor]]]
+    ],
     rows: Sequence[Row],
     form: Any,
 ) -> tuple[Tensor, Tensor]:

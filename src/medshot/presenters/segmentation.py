@@ -10,7 +10,7 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core import Card, Learner, MaskPrediction, mask_numbers
+from medshot.core import Card, ConfigError, Learner, MaskPrediction, mask_numbers
 from medshot.core.atomic import new_folder, write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
@@ -25,13 +25,14 @@ from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
+from medshot.presenters.labelme import write_labelme
 from medshot.presenters.overlay import overlay
 from medshot.presenters.tables import AnswerFolder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12
-OVERLAYS, CLASSES = "overlays", "classes.csv"
+OVERLAYS, LABELME, CLASSES = "overlays", "labelme", "classes.csv"
 
 
 def support_of_masks(dataset: Dataset) -> r.Support:
@@ -81,6 +82,8 @@ class MaskAnswers(AnswerFolder):
     image, and classes.csv the number, name and color of each class, as `medshot.load` reads them.
     """
 
+    labelme = False  # write a LabelMe file for each image too, in `labelme/`
+
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
         super().__init__(folder, "mask", *[f"share({label})" for label in labels])
         numbers = mask_numbers(labels)
@@ -99,6 +102,11 @@ class MaskAnswers(AnswerFolder):
     def add(self, found: MaskPrediction) -> None:
         """Write the mask of one image."""
         flat = found.mask.ndim == 2
+        if self.labelme and not flat:
+            raise ConfigError(
+                "LabelMe takes images: leave --labelme out, and correct masks of volumes in "
+                "ITK-SNAP or 3D Slicer, which read the NIfTI files."
+            )
         name = self._free(_stem(found.path), ".png" if flat else ".nii.gz")
         if flat:
             picture = Image.fromarray(found.mask)
@@ -109,6 +117,9 @@ class MaskAnswers(AnswerFolder):
         else:
             write_nifti_mask(found, read_volume(found.path), self.folder / name)
         overlay(found).save(self.folder / OVERLAYS / f"{_stem(name)}.png")
+        if self.labelme:
+            (self.folder / LABELME).mkdir(exist_ok=True)
+            write_labelme(found, self.folder / LABELME, _stem(name))
         shares = [f"{share:.6f}" for share in found.shares().values()]
         self._row(found.path, path_cell(name), *shares)
 

@@ -8,8 +8,9 @@ from medshot.app.parse import SKIP_BAD, TASK, THREADS, out_option
 
 
 def adapt(
-    folder: Path = typer.Argument(
-        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
+    folder: list[Path] = typer.Argument(
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv; of "
+        "several folders, later ones correct images of earlier ones."
     ),
     out: Path = out_option("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
@@ -49,6 +50,8 @@ def adapt(
 
         medshot adapt my_images/ --learner runs/proto --out my_model
 
+        medshot adapt my_images/ answers/labelme --out corrected_model
+
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
         medshot adapt my_images/ --finetune auto --out my_model
@@ -57,7 +60,8 @@ def adapt(
     from medshot.app.parse import typed
     from medshot.app.terminal import announce, conclude, warn
 
-    announce(f"reading {folder}, adapting, and judging it on patients left out")
+    names = " and ".join(map(str, folder))
+    announce(f"reading {names}, adapting, and judging it on patients left out")
     found = medshot.adapt(
         folder,
         learner=learner,

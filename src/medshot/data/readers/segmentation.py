@@ -103,7 +103,18 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         labels=labels,
         preprocessing=form,
         task=Segmentation(len(labels), middle),
+        read=partial(read_volumes, indices=indices),
         **folder_metadata(folder, rows, digests, notes=notes),
+    )
+
+
+def read_volumes(
+    rows: Sequence[Row], form: VolumePreprocessing, indices: Mapping[int, int]
+) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
+    """Read volumes and masks with the preprocessing `form`, and the index of each class number."""
+    read = [_read_volume(row, form) for row in rows]
+    return stacked(
+        [values for values, _, _ in read], [_indexed(mask, indices) for _, mask, _ in read]
     )
 
 
