@@ -31,7 +31,7 @@ from medshot.tasks import Classification
 from results import DOCS, commit, fill, markdown
 
 SIZES = (6, 12, 24, 60, 200)
-WAYS = (2, 3, 6)  # three classes of few images only
+WAYS = (2, 3, 6)
 SIGNALS = (0.0, 1.0, 2.5)  # shift of a class's mean, in standard deviations
 FEATURES = 20
 WITHIN = 0.5  # correlation of the images of a patient
@@ -72,11 +72,10 @@ def cells() -> Iterator[tuple[int, int, int, bool]]:
     """Images, classes, images of the largest class for one of the smallest, patients or not."""
     for n in SIZES:
         for k in WAYS:
-            for ratio, patients in ((1, False), (10, False), (1, True)):
+            for ratio, patients in ((1, False), (10, False), (1, True), (10, True)):
                 y, groups = design(n, k, ratio, patients)
                 fewest = min(len(np.unique(groups[y == c])) for c in range(k))
-                few = k != 3 or n < 24
-                if few and fewest > 1 and abs(len(y) - n) <= max(1, n // 10):
+                if fewest > 1 and abs(len(y) - n) <= max(1, n // 10):
                     yield n, k, ratio, patients
 
 

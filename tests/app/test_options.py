@@ -22,6 +22,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--finetune": "none",
         "--set": [],
         "--modalities": None,
+        "--ignore-value": None,
         "--skip-bad": False,
         "--threads": 1,
     },
@@ -185,7 +186,12 @@ FROZEN: dict[str, dict[str, Any]] = {
     },
     "cite": {"what": REQUIRED},
     "demo": {"--out": "demo", "--threads": 1},
-    "data check": {"folder": REQUIRED, "--task": None, "--skip-bad": False},
+    "data check": {
+        "folder": REQUIRED,
+        "--task": None,
+        "--ignore-value": None,
+        "--skip-bad": False,
+    },
 }
 NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}
 

@@ -87,6 +87,18 @@ def test_results_are_whole_at_80_columns(terminal: Terminal) -> None:
     assert "(transductive)" in words
 
 
+def test_an_interval_stays_on_one_line_where_names_can_be_folded(terminal: Terminal) -> None:
+    seen = terminal(70)
+    names = ("balanced accuracy", "sensitivity of ill")
+    cells = ("91.2 [88.0, 94.1]", "90.1 [86.0, 93.9]", "-0.4 [-3.1, +2.2]")
+    heads = ("", "linear-probe on conv4 (untrained)", "nearest-centroid on pixels", "difference")
+    terminal_module.show(Table("", heads, tuple((name, *cells) for name in names)))
+    lines = seen.getvalue().splitlines()
+    assert sum(all(cell in line for cell in cells) for line in lines) == len(names)
+    assert max(map(len, lines)) <= 70
+    assert "(untrained)" in seen.getvalue()
+
+
 def test_a_table_is_shown_under_its_caption_and_is_cut_where_it_is_long(terminal: Terminal) -> None:
     seen = terminal(80)
     table = Table("scores", ("", "mine"), (("accuracy", "0.500"), ("[red]AUROC", "1.000")))

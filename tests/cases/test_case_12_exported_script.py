@@ -1,15 +1,18 @@
-"""One path from file to pixels: check, load, predict and the exported script give the same.
+"""One path from file to pixels: check, load, adapt, predict and the exported script agree.
 
 The script runs in a process without medshot and PyTorch. A file is answered for alike, or refused.
 """
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 from pydicom import Dataset
 from pydicom.uid import JPEG2000Lossless
@@ -145,13 +148,16 @@ REFUSED = {
 }
 
 
+def quick():
+    torch.manual_seed(0)
+    return build("nearest-centroid", encoder=toys.conv4())
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A predictor, the files, and what the script says of each."""
     place = tmp_path_factory.mktemp("doors")
-    predictor = build("nearest-centroid", encoder=toys.conv4()).adapt(
-        medshot.load(folder(place / "mine", (4, 4)))
-    )
+    predictor = quick().adapt(medshot.load(folder(place / "mine", (4, 4))))
     files = place / "files"
     files.mkdir()
     for name, write in (*ANSWERED.items(), *((n, w) for n, (w, _) in REFUSED.items())):
@@ -186,6 +192,43 @@ def test_every_door_refuses(made, name):
             door(files / name)
         assert "damaged" not in str(caught.value)
     assert key in said[str(files / name)]["not read"]
+
+
+def among_others(at, path):
+    """A folder of two classes of two images, one of which is a copy of `path`."""
+    mine = folder(at / "support", (2, 2))
+    table = mine / "labels.csv"
+    first = table.read_text().splitlines()[1].split(",")[0]
+    table.write_text(table.read_text().replace(first, path.name))
+    shutil.copy(path, mine / path.name)
+    return mine
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_load_and_adapt_learn_from_the_same_pixels(made, name, tmp_path):
+    _, files, _ = made
+    mine = among_others(tmp_path, files / name)
+    assert not medshot.check(mine).errors
+    form = quick().encoder
+    loaded = medshot.load(mine, channels=form.channels, size=form.size)
+    pixels = [loaded.preprocessing.fit(pixels_in(row.path)) for row in loaded.rows]
+    assert name in [row.path.name for row in loaded.rows]
+    np.testing.assert_array_equal(loaded.x.numpy(), np.stack(pixels))
+    expected = quick().adapt(replace(loaded, x=torch.from_numpy(np.stack(pixels)), read=None))
+    found = medshot.adapt(mine, quick()).predictor
+    for row in loaded.rows:
+        assert found.predict(row.path).probabilities == expected.predict(row.path).probabilities
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_load_and_adapt_refuse_in_the_same_words(made, name, tmp_path):
+    mine = among_others(tmp_path, made[1] / name)
+    said = [str(error) for error in medshot.check(mine).errors]
+    for door in (medshot.load, lambda at: medshot.adapt(at, quick())):
+        with pytest.raises(medshot.DataError, match=REFUSED[name][1]) as caught:
+            door(mine)
+        assert str(caught.value) in said
+        assert name in str(caught.value)
 
 
 def test_deep_pictures_are_told_apart(made):

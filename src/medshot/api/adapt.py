@@ -92,6 +92,7 @@ def adapt(
     options: Sequence[str] = (),
     modalities: str | None = None,
     skip_bad: bool = False,
+    ignore_value: int | None = None,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -107,7 +108,8 @@ def adapt(
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
     where it is None. With `skip_bad`, lines and files that cannot be used are left out, and named
-    in the report. The result is saved to the new folder `out`, which is refused before any
+    in the report. Pixels of masks with `ignore_value` have no label: so masks may be scribbles. The
+    result is saved to the new folder `out`, which is refused before any
     work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
     time that it will take, where that is long. One thread an operation is quick for few images
     (`threads=None`: as PyTorch is set).
@@ -134,7 +136,11 @@ def adapt(
             [
                 each
                 if isinstance(each, Dataset)
-                else with_doubts(load_one(Path(each), **form, task=own, skip_bad=skip_bad))
+                else with_doubts(
+                    load_one(
+                        Path(each), **form, task=own, skip_bad=skip_bad, ignore_value=ignore_value
+                    )
+                )
                 for each, own in zip(several, kinds, strict=True)
             ]
         )

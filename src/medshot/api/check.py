@@ -6,7 +6,7 @@ from pathlib import Path
 from medshot.core import DataError, Table, Tabular
 from medshot.data.checks.issue import Issue, by_weight, together
 from medshot.data.checks.skip import skipping_bad
-from medshot.data.layouts.recognize import content_of
+from medshot.data.layouts.recognize import content_of, unlabeled_value
 from medshot.data.readers.registry import FolderKind, folder_kind, kind_of
 from medshot.presenters import kind_called
 
@@ -43,13 +43,19 @@ class Checked(Tabular):
         return Table(said + self.verdict, heads, rows)
 
 
-def check(folder: str | Path, task: str | None = None, *, skip_bad: bool = False) -> Checked:
+def check(
+    folder: str | Path,
+    task: str | None = None,
+    *,
+    skip_bad: bool = False,
+    ignore_value: int | None = None,
+) -> Checked:
     """Check a folder of images: problems by file, each with its fix.
 
     `load` stops at the first error; this goes on, and also reports what inflates scores. For
     labels and masks every row is checked; for other tasks it reports what `load` finds. Nothing
     is changed. With `skip_bad`, problems of lines and files that `load(..., skip_bad=True)` leaves
-    out are warnings.
+    out are warnings. Pixels of masks with `ignore_value` have no label.
 
     Raises:
         DataError: there is no such folder.
@@ -61,7 +67,8 @@ def check(folder: str | Path, task: str | None = None, *, skip_bad: bool = False
     reader = folder_kind(kind)
     said = content.line_of(reader.target) if content else ""
     listed = said or kind_called(kind).listed(folder)
-    found = _skipped(folder, reader) if skip_bad else reader.findings(folder)
+    with unlabeled_value(ignore_value):
+        found = _skipped(folder, reader) if skip_bad else reader.findings(folder)
     return Checked(folder, kind, listed, tuple(by_weight(together(found))))
 
 

@@ -66,6 +66,7 @@ class CompressRun(StageRun[Compress]):
 
     def compare(self) -> Comparison:
         """Scores and costs of all."""
+        self.tell(f"Measuring speed, memory and scores of {len(self.all)} models ...")
         self.costs = costs(self.all)
         return compared(self.all, self.test_images)
 

@@ -21,6 +21,7 @@ from medshot.app.parse import program
 FIRST = os.environ.get("RANK", "0") == "0"  # of several processes, only the first prints
 BULLET = "  - "  # of an item of a list
 ROWS = 40  # of a table on the terminal
+GAP = 2  # characters between columns
 
 Item = TypeVar("Item")
 
@@ -54,20 +55,35 @@ def show(table: Table, rows: int = ROWS) -> None:
         say(table.caption)
     if not table.rows:
         return
-    drawn = Drawn(box=None, padding=(0, 2, 0, 0))
-    for column, name in enumerate(map(plain, table.columns)):
-        cells = [plain(row[column]) for row in table.rows]
-        words = max((len(word) for cell in (name, *cells) for word in cell.split()), default=0)
-        if column == 0 or any(cell[:1].isalpha() for cell in cells):
-            widest = max(map(len, (name, *cells)))
+    drawn = Drawn(box=None, padding=(0, GAP, 0, 0))
+    columns = [[plain(c) for c in cells] for cells in zip(table.columns, *table.rows, strict=True)]
+    measured = [(_is_text(i, cells), *_widths(cells)) for i, cells in enumerate(columns)]
+    least = [min(16, words) if text else whole for text, whole, words in measured]
+    fits = sum(least) + GAP * len(least) <= console.width
+    for (name, *_), (text, whole, words) in zip(columns, measured, strict=True):
+        if text:
+            widest = words if fits else max(whole, len(name))
             drawn.add_column(name, overflow="fold", min_width=min(16, widest))
-        else:  # numbers: broken between words only
+        elif fits:  # texts are folded first
+            drawn.add_column(textwrap.fill(name, max(whole, 1)), justify="right", no_wrap=True)
+        else:  # numbers are broken between words only
             drawn.add_column(name, justify="right", min_width=words)
     for row in table.rows[:rows]:
         drawn.add_row(*map(plain, row))
     console.print(drawn)
     if len(table.rows) > rows:
         tell(f"and {len(table.rows) - rows} more")
+
+
+def _is_text(i: int, cells: list[str]) -> bool:
+    """Whether a column, of which the first cell is the head, holds names and no numbers."""
+    return i == 0 or any(cell[:1].isalpha() for cell in cells[1:])
+
+
+def _widths(cells: list[str]) -> tuple[int, int]:
+    """Width of a column whose head alone is broken, and of one that is broken between words."""
+    words = max((len(word) for cell in cells for word in cell.split()), default=0)
+    return max(words, *map(len, cells[1:])), words
 
 
 def show_item(item: str | Table) -> None:

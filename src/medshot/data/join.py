@@ -68,7 +68,7 @@ def _labels(datasets: Sequence[Dataset]) -> tuple[str, ...]:
         others = ", ".join(label for label in rest if label != "foreground")
         names = " and ".join(each.name for each in datasets)
         raise DataError(
-            f"Of {names}, one has masks of one class without a name, and another those of {others}. "
+            f"Of {names}, one has masks of one class without name, and another of {others}. "
             "Say in a classes.csv (number,name) what 1 is."
         )
     if all(label.isdecimal() for label in rest):

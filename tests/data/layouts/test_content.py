@@ -1,5 +1,6 @@
 """Files that annotations name, and numbers in them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from PIL import Image
 
 from medshot import DataError
 from medshot.data.io.image import upright_size
-from medshot.data.layouts.content import Listing, number, numbers, read_json, text_of
+from medshot.data.layouts.content import Listing, number, numbers, text_of
+from medshot.data.layouts.recognize import content_of
 from toys.layouts import HEIGHT, WIDTH, spot_picture
 
 X = Path("x.json")
@@ -71,9 +73,9 @@ def test_json_of_any_kind(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     for wrong in (b"{", b"\xff\xfe", b"[" * 100_000):
         path.write_bytes(wrong)
-        assert read_json(path) is None
+        assert Listing.of(tmp_path).json(path) is None
         with pytest.raises(DataError, match="it is not JSON"):
-            read_json(path, required=True)
+            Listing.of(tmp_path).json(path, required=True)
 
 
 def test_sizes_are_those_of_the_upright_image(tmp_path: Path) -> None:
@@ -84,3 +86,13 @@ def test_sizes_are_those_of_the_upright_image(tmp_path: Path) -> None:
     with Image.open(path) as image:
         image.save(tmp_path / "y.jpg", exif=turned)
     assert upright_size(tmp_path / "y.jpg") == (HEIGHT, WIDTH)
+
+
+def test_a_json_file_is_parsed_once_for_all_layouts(tmp_path, monkeypatch):
+    spot_picture(tmp_path / "0.png")
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text('{"something": [1]}' if name == "a.json" else "{")
+    parsed, parse = [], json.loads
+    monkeypatch.setattr(json, "loads", lambda text: (parsed.append(text), parse(text))[1])
+    assert content_of(tmp_path) is None
+    assert sorted(parsed) == ["{", '{"something": [1]}']

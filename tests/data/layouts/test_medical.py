@@ -1,5 +1,6 @@
 """Pairs of volumes as nnU-Net, the Decathlon and MONAI list them."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -46,6 +47,27 @@ def test_nnunet(tmp_path: Path) -> None:
     line = "3 volumes with a mask each, 2 classes (liver, tumour) from dataset.json"
     assert any(line in note for note in data.notes)
     assert medshot.check(tmp_path).listed.endswith(line)
+
+
+def test_what_nnunet_ignores_is_not_labeled(tmp_path: Path) -> None:
+    said = json.loads((_nnunet(tmp_path) / "dataset.json").read_text())
+    plain = medshot.load(tmp_path)
+    write_json(tmp_path / "dataset.json", {**said, "labels": {**said["labels"], "ignore": 3}})
+    for path in (tmp_path / "labelsTr").iterdir():
+        image = nib.load(path)
+        mask = np.asarray(image.dataobj)
+        mask[:2] = 3
+        nib.save(nib.Nifti1Image(mask, image.affine), path)
+    data = medshot.load(tmp_path)
+    assert data.labels == plain.labels
+    left = (data.y == -1).any(1).any(1)
+    assert left.any()
+    assert not left.all()
+    there = data.y >= 0
+    assert (data.y[there] == plain.y[there]).all()
+    found = medshot.check(tmp_path)
+    assert found.listed.endswith("dataset.json, 3 is not labeled")
+    assert not found.errors
 
 
 def test_several_channels_are_refused(tmp_path: Path) -> None:

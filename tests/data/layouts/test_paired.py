@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import medshot
 from medshot import DataError
@@ -123,3 +125,45 @@ def test_predict_leaves_the_masks_out(tmp_path: Path) -> None:
     learner = medshot.build("linear-probe", encoder=medshot.encoder("filters"))
     found = learner.adapt(medshot.load(tmp_path / "x")).predict_folder(tmp_path / "x")
     assert len(found) == 4
+
+
+def _voc(folder: Path, border: int) -> Path:
+    """Two classes of squares; of a border of two pixels around them, the value is `border`."""
+    for i in range(6):
+        rng = np.random.default_rng(i)
+        mask = np.full((32, 40), 0, np.uint8)
+        for number, top, left in ((1, 4, 4), (15, 16, 22)):
+            mask[top - 2 : top + 12, left - 2 : left + 12] = border
+            mask[top : top + 10, left : left + 10] = number
+        pixels = rng.integers(0, 40, (32, 40)) + 60 * (mask == 1) + 180 * (mask == 15)
+        for home, values in (("JPEGImages", pixels), ("SegmentationClass", mask)):
+            (folder / home).mkdir(parents=True, exist_ok=True)
+            picture = Image.fromarray(values.astype(np.uint8))
+            if values is mask:
+                picture.putpalette(bytes(rng.integers(0, 256, 768).astype(np.uint8)))
+            picture.save(folder / home / f"{i}.png")
+    return folder
+
+
+def test_the_border_of_pascal_voc_is_not_labeled(tmp_path: Path) -> None:
+    marked, plain = _voc(tmp_path / "a", 255), _voc(tmp_path / "b", 0)
+    checked = medshot.check(marked)
+    assert checked.listed.endswith("255 is not labeled")
+    assert not any("255" in finding.what for finding in checked.findings)
+    data, other = (medshot.load(folder, channels=1, size=32) for folder in (marked, plain))
+    assert data.labels == other.labels == ("background", "1", "15")
+    known = data.y >= 0
+    assert 0.1 < (~known).float().mean() < 0.4
+    assert (data.y[known] == other.y[known]).all()
+    assert data.at(1, 40).y.min() == -1
+    found = medshot.adapt(marked, "linear-probe", encoder="filters")
+    scores = found.scores
+    assert scores["Dice"].mean > 0.9
+    answer = found.predictor.predict(marked / "JPEGImages" / "0.png").mask
+    assert set(np.unique(answer)) == {0, 1, 15}
+    task, (x, y) = data.task, (torch.randn(6, 3, 32, 32), data.task.unpack(data.y))
+    moved = torch.where(known[:, None], x, torch.randn(6, 3, 32, 32))
+    assert task.loss(moved, y) == task.loss(x, y)
+    decoded = [task.decode(each).numpy() for each in (x, moved)]
+    for a, b in zip(*(task.metric_inputs(each, y.numpy()) for each in decoded), strict=True):
+        assert (a == b).all()

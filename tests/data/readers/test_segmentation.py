@@ -295,3 +295,50 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     wrong = medshot.build("matching", encoder=encoder)
     with pytest.raises(TaskError, match="classification, not segm"):
         medshot.train(wrong, both, val=both, steps=1)
+
+
+# Pixels without a label: scribbles are enough.
+
+
+def scribbled(folder: Path, n: int = 4, side: int = 96) -> list[np.ndarray]:
+    """Bright discs, each with a stroke of a pixel within it and one beside it, the rest 255."""
+    rng, truths = np.random.default_rng(0), []
+    folder.mkdir()
+    lines = ["path,mask"]
+    for i in range(n):
+        y, x = np.mgrid[:side, :side]
+        cy, cx = rng.integers(35, 60, 2)
+        truth = (y - cy) ** 2 + (x - cx) ** 2 < 20**2
+        truths.append(truth)
+        values = rng.integers(0, 60, (side, side)) + 150 * truth
+        Image.fromarray(values.astype(np.uint8)).save(folder / f"{i}.png")
+        mask = np.full((side, side), 255, np.uint8)
+        mask[cy, cx - 10 : cx + 10] = 1
+        mask[3, 5 : side - 5] = 0
+        Image.fromarray(mask).save(folder / f"m{i}.png")
+        lines.append(f"{i}.png,m{i}.png")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return truths
+
+
+def test_scribbles_with_a_declared_number_for_no_label(tmp_path: Path):
+    truths = scribbled(tmp_path / "set")
+    with pytest.raises(DataError, match="picture"):  # 255 were a class
+        medshot.load(tmp_path / "set")
+    data = medshot.load(tmp_path / "set", size=32, ignore_value=255)
+    assert data.labels == ("background", "foreground")
+    known = data.y != -1
+    assert known.any(2).any(1).all()
+    assert known.double().mean() < 0.1
+    assert {*data.y[known].tolist()} == {0, 1}
+    assert torch.equal(data.at(3, 96).at(3, 32).y, data.y)
+    assert not medshot.check(tmp_path / "set", ignore_value=255).errors
+    (tmp_path / "set" / "classes.csv").write_text("number,name\n1,disc\n255,ignore\n")
+    named = medshot.load(tmp_path / "set", size=32)
+    assert named.labels == ("background", "disc")
+    assert torch.equal(named.y, data.y)
+    predictor = medshot.build(
+        "linear-probe", encoder=medshot.encoder("filters", size=32, scales=[1.0])
+    ).adapt(named)
+    found = predictor.predict(tmp_path / "set" / "0.png").mask > 0
+    assert 2 * (found & truths[0]).sum() / (found.sum() + truths[0].sum()) > 0.9

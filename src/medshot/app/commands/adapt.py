@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import SKIP_BAD, TASK, THREADS, out_option
+from medshot.app.parse import IGNORE_VALUE, SKIP_BAD, TASK, THREADS, out_option
 
 
 def adapt(
@@ -31,6 +31,7 @@ def adapt(
         help="image,table,text,signal: only these, where labels.csv has several.",
         show_default="all",
     ),
+    ignore_value: int | None = IGNORE_VALUE,
     skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
@@ -70,6 +71,7 @@ def adapt(
         task=task,
         options=set_,
         modalities=modalities,
+        ignore_value=ignore_value,
         skip_bad=skip_bad,
         out=out,
         command=typed(),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import SKIP_BAD
+from medshot.app.parse import IGNORE_VALUE, SKIP_BAD
 
 app = typer.Typer(help="Look at folders of images before learning from them.", no_args_is_help=True)
 
@@ -22,6 +22,7 @@ def check(
     task: str | None = typer.Option(
         None, help="classification, segmentation, ...", show_default="as labels.csv says"
     ),
+    ignore_value: int | None = IGNORE_VALUE,
     skip_bad: bool = SKIP_BAD,
 ) -> None:
     """Check a folder: problems, in which file, and how to fix them. Changes nothing.
@@ -37,7 +38,7 @@ def check(
     from medshot.app.terminal import busy, say
 
     with busy(f"looking at every file of {folder}"):
-        found = look(folder, task, skip_bad=skip_bad)
+        found = look(folder, task, skip_bad=skip_bad, ignore_value=ignore_value)
     if found.listed:
         say(f"{folder}: {found.listed}")
     for finding in found.findings:

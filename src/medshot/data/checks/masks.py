@@ -11,7 +11,7 @@ from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.checks.rows import patients
 from medshot.data.io.image import MOST_CLASSES, WHITE
-from medshot.data.layouts.recognize import survey
+from medshot.data.layouts.recognize import listed
 from medshot.data.readers.metadata import once
 from medshot.data.tables.labels import Row
 
@@ -38,11 +38,12 @@ def check_masks(folder: Path, read: Read, *, white: bool) -> list[Issue]:
     `read` returns the class numbers of a row's mask and raises `DataError` if it does not fit the
     image; `white` is that of `class_indices`.
     """
-    rows, found = survey(folder, "mask")
+    known = listed(folder, "mask")
+    rows, found = known.rows, known.findings
     if not rows:
         return found
     with ThreadPoolExecutor() as pool:
-        seen = list(pool.map(lambda row: _numbers(row, read), rows))
+        seen = list(pool.map(lambda row: _numbers(row, read, known.unlabeled), rows))
     found += [each for each in seen if isinstance(each, Issue)]
     fine = [(row, each) for row, each in zip(rows, seen, strict=True) if isinstance(each, set)]
     found += [_empty(row) for row, numbers in fine if numbers <= {0}]
@@ -52,10 +53,10 @@ def check_masks(folder: Path, read: Read, *, white: bool) -> list[Issue]:
     return found + patients(rows, folder)
 
 
-def _numbers(row: Row, read: Read) -> set[int] | Issue:
+def _numbers(row: Row, read: Read, unlabeled: int | None) -> set[int] | Issue:
     """Class numbers in a mask, or the problem with it."""
     try:
-        return set(np.unique(read(row)).tolist())
+        return set(np.unique(read(row)).tolist()) - {unlabeled}
     except DataError as error:
         return finding_of(error, row.path, row.line or None)
 

@@ -4,20 +4,24 @@ classes.csv     number,name (other columns, as those of `medshot predict`, do no
 classes.json    {"1": "liver", "2": "spleen"} or {"liver": 1, "spleen": 2}; also labels.json
 *.label         label descriptions of ITK-SNAP: 1 255 0 0 1 1 1 "liver"; also labels.txt
 *.ctbl          a color table of 3D Slicer: 1 liver 128 174 128 255
+
+A number called `ignore` (or unlabeled, void) marks pixels without a label.
 """
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medshot.data.layouts.content import bad, read_json
+from medshot.data.layouts.content import bad
 from medshot.data.tables.cells import clean
 
 NUMBERS = ("number", "index", "id", "value", "class_id", "label_id")
+UNLABELED = ("ignore", "ignored", "unlabeled", "unlabelled", "void", "not labeled")
 NAMES = ("name", "label", "class", "class_name", "structure")
 SNAP = re.compile(r'^\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*$', re.M)
 SLICER = re.compile(r"^\s*(\d+)\s+(\S+)(?:\s+\d+){3,4}\s*$", re.M)
@@ -46,7 +50,7 @@ def _tables(folder: Path) -> Iterator[tuple[Path, Mapping[int, Any]]]:
         yield path, _in_csv(path.read_text("utf-8-sig", errors="replace"))
     for path in (folder / "classes.json", folder / "labels.json"):
         if path.is_file():
-            yield path, _in_json(read_json(path))
+            yield path, _in_json(path.read_text("utf-8-sig", errors="replace"))
     for form, paths in (
         (SNAP, [*sorted(folder.glob("*.label")), folder / "labels.txt"]),
         (SLICER, sorted(folder.glob("*.ctbl"))),
@@ -68,8 +72,12 @@ def _in_csv(text: str) -> dict[int, str]:
     return found
 
 
-def _in_json(said: Any) -> dict[int, Any]:
+def _in_json(text: str) -> dict[int, Any]:
     """Numbers and names in either direction; nothing for other JSON."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
     if not isinstance(said, dict):
         return {}
     found = {}

@@ -22,7 +22,6 @@ from medshot.data.layouts.content import (
     counted,
     number,
     numbers,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.parts import part_in, part_of, training_part
@@ -45,8 +44,8 @@ def coco(listing: Listing) -> Content | None:
     files = []
     for path in listing.with_suffix(".json"):
         if path.name.endswith(".coco.json"):
-            read_json(path, required=True)
-        said = read_json(path)
+            listing.json(path, required=True)
+        said = listing.json(path)
         if isinstance(said, dict) and all(isinstance(said.get(key), list) for key in KEYS):
             part = part_of(path, listing.folder) or part_in(path.stem)
             files.append((part, (path, said)))

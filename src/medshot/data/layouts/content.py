@@ -54,6 +54,7 @@ class Content:
     sources: Mapping[Path, Path] = field(default_factory=dict)  # annotation file of an image
     lines: Mapping[str, str] = field(default_factory=dict)  # instead of `line`, by target
     doubts: Mapping[str, Sequence[Issue]] = field(default_factory=dict)  # further issues, by target
+    unlabeled: int | None = None  # number in masks of pixels without a label
 
     @property
     def target(self) -> str:
@@ -107,6 +108,32 @@ class Listing:
         """Files with one of these suffixes."""
         return [path for path in self.files if path.suffix.lower() in suffixes]
 
+    @cached_property
+    def _parsed(self) -> dict[Path, Any]:
+        """JSON files that were read, or their errors: several layouts ask for each."""
+        return {}
+
+    def json(self, path: Path, *, required: bool = False) -> Any:
+        """Parse a JSON file; None where it is none, unless `required`.
+
+        Raises:
+            DataError: it is `required` and is no JSON.
+        """
+        if path not in self._parsed:
+            try:
+                if path.stat().st_size > LARGEST_JSON:
+                    raise ValueError(f"it has over {LARGEST_JSON} bytes")
+                self._parsed[path] = json.loads(path.read_bytes().decode("utf-8-sig"))
+            except (OSError, ValueError, RecursionError) as error:
+                self._parsed[path] = error
+        found = self._parsed[path]
+        if not isinstance(found, Exception):
+            return found
+        if not required:
+            return None
+        what = f"it is not JSON ({str(found)[:80]})"
+        raise bad(path, what, "Export it again, or leave it out.") from found
+
     def find(self, given: Any, source: Path, *near: Path) -> Path:
         """The file that an annotation in `source` names.
 
@@ -151,23 +178,6 @@ def _plain(given: str) -> str:
 def bad(source: Path, what: str, fix: str) -> DataError:
     """Error about an annotation file."""
     return refusal(source, what, fix).error()
-
-
-def read_json(path: Path, *, required: bool = False) -> Any:
-    """Parse a JSON file; None where it is none, unless `required`.
-
-    Raises:
-        DataError: it is `required` and is no JSON.
-    """
-    try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(f"it has over {LARGEST_JSON} bytes")
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        if not required:
-            return None
-        what = f"it is not JSON ({str(error)[:80]})"
-        raise bad(path, what, "Export it again, or leave it out.") from error
 
 
 def number(value: Any, source: Path, where: str) -> float:

@@ -24,7 +24,6 @@ from medshot.data.layouts.content import (
     counted,
     number,
     numbers,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.regions import (
@@ -43,7 +42,7 @@ LARGEST = 2**28  # values of a brush
 
 def label_studio(listing: Listing) -> Content | None:
     """Content of a folder with an export of Label Studio and its images."""
-    files = [(f, said) for f in listing.with_suffix(".json") if _is_export(said := read_json(f))]
+    files = [(f, said) for f in listing.with_suffix(".json") if _is_export(said := listing.json(f))]
     if not files:
         return None
     images: list[Annotated] = []

@@ -26,7 +26,6 @@ from medshot.data.layouts.content import (
     counted,
     number,
     numbers,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.parts import part_of, training_part
@@ -48,7 +47,7 @@ def labelme(listing: Listing) -> Content | None:
     files = []
     as_predicted = []
     for path in listing.with_suffix(".json"):
-        said = read_json(path)
+        said = listing.json(path)
         if isinstance(said, dict) and isinstance(said.get("shapes"), list) and "imagePath" in said:
             if said.get("version") == PREDICTED:
                 as_predicted.append(path)

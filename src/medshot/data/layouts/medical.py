@@ -20,13 +20,13 @@ from medshot.data.layouts.content import (
     bad,
     classes_said,
     counted,
-    read_json,
     text_of,
 )
 from medshot.data.layouts.regions import SAID
 from medshot.data.tables.labels import Row
 
 JSON = "dataset.json"
+IGNORE = "ignore"  # label of nnU-Net for what is not labeled
 HOMES = ("imagesTr", "labelsTr")
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 ONE = "One channel is read: keep the files of one, or list them in labels.csv (path,mask)."
@@ -42,7 +42,7 @@ def decathlon(listing: Listing) -> Content | None:
         for home in homes
     )
     source = listing.folder / JSON
-    said = read_json(source, required=True) if source.is_file() else {}
+    said = listing.json(source, required=True) if source.is_file() else {}
     said = said if isinstance(said, dict) else {}
     channels: dict[str, list[Path]] = {}
     for stem, path in images.items():
@@ -59,9 +59,13 @@ def decathlon(listing: Listing) -> Content | None:
         raise bad(labels[alone[0]] if alone else homes[1], what, "Copy both, or leave it out.")
     rows = [Row(channels[case][0], "", mask=labels[case]) for case in sorted(labels)]
     issues = _without(sorted(set(channels) - set(labels)), homes[0])
-    names = _names(said.get("labels"), source)
+    labels = said.get("labels")
+    ignored = labels.get(IGNORE) if isinstance(labels, dict) else None
+    if ignored is not None and (isinstance(ignored, bool) or not isinstance(ignored, int)):
+        raise bad(source, f"the label {IGNORE} is {ignored!r}", "Give it a number.")
+    names = _names(labels, source)
     kind = "nnU-Net" if said.get("file_ending") or said.get("channel_names") else "Decathlon"
-    return _content(f"{kind} (imagesTr, labelsTr)", source, rows, names, issues)
+    return _content(f"{kind} (imagesTr, labelsTr)", source, rows, names, issues, ignored)
 
 
 def _has_pairs(folder: Path) -> bool:
@@ -84,15 +88,12 @@ def _names(labels: Any, source: Path) -> tuple[str, ...]:
     """Names of the classes 1, 2, ... in either direction: {"1": "liver"} or {"liver": 1}."""
     if not isinstance(labels, dict):
         return ()
-    if "ignore" in labels:
-        what = "it has a label `ignore`"
-        raise bad(source, what, "Parts of a mask cannot be left open: number them 0.")
     if any(isinstance(value, list) for value in labels.values()):
         return ()  # regions of several labels: classes are called by their numbers
     found: dict[int, str] = {}
     for key, value in labels.items():
         number, name = (value, key) if isinstance(value, int) else (key, value)
-        if str(number).isdigit():
+        if str(number).isdigit() and name != IGNORE:
             found[int(number)] = text_of(name, source, f"label {number}")
     wanted = range(1, max(found, default=0) + 1)
     return tuple(found.get(c, str(c)) for c in wanted)
@@ -102,7 +103,7 @@ def datalist(listing: Listing) -> Content | None:
     """Content of a folder with a list of MONAI: {"training": [{"image": ..., "label": ...}]}."""
     for path in listing.with_suffix(".json"):
         listed = path.parent == listing.folder and not _has_pairs(listing.folder)
-        said = read_json(path) if listed else None
+        said = listing.json(path) if listed else None
         if not isinstance(said, dict):
             continue
         given = said.get("training")
@@ -146,10 +147,24 @@ def _listed(
 
 
 def _content(
-    layout: str, source: Path, rows: list[Row], names: tuple[str, ...], issues: list[Issue]
+    layout: str,
+    source: Path,
+    rows: list[Row],
+    names: tuple[str, ...],
+    issues: list[Issue],
+    unlabeled: int | None = None,
 ) -> Content:
     what = "volume" if volume_suffix(rows[0].path) else "image"
     line = f"read as {layout}: {counted(len(rows), what)} with a mask each"
     line += f", {classes_said(names)}" if names else ""
     line += f" from {source.name}" if source.is_file() else ""
-    return Content(layout, source, line, {MASK: rows}, names=names, issues=tuple(issues))
+    line += "" if unlabeled is None else f", {unlabeled} is not labeled"
+    return Content(
+        layout,
+        source,
+        line,
+        {MASK: rows},
+        names=names,
+        unlabeled=unlabeled,
+        issues=tuple(issues),
+    )

@@ -35,7 +35,9 @@ from medshot.data.layouts.parts import PARTS, part_of, training_part
 from medshot.data.layouts.regions import unmarked
 from medshot.data.tables.labels import Row
 
-FOLDER = re.compile(rf"(?:.*[ _.\-])?(?:{WORDS}|1st_manual|segmentationclass)", re.I)
+VOC = "segmentationclass"  # masks of Pascal VOC, in which 255 is the border between objects
+VOID = 255
+FOLDER = re.compile(rf"(?:.*[ _.\-])?(?:{WORDS}|1st_manual|{VOC})", re.I)
 IMAGES = re.compile(
     r"(?:.*[ _.\-])?(?:images?|imgs?|jpegimages|photos?|scans?|inputs?|originals?)", re.I
 )
@@ -206,8 +208,16 @@ def _content(
     line = f"read as {what}s with masks {place}: {counted(len(rows), what)}"
     line += f", {classes_said(names)}, a mask for each" if names else ""
     line += f", {several} with several masks, joined" if several and not names else ""
+    is_voc = source.name.lower() == VOC and not names
+    line += f", {VOID} is not labeled" if is_voc else ""
     return Content(
-        "images and masks", source, line, {MASK: rows}, names=names, issues=tuple(issues)
+        "images and masks",
+        source,
+        line,
+        {MASK: rows},
+        names=names,
+        unlabeled=VOID if is_voc else None,
+        issues=tuple(issues),
     )
 
 

@@ -5,7 +5,9 @@ one. Tables of our own (labels.csv, boxes.csv) come first: with them, no layout 
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.checks.skip import is_skipping, skip_or_raise
 from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.layouts.class_folders import class_folders
-from medshot.data.layouts.class_names import class_names
+from medshot.data.layouts.class_names import UNLABELED, class_names
 from medshot.data.layouts.coco import coco
 from medshot.data.layouts.colors import numbered
 from medshot.data.layouts.content import LABEL, MASK, Content, DrawnRow, Listing, counted
@@ -80,23 +82,38 @@ class Listed:
     """Images of a folder for one target, and what was noticed.
 
     `names` are those of the classes 1, 2, ... of masks, if known; `called` are names of class
-    numbers that a file says.
+    numbers that a file says; `unlabeled` is the number of pixels without a label, if there is one.
     """
 
     rows: list[Row]
     findings: list[Issue]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unlabeled: int | None = None
     called: Mapping[int, str] = field(default_factory=dict)
+
+
+_UNLABELED: ContextVar[int | None] = ContextVar("unlabeled", default=None)
+
+
+@contextmanager
+def unlabeled_value(number: int | None) -> Iterator[None]:
+    """Within the block, pixels of this number in masks have no label; None: as the folder says."""
+    token = _UNLABELED.set(_UNLABELED.get() if number is None else number)
+    try:
+        yield
+    finally:
+        _UNLABELED.reset(token)
 
 
 def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> Listed:
     """Images of `folder` for `target`, in its own layout or that of another tool."""
     content = content_of(folder)
     names: tuple[str, ...] = ()
+    unlabeled = None
     if content and (target in content.rows or not content.rows):
         rows, findings = list(content.rows.get(target, ())), content.issues_of(target)
-        names = content.names
+        names, unlabeled = content.names, content.unlabeled
         classes = {row.label for row in rows}
         if target == LABEL and len(classes) == 1:
             what = f"it has only one class, {min(classes)!r}: there is nothing to tell apart"
@@ -104,15 +121,22 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
     else:
         rows, findings = manifest.survey(folder, target, optional=optional)
         findings = _said_better(folder, rows, findings, content)
-    if target != MASK or any(f.severity == "error" for f in findings) or names:
-        return Listed(rows, findings, names)
+    if _UNLABELED.get() is not None:
+        unlabeled = _UNLABELED.get()
+    wrong = [f for f in findings if f.severity == "error"]
+    if is_skipping() and rows:
+        wrong = [f for f in wrong if not f.line]
+    if target != MASK or wrong or names:
+        return Listed(rows, findings, names, unlabeled=unlabeled)
     try:
         rows, names, notes = numbered(rows, folder)
         called = {} if names else class_names(folder)
+        nameless = next((n for n, name in called.items() if name.lower() in UNLABELED), None)
+        unlabeled = nameless if unlabeled is None else unlabeled
     except DataError as error:
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
-    return Listed(rows, findings, names, notes, called)
+    return Listed(rows, findings, names, notes, unlabeled, called)
 
 
 def survey(

@@ -1,6 +1,7 @@
 """Readers of folders for segmentation of images and volumes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -146,11 +147,15 @@ def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[in
 def _numbered(
     folder: Path, masks: Sequence[set[int]], found: Listed, *, white: bool
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Index of each class number, and the names of the classes.
+    """Index of each class number, and the names of the classes, by the list `found`.
 
     Numbers with gaps, 1, 2 and 4, are their own names: `predict` writes them again.
     """
-    names = found.names
+    names, left = found.names, found.unlabeled
+    if left is not None:
+        rest = replace(found, unlabeled=None)
+        indices, labels = _numbered(folder, [each - {left} for each in masks], rest, white=white)
+        return indices | {left: UNLABELED}, labels
     if not names:
         indices = _indices(folder, masks, white=white)
         numbers = list(indices)[: max(indices.values()) + 1]
@@ -167,9 +172,9 @@ def _numbered(
     return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
 
 
-def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> UInt8[ndarray, "*s"]:
-    """The mask with the index of each class in place of its number."""
-    table = np.zeros(max(indices) + 1, np.uint8)
+def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> Integer[ndarray, "*s"]:
+    """The mask with the index of each class in place of its number; -1 where it has no label."""
+    table = np.zeros(max(indices) + 1, np.int8 if min(indices.values()) < 0 else np.uint8)
     table[list(indices)] = list(indices.values())
     return table[mask]
 
@@ -192,7 +197,7 @@ def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
 
 
 def stacked(
-    volumes: list[UInt8[ndarray, "..."]], masks: list[UInt8[ndarray, "..."]]
+    volumes: list[UInt8[ndarray, "..."]], masks: list[Integer[ndarray, "..."]]
 ) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
     """Stack volumes and masks of different shapes, padded to the largest of each side."""
     shape = np.array([v.shape for v in volumes]).max(0)
@@ -214,12 +219,12 @@ def has_masks(folder: Path) -> bool:
 
 
 def read_image_and_mask(
-    row: Row, *, turned: bool = False
+    row: Row, *, turned: bool = False, unlabeled: int | None = None
 ) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
     """Read the pixels and the mask of one row, both upright, without preprocessing.
 
     If only the image has an orientation mark, the mask is turned with it where its size fits this
-    way only, and with `turned` where both ways fit.
+    way only, and with `turned` where both ways fit. `unlabeled` is a number that is no class.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
@@ -230,7 +235,7 @@ def read_image_and_mask(
     if isinstance(row, DrawnRow) and row.draw:
         mask = row.draw((pixels.shape[0], pixels.shape[1]))
     else:
-        mask = read_mask(row.mask, white=False)
+        mask = read_mask(row.mask, white=False, unlabeled=unlabeled)
         mask = upright(mask, row, pixels.shape[:2], turned=turned)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
@@ -243,11 +248,13 @@ def read_image_and_mask(
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    rows = listed(folder, MASK).rows
-    side = side_of([row for row in rows if not isinstance(row, DrawnRow)])
-    found = check_masks(
-        folder, lambda row: read_image_and_mask(row, turned=side.turned)[1], white=True
-    )
+    known = listed(folder, MASK)
+    side = side_of([row for row in known.rows if not isinstance(row, DrawnRow)])
+
+    def read(row: Row) -> ndarray:
+        return read_image_and_mask(row, turned=side.turned, unlabeled=known.unlabeled)[1]
+
+    found = check_masks(folder, read, white=True)
     return [*found, side.issue] if side.issue else found
 
 
@@ -257,7 +264,9 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     found = without_errors(listed(folder, MASK))
     side = side_of([row for row in found.rows if not isinstance(row, DrawnRow)])
-    listed_rows, everything = read_rows(found.rows, lambda row: _read(row, form, side))
+    listed_rows, everything = read_rows(
+        found.rows, lambda row: _read(row, form, side, found.unlabeled)
+    )
     kept, digests, twice = once(listed_rows)
     rows, read = [listed_rows[i] for i in kept], [everything[i] for i in kept]
     indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=True)
@@ -278,18 +287,21 @@ def read_masked(
     indices: Mapping[int, int],
     *,
     turned: bool = False,
-) -> tuple[UInt8[Tensor, "n c s s"], UInt8[Tensor, "n s s"]]:
+) -> tuple[UInt8[Tensor, "n c s s"], Integer[Tensor, "n s s"]]:
     """Read images and masks with the preprocessing `form`, and the index of each class number.
 
     `turned` as in `read_image_and_mask`.
     """
-    pairs = [read_image_and_mask(row, turned=turned) for row in rows]
+    unlabeled = next((number for number, c in indices.items() if c == UNLABELED), None)
+    pairs = [read_image_and_mask(row, turned=turned, unlabeled=unlabeled) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
-    masks = [_indexed(fit_mask(mask, form.size), indices) for _, mask in pairs]
+    masks = [_indexed(fit_mask(mask, form.size, unlabeled), indices) for _, mask in pairs]
     return x, torch.from_numpy(np.stack(masks))
 
 
-def _read(row: Row, form: ImagePreprocessing, side: MaskSide) -> tuple[ndarray, ndarray, set[int]]:
+def _read(
+    row: Row, form: ImagePreprocessing, side: MaskSide, unlabeled: int | None
+) -> tuple[ndarray, ndarray, set[int]]:
     """Pixels, mask, and the class numbers in the file, which resizing may lose."""
-    pixels, mask = read_image_and_mask(row, turned=side.turned)
-    return form.fit(pixels), fit_mask(mask, form.size), set(np.unique(mask).tolist())
+    pixels, mask = read_image_and_mask(row, turned=side.turned, unlabeled=unlabeled)
+    return form.fit(pixels), fit_mask(mask, form.size, unlabeled), set(np.unique(mask).tolist())

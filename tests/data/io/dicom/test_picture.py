@@ -1,9 +1,12 @@
 """What tells DICOM, what its header may hold, and what is refused without "damaged"."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pydicom.pixels
 import pytest
 from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG2MPML
+from pydicom.uid import MPEG2MPML, JPEGLSLossless
 
 from medshot.core.errors import DataError
 from medshot.data.io.dicom.picture import begins_as_dicom, padding, window_in
@@ -86,10 +89,32 @@ def test_a_sound_file_is_not_called_damaged(tmp_path, header, said):
     assert "damaged" not in str(caught.value)
 
 
-def test_without_a_decoder_the_packing_is_named(tmp_path):
+def packed_as(syntax, packed, at):
     made = dicom(VALUES)
-    made.file_meta.TransferSyntaxUID = MPEG2MPML
+    made.file_meta.TransferSyntaxUID = syntax
     made["PixelData"].VR = "OB"
-    made.PixelData = encapsulate([b"abcd" * 20])
-    with pytest.raises(DataError, match="packed as MPEG2"):
-        read_image(save(made, tmp_path / "a.dcm"))
+    made.PixelData = encapsulate([packed])
+    return save(made, at / "a.dcm")
+
+
+def test_without_a_decoder_the_packing_is_named(tmp_path):
+    path = packed_as(MPEG2MPML, b"abcd" * 20, tmp_path)
+    with pytest.raises(DataError, match=r"packed as MPEG2 .* pydicom does not decode"):
+        read_image(path)
+
+
+def test_a_decoder_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    path = packed_as(JPEGLSLossless, b"abcd" * 20, tmp_path)
+    needed = ["gdcm - requires gdcm>=3.0.10", "pyjpegls - requires numpy and pyjpegls>=1.2"]
+    without = SimpleNamespace(is_available=False, missing_dependencies=needed)
+    monkeypatch.setattr(pydicom.pixels, "get_decoder", lambda syntax: without)
+    said = r"JPEG-LS Lossless.*Install python-gdcm>=3.0.10, or numpy and pyjpegls>=1.2, or export"
+    with pytest.raises(DataError, match=said) as caught:
+        read_image(path)
+    assert "damaged" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("end", "said"), [(b"\xff\xd9", "could not decode"), (b"", "damaged")])
+def test_packed_pixels_are_damaged_where_they_have_no_end(tmp_path, end, said):
+    with pytest.raises(DataError, match=said):
+        read_image(packed_as(JPEGLSLossless, b"\xff\xd8" + b"abcd" * 20 + end, tmp_path))

@@ -18,7 +18,8 @@ from medshot.data.io.pixels import UnreadableError, negative
 
 PREAMBLE = 128  # bytes of DICOM's preamble, before the magic DICM
 EXPORT = "Export it again from the archive, or leave it out."
-NO_DECODER = 'Install what decodes it (`pip install "medshot[dicom]"`), or export uncompressed.'
+UNPACKED = "Export it uncompressed, or leave it out."
+END_OF_JPEG = b"\xff\xd9"  # of every kind of JPEG
 DEFLATED = "1.2.840.10008.1.2.1.99"
 MOST = 2**32  # bytes of a file
 MOST_DECODED = 2**30  # bytes of its pixels
@@ -138,13 +139,32 @@ def pixels_of(found: Any) -> ndarray:
     except UnreadableError:
         raise
     except Exception as error:  # each decoder raises its own
-        if isinstance(error, NotImplementedError) or "missing dependencies" in str(error):
-            name = syntax.name if syntax.name != syntax else "no known transfer syntax"
-            raise UnreadableError(f"its pixels are packed as {name}", NO_DECODER) from None
-        what = f"its pixels cannot be decoded ({type(error).__name__})"
         if syntax.is_compressed:
-            what += f": {syntax.name} is damaged or truncated, or of a kind that is not supported"
+            raise _undecoded(syntax, found[given[0]].value) from None
+        what = f"its pixels cannot be decoded ({type(error).__name__})"
         raise UnreadableError(what, EXPORT) from None
+
+
+def _undecoded(syntax: Any, packed: bytes) -> UnreadableError:
+    """Why no decoder took pixels in a compressed transfer syntax, and which packages would."""
+    from pydicom.pixels import get_decoder  # noqa: PLC0415
+
+    known = syntax.name != syntax
+    what = f"its pixels are packed as {syntax.name if known else 'no known transfer syntax'}"
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        return UnreadableError(f"{what}, which pydicom does not decode", UNPACKED)
+    needed = [each.partition(" requires ")[2] for each in decoder.missing_dependencies]
+    packages = ", or ".join(re.sub(r"\bgdcm", "python-gdcm", each) for each in needed)
+    if not decoder.is_available:
+        fix = f"Install {packages}, or export uncompressed."
+        return UnreadableError(f"{what}, and no package that decodes it is installed", fix)
+    if "JPEG" in syntax.name and END_OF_JPEG not in packed[-16:]:
+        return UnreadableError(f"it is damaged or truncated: its {syntax.name} has no end", EXPORT)
+    tried = ", ".join(decoder.available_plugins)
+    more = f" {packages} may decode it." if packages else ""
+    return UnreadableError(f"{what}, which {tried} could not decode", f"{UNPACKED}{more}")
 
 
 def _stored_bits(found: Any, pixels: ndarray) -> ndarray:
