@@ -241,7 +241,8 @@ class Segmentation(Task):
                 )
             raise DataError(
                 f"Classes {absent} are in no mask of the support (counted from 0, background). Add "
-                "an image that shows them, or leave these classes out."
+                "an image that shows them, or leave these classes out. If their areas are small, "
+                "they are lost in images of few pixels: take a larger one (--set encoder.size=...)."
             )
 
     def loss(

@@ -161,6 +161,10 @@ def read_mask(
     picture = found[-1] >= MOST_CLASSES and not _are_areas(values, found)
     if len(found) > MOST_CLASSES or picture:
         what = f"it holds {len(found)} values up to {found[-1]}: a picture, not class numbers"
+        if found[-1] == len(found) - 1:
+            what = (
+                f"it holds {len(found)} class numbers (or is a picture); {MOST_CLASSES} are learned"
+            )
         raise refusal(path, what, NUMBERS + " JPEG compression or smoothing ruins it.").error()
     return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 

@@ -28,8 +28,8 @@ class FineTune(Learner):
 
     For masks, the biases of the head start at the logarithm of the share of each class (Lin et al.
     2017, arXiv:1708.02002, section 3.3): from zero, a few hundred steps go by before a class that
-    fills a hundredth of the image is predicted anywhere. With `flips`, images with masks are
-    flipped in turn, by default.
+    fills a hundredth of the image is predicted anywhere. With `flips`, images
+    with masks are flipped in turn, by default.
     """
 
     supports = EVERY
@@ -55,10 +55,10 @@ class FineTune(Learner):
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Minimize the support loss."""
+        lr, steps, batch = self.schedule(support)
         body = copy.deepcopy(self.encoder).eval()
         weight, bias = task.first_head(n_features(body), like=support.x)
         masks = has_classes_of_sites(support)
-        lr, steps, batch = self.schedule(support)
         if masks:
             bias = log_shares(support.y, len(bias)).to(bias)
         flips = self.flips and masks and support.x.ndim == PLANE
