@@ -69,7 +69,8 @@ def _shapes(marked: Bool[ndarray, "h w"]) -> Iterator[dict[str, Any]]:
     """Polygons, or masks, of the connected parts of an area."""
     from scipy.ndimage import binary_fill_holes, find_objects, label  # noqa: PLC0415  (slow)
 
-    parts, _ = label(marked)
+    found: tuple[ndarray, int] = label(marked)  # type: ignore[assignment]
+    parts = found[0]
     for c, (rows, columns) in enumerate(find_objects(parts), 1):
         part = parts[rows, columns] == c
         if part.sum() < SMALLEST:

@@ -84,9 +84,9 @@ def _with_legend(
     pen = ImageDraw.Draw(whole)
     paint = colours(len(labels))
     for line, c in enumerate(there.tolist()):
-        top = picture.height + LINE * line
+        top, name = picture.height + LINE * line, str(labels[int(c)])
         pen.rectangle((3, top + 3, 13, top + 13), tuple(paint[c].tolist()))
-        pen.text((18, top + 2), labels[c].encode("latin-1", "replace").decode("latin-1"))
+        pen.text((18, top + 2), name.encode("latin-1", "replace").decode("latin-1"))
     if not len(there):
         pen.text((3, picture.height + 2), "nothing is marked")
     return whole

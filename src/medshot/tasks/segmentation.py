@@ -19,7 +19,16 @@ from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import Card, DataError, Form, MaskPrediction, Metric, Task, mask_numbers
+from medshot.core import (
+    Card,
+    DataError,
+    Form,
+    MaskPrediction,
+    Metric,
+    Storing,
+    Task,
+    mask_numbers,
+)
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]
@@ -282,7 +291,8 @@ class Segmentation(Task):
         numbers = np.array(mask_numbers(card.labels))
         kind = np.uint8 if numbers[-1] < 256 else np.uint16
         mask = numbers.astype(kind)[spread.argmax(1)[0].cpu().numpy()]
-        mask = mask if flat else np.ascontiguousarray(card.preprocessing.stored(mask, path))
+        if isinstance(card.preprocessing, Storing):
+            mask = np.ascontiguousarray(card.preprocessing.stored(mask, path))
         return MaskPrediction(str(path), mask, card.labels)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
