@@ -117,7 +117,7 @@ def mean_surface_distance(
 def _border(mask: Bool[ndarray, "*s"]) -> Bool[ndarray, "*s"]:
     from scipy.ndimage import binary_erosion  # noqa: PLC0415  (slow to import)
 
-    return mask & ~binary_erosion(mask)
+    return mask & np.logical_not(binary_erosion(mask))
 
 
 def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[float]) -> float:
