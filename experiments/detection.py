@@ -41,8 +41,13 @@ LEARNERS = {
     "finetune": ("unet", {"lr": 0.01, "steps": 100, "batch": 4}),
     "blob": ("intensities", {}),
     "template": ("intensities", {}),
+    "thresholds": ("large intensities", {}),
+    "box-probe": ("mobilenet-maps", {}),
 }
-ENCODERS = {"unet": {"width": 8, "depth": 4}}
+ENCODERS = {  # by name: its part where that is another, and options
+    "unet": ("unet", {"width": 8, "depth": 4}),
+    "large intensities": ("intensities", {"size": 256}),
+}
 
 
 def main() -> None:
@@ -115,7 +120,8 @@ def drawn(dataset: Dataset, shot: int, i: int) -> tuple[Dataset, Dataset]:
 
 def built(learner: str) -> Learner:
     name, options = LEARNERS[learner]
-    return build(learner, encoder=encoder(name, **ENCODERS.get(name, {})), **options)
+    part, form = ENCODERS.get(name, (name, {}))
+    return build(learner, encoder=encoder(part, **form), **options)
 
 
 @torch.no_grad()
