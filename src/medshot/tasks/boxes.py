@@ -13,7 +13,8 @@ Average precision and FROC of detections. Higher is better, all in [0, 1].
 They read detections, a row an image, best first: score, class (-1 fills up), whether the detection
 overlaps a true box of its class (intersection over union of 0.5), whether its center is in one; how
 many true boxes of each class there are; whether it overlaps one at each of 0.5, 0.55, ..., 0.95. A
-true box is matched once (greedily, by score): a second detection of it is wrong. A class with no true box is left out of the mean over classes.
+true box is matched once (greedily, by score): a second detection of it is wrong. A class with no
+true box is left out of the mean over classes.
 """
 
 from collections.abc import Iterator

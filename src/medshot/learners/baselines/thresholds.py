@@ -82,7 +82,8 @@ def components(
     if smooth.min() == smooth.max():
         return np.zeros((0, 5))
     level = smooth.min() + factor * (threshold_otsu(smooth) - smooth.min())
-    labels, n = ndimage.label(smooth > level)
+    labels = np.zeros(smooth.shape, np.int32)
+    n = int(ndimage.label(smooth > level, output=labels))  # type: ignore[arg-type]
     filled = ndimage.mean(plane, labels, np.arange(1, n + 1)) if n else []
     (h, w), found = plane.shape, []
     for (down, across), bright in zip(ndimage.find_objects(labels), filled, strict=True):
