@@ -33,7 +33,7 @@ from medshot.data.load import load_one
 from medshot.learners import build
 from medshot.nn.encoder import encoder
 from medshot.tasks import Detection
-from results import arguments, commit, fill, hardware
+from results import arguments, commit, fill
 
 MASKS = {  # boxes around masks; the settings of `box-probe` were chosen on all but the polyps
     "tissue nuclei": "seg_nuclei_monuseg",
@@ -130,7 +130,9 @@ def around_masks(folder: Path) -> Dataset:
     for mask in masks.y.numpy() > 0:
         labels, n = ndimage.label(mask, np.ones((3, 3)))
         large = np.bincount(labels.ravel(), minlength=n + 1)[1:] >= LEAST * mask.size
-        places = [p for p, is_object in zip(ndimage.find_objects(labels), large) if is_object]
+        places = [
+            p for p, is_object in zip(ndimage.find_objects(labels), large, strict=True) if is_object
+        ]
         found.append([[a.start, d.start, a.stop, d.stop] for d, a in places])
     y = torch.full((len(found), max(map(len, found)), 5), -1.0)
     for row, boxes in zip(y, found, strict=True):
@@ -183,26 +185,32 @@ def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, floa
 
 
 def table(found: dict[str, Any]) -> str:
-    """A learner a row, a set and number of images a column: AP50, and FROC below it."""
-    rows, sets = found["rows"], list(dict.fromkeys(row["set"] for row in found["rows"]))
+    """A learner a row, a set and number of images a column: AP50, AP, and FROC; masks below."""
+    rows = found["rows"]
+    masks = [row for row in rows if row["set"] in MASKS]
     lines = []
-    for metric in ("AP50", "FROC"):
-        heads = [f"{name}, {shot}" for name in sets for shot in SHOTS]
-        lines += [f"| {metric} | {' | '.join(heads)} | CPU s |", "|---" * (len(heads) + 2) + "|"]
-        for learner, (encoder_name, _) in LEARNERS.items():
-            own = [row for row in rows if row["learner"] == learner]
-            cells = [
-                _cell([r[metric] for r in own if (r["set"], r["shot"]) == (name, shot)])
-                for name in sets
-                for shot in SHOTS
-            ]
-            seconds = f"{np.mean([row['cpu_seconds'] for row in own]):.0f}"
-            lines.append(f"| {learner}, {encoder_name} | {' | '.join(cells)} | {seconds} |")
-        lines.append("")
-    measured = Counter((row["set"], row["shot"], row["learner"]) for row in rows).values()
-    episodes = " to ".join(map(str, sorted({min(measured), max(measured)})))
-    about = f"{episodes} episodes a cell; {found['hardware']}; commit `{found['commit']}`."
+    for part in ([row for row in rows if row["set"] not in MASKS], masks):
+        for metric in ("AP50", "AP", "FROC"):
+            if measured := [row for row in part if metric in row]:
+                lines += [*_of_metric(metric, measured), ""]
+    counts = Counter((row["set"], row["shot"], row["learner"]) for row in rows).values()
+    episodes = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    commits = sorted({row.get("commit", found["commit"]) for row in rows})
+    about = f"{episodes} episodes a cell; {found['hardware']}; commits `{'`, `'.join(commits)}`."
     return "\n".join([*lines, about]) + "\n"
+
+
+def _of_metric(metric: str, rows: list[dict[str, Any]]) -> list[str]:
+    places = list(dict.fromkeys((row["set"], row["shot"]) for row in rows))
+    heads = [f"{name}, {shot}" for name, shot in places]
+    lines = [f"| {metric} | {' | '.join(heads)} | CPU s |", "|---" * (len(heads) + 2) + "|"]
+    for learner, (encoder_name, _) in LEARNERS.items():
+        if not (own := [row for row in rows if row["learner"] == learner]):
+            continue
+        cells = [_cell([r[metric] for r in own if (r["set"], r["shot"]) == at]) for at in places]
+        seconds = f"{np.mean([row['cpu_seconds'] for row in own]):.0f}"
+        lines.append(f"| {learner}, {encoder_name} | {' | '.join(cells)} | {seconds} |")
+    return lines
 
 
 def _cell(values: list[float]) -> str:

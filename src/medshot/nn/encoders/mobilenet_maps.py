@@ -14,12 +14,11 @@ from medshot.nn.encoders.mobilenet import MobileNet
 
 DEPTHS = {"block3_pw": 128, "block5_pw": 256, "block7_pw": 512, "block11_pw": 512}
 KEPT = 128  # dimensions of a deep map after random projection
-STRIDE = 4  # pixels per site
 
 
 @part("encoder", "mobilenet-maps")
 class MobileNetMaps(Encoder):
-    """Features at every fourth pixel, for masks and boxes.
+    """Features at every fourth pixel, for boxes.
 
     Maps of the packaged MobileNet (ImageNet weights) at strides 4, 8 and 16, each site divided by
     its root mean square over channels and resized bilinearly; then the filter bank of `Filters`,
@@ -32,6 +31,7 @@ class MobileNetMaps(Encoder):
 
     source = "Hariharan et al. 2015, arXiv:1411.5752"
     keeps_grid = True
+    stride = 4
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class MobileNetMaps(Encoder):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f i j"]:
         """Features of images in [0, 1], one vector per 4 x 4 pixels."""
         self.check_form(x)
-        grid = (-(-x.shape[2] // STRIDE), -(-x.shape[3] // STRIDE))
+        grid = (-(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride))
         found = []
         for name, z in zip(DEPTHS, self.net.maps(x, tuple(DEPTHS)), strict=True):
             even = z / (z.square().mean(1, keepdim=True) + 1e-4).sqrt()
