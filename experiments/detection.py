@@ -128,7 +128,8 @@ def around_masks(folder: Path) -> Dataset:
     masks = load_one(folder, task="segmentation", size=256)
     found = []
     for mask in masks.y.numpy() > 0:
-        labels, n = ndimage.label(mask, np.ones((3, 3)))
+        labels = np.zeros(mask.shape, np.int32)
+        n = int(ndimage.label(mask, np.ones((3, 3)), output=labels))  # type: ignore[arg-type]
         large = np.bincount(labels.ravel(), minlength=n + 1)[1:] >= LEAST * mask.size
         places = [
             p for p, is_object in zip(ndimage.find_objects(labels), large, strict=True) if is_object
@@ -177,7 +178,7 @@ def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, floa
     """Adapt to `support` and score the answers to `query`."""
     task = support.task
     predictor = learner.adapt(support)
-    query = query.at(3, int(learner.encoder.get_submodule("").size))
+    query = query.at(3, getattr(learner.encoder, "size", None))
     parts = torch.arange(len(query)).split(16)
     decoded = torch.cat([task.decode(predictor(query.examples(p).x).double()) for p in parts])
     evidence = task.metric_inputs(decoded.numpy(), query.y.numpy())
