@@ -89,7 +89,7 @@ def measure(file: Path, episodes: int) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     done = [_place(json.loads(line)) for line in file.read_text().splitlines()]
-    found = datasets()
+    found, made_at = datasets(), commit()  # of the code that is loaded
     for i, name, shot in product(range(episodes), found, SHOTS):
         support, query = drawn(found[name], shot, i)
         for learner in ON_MASKS if name in MASKS else LEARNERS:
@@ -100,7 +100,7 @@ def measure(file: Path, episodes: int) -> None:
             made, begun = built(learner), time.process_time()
             row |= judged(made, support, query)
             row["cpu_seconds"] = round(time.process_time() - begun, 2)
-            row["commit"] = commit()
+            row["commit"] = made_at
             with file.open("a") as rows:
                 rows.write(json.dumps(row) + "\n")
 
