@@ -26,6 +26,7 @@ from medshot.core import (
 )
 from medshot.data.dataset import Dataset
 from medshot.evaluation.cross_validation import FOLDS
+from medshot.learners.baselines.finetune import FineTune
 from medshot.learners.registry import build
 from medshot.nn.encoder import Encoder, encoder
 from medshot.nn.encoder import encoder as build_encoder
@@ -224,7 +225,8 @@ def cost(learner: Learner, dataset: Dataset) -> str:
 
 def _seconds(learner: Learner, support: Examples, task: Task) -> float:
     """Estimated time to learn from `support`: of many steps, the first few are timed."""
-    quick, steps = copy(learner), int(getattr(learner, "steps", 1))
+    quick, given = copy(learner), getattr(learner, "steps", 1)
+    steps = learner.schedule(support)[1] if isinstance(learner, FineTune) else int(given)
 
     def timed(some: int) -> float:
         if some < steps:

@@ -76,8 +76,15 @@ def test_predict_writes_masks_on_the_grid_of_the_files(
     assert np.array_equal(found, load_predictor(model).predict(new / "0.png").mask)
     shares = [float(rows[0][f"share({label})"]) for label in ("background", "foreground")]
     assert shares == pytest.approx([(found == 0).mean(), (found == 1).mean()], abs=1e-6)
+    with Image.open(tmp_path / "answers" / "0.png") as image:  # in color for viewers
+        assert image.mode == "P"
+        assert image.getpalette()[3:6] == [230, 159, 0]
+    with Image.open(tmp_path / "answers" / "overlays" / "0.png") as image:
+        assert image.height > 256
+        assert len(image.getcolors(2**16)) > 9
     again = medshot("predict", model, new, "--out", tmp_path / "answers")
     assert again.refused("answers")
+    assert medshot("predict", model, new, "--out", tmp_path / "more", "--skip-bad").status == 0
 
 
 def test_the_masks_of_a_labelled_folder_are_not_answered(
@@ -89,10 +96,12 @@ def test_the_masks_of_a_labelled_folder_are_not_answered(
 
 def test_two_images_of_one_name_get_two_masks(tmp_path: Path) -> None:
     answers = MaskAnswers(tmp_path / "out", LABELS)
-    for folder in "ab":
-        answers.add(MaskPrediction(f"{folder}/x.png", np.zeros((2, 2), np.uint8), LABELS))
-    answers.add(MaskPrediction("c/X.tif", np.ones((2, 2), np.uint8), LABELS))
-    answers.add(MaskPrediction("y" * 251 + ".png", np.zeros((2, 2), np.uint8), LABELS))
+    empty, full = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
+    for name, mask in (("a/x", empty), ("b/x", empty), ("c/X", full), ("y" * 251, empty)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2)).save(path)
+        answers.add(MaskPrediction(str(path), mask, LABELS))
     answers.close()
     *names, long = [row["mask"] for row in table(tmp_path / "out" / "answers.csv")]
     assert (tmp_path / "out" / long).exists()

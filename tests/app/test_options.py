@@ -22,9 +22,18 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--finetune": "none",
         "--set": [],
         "--modalities": None,
+        "--ignore-value": None,
+        "--skip-bad": False,
         "--threads": 1,
     },
-    "predict": {"model": REQUIRED, "images": REQUIRED, "--out": REQUIRED, "--threads": 1},
+    "predict": {
+        "model": REQUIRED,
+        "images": REQUIRED,
+        "--out": REQUIRED,
+        "--labelme": False,
+        "--skip-bad": False,
+        "--threads": 1,
+    },
     "evaluate": {
         "what": REQUIRED,
         "--protocol": None,
@@ -39,6 +48,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--query": None,
         "--episodes": None,
         "--seed": 0,
+        "--skip-bad": False,
         "--threads": 1,
     },
     "pretrain": {
@@ -85,6 +95,7 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--adversarial": None,
         "--bf16": False,
         "--channels-last": False,
+        "--skip-bad": False,
         "--threads": 1,
     },
     "compress": {
@@ -170,11 +181,17 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--storage": None,
         "--seed": 0,
         "--json": None,
+        "--skip-bad": False,
         "--threads": 1,
     },
     "cite": {"what": REQUIRED},
     "demo": {"--out": "demo", "--threads": 1},
-    "data check": {"folder": REQUIRED, "--task": None},
+    "data check": {
+        "folder": REQUIRED,
+        "--task": None,
+        "--ignore-value": None,
+        "--skip-bad": False,
+    },
 }
 NOT_TYPED = {"learner", "data", "val", "out", "watch", "checkpoint_seconds", "terms"}
 

@@ -31,9 +31,9 @@ def test_each_class_has_its_boxes_and_its_scores() -> None:
     boxes = torch.tensor([[[*box, 0.0], [0.5, 0.5, 0.9, 0.9, 1.0]], [[*box, 0.0], [*box, -1.0]]])
     claims = np.array([[[*box, 0, 0.9]], [[*box, 0, 0.8]]])
     table = table_of_classes(*_found(boxes, claims))
-    assert table.columns == ("Class", "Boxes", "AP50", "FROC", "F1")
+    assert table.columns == ("Class", "Boxes", "AP50", "AP", "FROC", "F1")
     assert table.rows == (
-        ("cell", "2", "1.000", "1.000", "1.000"),
-        ("mitosis", "1", "0.000", "0.000", "0.000"),
-        ("debris", "0", "undefined", "undefined", "undefined"),
+        ("cell", "2", "1.000", "1.000", "1.000", "1.000"),
+        ("mitosis", "1", "0.000", "0.000", "0.000", "0.000"),
+        ("debris", "0", "undefined", "undefined", "undefined", "undefined"),
     )

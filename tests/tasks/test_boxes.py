@@ -122,7 +122,7 @@ def scene(seed: int, n: int = 6, m: int = 12, d: int = 30, k: int = 2):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_ap50_is_cocos(seed: int) -> None:
+def test_ap50_and_ap_are_cocos(seed: int) -> None:
     claims, true = scene(seed)
     images = [{"id": i + 1, "width": SIDE, "height": SIDE} for i in range(len(true))]
     truth = COCO()
@@ -134,10 +134,12 @@ def test_ap50_is_cocos(seed: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         coco = COCOeval_faster(truth, truth.loadRes(_listed(claims)), "bbox")
-        coco.params.iouThrs, coco.params.maxDets = np.array([0.5]), [1, 10, 100]
+        coco.params.iouThrs, coco.params.maxDets = np.linspace(0.5, 0.95, 10), [1, 10, 100]
         coco.evaluate()
         coco.accumulate()
-    precision = coco.eval["precision"].reshape(1, 101, 2, 4, 3)[0, :, :, 0, 2]
+    strict = coco.eval["precision"].reshape(10, 101, 2, 4, 3)[..., 0, 2]
+    precision = strict[0]
+    assert METRICS["AP"](*judged(claims, true, 2)) == pytest.approx(strict.mean(), abs=1e-6)
     found = METRICS["AP50"](*judged(claims, true, 2))
     assert 0.1 < found < 0.95
     assert found == pytest.approx(precision.mean(), abs=1e-6)
@@ -175,8 +177,9 @@ def test_f1_is_that_of_the_claims_that_are_seen() -> None:
 def test_a_class_without_boxes_is_left_out_and_nothing_found_is_nothing() -> None:
     nothing = np.zeros((1, 0))
     evidence = nothing, nothing.astype(int), nothing > 0, nothing > 0, np.array([[2, 0]])
-    assert [score(*evidence) for score in METRICS.values()] == [0, 0, 0]
-    empty = *evidence[:4], np.array([[0, 0]])
+    strict = np.zeros((1, 0, 10), bool)
+    assert [score(*evidence, strict) for score in METRICS.values()] == [0, 0, 0, 0]
+    empty = *evidence[:4], np.array([[0, 0]]), strict
     assert all(np.isnan(score(*empty)) for score in METRICS.values())
     assert by_image(*empty) == pytest.approx([1])
 
@@ -206,22 +209,26 @@ TRUE = np.array([[[0.1, 0.1, 0.3, 0.3, 0], [0.6, 0.6, 0.9, 0.9, 1], [-1.0, -1, -
 def test_a_true_box_is_found_once_and_only_by_its_class():
     same = [0.1, 0.1, 0.3, 0.3]
     claims = np.array([[[*same, 0, 0.9], [*same, 0, 0.8], [*same, 1, 0.7], [*same, -1, 0.6]]])
-    scores, labels, over, centred, counts = judged(claims, TRUE, 2)
-    assert scores.tolist() == [[0.9, 0.8, 0.7]]
-    assert labels.tolist() == [[0, 0, 1]]
-    assert over.tolist() == centred.tolist() == [[True, False, False]]
+    scores, labels, over, centred, counts, strict = judged(claims, TRUE, 2)
+    assert scores[:, :3].tolist() == [[0.9, 0.8, 0.7]]
+    assert labels[:, :3].tolist() == [[0, 0, 1]]
+    assert (labels[:, 3:] == NO_BOX).all()
+    assert over[:, :3].tolist() == centred[:, :3].tolist() == [[True, False, False]]
+    assert strict[0, 0].all()
+    assert not strict[0, 1:].any()
     assert counts.tolist() == [[1, 1]]
 
 
 def test_a_claim_of_another_size_has_its_centre_right_and_does_not_lie_over_the_box():
     claims = np.array([[[0.15, 0.15, 0.25, 0.25, 0, 0.9], [0.4, 0.4, 0.5, 0.5, 1, 0.8]]])
     over, centred = judged(claims, TRUE, 2)[2:4]
-    assert over.tolist() == [[False, False]]
-    assert centred.tolist() == [[True, False]]
+    assert not over.any()
+    assert centred[:, :2].tolist() == [[True, False]]
 
 
 def test_images_without_claims_or_boxes_are_judged_too():
     nothing = np.full((2, 4, 6), -1.0)
-    scores, *_, counts = judged(nothing, np.full((2, 1, 5), -1.0), 3)
-    assert scores.shape == (2, 0)
+    scores, labels, *_, counts, _ = judged(nothing, np.full((2, 1, 5), -1.0), 3)
+    assert scores.shape == (2, MOST)  # always: folds are joined, whatever was found in each
+    assert (labels == NO_BOX).all()
     assert counts.sum() == 0

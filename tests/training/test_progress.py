@@ -69,6 +69,21 @@ def test_off_a_terminal_a_long_silence_is_broken(
     )
 
 
+def test_off_a_terminal_the_loss_is_told_soon_and_then_now_and_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with bar(1000, 0) as tick:
+        for step in range(1, 41):
+            now[0] += 1
+            tick(step, {"loss": 1 / step})
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.search(r"step (\d+)/", line)[1] for line in lines] == ["4", "20", "36"]
+    assert "loss 0.250  1 step" in lines[0] or "loss 0.250  1.0 s a step" in lines[0]
+    assert lines[0].endswith("0:16:36 left")
+
+
 def test_speed_and_time_left_are_those_since_it_began(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

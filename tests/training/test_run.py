@@ -1,8 +1,9 @@
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_a_run_comes_back_from_its_folder(tmp_path: Path) -> None:
 def test_the_record_says_all_that_must_be_the_same_to_go_on(tmp_path: Path) -> None:
     _train(tmp_path)
     about = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
-    assert list(about) == ["learner", "train", "val", "settings", "seen", "versions"]
+    assert list(about) == ["learner", "train", "val", "steps", "settings", "seen", "versions"]
     assert about["settings"] == {
         "way": 3,
         "shot": 1,
@@ -164,6 +165,34 @@ def test_a_run_that_has_only_just_begun(tmp_path: Path) -> None:
     (tmp_path / FILE).unlink()
     with pytest.raises(SaveError, match="no checkpoint yet"):
         medshot.load_run(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_is_saved_to_its_last_step_and_can_be_used(
+    tmp_path: Path, number: int
+) -> None:
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def stops(steps: int, done: int) -> Iterator[Any]:
+        yield lambda step, row: signal.raise_signal(number) if step == 3 else None
+
+    before = signal.signal(number, stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _train(tmp_path / "run", steps=9, val_every=5, watch=stops)
+        assert signal.getsignal(number) is stop
+    finally:
+        signal.signal(number, before)
+    run = medshot.load_run(tmp_path / "run")
+    assert "for 3 steps, not validated" in run.learner.origin
+    assert "3 of 9 steps" in run.unfinished
+    whole = _train(tmp_path / "run", steps=9, val_every=5)
+    straight = _train(tmp_path / "straight", steps=9, val_every=5)
+    for name, tensor in straight.learner.state_dict().items():
+        assert torch.equal(whole.learner.state_dict()[name], tensor)
+    assert not medshot.load_run(tmp_path / "run").unfinished
 
 
 def test_several_data_sets_are_all_in_the_origin(tmp_path: Path) -> None:

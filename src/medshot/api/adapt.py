@@ -11,6 +11,7 @@ import torch
 from medshot.api.resolve import (
     automatic,
     describe,
+    ended_early,
     refuse_transductive,
     run_or_learner,
     training_data_of,
@@ -19,6 +20,7 @@ from medshot.core import Card, DataError, LeakError, Learner, Predictor, Table, 
 from medshot.core.atomic import new_folder
 from medshot.data.checks.labels import image_doubts, strays
 from medshot.data.dataset import Dataset
+from medshot.data.join import joined
 from medshot.data.load import load_one
 from medshot.data.multimodal import keeping
 from medshot.data.readers.registry import kind_of
@@ -81,7 +83,7 @@ class Adaptation(Tabular):
 
 
 def adapt(
-    data: Dataset | str | Path,
+    data: Dataset | str | Path | Sequence[Dataset | str | Path],
     learner: str | Learner = AUTO,
     finetune: str | None = None,
     *,
@@ -89,6 +91,8 @@ def adapt(
     task: str | None = None,
     options: Sequence[str] = (),
     modalities: str | None = None,
+    skip_bad: bool = False,
+    ignore_value: int | None = None,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -97,10 +101,15 @@ def adapt(
 ) -> Adaptation:
     """Learn from a folder of labeled images, or a data set, and score it on patients left out.
 
+    Of several folders, all images are learned from; of an image that is in several of them, the
+    last one's label, mask or boxes count, so that a folder of corrections follows the first.
+
     `learner` is `auto`, a name of `medshot learners`, the folder of a run, or a learner; `encoder`
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
-    where it is None. The result is saved to the new folder `out`, which is refused before any
+    where it is None. With `skip_bad`, lines and files that cannot be used are left out, and named
+    in the report. Pixels of masks with `ignore_value` have no label: so masks may be scribbles. The
+    result is saved to the new folder `out`, which is refused before any
     work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
     time that it will take, where that is long. One thread an operation is quick for few images
     (`threads=None`: as PyTorch is set).
@@ -110,7 +119,11 @@ def adapt(
         DataError: images that cannot be used, by their file's name.
         SaveError: a learner whose predictors cannot be saved; `out` exists or cannot be written.
     """
-    kind = data.kind if isinstance(data, Dataset) else kind_of(Path(data), task)
+    several = [data] if isinstance(data, Dataset | str | Path) else list(data)
+    if not several:
+        raise DataError("Name one folder at least.")
+    kinds = [d.kind if isinstance(d, Dataset) else kind_of(Path(d), task) for d in several]
+    kind = kinds[0]
     few = nullcontext() if threads is None else limit_threads(threads)
     place = nullcontext() if out is None else new_folder(Path(out))
     with few, place as staging, torch.random.fork_rng(devices=[]):
@@ -119,13 +132,25 @@ def adapt(
         refuse_transductive(made)
         made = finetuned(made, finetune or NONE)
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
-        dataset = data
-        if not isinstance(dataset, Dataset):
-            dataset = with_doubts(load_one(Path(dataset), **form, task=kind), Path(dataset))
+        dataset = joined(
+            [
+                each
+                if isinstance(each, Dataset)
+                else with_doubts(
+                    load_one(
+                        Path(each), **form, task=own, skip_bad=skip_bad, ignore_value=ignore_value
+                    ),
+                    Path(each),
+                )
+                for each, own in zip(several, kinds, strict=True)
+            ]
+        )
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
         if said := cost(made, dataset):
             tell(said)
+        if isinstance(learner, str) and (early := ended_early(learner)):
+            dataset = replace(dataset, notes=(early, *dataset.notes))
         seen: Sequence[Mapping[str, Any]] = training_data_of(
             learner if isinstance(learner, str) else "", made
         )

@@ -9,6 +9,7 @@ from medshot.api.adapt import AUTO
 from medshot.api.evaluation import Evaluation, evaluated
 from medshot.api.resolve import automatic, run_or_learner
 from medshot.core import ConfigError, Learner, Predictor, load_predictor
+from medshot.data.checks.skip import skipping_bad
 from medshot.data.dataset import Dataset
 from medshot.data.readers.registry import kind_of
 from medshot.training.progress import Watch, quiet
@@ -48,9 +49,12 @@ def evaluate(
     *models: Model,
     data: Dataset | str | Path,
     task: str | None = None,
+    skip_bad: bool = False,
     watch: Callable[[str], Watch] = lambda name: quiet,
 ) -> Evaluation:
     """As `compare`, for models without names: each goes by its folder's, or by what was typed.
+
+    With `skip_bad`, lines and files that cannot be used are left out, with a note.
 
     Raises:
         ConfigError: no model, or the same one twice.
@@ -67,7 +71,8 @@ def evaluate(
             named[name if folders.count(name) == 1 else str(model)] = model
     if not models or len(named) < len(models):
         raise ConfigError("Name one model at least to evaluate, and each of them once.")
-    return compare(named, data, task=task, watch=watch)
+    with skipping_bad(skip_bad):
+        return compare(named, data, task=task, watch=watch)
 
 
 def cross_validate(

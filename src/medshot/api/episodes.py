@@ -9,6 +9,7 @@ import torch
 
 from medshot.api.resolve import describe, run_or_learner, training_data_of
 from medshot.core import ConfigError, Learner, Result, Table, described
+from medshot.data.checks.skip import skipping_bad
 from medshot.data.dataset import Dataset, DrawnEpisodes
 from medshot.data.load import load_one
 from medshot.data.readers.registry import USUAL, kind_of
@@ -97,6 +98,7 @@ def evaluate_episodes(
     query: int | None = None,
     episodes: int | None = None,
     seed: int = 0,
+    skip_bad: bool = False,
     watch: Callable[[str], Watch] = lambda name: quiet,
 ) -> EpisodeEvaluation:
     """Adapt learners to each of many episodes and score their predictions for the queries.
@@ -114,6 +116,7 @@ def evaluate_episodes(
         query: query images a class (10; with masks, in all).
         episodes: how many (600).
         seed: of untrained weights and of the episodes.
+        skip_bad: leave out lines and files that cannot be used, with a note.
 
     Raises:
         ConfigError: neither data nor a protocol, or both; numbers that a protocol fixes; an
@@ -144,7 +147,8 @@ def evaluate_episodes(
             else run_or_learner(str(each), encoder, options, kind, **form)
             for each in learners
         ]
-        plan = planned(protocol, data, task=kind, seed=seed, **given)
+        with skipping_bad(skip_bad):
+            plan = planned(protocol, data, task=kind, seed=seed, **given)
         for each, learner in zip(learners, made, strict=True):
             _check(plan, str(each), learner)
         return score_episodes(plan, made, watch)

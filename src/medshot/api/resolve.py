@@ -99,6 +99,11 @@ def training_data_of(given: str, learner: Learner) -> Sequence[Mapping[str, Any]
     return load_run(given).about["seen"] if is_run(given) else getattr(learner.encoder, "seen", ())
 
 
+def ended_early(given: str) -> str:
+    """A sentence, where a learner, `given` as it was typed, is a run that ended early; else ""."""
+    return load_run(given).unfinished if is_run(given) else ""
+
+
 def refuse_transductive(learner: Learner) -> None:
     """Raise `SaveError` if what `learner` learns could not be saved: before the work, not after."""
     if learner.transductive:

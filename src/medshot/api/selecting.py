@@ -67,6 +67,7 @@ def select(
     task: str | None = None,
     storage: str | None = None,
     seed: int = 0,
+    skip_bad: bool = False,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -77,7 +78,7 @@ def select(
     As `select_learner`, on a folder or a data set, followed by adaptation to all images with a
     report. `learners` are further candidates, by name or by the folder of a run. The result is
     saved to the new folder `out`; a search that was killed resumes from OUT.unfinished. `watch`
-    shows the progress of what it is called with. `budget` is in seconds.
+    shows the progress of what it is called with. `budget` is in seconds; `skip_bad` as in `adapt`.
 
     Raises:
         ConfigError, DataError: as `select_learner`.
@@ -97,7 +98,8 @@ def select(
             if not isinstance(dataset, Dataset):
                 like = automatic(kind=kind).encoder
                 form = {name: getattr(like, name, None) for name in ("channels", "size")}
-                dataset = with_doubts(load_one(Path(dataset), **form, task=kind), Path(dataset))
+                loaded = load_one(Path(dataset), **form, task=kind, skip_bad=skip_bad)
+                dataset = with_doubts(loaded, Path(dataset))
             numbers: dict[str, Any] = {"budget": budget, "trials": trials, "seed": seed}
             found = select_learner(
                 dataset,

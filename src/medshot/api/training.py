@@ -11,6 +11,7 @@ import torch
 from medshot.api.resolve import OF, named_learner, parse_options
 from medshot.core import ConfigError, Learner, recipe, unknown, versions, write_json
 from medshot.core.atomic import unfinished
+from medshot.data.checks.skip import skipping_bad
 from medshot.data.dataset import Dataset
 from medshot.data.load import load_one
 from medshot.data.readers.registry import kind_of
@@ -57,6 +58,7 @@ def train(
     teacher: str | Path | None = None,
     adversarial: float | str | None = None,
     checkpoint_seconds: float = SECONDS,
+    skip_bad: bool = False,
     threads: int | None = None,
     watch: Watch = quiet,
     tell: Callable[[str], None] = _nothing,
@@ -75,7 +77,8 @@ def train(
     over `val_episodes` fixed episodes. `terms` are added to the meta-loss; `contrast` is the weight
     of a contrast between tasks, `teacher` the run of a teacher for self-distillation, `adversarial`
     the epsilon of attacks on the query. `threads` an operation (None: as PyTorch is set). `tell` is
-    called with what is read and whether the run is resumed.
+    called with what is read (with `skip_bad`, without files that cannot be used) and whether the
+    run is resumed.
 
     Raises:
         TaskError: the learner is a baseline, with nothing to meta-train.
@@ -91,7 +94,8 @@ def train(
         torch.manual_seed(settings.seed)
         learner = named_learner(learner, encoder or encoder_for(kinds), options)
     if folders is not None:
-        data, held_out = training_data(folders, task, learner, settings, tell)
+        with skipping_bad(skip_bad):
+            data, held_out = training_data(folders, task, learner, settings, tell)
         val = held_out if val is None else val
     if out is not None and (done := steps_done(Path(out))) is not None:
         ended = done >= settings.steps

@@ -143,6 +143,17 @@ KINDS = (  # of tasks that come with medshot: to ask what is registered would im
 TASK: Any = typer.Option(
     None, "--task", help=f"{', '.join(KINDS)}.", show_default="as labels.csv says"
 )
+IGNORE_VALUE: Any = typer.Option(
+    None,
+    "--ignore-value",
+    min=0,
+    metavar="NUMBER",
+    help="Number in masks of pixels without a label, say 255: masks may be scribbles.",
+    show_default="as the folder says",
+)
+SKIP_BAD: Any = typer.Option(
+    False, "--skip-bad", help="Leave out lines and files that cannot be used, and name them."
+)
 THREADS: Any = typer.Option(
     1, "--threads", min=1, help="Of the processor, an operation. More are often slower."
 )

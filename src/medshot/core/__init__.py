@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from medshot.core.task import Metric as Metric
     from medshot.core.task import Preprocessing as Preprocessing
     from medshot.core.task import Restoring as Restoring
+    from medshot.core.task import Storing as Storing
     from medshot.core.task import Task as Task
     from medshot.core.task import is_fraction as is_fraction
     from medshot.core.task import kind_in as kind_in
@@ -87,8 +88,8 @@ _MODULES = {
     ),
     "medshot.core.table": "Result Table Tabular write_json",
     "medshot.core.task": (
-        "Card Form Metric Preprocessing Restoring TASKS Task is_fraction kind_in kinds_among "
-        "positions"
+        "Card Form Metric Preprocessing Restoring Storing TASKS Task is_fraction kind_in "
+        "kinds_among positions"
     ),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names.split()}

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8, UInt16
 from numpy import ndarray
 
-from medshot.core.errors import DataError, unknown
+from medshot.core.errors import ConfigError, DataError, unknown
 from medshot.core.registry import import_files
 from medshot.core.table import Table, Tabular
 from medshot.core.task import Card
@@ -43,7 +43,9 @@ class ImagePrediction:
 class MaskPrediction:
     """A class number for every site of an image (upright) or a volume; `labels` names them.
 
-    The numbers are those of the masks that were learned from: see `mask_numbers`.
+    Of a volume, axes are those of the file: `mask[i, j, k]` belongs to
+    `nibabel.load(path).get_fdata()[i, j, k]`. The numbers are those of the masks that were learned
+    from: see `mask_numbers`.
     """
 
     path: str
@@ -119,6 +121,13 @@ class Answers(Protocol):
 
 
 @runtime_checkable
+class Editable(Protocol):
+    """Sink whose masks can be written as LabelMe files too."""
+
+    labelme: bool
+
+
+@runtime_checkable
 class Writer(Protocol):
     """Finds the input files of a task and writes its predictions."""
 
@@ -184,17 +193,24 @@ class FolderPredictions(Tabular):
         *,
         show: Callable[[Sequence[Path]], Iterable[Path]] = iter,
         tell: Callable[[DataError], None] = lambda error: None,
+        labelme: bool = False,
     ) -> Saved:
         """Write the output of `medshot predict`: a CSV table or, for masks and images, a folder.
 
         A file that cannot be read gets an empty row; `tell` is called with its error. `show` may
-        wrap the files in a progress bar.
+        wrap the files in a progress bar. With `labelme`, masks are written as LabelMe files too, to
+        be corrected there: `medshot.adapt([folder, out / "labelme"])` learns from those saved.
 
         Raises:
+            ConfigError: `labelme`, and the predictor is not for masks of images.
             SaveError: `out` exists, or cannot be written.
         """
         card, unread = self.predictor.known_card(), {}
         with writer(card.kind).answers(Path(out), card) as answers:
+            if labelme:
+                if not isinstance(answers, Editable):
+                    raise ConfigError("LabelMe files are of masks: leave --labelme out.")
+                answers.labelme = True
             for path in show(self.files):
                 try:
                     answers.add(self.predictor.predict(path))

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
@@ -224,6 +224,15 @@ class Restoring(Preprocessing, Protocol):
 
     def restore(self, values: Float[Tensor, "c h w"], path: Path) -> Shaped[ndarray, "h w d"]:
         """`values` with the channels, dtype and range of the image in `path`."""
+        ...
+
+
+@runtime_checkable
+class Storing(Preprocessing, Protocol):
+    """Preprocessing of volumes, whose files store voxels in an order of their own."""
+
+    def stored(self, mask: Integer[ndarray, "z h w"], path: Path) -> Integer[ndarray, "i j k"]:
+        """A mask in the storage order of the volume in the file."""
         ...
 
 

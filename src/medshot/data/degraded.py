@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
 from medshot.data.layouts.recognize import read_manifest
 from medshot.data.readers.enhancement import LABELS, Pair, squares
-from medshot.data.readers.metadata import digest, folder_metadata, named
+from medshot.data.readers.metadata import digest, folder_metadata, read_rows
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of
 from medshot.data.transforms import NativePreprocessing, eight_bits, scaled, unit
@@ -123,8 +122,7 @@ def clean_images(
     if most is not None and len(rows) > most:
         drawn = np.random.default_rng(0).permutation(len(rows))[:most]
         rows = [rows[i] for i in sorted(drawn)]
-    with ThreadPoolExecutor() as pool:
-        pairs = list(pool.map(lambda row: named(row, lambda: _twice(row)), rows))
+    rows, pairs = read_rows(rows, _twice)
     form = NativePreprocessing(channels, size)
     x, y = squares(pairs, form)
     known = folder_metadata(folder, rows, [digest(row.path) for row in rows])

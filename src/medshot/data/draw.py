@@ -34,6 +34,18 @@ def outlined(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt
     return drawn
 
 
+COVER = 0.35  # opacity of marked areas in an overlay
+
+
+def overlaid(pixels: UInt8[ndarray, "c h w"], mask: Int[ndarray, "h w"]) -> UInt8[ndarray, "3 h w"]:
+    """The image with every foreground class tinted in its color, and its outline."""
+    drawn = np.broadcast_to(pixels, (3, *pixels.shape[1:])).astype(np.float32)
+    marked = mask > 0
+    paint = colours(int(mask.max()) + 1)[mask[marked]].T
+    drawn[:, marked] = (1 - COVER) * drawn[:, marked] + COVER * paint
+    return outlined(drawn.round().astype(np.uint8), mask)
+
+
 def _edges(mask: Int[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
     """Foreground pixels with a 4-neighbor of another class."""
     wide = np.pad(mask, 1, mode="edge")

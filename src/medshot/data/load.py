@@ -1,10 +1,13 @@
 """Load folders as data sets, also with the preprocessing and labels of a predictor."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 from medshot.core import Card, DataError, LeakError
+from medshot.data.checks.skip import left_out_notes, skipping_bad
 from medshot.data.dataset import Dataset
+from medshot.data.layouts.recognize import unlabeled_value
 from medshot.data.multimodal import MultimodalPreprocessing, as_read_by
 from medshot.data.readers.registry import USUAL, kind_of, reader_of
 
@@ -17,6 +20,8 @@ def load(
     channels: int | None = ...,
     size: int | None = ...,
     task: str | None = ...,
+    skip_bad: bool = ...,
+    ignore_value: int | None = ...,
 ) -> Dataset: ...
 @overload
 def load(
@@ -27,6 +32,8 @@ def load(
     channels: int | None = ...,
     size: int | None = ...,
     task: str | None = ...,
+    skip_bad: bool = ...,
+    ignore_value: int | None = ...,
 ) -> list[Dataset]: ...
 
 
@@ -35,6 +42,8 @@ def load(
     channels: int | None = None,
     size: int | None = None,
     task: str | None = None,
+    skip_bad: bool = False,
+    ignore_value: int | None = None,
 ) -> Dataset | list[Dataset]:
     """Load the data set in a folder; for several folders, a list of them.
 
@@ -43,7 +52,9 @@ def load(
     x 64 (Omniglot: 1 x 28 x 28; with masks: 3 x 128 x 128); a learner with another encoder reads
     them again itself. If labels.csv has a column `mask` and none `label`, or with
     `task="segmentation"`, every image has a mask; likewise `target` holds numbers, `grade` grades,
-    and `labels` findings.
+    and `labels` findings. With `skip_bad`, lines and files that cannot be used (damaged, listed
+    twice, of another size than their mask) are left out, and named in `notes`. Pixels of masks with
+    `ignore_value` have no label: neither learned from nor scored. So masks may be scribbles.
 
     Raises:
         DataError: the problem, the file, and the fix.
@@ -51,7 +62,10 @@ def load(
     if not folders:
         raise DataError("Name at least one folder: medshot.load('my_images').")
     kinds = [kind_of(Path(folder), task) for folder in folders]
-    loaded = [load_one(Path(f), channels, size, k) for f, k in zip(folders, kinds, strict=True)]
+    loaded = [
+        load_one(Path(f), channels, size, k, skip_bad=skip_bad, ignore_value=ignore_value)
+        for f, k in zip(folders, kinds, strict=True)
+    ]
     return loaded[0] if len(loaded) == 1 else loaded
 
 
@@ -60,9 +74,14 @@ def load_one(
     channels: int | None = None,
     size: int | None = None,
     task: str = USUAL,
+    *,
+    skip_bad: bool = False,
+    ignore_value: int | None = None,
 ) -> Dataset:
-    """Load the data set in one folder."""
-    return reader_of(task)(folder, channels, size)
+    """Load the data set in one folder; `skip_bad` and `ignore_value` as in `load`."""
+    with skipping_bad(skip_bad) as left, unlabeled_value(ignore_value):
+        found = reader_of(task)(folder, channels, size)
+    return replace(found, notes=(*left_out_notes(left), *found.notes)) if left else found
 
 
 FORM = ("channels", "size")

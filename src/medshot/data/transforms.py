@@ -238,6 +238,10 @@ class VolumePreprocessing:
         """Depth, height and width of the volume in the file, in the orientation of memory."""
         return read_volume(path).values.shape
 
+    def stored(self, mask: Integer[ndarray, "z h w"], path: Path) -> Integer[ndarray, "i j k"]:
+        """A mask in the storage order of the volume in the file."""
+        return read_volume(path).grid.turn_back(mask)
+
     def at(self, channels: int | None, size: int | None) -> "VolumePreprocessing":
         """The same; volumes keep their shape. Raises `DataError` for an encoder of images."""
         if channels and size:

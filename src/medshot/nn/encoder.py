@@ -41,6 +41,7 @@ class Encoder(nn.Module):
     block_sizes: tuple[int, ...] = ()  # features per block of different scale; (): one block
     transductive: bool = False
     keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, one vector per pixel
+    stride: ClassVar[int] = 1  # pixels of a side per vector, where the grid is kept
     dims: ClassVar[int] = 2  # spatial axes
     any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of training
     about: Mapping[str, Any] = MappingProxyType({})  # provenance of pretrained weights

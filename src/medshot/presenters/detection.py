@@ -57,7 +57,7 @@ def box_examples(dataset: Dataset, found: OutOfFold) -> tuple[r.MaskExample, ...
 
 def table_of_classes(dataset: Dataset, found: OutOfFold) -> r.Table:
     """Out-of-fold metrics of each class."""
-    counts, scores = found.evidence[-1].sum(0), by_class(*found.evidence)
+    counts, scores = found.evidence[4].sum(0), by_class(*found.evidence)
     rows = [
         (label, str(counts[c]), *(number(float(score[c])) for score in scores.values()))
         for c, label in enumerate(dataset.labels)
@@ -77,7 +77,8 @@ class BoxAnswers:
     """Writer of predicted boxes, in pixels of their image.
 
     boxes.csv has a row a box, as `medshot.load` reads it, and a score; images.csv a row an image,
-    with its number of boxes of each class; coco.json has both in COCO format.
+    with its number of boxes of each class; coco.json has both in COCO format. Boxes are written
+    from a score of 0.1 on, and counted from 0.5 on, the threshold of the best F1.
     Source: Lin et al. 2014, arXiv:1405.0312, and https://cocodataset.org/#format-data: a box is
     its left, top, width and height.
     """
@@ -108,7 +109,8 @@ class BoxAnswers:
             corners = [f"{corner:.2f}" for corner in box]
             self._box_rows.writerow([path, *corners, harmless(label), f"{score:.6f}"])
             self._annotate(number, box, label, float(score))
-        counts = [sum(name == label for name in found.labels) for label in self.labels]
+        sure = [n for n, s in zip(found.labels, found.scores, strict=True) if s >= SCORE_THRESHOLD]
+        counts = [sure.count(label) for label in self.labels]
         self._image_rows.writerow([path, *counts])
 
     def add_unread(self, path: Path) -> None:
@@ -148,12 +150,15 @@ class OfBoxes(Kind):
     encoder = "unet"
     out = "answers"
     folds = 2
-    families = (  # templates, two heads on filter banks, and a U-Net trained from scratch
-        LearnerFamily("template", "intensities", simple=True),
+    families = (  # the first where nothing can be left out
+        LearnerFamily("box-probe", "mobilenet-maps", simple=True),
         LearnerFamily(
-            "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
+            "thresholds", "intensities", {"encoder.size": Categorical((256,))}, simple=True
         ),
-        LearnerFamily("nearest-centroid", "filters", simple=True),
+        LearnerFamily("template", "intensities", simple=True),
+        LearnerFamily("blob", "intensities", simple=True),
+        LearnerFamily("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}),
+        LearnerFamily("nearest-centroid", "filters"),
         LearnerFamily(
             "finetune",
             "unet",
@@ -164,7 +169,6 @@ class OfBoxes(Kind):
                 "steps": FloatRange(50, 400, starts=(150,)),
                 "batch": 4,
             },
-            simple=True,
         ),
     )
 

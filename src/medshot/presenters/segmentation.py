@@ -10,8 +10,8 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core import Card, Learner, MaskPrediction, mask_numbers
-from medshot.core.atomic import new_folder
+from medshot.core import Card, ConfigError, Learner, MaskPrediction, mask_numbers
+from medshot.core.atomic import new_folder, write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
 from medshot.data.io.read_volume import read_volume
@@ -25,11 +25,14 @@ from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
 from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
+from medshot.presenters.labelme import write_labelme
+from medshot.presenters.overlay import overlay
 from medshot.presenters.tables import AnswerFolder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.segmentation import by_image
 
 SHOWN_SUPPORT = 12
+OVERLAYS, LABELME, CLASSES = "overlays", "labelme", "classes.csv"
 
 
 def support_of_masks(dataset: Dataset) -> r.Support:
@@ -75,8 +78,11 @@ class MaskAnswers(AnswerFolder):
     """Writer of masks to `folder`, and a CSV row each: path, mask, fraction of each class.
 
     A mask is a PNG of class numbers, as `medshot.load` reads it, with a color palette for viewers.
-    That of a volume is NIfTI on the grid of its file.
+    That of a volume is NIfTI on the grid of its file. `overlays/` has a picture of each on its
+    image, and classes.csv the number, name and color of each class, as `medshot.load` reads them.
     """
+
+    labelme = False  # write a LabelMe file for each image too, in `labelme/`
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
         super().__init__(folder, "mask", *[f"share({label})" for label in labels])
@@ -84,10 +90,23 @@ class MaskAnswers(AnswerFolder):
         self._palette = np.zeros((min(numbers[-1], 255) + 1, 3), np.uint8)
         flat = [number for number in numbers if number < len(self._palette)]
         self._palette[flat] = colours(len(numbers))[: len(flat)]
+        (folder / OVERLAYS).mkdir()
+        lines = [
+            f"{number},{_cell(label)},{','.join(map(str, color))}"
+            for number, label, color in zip(
+                numbers, labels, colours(len(numbers)).tolist(), strict=True
+            )
+        ]
+        write_text(folder / CLASSES, "\n".join(["number,name,r,g,b", *lines]) + "\n")
 
     def add(self, found: MaskPrediction) -> None:
         """Write the mask of one image."""
         flat = found.mask.ndim == 2
+        if self.labelme and not flat:
+            raise ConfigError(
+                "LabelMe takes images: leave --labelme out, and correct masks of volumes in "
+                "ITK-SNAP or 3D Slicer, which read the NIfTI files."
+            )
         name = self._free(_stem(found.path), ".png" if flat else ".nii.gz")
         if flat:
             picture = Image.fromarray(found.mask)
@@ -96,9 +115,19 @@ class MaskAnswers(AnswerFolder):
                 picture.putpalette(self._palette.tobytes())
             picture.save(self.folder / name)
         else:
-            write_nifti_mask(found.mask, read_volume(found.path), self.folder / name)
+            write_nifti_mask(found, read_volume(found.path), self.folder / name)
+        overlay(found).save(self.folder / OVERLAYS / f"{_stem(name)}.png")
+        if self.labelme:
+            (self.folder / LABELME).mkdir(exist_ok=True)
+            write_labelme(found, self.folder / LABELME, _stem(name))
         shares = [f"{share:.6f}" for share in found.shares().values()]
         self._row(found.path, path_cell(name), *shares)
+
+
+def _cell(label: str) -> str:
+    """A name as a cell of a table of commas."""
+    quoted = label.replace('"', '""')
+    return f'"{quoted}"' if any(sign in label for sign in ',"\n') else label
 
 
 def _stem(path: str) -> str:

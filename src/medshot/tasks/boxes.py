@@ -11,9 +11,10 @@ image, so that no offset is needed; and duplicates are removed by non-maximum su
 Average precision and FROC of detections. Higher is better, all in [0, 1].
 
 They read detections, a row an image, best first: score, class (-1 fills up), whether the detection
-overlaps a true box of its class (intersection over union of 0.5), whether its center is in one; and
-how many true boxes of each class there are. A true box is matched once (greedily, by score): a
-second detection of it is wrong. A class with no true box is left out of the mean over classes.
+overlaps a true box of its class (intersection over union of 0.5), whether its center is in one; how
+many true boxes of each class there are; whether it overlaps one at each of 0.5, 0.55, ..., 0.95. A
+true box is matched once (greedily, by score): a second detection of it is wrong. A class with no
+true box is left out of the mean over classes.
 """
 
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def find(
     centre = torch.stack([(site % w + 0.5) / w, (site // w + 0.5) / h], -1)
     half = sizes.flatten(2).gather(2, site[:, None].expand(-1, 2, -1)).mT / 2
     corners = torch.cat([centre - half, centre + half], -1).clamp(0, 1)
-    kept = _first_of_same(corners, label) & (scores >= least)
+    kept = first_of_same(corners, label) & (scores >= least)
     label = torch.where(kept, label, NO_BOX)
     found = torch.cat([corners, label[..., None].to(heat), scores[..., None]], -1)
     order = (~kept).int().argsort(dim=1, stable=True)  # kept boxes first, still by score
@@ -100,9 +101,11 @@ def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Floa
     return torch.exp(-(((at - middle[:, None]) / deviation[:, None]) ** 2) / 2)
 
 
-def _first_of_same(corners: Float[Tensor, "n d 4"], label: Tensor) -> Bool[Tensor, "n d"]:
-    """Non-maximum suppression within each class; boxes are sorted by score."""
-    same = (pairwise_iou(corners, corners) > SAME) & (label[:, :, None] == label[:, None])
+def first_of_same(
+    corners: Float[Tensor, "n d 4"], label: Int[Tensor, "n d"], at: float = SAME
+) -> Bool[Tensor, "n d"]:
+    """Non-maximum suppression within each class at an IoU of `at`; boxes are sorted by score."""
+    same = (pairwise_iou(corners, corners) > at) & (label[:, :, None] == label[:, None])
     kept = torch.ones_like(label, dtype=torch.bool)
     for i in range(label.shape[1] - 1):
         kept[:, i + 1 :] &= ~(same[:, i, i + 1 :] & kept[:, i : i + 1])
@@ -160,57 +163,76 @@ Scores = Float[ndarray, "n d"]
 Labels = Int[ndarray, "n d"]
 Hits = Bool[ndarray, "n d"]
 Counts = Int[ndarray, "n k"]
+Strict = Bool[ndarray, "n d t"]
 
-SCORE_THRESHOLD = 0.5  # detections from this score on are shown to the user
+SCORE_THRESHOLD = 0.5  # detections from this score on are shown to the user, and counted
+WRITTEN = 0.1  # from this score on they are written: average precision needs those below 0.5 too
 RATES = tuple(2.0**i for i in range(-3, 4))  # false positives an image, from 1/8 to 8 (LUNA16)
 RECALLS = np.linspace(0, 1, 101)
 
 
-def ap50(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
+def ap50(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+) -> float:
     """AP at an IoU of 0.5: area under the precision-recall curve, the mean over classes.
 
     Source: as COCO computes it (Lin et al. 2014, arXiv:1405.0312): the mean at 101 recalls of the
     monotone (non-increasing) precision envelope.
     """
-    del centred
+    del centred, strict
     return _mean(_area(hit, total) for hit, total in _ranked(scores, labels, over, true))
 
 
-def froc(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
+def ap(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, strict: Strict
+) -> float:
+    """AP at IoUs of 0.5, 0.55, ..., 0.95, the mean of the ten (COCO's AP)."""
+    del over, centred
+    each = [_ranked(scores, labels, strict[..., i], true) for i in range(len(OVERLAPS))]
+    return _mean(_area(hit, total) for pairs in each for hit, total in pairs)
+
+
+def froc(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+) -> float:
     """FROC score: sensitivity at 1/8, 1/4, ..., 8 false positives an image, the mean of the seven.
 
     A true box is found if the center of a detection is in it. False positives are counted for each
     class. Source: the mean over the seven rates is that of LUNA16 (Setio et al. 2017,
     doi:10.1016/j.media.2017.06.015).
     """
-    del over
+    del over, strict
     pairs = _ranked(scores, labels, centred, true)
     return _mean(_sensitivity(hit, total, len(true)) for hit, total in pairs)
 
 
-def f1(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> float:
+def f1(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+) -> float:
     """F1 of the detections that are shown (see `SCORE_THRESHOLD`), the mean over classes."""
-    del centred
+    del centred, strict
     seen = np.where(scores >= SCORE_THRESHOLD, labels, -1)
     pairs = _ranked(scores, seen, over, true)
     return _mean(2 * hit.sum() / (len(hit) + total) for hit, total in pairs)
 
 
-def by_image(scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts) -> ndarray:
+def by_image(
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+) -> ndarray:
     """F1 of each image over all classes; 1 for an image with no box and no detection."""
-    del centred
+    del centred, strict
     seen = (scores >= SCORE_THRESHOLD) & (labels >= 0)
     both, either = (seen & over).sum(1), seen.sum(1) + true.sum(1)
     return np.divide(2 * both, either, out=np.ones(len(true)), where=either > 0)
 
 
 def by_class(
-    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts
+    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
 ) -> dict[str, Float[ndarray, "k"]]:
     """Each metric for each class; NaN for a class with no true box."""
     alone = [np.where(np.arange(true.shape[1]) == c, true, 0) for c in range(true.shape[1])]
     return {
-        name: np.array([metric(scores, labels, over, centred, one) for one in alone])
+        name: np.array([metric(scores, labels, over, centred, one, *strict) for one in alone])
         for name, metric in METRICS.items()
     }
 
@@ -244,29 +266,34 @@ def _mean(values: Iterator[float]) -> float:
     return float(np.mean(listed)) if listed else float("nan")
 
 
-METRICS: MappingProxyType[str, Metric] = MappingProxyType({"AP50": ap50, "FROC": froc, "F1": f1})
+METRICS: MappingProxyType[str, Metric] = MappingProxyType(
+    {"AP50": ap50, "AP": ap, "FROC": froc, "F1": f1}
+)
 
 
-OVERLAP = 0.5
+OVERLAPS = tuple(0.5 + 0.05 * i for i in range(10))
 
 
 def judged(
     found: Float[ndarray, "n d 6"], true: Float[ndarray, "n m 5"], k: int
 ) -> tuple[ndarray, ...]:
     """Match detections to true boxes: the inputs of the metrics, a row an image."""
-    found = found[:, : (found[..., 4] != NO_BOX).sum(1).max(initial=0)]  # without padding
+    more = max(MOST - found.shape[1], 0)  # all alike, so that parts can be joined
+    found = np.pad(found, ((0, 0), (0, more), (0, 0)), constant_values=NO_BOX)
     labels, scores = found[..., 4].astype(np.int64), found[..., 5]
     counts = np.stack([(true[..., 4] == c).sum(1) for c in range(k)], 1)
-    over, centred = np.zeros(labels.shape, bool), np.zeros(labels.shape, bool)
+    strict, centred = np.zeros((*labels.shape, len(OVERLAPS)), bool), np.zeros(labels.shape, bool)
     shared = pairwise_iou(
         torch.from_numpy(found[..., :4]), torch.from_numpy(true[..., :4]).double()
     )
     for i, (claims, boxes) in enumerate(zip(found, true, strict=True)):
-        fits = (claims[:, None, 4] == boxes[None, :, 4]) & (claims[:, None, 4] != NO_BOX)
-        share = shared[i].numpy()
-        over[i] = _greedy(np.where(fits & (share >= OVERLAP), share, -1))
-        centred[i] = _greedy(np.where(fits, _nearness(claims, boxes), -1))
-    return scores, labels, over, centred, counts
+        real = int((claims[:, 4] != NO_BOX).sum())  # padding comes last
+        fits = claims[:real, None, 4] == boxes[None, :, 4]
+        share = np.where(fits, shared[i, :real].numpy(), -1)
+        for t, least in enumerate(OVERLAPS):
+            strict[i, :real, t] = _greedy(np.where(share >= least, share, -1))
+        centred[i, :real] = _greedy(np.where(fits, _nearness(claims[:real], boxes), -1))
+    return scores, labels, strict[..., 0], centred, counts, strict
 
 
 def _nearness(claims: Float[ndarray, "d 6"], boxes: Float[ndarray, "m 5"]) -> Float[ndarray, "d m"]:

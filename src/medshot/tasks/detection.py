@@ -13,7 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from medshot.core import BoxPrediction, Card, DataError, Task, TaskError, positions
-from medshot.tasks.boxes import METRICS, NO_BOX, SCORE_THRESHOLD, find, judged, paint
+from medshot.tasks.boxes import METRICS, NO_BOX, WRITTEN, find, judged, paint
 from medshot.tasks.multi_label import bernoulli_kl
 
 SIZES = 2  # outputs for width and height
@@ -119,9 +119,13 @@ class Detection(Task):
     def to_prediction(
         self, output: Float[Tensor, "k h w"], path: Path, card: Card
     ) -> BoxPrediction:
-        """Boxes with a score of at least 0.5, in pixels of the file."""
+        """Boxes with a score of at least `WRITTEN`, in pixels of the file.
+
+        A score of 0.5 is the threshold of the best F1 on the support: a list to work with has the
+        boxes from there on.
+        """
         found = self.decode(output[None])[0].double().cpu()
-        found = found[(found[:, 5] >= SCORE_THRESHOLD) & (found[:, 4] != NO_BOX)]
+        found = found[(found[:, 5] >= WRITTEN) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
         corners = found[:, :4] * torch.tensor([width, height, width, height])
         names = tuple(card.labels[int(c)] for c in found[:, 4])
@@ -164,7 +168,7 @@ def shift(
     0 for a class without detections.
     """
     found, true = task.decode(output.double()).cpu().numpy(), boxes.cpu().double().numpy()
-    scores, labels, over, _, counts = judged(found, true, task.n_classes)
+    scores, labels, over, _, counts, _ = judged(found, true, task.n_classes)
     moved = torch.zeros(task.n_classes).to(output)
     for c in range(task.n_classes):
         own = labels == c

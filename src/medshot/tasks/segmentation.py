@@ -19,7 +19,16 @@ from jaxtyping import Bool, Float, Int, Int64, Integer, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import Card, DataError, Form, MaskPrediction, Metric, Task, mask_numbers
+from medshot.core import (
+    Card,
+    DataError,
+    Form,
+    MaskPrediction,
+    Metric,
+    Storing,
+    Task,
+    mask_numbers,
+)
 from medshot.tasks.classification import one_hot
 
 Counts = Int[ndarray, "n k"]
@@ -108,7 +117,7 @@ def mean_surface_distance(
 def _border(mask: Bool[ndarray, "*s"]) -> Bool[ndarray, "*s"]:
     from scipy.ndimage import binary_erosion  # noqa: PLC0415  (slow to import)
 
-    return mask & ~binary_erosion(mask)
+    return mask & np.logical_not(binary_erosion(mask))
 
 
 def _between(a: Bool[ndarray, "*s"], b: Bool[ndarray, "*s"], spacing: Sequence[float]) -> float:
@@ -241,7 +250,8 @@ class Segmentation(Task):
                 )
             raise DataError(
                 f"Classes {absent} are in no mask of the support (counted from 0, background). Add "
-                "an image that shows them, or leave these classes out."
+                "an image that shows them, or leave these classes out. If their areas are small, "
+                "they are lost in images of few pixels: take a larger one (--set encoder.size=...)."
             )
 
     def loss(
@@ -268,7 +278,10 @@ class Segmentation(Task):
     def to_prediction(
         self, output: Float[Tensor, "k *s"], path: Path, card: Card
     ) -> MaskPrediction:
-        """Number of the likeliest class of every pixel of the file; scores are resampled to it."""
+        """Number of the likeliest class of every pixel of the file; scores are resampled to it.
+
+        Of a volume, in the storage order of its file.
+        """
         scores = self.decode(output[None])
         grid = card.preprocessing.grid(path)
         flat = card.preprocessing.dims == 2
@@ -278,6 +291,8 @@ class Segmentation(Task):
         numbers = np.array(mask_numbers(card.labels))
         kind = np.uint8 if numbers[-1] < 256 else np.uint16
         mask = numbers.astype(kind)[spread.argmax(1)[0].cpu().numpy()]
+        if isinstance(card.preprocessing, Storing):
+            mask = np.ascontiguousarray(card.preprocessing.stored(mask, path))
         return MaskPrediction(str(path), mask, card.labels)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:

@@ -39,8 +39,10 @@ def _images(encoder: nn.Module) -> Tensor:
 
 
 def gives_features(encoder: nn.Module, x: Tensor) -> None:
-    """Features are finite, `n_features` an image, or a pixel where `keeps_grid` is set."""
-    grid = tuple(x.shape[2:]) if getattr(encoder, "keeps_grid", False) else ()
+    """Features are finite, `n_features` an image, or a `stride` where `keeps_grid` is set."""
+    stride = getattr(encoder, "stride", 1)
+    sides = tuple(-(-side // stride) for side in x.shape[2:])
+    grid = sides if getattr(encoder, "keeps_grid", False) else ()
     features, wanted = encoder(x), (len(x), n_features(encoder), *grid)
     require(features.shape == wanted, f"Shape {tuple(features.shape)} is not {wanted}.")
     require(bool(features.isfinite().all()), "Not all features are finite.")

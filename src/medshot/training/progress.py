@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 SILENT = 15  # seconds without output after which a step is printed, off a terminal
+SOON = 3  # the same for the first step
 ESTIMATED = 600.0  # window in seconds of the speed estimate: a step may last some
 Row = dict[str, int | float]
-Tick = Callable[[int, Row | None], None]
+Tick = Callable[[int, Row | None], None]  # a row without `step` (its loss) is no validation
 Watch = Callable[[int, int], AbstractContextManager[Tick]]  # total steps, completed steps
 
 
@@ -77,18 +78,19 @@ def progress_bar(what: str, unit: str = "step", *, stays: bool = True) -> Watch:
         look = {"console": console, "disable": not console.is_terminal, "transient": not stays}
         with Progress(*columns, speed_estimate_period=ESTIMATED, **look) as progress:
             task = progress.add_task(what, total=steps, completed=done, said="", speed="")
-            begun = told = time.monotonic()
+            begun = time.monotonic()
+            told = begun - max(0, SILENT - SOON)
+            seen: Row = {}
 
             def tick(step: int, row: Row | None) -> None:
                 nonlocal told
-                said = _said(row) if row else ""
+                seen.update(row or {})
+                said = _said(seen) if seen else ""
                 each = (time.monotonic() - begun) / max(step - done, 1)
                 speed, left = _speed(each, unit), timedelta(seconds=round(each * (steps - step)))
-                progress.update(task, completed=step, speed=speed)
-                if row:
-                    progress.update(task, said=said)
+                progress.update(task, completed=step, speed=speed, said=said)
                 silent = time.monotonic() - told > SILENT
-                if not console.is_terminal and (row or silent):
+                if not console.is_terminal and (silent or (row and "step" in row)):
                     known = [said, speed, f"{left} left" if speed and step < steps else ""]
                     line = f"{what}: {unit} {step}/{steps}  {'  '.join(filter(None, known))}"
                     console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)

@@ -41,6 +41,22 @@ class Run(Tabular):
     about: dict[str, Any]
     folder: Path | None = None
     history: list[Row] = field(default_factory=list)
+    state: Checkpoint | None = None
+
+    @property
+    def unfinished(self) -> str:
+        """A sentence, where the run ended before its steps were done; else ""."""
+        planned = self.about.get("steps", 0)
+        if not self.state or self.state.step >= planned:
+            return ""
+        if self.state.exhausted(self.about["settings"].get("patience")):
+            return ""
+        which = f"those of step {self.state.best_step}, the best on meta-validation"
+        which = which if self.state.history else "the last ones, which no validation has seen"
+        return (
+            f"Meta-training ended early, after {self.state.step} of {planned} steps; its weights "
+            f"are {which}."
+        )
 
     def table(self) -> Table:
         """Learner, encoder, training data and the last validations."""
@@ -54,7 +70,7 @@ class Run(Tabular):
     def finish(self, state: Checkpoint) -> "Run":
         """The run with its history; the learner, with its best weights, in eval mode."""
         self.learner.eval().origin = _origin(self.about, state)
-        self.history = state.history
+        self.history, self.state = state.history, state
         return self
 
 
@@ -79,6 +95,9 @@ def open_run(learner: Learner, described: dict[str, Any], folder: Path | None) -
             _refuse_other(before, json.loads(json.dumps(about)), folder)
             for temporary in _left_over(folder):
                 temporary.unlink()
+            if before.get("steps") != about.get("steps"):
+                before["steps"] = about.get("steps")
+                write_text(file, json.dumps(before, indent=2) + "\n")
             return Run(learner, before, folder)
         if folder.exists() and set(folder.iterdir()) - set(_left_over(folder)):
             raise SaveError(
@@ -130,9 +149,12 @@ def steps_done(folder: Path) -> int | None:
 def _origin(about: dict[str, Any], state: Checkpoint) -> str:
     data = ", ".join(sorted({str(name) for name in _data(about["train"])})) or "?"
     before = about.get("before", "untrained")
+    best = (
+        f"best on meta-validation at step {state.best_step}" if state.history else "not validated"
+    )
     return (
-        f"meta-trained on {data} for {state.step} steps, best on meta-validation at step "
-        f"{state.best_step}{'' if before == 'untrained' else f', its encoder before: {before}'}"
+        f"meta-trained on {data} for {state.step} steps, {best}"
+        f"{'' if before == 'untrained' else f', its encoder before: {before}'}"
     )
 
 

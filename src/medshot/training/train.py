@@ -84,6 +84,7 @@ def train(
     about: dict[str, Any] = {
         "train": train_source.describe(),
         "val": val_source.describe(),
+        "steps": config.steps,
         "settings": config.record() | {"terms": [term.describe() for term in terms]},
         "seen": seen(train_source) + seen(val_source) + list(getattr(learner.encoder, "seen", ())),
     }

@@ -2,8 +2,11 @@
 
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,9 @@ class Trainer:
     `val_every` steps, and at the end, `validate` gives the validation loss; the best weights are
     kept and put into `module` at the end, and training stops after `patience` validations without
     improvement. Without `validate` the last weights are the result. With `folder`, checkpoints and
-    TensorBoard scalars are written there, and an existing checkpoint is resumed. With several
-    processes, `together`, gradients are averaged.
+    TensorBoard scalars are written there, and an existing checkpoint is resumed; Ctrl-C and SIGTERM
+    wait for the end of the step, for a last checkpoint. With several processes, `together`,
+    gradients are averaged.
     """
 
     module: nn.Module
@@ -69,10 +73,15 @@ class Trainer:
         folder, watch = (self.folder, self.watch) if self.together.first else (None, quiet)
         self._saved = time.monotonic(), state.step
         shown = watch(self.steps, state.step)
-        with torch.enable_grad(), Scalars(folder, state.step) as scalars, shown as tick:
-            while state.step < self.steps and not state.exhausted(self.patience):
+        with (
+            stopping_whole(self.save if folder and self.together.size == 1 else None) as asked,
+            torch.enable_grad(),
+            Scalars(folder, state.step) as scalars,
+            shown as tick,
+        ):
+            while state.step < self.steps and not state.exhausted(self.patience) and not asked:
                 loss = self._step()
-                row = None
+                row: Row = {"loss": loss}
                 if state.step % self.val_every == 0 or state.step == self.steps:
                     row = self._validated(loss)
                     scalars.write(row)
@@ -114,6 +123,43 @@ class Trainer:
             row["val_loss"] = self.validate()
         self.state.note(row, self.module)
         return row
+
+
+@contextmanager
+def stopping_whole(save: Callable[[], None] | None) -> Iterator[list[int]]:
+    """Let Ctrl-C and SIGTERM wait for the end of a step, and `save` before they take effect.
+
+    Yields the signals that came: the loop is to end when there is one. A second one takes effect at
+    once, as any does without `save` or outside of the main thread.
+    """
+    came: list[int] = []
+    if save is None or threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {
+        number: signal.getsignal(number) or signal.SIG_DFL
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: object) -> None:
+        del frame
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield came
+        if came:
+            save()
+    finally:
+        restore()
+    if came:
+        signal.raise_signal(came[0])
 
 
 def descend(

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from medshot.data.checks.stray_masks import looks_like_mask, masks_by_suffix, unmasked
+from medshot.data.checks.stray_masks import distinct, looks_like_mask, masks_by_suffix, unmasked
 from toys.layouts import spot_mask, spot_picture
 
 
@@ -41,3 +42,12 @@ def test_values_and_size(tmp_path: Path) -> None:
     assert not looks_like_mask(spot_picture(tmp_path / "y.png", 1), image)
     (tmp_path / "z.png").write_bytes(b"no image")
     assert not looks_like_mask(tmp_path / "z.png", image)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colors_are_counted_as_by_sorting_rows(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    values = 40 * rng.integers(0, 6, (20, 30, channels)).astype(np.uint8)
+    found = distinct(values)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.unique(values.reshape(-1, channels), axis=0))

@@ -74,6 +74,22 @@ def test_a_probe_learns_from_volumes_and_writes_masks_on_their_grids(tmp_path: P
         np.testing.assert_allclose(ours.affine, truth.affine)
         a, b = np.asarray(ours.dataobj) > 0, np.asarray(truth.dataobj) > 0
         assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.9
+        with Image.open(out / "overlays" / f"{path.name[:-7]}.png") as image:
+            assert len(image.getcolors(2**20)) > 9
+    # in Python: in the order of the file, as nibabel gives it, and written again so
+    found = again.predict(paths[1])
+    np.testing.assert_array_equal(found.mask, nibabel.load(out / paths[1].name).get_fdata())
+    medshot.write_nifti_mask(found, medshot.read_volume(paths[1]), tmp_path / "again.nii.gz")
+    written = nibabel.load(tmp_path / "again.nii.gz").get_fdata()
+    np.testing.assert_array_equal(written, found.mask)
+
+
+def test_classes_are_called_by_a_file_of_the_folder(folder: Path):
+    (folder / "classes.csv").write_text("number,name\n1,vessel\n2,not there\n")
+    data = medshot.load(folder)
+    assert data.labels == ("background", "vessel")
+    (folder / "classes.csv").write_text("number,name\n255,nerve\n")  # as in the white masks
+    assert medshot.load(folder).labels == ("background", "nerve")
 
 
 def test_episodes_score_whole_volumes(tmp_path: Path):
@@ -279,3 +295,50 @@ def test_meta_training_on_masks_learns_and_remembers_the_data(folder, tmp_path):
     wrong = medshot.build("matching", encoder=encoder)
     with pytest.raises(TaskError, match="classification, not segm"):
         medshot.train(wrong, both, val=both, steps=1)
+
+
+# Pixels without a label: scribbles are enough.
+
+
+def scribbled(folder: Path, n: int = 4, side: int = 96) -> list[np.ndarray]:
+    """Bright discs, each with a stroke of a pixel within it and one beside it, the rest 255."""
+    rng, truths = np.random.default_rng(0), []
+    folder.mkdir()
+    lines = ["path,mask"]
+    for i in range(n):
+        y, x = np.mgrid[:side, :side]
+        cy, cx = rng.integers(35, 60, 2)
+        truth = (y - cy) ** 2 + (x - cx) ** 2 < 20**2
+        truths.append(truth)
+        values = rng.integers(0, 60, (side, side)) + 150 * truth
+        Image.fromarray(values.astype(np.uint8)).save(folder / f"{i}.png")
+        mask = np.full((side, side), 255, np.uint8)
+        mask[cy, cx - 10 : cx + 10] = 1
+        mask[3, 5 : side - 5] = 0
+        Image.fromarray(mask).save(folder / f"m{i}.png")
+        lines.append(f"{i}.png,m{i}.png")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return truths
+
+
+def test_scribbles_with_a_declared_number_for_no_label(tmp_path: Path):
+    truths = scribbled(tmp_path / "set")
+    with pytest.raises(DataError, match="picture"):  # 255 were a class
+        medshot.load(tmp_path / "set")
+    data = medshot.load(tmp_path / "set", size=32, ignore_value=255)
+    assert data.labels == ("background", "foreground")
+    known = data.y != -1
+    assert known.any(2).any(1).all()
+    assert known.double().mean() < 0.1
+    assert {*data.y[known].tolist()} == {0, 1}
+    assert torch.equal(data.at(3, 96).at(3, 32).y, data.y)
+    assert not medshot.check(tmp_path / "set", ignore_value=255).errors
+    (tmp_path / "set" / "classes.csv").write_text("number,name\n1,disc\n255,ignore\n")
+    named = medshot.load(tmp_path / "set", size=32)
+    assert named.labels == ("background", "disc")
+    assert torch.equal(named.y, data.y)
+    predictor = medshot.build(
+        "linear-probe", encoder=medshot.encoder("filters", size=32, scales=[1.0])
+    ).adapt(named)
+    found = predictor.predict(tmp_path / "set" / "0.png").mask > 0
+    assert 2 * (found & truths[0]).sum() / (found.sum() + truths[0].sum()) > 0.9

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import TASK, THREADS, out_option
+from medshot.app.parse import IGNORE_VALUE, SKIP_BAD, TASK, THREADS, out_option
 
 
 def adapt(
-    folder: Path = typer.Argument(
-        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
+    folder: list[Path] = typer.Argument(
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv; of "
+        "several folders, later ones correct images of earlier ones."
     ),
     out: Path = out_option("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
@@ -30,6 +31,8 @@ def adapt(
         help="image,table,text,signal: only these, where labels.csv has several.",
         show_default="all",
     ),
+    ignore_value: int | None = IGNORE_VALUE,
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Learn from a few labelled images; save a predictor and a report on how well it does.
@@ -48,6 +51,8 @@ def adapt(
 
         medshot adapt my_images/ --learner runs/proto --out my_model
 
+        medshot adapt my_images/ answers/labelme --out corrected_model
+
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
         medshot adapt my_images/ --finetune auto --out my_model
@@ -56,7 +61,8 @@ def adapt(
     from medshot.app.parse import typed
     from medshot.app.terminal import announce, conclude, warn
 
-    announce(f"reading {folder}, adapting, and judging it on patients left out")
+    names = " and ".join(map(str, folder))
+    announce(f"reading {names}, adapting, and judging it on patients left out")
     found = medshot.adapt(
         folder,
         learner=learner,
@@ -65,6 +71,8 @@ def adapt(
         task=task,
         options=set_,
         modalities=modalities,
+        ignore_value=ignore_value,
+        skip_bad=skip_bad,
         out=out,
         command=typed(),
         threads=threads,

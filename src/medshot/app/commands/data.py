@@ -4,6 +4,8 @@ from pathlib import Path
 
 import typer
 
+from medshot.app.parse import IGNORE_VALUE, SKIP_BAD
+
 app = typer.Typer(help="Look at folders of images before learning from them.", no_args_is_help=True)
 
 
@@ -20,10 +22,13 @@ def check(
     task: str | None = typer.Option(
         None, help="classification, segmentation, ...", show_default="as labels.csv says"
     ),
+    ignore_value: int | None = IGNORE_VALUE,
+    skip_bad: bool = SKIP_BAD,
 ) -> None:
     """Check a folder: problems, in which file, and how to fix them. Changes nothing.
 
-    The status is 1 where there is an error, 0 where there are only remarks.
+    The status is 1 where there is an error, 0 where there are only remarks. With --skip-bad, what
+    `adapt --skip-bad` leaves out is no error.
 
     Example:
 
@@ -33,7 +38,7 @@ def check(
     from medshot.app.terminal import busy, say
 
     with busy(f"looking at every file of {folder}"):
-        found = look(folder, task)
+        found = look(folder, task, skip_bad=skip_bad, ignore_value=ignore_value)
     if found.listed:
         say(f"{folder}: {found.listed}")
     for finding in found.findings:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from medshot.app.parse import TASK, THREADS, free, new_json
+from medshot.app.parse import SKIP_BAD, TASK, THREADS, free, new_json
 
 if TYPE_CHECKING:
     from medshot import Evaluation
@@ -53,6 +53,7 @@ def evaluate(
         None, min=1, help="With --data: how many episodes.", show_default="600"
     ),
     seed: int = typer.Option(0, help="Decides untrained weights and, with --data, the episodes."),
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Measure saved models on labelled images, or a learner over many episodes.
@@ -90,7 +91,10 @@ def evaluate(
             folder = _only_folder(data, {**learners, "set": set_})
             announce(f"answering the images of {folder}")
             found = medshot.evaluate(
-                *what, data=folder, watch=lambda name: medshot.progress_bar(name, unit="image")
+                *what,
+                data=folder,
+                skip_bad=skip_bad,
+                watch=lambda name: medshot.progress_bar(name, unit="image"),
             )
             show_evaluation(found)
         else:
@@ -104,6 +108,7 @@ def evaluate(
                 encoder=encoder,
                 options=set_,
                 seed=seed,
+                skip_bad=skip_bad,
                 **given,
                 watch=lambda name: medshot.progress_bar(name, unit="episode", stays=False),
             )

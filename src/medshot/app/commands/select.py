@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import THREADS, new_json, out_option
+from medshot.app.parse import SKIP_BAD, THREADS, new_json, out_option
 
 ROWS = 8  # candidates on the terminal; all are in the report
 
@@ -29,6 +29,7 @@ def select(
     ),
     seed: int = typer.Option(0, help="Decides what is drawn after the known candidates."),
     json_file: Path | None = new_json("New file for the numbers."),
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Search for the learner, encoder and settings that predict your images best; learn with them.
@@ -59,6 +60,7 @@ def select(
         task=task,
         storage=storage,
         seed=seed,
+        skip_bad=skip_bad,
         out=out,
         command=typed(),
         threads=threads,

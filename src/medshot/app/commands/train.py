@@ -1,12 +1,13 @@
 """`medshot train`: meta-train a learner."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from medshot import TrainConfig
-from medshot.app.parse import TASK, THREADS, expand_configs, free_or_run
+from medshot.app.parse import SKIP_BAD, TASK, THREADS, expand_configs, free_or_run
 
 
 @expand_configs
@@ -37,11 +38,13 @@ def train(
         metavar="EPSILON",
         help="Attack the query within this, say 8/255 (of [0, 1]).",
     ),
+    skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
     """Meta-train a learner on many small tasks drawn from labelled folders.
 
-    Killed at any moment, the same command goes on from the last checkpoint. Watch it with
+    Killed at any moment, the same command goes on from the last checkpoint; `adapt --learner OUT`
+    takes its best weights so far. Ctrl-C ends it after the step. Watch it with
     `tensorboard --logdir OUT`.
 
     Examples:
@@ -53,23 +56,30 @@ def train(
         medshot train prototypical --data phantoms --task segmentation --out runs/phantoms
     """
     import medshot
-    from medshot.app.terminal import announce, next_step, say
+    from medshot.app.terminal import announce, next_step, say, warn
 
     announce(f"reading {len(data)} folder(s)")
-    run = medshot.train(
-        learner,
-        data,
-        out=out,
-        task=task,
-        encoder=encoder,
-        options=set_,
-        contrast=contrast,
-        teacher=teacher,
-        adversarial=adversarial,
-        threads=threads,
-        watch=medshot.progress_bar("meta-train"),
-        tell=say,
-        **asdict(config),
-    )
+    try:
+        run = medshot.train(
+            learner,
+            data,
+            out=out,
+            task=task,
+            encoder=encoder,
+            options=set_,
+            contrast=contrast,
+            teacher=teacher,
+            adversarial=adversarial,
+            skip_bad=skip_bad,
+            threads=threads,
+            watch=medshot.progress_bar("meta-train"),
+            tell=say,
+            **asdict(config),
+        )
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(medshot.SaveError):
+            warn(f"{out}: {medshot.load_run(out).learner.origin}. The same command goes on.")
+            next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")
+        raise
     say(f"{out}: {run.learner.origin}")
     next_step("adapt", "MY_IMAGES", "--learner", out, "--out", "MODEL")

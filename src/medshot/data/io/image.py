@@ -137,8 +137,12 @@ WHITE = (255, 65_535)  # of 8 and 16 bits
 NUMBERS = "A mask is grey or has a palette: 0 is background, 1, 2, ... is what is marked."
 
 
-def read_mask(path: Path, *, white: bool = True) -> UInt8[ndarray, "h w"] | UInt16[ndarray, "h w"]:
+def read_mask(
+    path: Path, *, white: bool = True, unlabeled: int | None = None
+) -> UInt8[ndarray, "h w"] | UInt16[ndarray, "h w"]:
     """Read the class numbers in `path`. With `white`, a mask of 0 and 255 only is 0 and 1.
+
+    `unlabeled` is a number that is no class.
 
     Raises:
         DataError: it cannot be read, or is a picture and not a mask.
@@ -151,17 +155,36 @@ def read_mask(path: Path, *, white: bool = True) -> UInt8[ndarray, "h w"] | UInt
     if values.dtype.kind not in "bui" or (values < 0).any():
         raise refusal(path, f"its values are of the type {values.dtype}", NUMBERS).error()
     found = np.unique(values)
+    found = found[found != unlabeled] if (found != unlabeled).any() else found
     if white and found[-1] in WHITE and set(found[:-1]) <= {0}:
         return (values > 0).astype(np.uint8)
     picture = found[-1] >= MOST_CLASSES and not _are_areas(values, found)
     if len(found) > MOST_CLASSES or picture:
         what = f"it holds {len(found)} values up to {found[-1]}: a picture, not class numbers"
+        if found[-1] == len(found) - 1:
+            what = (
+                f"it holds {len(found)} class numbers (or is a picture); {MOST_CLASSES} are learned"
+            )
         raise refusal(path, what, NUMBERS + " JPEG compression or smoothing ruins it.").error()
-    return values.astype(np.uint8 if found[-1] < 256 else np.uint16)
+    return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 
 
-def fit_mask(mask: Integer[ndarray, "h w"], size: int) -> Integer[ndarray, "s s"]:
-    """Resample a mask to a square grid by nearest neighbor, so that no new number appears."""
+def fit_mask(
+    mask: Integer[ndarray, "h w"], size: int, unlabeled: int | None = None
+) -> Integer[ndarray, "s s"]:
+    """Resample a mask to a square grid by nearest neighbor, so that no new number appears.
+
+    A pixel of the new grid without a label, `unlabeled`, takes the nearest label within half of its
+    side, so that thin scribbles are not lost.
+    """
+    reach = max(mask.shape) / size / 2
+    known = mask != unlabeled
+    if unlabeled is not None and reach > 1 / 2 and known.any() and not known.all():
+        from scipy.ndimage import distance_transform_edt  # noqa: PLC0415  (slow to import)
+
+        found: tuple[ndarray, ndarray] = distance_transform_edt(~known, return_indices=True)  # type: ignore[assignment]
+        distance, (rows, columns) = found
+        mask = np.where(distance <= reach, mask[rows, columns], mask)
     return np.asarray(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST))
 
 

@@ -1,4 +1,8 @@
-"""Write masks to NIfTI and DICOM, on the grid of their image."""
+"""Write masks to NIfTI and DICOM, on the grid of their image.
+
+A mask is a prediction (`predictor.predict(path)`), in the storage order of its file, or an array of
+class numbers in the order of `read_volume(path).values`: [z, y, x].
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,14 +13,18 @@ from numpy import ndarray
 
 from medshot.core import DataError, mask_numbers
 from medshot.core.atomic import refuse_taken
-from medshot.core.prediction import HIGHEST_NUMBER
+from medshot.core.prediction import HIGHEST_NUMBER, MaskPrediction
 from medshot.data.io.formats.nifti import write_nifti
 from medshot.data.io.registry import DICOM, dicom
 from medshot.data.io.volume import Volume
 
+Mask = Integer[ndarray, "z h w"] | MaskPrediction
 
-def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | Path) -> None:
+
+def write_nifti_mask(mask: Mask, like: Volume, path: str | Path) -> None:
     """Write class numbers as NIfTI, voxel for voxel on the grid of `like` as its file has it.
+
+    `mask` is a prediction, or an array [z, y, x] like `like.values`.
 
     Raises:
         DataError: the mask is of another size than `like`, or holds no class numbers, or the name
@@ -31,7 +39,7 @@ def write_nifti_mask(mask: Integer[ndarray, "z h w"], like: Volume, path: str | 
 
 
 def write_dicom_seg(
-    mask: Integer[ndarray, "z h w"],
+    mask: Mask,
     like: Volume,
     path: str | Path,
     labels: Sequence[str],
@@ -41,7 +49,7 @@ def write_dicom_seg(
     """Write class numbers as a DICOM segmentation that refers to the series of `like`.
 
     Args:
-        mask: on the grid of `like`, which was read from DICOM.
+        mask: a prediction, or an array [z, y, x], on the grid of `like`, which was read from DICOM.
         like: the volume of the mask.
         path: a name that ends in .dcm.
         labels: the names of the classes; `labels[0]` is background and gets no segment. Where they
@@ -59,7 +67,7 @@ def write_dicom_seg(
 
 
 def write_dicom_report(
-    mask: Integer[ndarray, "z h w"],
+    mask: Mask,
     like: Volume,
     path: str | Path,
     labels: Sequence[str],
@@ -75,14 +83,13 @@ def write_dicom_report(
     dicom("report").write_report(indices, like, path, labels, patient)
 
 
-def stored_mask(
-    mask: Integer[ndarray, "z h w"], like: Volume
-) -> UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"]:
+def stored_mask(mask: Mask, like: Volume) -> UInt8[ndarray, "i j k"] | UInt16[ndarray, "i j k"]:
     """A mask in the storage order of the file of `like`, in the smallest dtype.
 
     Raises:
         DataError: as `write_nifti_mask`.
     """
+    mask = _turned(mask, like)
     if mask.shape != like.values.shape:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, like.values.shape)]
         raise DataError(
@@ -98,10 +105,18 @@ def stored_mask(
     return np.ascontiguousarray(like.grid.turn_back(mask), dtype=kind)
 
 
+def _turned(mask: Mask, like: Volume) -> Integer[ndarray, "z h w"]:
+    """A mask in the order of `like.values`, if it is a prediction for that file."""
+    if isinstance(mask, MaskPrediction):
+        return like.grid.turn(mask.mask) if mask.mask.shape == like.grid.shape else mask.mask
+    return mask
+
+
 def _indices(
-    mask: Integer[ndarray, "z h w"], like: Volume, path: Path, labels: Sequence[str]
+    mask: Mask, like: Volume, path: Path, labels: Sequence[str]
 ) -> Integer[ndarray, "z h w"]:
-    """Position in `labels` of each class number: segments have no gaps."""
+    """Position in `labels` of each class number, [z, y, x]: segments have no gaps."""
+    mask = _turned(mask, like)
     if path.suffix.lower() != DICOM:
         raise DataError(f"{path} is no name for a DICOM file. End it in .dcm.")
     numbers = mask_numbers(labels)

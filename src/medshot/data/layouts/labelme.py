@@ -18,10 +18,12 @@ from numpy import ndarray
 from PIL import Image
 
 from medshot.core import DataError
+from medshot.data.checks.issue import Issue
 from medshot.data.layouts.content import (
     Content,
     Listing,
     bad,
+    counted,
     number,
     numbers,
     text_of,
@@ -37,23 +39,41 @@ from medshot.data.layouts.regions import (
 )
 
 AGAIN = "Save it again in LabelMe."
+PREDICTED = "medshot prediction"  # in place of LabelMe's version, which it writes when it saves
 
 
 def labelme(listing: Listing) -> Content | None:
     """Content of a folder with a LabelMe file for each image."""
     files = []
+    as_predicted = []
     for path in listing.with_suffix(".json"):
         said = listing.json(path)
         if isinstance(said, dict) and isinstance(said.get("shapes"), list) and "imagePath" in said:
-            files.append((part_of(path, listing.folder), (path, said)))
-    if not files:
+            if said.get("version") == PREDICTED:
+                as_predicted.append(path)
+            else:
+                files.append((part_of(path, listing.folder), (path, said)))
+    if not files and not as_predicted:
         return None
+    if not files:
+        what = f"all of its {len(as_predicted)} files are predictions, none was saved in LabelMe"
+        raise bad(as_predicted[0].parent, what, "Correct one there, or save it if it is right.")
     chosen, part, issues = training_part(files, listing.folder)
+    if as_predicted:
+        what = f"{counted(len(as_predicted), 'prediction')} that nobody saved in LabelMe left out, "
+        what += f"first {as_predicted[0].name}"
+        fix = "Save those there that are right."
+        issues.append(Issue("warning", as_predicted[0].parent, None, what, fix))
     left: Counter[str] = Counter()
     images = [_annotated(path, said, listing, part, left) for path, said in chosen]
     known = {image.path for image in images}
     homes = {path.parent for path in known}
-    others = [f for f in listing.images if f not in known and f.parent in homes]
+    stems = {path.with_suffix("") for path in as_predicted}
+    others = [
+        f
+        for f in listing.images
+        if f not in known and f.parent in homes and f.with_suffix("") not in stems
+    ]
     issues += unmarked(others, listing.folder, "have no .json, and are left out")
     issues += unread_shapes(left, listing.folder)
     boxes = any(r.box for image in images for r in image.regions)

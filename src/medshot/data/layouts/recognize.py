@@ -5,16 +5,20 @@ one. Tables of our own (labels.csv, boxes.csv) come first: with them, no layout 
 """
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from medshot.core import DataError
 from medshot.data import omniglot
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
+from medshot.data.checks.skip import is_skipping, skip_or_raise
 from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.layouts.class_folders import class_folders
+from medshot.data.layouts.class_names import UNLABELED, class_names
 from medshot.data.layouts.coco import coco
 from medshot.data.layouts.colors import numbered
 from medshot.data.layouts.content import LABEL, MASK, Content, DrawnRow, Listing, counted
@@ -77,8 +81,8 @@ def _content_of(folder: Path, state: int) -> Content | None:
 class Listed:
     """Images of a folder for one target, and what was noticed.
 
-    `names` are those of the classes 1, 2, ... of masks, if known; `unlabeled` is the number of
-    pixels without a label, if there is one.
+    `names` are those of the classes 1, 2, ... of masks, if known; `called` are names of class
+    numbers that a file says; `unlabeled` is the number of pixels without a label, if there is one.
     """
 
     rows: list[Row]
@@ -86,6 +90,20 @@ class Listed:
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unlabeled: int | None = None
+    called: Mapping[int, str] = field(default_factory=dict)
+
+
+_UNLABELED: ContextVar[int | None] = ContextVar("unlabeled", default=None)
+
+
+@contextmanager
+def unlabeled_value(number: int | None) -> Iterator[None]:
+    """Within the block, pixels of this number in masks have no label; None: as the folder says."""
+    token = _UNLABELED.set(_UNLABELED.get() if number is None else number)
+    try:
+        yield
+    finally:
+        _UNLABELED.reset(token)
 
 
 def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> Listed:
@@ -103,14 +121,22 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
     else:
         rows, findings = manifest.survey(folder, target, optional=optional)
         findings = _said_better(folder, rows, findings, content)
-    if target != MASK or any(f.severity == "error" for f in findings) or names:
+    if _UNLABELED.get() is not None:
+        unlabeled = _UNLABELED.get()
+    wrong = [f for f in findings if f.severity == "error"]
+    if is_skipping() and rows:
+        wrong = [f for f in wrong if not f.line]
+    if target != MASK or wrong or names:
         return Listed(rows, findings, names, unlabeled=unlabeled)
     try:
         rows, names, notes = numbered(rows, folder)
+        called = {} if names else class_names(folder)
+        nameless = next((n for n, name in called.items() if name.lower() in UNLABELED), None)
+        unlabeled = nameless if unlabeled is None else unlabeled
     except DataError as error:
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
-    return Listed(rows, findings, names, notes, unlabeled)
+    return Listed(rows, findings, names, notes, unlabeled, called)
 
 
 def survey(
@@ -131,11 +157,25 @@ def read_manifest(folder: Path, target: str = LABEL, *, optional: bool = False) 
 
 
 def without_errors(found: Listed) -> Listed:
-    """`found`, or its first error."""
-    for finding in found.findings:
-        if finding.severity == "error":
-            raise finding.error()
-    return found
+    """`found`, or its first error; where bad rows are skipped, `found` without those of a line.
+
+    A file that is listed several times is kept once, unless its lines give it different labels.
+    """
+    errors = [finding for finding in found.findings if finding.severity == "error"]
+    for error in errors:
+        if not (error.line and found.rows):
+            raise error.error()
+    skip_or_raise(errors)
+    if not (errors and is_skipping()):
+        return found
+    first: dict[Path, Row] = {}
+    labels: dict[Path, set[str]] = {}
+    for row in found.rows:
+        first.setdefault(row.path, row)
+        labels.setdefault(row.path, set()).add(row.label)
+    rows = [row for path, row in first.items() if len(labels[path]) == 1]
+    others = [finding for finding in found.findings if finding not in errors]
+    return replace(found, rows=rows, findings=others)
 
 
 def masks_of(folder: Path) -> set[Path]:

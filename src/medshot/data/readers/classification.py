@@ -1,7 +1,6 @@
 """Reader of folders for classification."""
 
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.layouts import medmnist
 from medshot.data.layouts.recognize import read_manifest
-from medshot.data.readers.metadata import digest, folder_metadata, named, refuse_two_labels
+from medshot.data.readers.metadata import digest, folder_metadata, read_rows, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.labels import Row
 from medshot.data.transforms import ImagePreprocessing
@@ -33,11 +32,10 @@ def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
     if medmnist.archive_of(folder):
         return medmnist.load(folder, Classification.kind, channels, size)
     form = ImagePreprocessing(channels=channels or 3, size=size or 64)
-    rows = read_manifest(folder)
-    with ThreadPoolExecutor() as pool:
-        read = list(pool.map(lambda row: _read(row, form), rows))
+    found, everything = read_rows(read_manifest(folder), lambda row: _read(row, form))
+    kept = refuse_two_labels(found, [digest for _, digest in everything])
+    rows, read = [found[i] for i in kept], [everything[i] for i in kept]
     digests = [digest for _, digest in read]
-    refuse_two_labels(rows, digests)
     counts = Counter(row.label for row in rows)
     labels = tuple(sorted(counts))
     notes = tuple(doubt.sentence for doubt in class_names(counts))
@@ -51,4 +49,4 @@ def labelled(folder: Path, channels: int | None, size: int | None) -> Dataset:
 
 
 def _read(row: Row, form: ImagePreprocessing) -> tuple[np.ndarray, str]:
-    return named(row, lambda: form.pixels(row.path)), digest(row.path)
+    return form.pixels(row.path), digest(row.path)

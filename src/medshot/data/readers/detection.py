@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +14,13 @@ from torch import Tensor
 from medshot.core import DataError
 from medshot.data.checks.issue import TABLE, Issue, finding_of, refusal
 from medshot.data.checks.rows import class_names
+from medshot.data.checks.skip import is_skipping, skip_or_raise
 from medshot.data.dataset import Dataset
 from medshot.data.io.image import orientation_mark, read_image
 from medshot.data.io.registry import files_below
 from medshot.data.layouts.content import BOXES as BOXED
 from medshot.data.layouts.recognize import content_of
-from medshot.data.readers.metadata import folder_metadata, named, once
+from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.registry import FINE, reads
 from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
 from medshot.data.tables.delimited import table_in
@@ -88,13 +88,10 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     boxes, listed, findings, notes, sources = _found(folder)
     table = table_in(folder, BOXES)
-    with ThreadPoolExecutor() as pool:
-        read = list(
-            pool.map(
-                lambda row: _read(row, form, boxes.get(row.path, ()), sources.get(row.path, table)),
-                listed,
-            )
-        )
+    listed, read = read_rows(
+        listed,
+        lambda row: _read(row, form, boxes.get(row.path, ()), sources.get(row.path, table)),
+    )
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
     counts = Counter(box.label for row in rows for box in boxes.get(row.path, ()))
@@ -130,11 +127,18 @@ def _found(
         raise refusal(content.source if content else table, what, FORM).error()
     boxes, findings = read_boxes(table)
     _refuse(findings)
+    if is_skipping():
+        boxes = {path: _each_once(found) for path, found in boxes.items()}
     _refuse_shares(table, [box for found in boxes.values() for box in found])
     listed, notes = _listed(folder, boxes)
     if not any(boxes.values()):
         raise refusal(table, "it holds no box", FORM).error()
     return boxes, listed, findings, notes, {}
+
+
+def _each_once(boxes: Sequence[Box]) -> list[Box]:
+    """The first of boxes with the same corners."""
+    return list({box.corners: box for box in reversed(boxes)}.values())[::-1]
 
 
 def _refuse_shares(table: Path, boxes: Sequence[Box]) -> None:
@@ -172,9 +176,12 @@ def _without_boxes(others: Sequence[Path]) -> list[str]:
 
 
 def _refuse(findings: Sequence[Issue]) -> None:
-    for finding in findings:
-        if finding.severity == "error":
-            raise finding.error()
+    """Raise the first error, or leave out the lines that have one, if bad rows are skipped."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    for error in errors:
+        if not error.line:
+            raise error.error()
+    skip_or_raise(errors)
 
 
 def _read(
@@ -184,7 +191,7 @@ def _read(
         what = f"{row.path.name} does not exist"
         fix = "Correct the path, or remove the line."
         raise refusal(table, what, fix, boxes[0].line).error()
-    pixels = named(row, lambda: read_image(row.path))
+    pixels = read_image(row.path)
     height, width = pixels.shape[:2]
     try:
         return form.fit(pixels), shares(boxes, width, height, table)

@@ -4,7 +4,6 @@ Both are stored as crops at their own resolution.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from medshot.data.io.image import decode
 from medshot.data.io.pixels import window_of
 from medshot.data.io.registry import image_format
 from medshot.data.layouts.recognize import read_manifest
-from medshot.data.readers.metadata import folder_metadata, named, once
+from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.registry import reads
 from medshot.data.readers.scalar import has_column, has_numbers
 from medshot.data.tables.delimited import table_in
@@ -57,8 +56,7 @@ def enhanced(folder: Path, channels: int | None, size: int | None) -> Dataset:
         replace(row, label="", clean=files.find(row.label, row.line))
         for row in read_manifest(folder, target=COLUMN)
     ]
-    with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: named(row, lambda: read_pair(row)), listed))
+    listed, everything = read_rows(listed, read_pair)
     kept, digests, twice = once(listed)
     rows, pairs = [listed[i] for i in kept], [everything[i] for i in kept]
     form = NativePreprocessing(channels or 3, size or 128, _factor(rows, pairs))

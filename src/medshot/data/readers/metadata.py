@@ -3,14 +3,16 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from medshot.core import DataError
-from medshot.data.checks.issue import finding_of
+from medshot.data.checks.issue import Issue, finding_of
 from medshot.data.checks.rows import duplicates, spellings
+from medshot.data.checks.skip import skip_or_raise
 from medshot.data.io.registry import CODE, files_of
 from medshot.data.layouts.content import BOXES, LABEL, MASK, DrawnRow
 from medshot.data.layouts.recognize import content_of
@@ -54,19 +56,46 @@ def folder_metadata(
     }
 
 
-def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> None:
-    """Raise `DataError` if identical files have different labels."""
-    for finding in duplicates(rows, digests):
-        if finding.severity == "error":
-            raise finding.error()
+def refuse_two_labels(rows: Sequence[Row], digests: Sequence[str]) -> list[int]:
+    """Indices of the rows to keep: without identical files that have different labels.
+
+    Raises:
+        DataError: there are such files, and bad rows are not skipped.
+    """
+    wrong = [each for each in duplicates(rows, digests) if each.severity == "error"]
+    skip_or_raise(wrong)
+    labels: dict[str, set[str]] = {}
+    for row, digest in zip(rows, digests, strict=True):
+        labels.setdefault(digest, set()).add(row.label)
+    one = [i for i, digest in enumerate(digests) if len(labels[digest]) == 1]
+    return one if wrong else list(range(len(rows)))
 
 
-def named(row: Row, read: Callable[[], Result]) -> Result:
-    """Call `read`; its errors name the line of the table."""
-    try:
-        return read()
-    except DataError as error:
-        raise finding_of(error, row.path, row.line or None).error() from error
+def read_rows(rows: Sequence[Row], read: Callable[[Row], Result]) -> tuple[list[Row], list[Result]]:
+    """Read every row, in threads: the rows, and what `read` gives for each.
+
+    Where bad rows are skipped, without those that cannot be read.
+
+    Raises:
+        DataError: the first that cannot be read, with the line of the table; or none can.
+    """
+
+    def attempt(row: Row) -> Result | Issue:
+        try:
+            return read(row)
+        except DataError as error:
+            return finding_of(error, row.path, row.line or None)
+
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(attempt, rows))
+    bad = [each for each in found if isinstance(each, Issue)]
+    skip_or_raise(bad)
+    if bad and len(bad) == len(rows):
+        raise bad[0].error()
+    pairs = [
+        (row, each) for row, each in zip(rows, found, strict=True) if not isinstance(each, Issue)
+    ]
+    return [row for row, _ in pairs], [each for _, each in pairs]
 
 
 def digest(path: Path) -> str:

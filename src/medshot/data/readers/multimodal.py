@@ -10,7 +10,7 @@ from medshot.data.checks.issue import refusal
 from medshot.data.checks.rows import class_names
 from medshot.data.dataset import Dataset
 from medshot.data.multimodal import MultimodalPreprocessing
-from medshot.data.readers.metadata import folder_metadata, named, refuse_two_labels
+from medshot.data.readers.metadata import folder_metadata, read_rows, refuse_two_labels
 from medshot.data.readers.registry import reads
 from medshot.data.tables.columns import (
     FILES,
@@ -40,9 +40,11 @@ def multimodal(folder: Path, channels: int | None, size: int | None) -> Dataset:
     made = [column_of(n, [c[PREFIX + n] for c in lines.values()], table) for n in names]
     check_columns(made, table)
     form = MultimodalPreprocessing(kinds_of(columns), made)
-    x = torch.stack([named(row, lambda row=row: form.read(row.path)) for row in rows])
-    digests = [_digest(folder, cells) for cells in lines.values()]
-    with_files = [i for i, cells in enumerate(lines.values()) if any(map(cells.get, FILES))]
+    rows, read = read_rows(rows, lambda row: form.read(row.path))
+    x = torch.stack(read)
+    used = [lines[row.line] for row in rows]
+    digests = [_digest(folder, cells) for cells in used]
+    with_files = [i for i, cells in enumerate(used) if any(map(cells.get, FILES))]
     # not for rows without files: a few equal numbers or words may be different examples
     refuse_two_labels([rows[i] for i in with_files], [digests[i] for i in with_files])
     counts = Counter(row.label for row in rows)

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,13 @@ from medshot.data.dataset import Dataset
 from medshot.data.io.registry import image_format
 from medshot.data.layouts import medmnist
 from medshot.data.layouts.recognize import read_manifest
-from medshot.data.readers.metadata import digest, folder_metadata, named, once, refuse_two_labels
+from medshot.data.readers.metadata import (
+    digest,
+    folder_metadata,
+    once,
+    read_rows,
+    refuse_two_labels,
+)
 from medshot.data.readers.registry import reads
 from medshot.data.tables.cells import THOUSANDS, clean, loose_key, spelled_alike, with_points
 from medshot.data.tables.columns import LARGEST, NUMBER
@@ -44,11 +49,11 @@ def whole_images(
         DataError: a problem of the table or an image; one image with two targets.
     """
     target = column if column in columns_of(table_in(folder)) else "label"
-    rows = read_manifest(folder, target, optional=optional)
+    listed = read_manifest(folder, target, optional=optional)
     form = ImagePreprocessing(channels=channels or 3, size=size or 64)
-    with ThreadPoolExecutor() as pool:
-        pixels = list(pool.map(lambda row: named(row, lambda: form.pixels(row.path)), rows))
-    refuse_two_labels(rows, [digest(row.path) for row in rows])
+    found, everything = read_rows(listed, lambda row: form.pixels(row.path))
+    one = refuse_two_labels(found, [digest(row.path) for row in found])
+    rows, pixels = [found[i] for i in one], [everything[i] for i in one]
     kept, digests, twice = once(rows)
     return {
         "x": torch.from_numpy(np.stack([pixels[i] for i in kept])),

@@ -1,7 +1,6 @@
 """Readers of folders for segmentation of images and volumes."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from medshot.data.dataset import Dataset
 from medshot.data.io.image import (
     MOST_CLASSES,
     NUMBERS,
+    WHITE,
     fit_mask,
     orientation_mark,
     read_image,
@@ -29,7 +29,7 @@ from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
 from medshot.data.layouts.recognize import Listed, content_of, listed, without_errors
-from medshot.data.readers.metadata import folder_metadata, named, once
+from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
@@ -83,14 +83,16 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         )
     del channels
     found = without_errors(listed(folder, MASK))
-    kept, digests, twice = once(found.rows)
-    rows = [found.rows[i] for i in kept]
-    with ThreadPoolExecutor() as pool:
-        grids = list(pool.map(lambda row: named(row, lambda: _placed(row)), rows))
-        spacings = [spacing for spacing, _ in grids]
-        middle = tuple(np.median(spacings, axis=0).round(4).tolist())
-        form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
-        read = list(pool.map(lambda row: named(row, lambda: _read_volume(row, form)), rows))
+    listed_rows, placed = read_rows(found.rows, _placed)
+    kept, digests, twice = once(listed_rows)
+    rows, grids = [listed_rows[i] for i in kept], [placed[i] for i in kept]
+    spacings = [spacing for spacing, _ in grids]
+    middle = tuple(np.median(spacings, axis=0).round(4).tolist())
+    form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
+    whole, read = read_rows(rows, lambda row: _read_volume(row, form))
+    if len(whole) < len(rows):  # a mask that does not fit its volume, skipped
+        there = [i for i, row in enumerate(rows) if row in whole]
+        rows, digests, grids = whole, [digests[i] for i in there], [grids[i] for i in there]
     indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=False)
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
@@ -102,7 +104,18 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
         labels=labels,
         preprocessing=form,
         task=Segmentation(len(labels), middle),
+        read=partial(read_volumes, indices=indices),
         **folder_metadata(folder, rows, digests, notes=notes),
+    )
+
+
+def read_volumes(
+    rows: Sequence[Row], form: VolumePreprocessing, indices: Mapping[int, int]
+) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
+    """Read volumes and masks with the preprocessing `form`, and the index of each class number."""
+    read = [_read_volume(row, form) for row in rows]
+    return stacked(
+        [values for values, _, _ in read], [_indexed(mask, indices) for _, mask, _ in read]
     )
 
 
@@ -134,7 +147,10 @@ def _indices(folder: Path, masks: Sequence[set[int]], *, white: bool) -> dict[in
 def _numbered(
     folder: Path, masks: Sequence[set[int]], found: Listed, *, white: bool
 ) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Index of each class number, and the names of the classes, by the list `found`."""
+    """Index of each class number, and the names of the classes, by the list `found`.
+
+    Numbers with gaps, 1, 2 and 4, are their own names: `predict` writes them again.
+    """
     names, left = found.names, found.unlabeled
     if left is not None:
         rest = replace(found, unlabeled=None)
@@ -142,7 +158,15 @@ def _numbered(
         return indices | {left: UNLABELED}, labels
     if not names:
         indices = _indices(folder, masks, white=white)
-        return indices, mask_labels(list(indices)[: max(indices.values()) + 1])
+        numbers = list(indices)[: max(indices.values()) + 1]
+        labels = mask_labels(numbers)
+        if numbers != list(range(len(numbers))):
+            return indices, labels
+        called = dict(found.called)
+        if len(numbers) == 2 and 1 not in called:  # black and white
+            called[1] = next((found.called[c] for c in WHITE if c in found.called), labels[1])
+        named = (called.get(c, label) for c, label in enumerate(labels) if c)
+        return indices, ("background", *named)
     highest = max(len(names), *(max(each, default=0) for each in masks))
     rest = map(str, range(len(names) + 1, highest + 1))
     return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
@@ -195,12 +219,12 @@ def has_masks(folder: Path) -> bool:
 
 
 def read_image_and_mask(
-    row: Row, *, turned: bool = False
+    row: Row, *, turned: bool = False, unlabeled: int | None = None
 ) -> tuple[UInt8[ndarray, "h w c"], Integer[ndarray, "h w"]]:
     """Read the pixels and the mask of one row, both upright, without preprocessing.
 
     If only the image has an orientation mark, the mask is turned with it where its size fits this
-    way only, and with `turned` where both ways fit.
+    way only, and with `turned` where both ways fit. `unlabeled` is a number that is no class.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
@@ -211,7 +235,7 @@ def read_image_and_mask(
     if isinstance(row, DrawnRow) and row.draw:
         mask = row.draw((pixels.shape[0], pixels.shape[1]))
     else:
-        mask = read_mask(row.mask, white=False)
+        mask = read_mask(row.mask, white=False, unlabeled=unlabeled)
         mask = upright(mask, row, pixels.shape[:2], turned=turned)
     if mask.shape != pixels.shape[:2]:
         sizes = [" x ".join(map(str, shape)) for shape in (mask.shape, pixels.shape[:2])]
@@ -224,11 +248,13 @@ def read_image_and_mask(
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
-    rows = listed(folder, MASK).rows
-    side = side_of([row for row in rows if not isinstance(row, DrawnRow)])
-    found = check_masks(
-        folder, lambda row: read_image_and_mask(row, turned=side.turned)[1], white=True
-    )
+    known = listed(folder, MASK)
+    side = side_of([row for row in known.rows if not isinstance(row, DrawnRow)])
+
+    def read(row: Row) -> ndarray:
+        return read_image_and_mask(row, turned=side.turned, unlabeled=known.unlabeled)[1]
+
+    found = check_masks(folder, read, white=True)
     return [*found, side.issue] if side.issue else found
 
 
@@ -238,10 +264,11 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     found = without_errors(listed(folder, MASK))
     side = side_of([row for row in found.rows if not isinstance(row, DrawnRow)])
-    with ThreadPoolExecutor() as pool:
-        everything = list(pool.map(lambda row: _read(row, form, side), found.rows))
-    kept, digests, twice = once(found.rows)
-    rows, read = [found.rows[i] for i in kept], [everything[i] for i in kept]
+    listed_rows, everything = read_rows(
+        found.rows, lambda row: _read(row, form, side, found.unlabeled)
+    )
+    kept, digests, twice = once(listed_rows)
+    rows, read = [listed_rows[i] for i in kept], [everything[i] for i in kept]
     indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
@@ -265,13 +292,16 @@ def read_masked(
 
     `turned` as in `read_image_and_mask`.
     """
-    pairs = [read_image_and_mask(row, turned=turned) for row in rows]
+    unlabeled = next((number for number, c in indices.items() if c == UNLABELED), None)
+    pairs = [read_image_and_mask(row, turned=turned, unlabeled=unlabeled) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
-    masks = [_indexed(fit_mask(mask, form.size), indices) for _, mask in pairs]
+    masks = [_indexed(fit_mask(mask, form.size, unlabeled), indices) for _, mask in pairs]
     return x, torch.from_numpy(np.stack(masks))
 
 
-def _read(row: Row, form: ImagePreprocessing, side: MaskSide) -> tuple[ndarray, ndarray, set[int]]:
+def _read(
+    row: Row, form: ImagePreprocessing, side: MaskSide, unlabeled: int | None
+) -> tuple[ndarray, ndarray, set[int]]:
     """Pixels, mask, and the class numbers in the file, which resizing may lose."""
-    pixels, mask = named(row, lambda: read_image_and_mask(row, turned=side.turned))
-    return form.fit(pixels), fit_mask(mask, form.size), set(np.unique(mask).tolist())
+    pixels, mask = read_image_and_mask(row, turned=side.turned, unlabeled=unlabeled)
+    return form.fit(pixels), fit_mask(mask, form.size, unlabeled), set(np.unique(mask).tolist())

@@ -1,0 +1,162 @@
+"""Two-stage detector, linear in dense features: candidates, then their correction and score."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from medshot.core import Predictor, part
+from medshot.nn.heads import features, rows_to_grid, sites
+from medshot.tasks.boxes import MOST, first_of_same
+from medshot.tasks.detection import RARE, TYPICAL
+
+OVERLAPPING = 0.4  # IoU of two detections from which the lower one is suppressed
+FIRST = 0.6  # the same for candidates of the first stage
+FINE = 256  # sites along a side of the output: positions are rounded to them
+UPPER = 8.0  # logits per unit of score above the threshold of the best F1
+LOWEST = -9.0  # logit where there is no detection
+TINY = 1e-3  # least side of a box, as a fraction of the image
+STEP = 0.5  # largest relative correction of a box by the second stage
+
+
+@part("predictor", "box-probe")
+class Boxes(Predictor):
+    """Candidates at peaks of class heatmaps, refined and scored by features pooled from each box.
+
+    All stages are linear in the features. The output is a heatmap with one site per detection,
+    after non-maximum suppression over all classes together: one thing has one box. A logit is the
+    mean of both stages' scores minus `cut`, per class, times `gain` below it and `UPPER` above.
+    """
+
+    sizes: Tensor
+    limits: Tensor
+    heat: Tensor
+    size: Tensor
+    score: Tensor
+    shift: Tensor
+    cut: Tensor
+    gain: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        sizes: Float[Tensor, "k 2"],
+        limits: Float[Tensor, "2 4"],
+        heat: Float[Tensor, "f k"],
+        size: Float[Tensor, "f 4"],
+        score: Float[Tensor, "p k"],
+        shift: Float[Tensor, "p 4"],
+        cut: Float[Tensor, "k"],
+        gain: Float[Tensor, "k"],
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.transductive = bool(getattr(encoder, "transductive", False))
+        fitted = {"sizes": sizes, "limits": limits, "cut": cut, "gain": gain}
+        fitted |= {"heat": heat, "size": size, "score": score, "shift": shift}
+        for name, tensor in fitted.items():
+            self.register_buffer(name, tensor)
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o i j"]:
+        """Class logits and two log sizes, per site of a fine grid."""
+        z = features(self.encoder, x, unit=False)
+        return torch.stack([self._one(image) for image in z.split(1)])
+
+    def _one(self, z: Float[Tensor, "1 f h w"]) -> Float[Tensor, "o i j"]:
+        boxes, scores = self.detect(z)
+        fine = max(1, FINE // max(z.shape[2:]))
+        high, wide = z.shape[2] * fine, z.shape[3] * fine
+        k = len(self.sizes)
+        logits = z.new_full((k, high, wide), LOWEST)
+        sides = self.sizes.mean(0)[:, None, None].expand(2, high, wide).clone()
+        best, label = scores.max(1)
+        above = best - self.cut[label]
+        best = torch.where(above > 0, UPPER, self.gain[label]) * above
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        column = (middle[:, 0] * wide).long().clamp(0, wide - 1)
+        row = (middle[:, 1] * high).long().clamp(0, high - 1)
+        for i in best.argsort(stable=True).tolist():  # the best last: it stays where two meet
+            logits[:, row[i], column[i]] = LOWEST
+            logits[label[i], row[i], column[i]] = best[i].clamp(min=LOWEST)
+            sides[:, row[i], column[i]] = (boxes[i, 2:] - boxes[i, :2]).log()
+        return torch.cat([logits + RARE, sides - math.log(TYPICAL)])
+
+    def detect(
+        self, z: Float[Tensor, "1 f h w"]
+    ) -> tuple[Float[Tensor, "d 4"], Float[Tensor, "d k"]]:
+        """Boxes and scores of the classes, the best first, without overlaps."""
+        heat, boxes = candidates(z, self.heat, self.size, self.limits)
+        return scored(z, heat, boxes, self.score, self.shift)
+
+
+def candidates(
+    z: Float[Tensor, "1 f h w"], heat: Tensor, size: Tensor, limits: Float[Tensor, "2 4"]
+) -> tuple[Float[Tensor, "1 k h w"], Float[Tensor, "d 4"]]:
+    """Class heatmaps, and boxes at the peaks of their maximum."""
+    rows = sites(z)
+    maps = rows_to_grid(linear(rows, heat), z)
+    smooth = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    top = smooth.amax(1)
+    peak = (F.max_pool2d(top, 3, stride=1, padding=1) == top).flatten().nonzero().flatten()
+    value = top.flatten()[peak]
+    peak = peak[value.argsort(descending=True, stable=True)][:MOST]
+    geometry = linear(rows[peak], size).clamp(limits[0], limits[1])
+    sides, (h, w) = geometry[:, :2].exp(), z.shape[2:]
+    centre = torch.stack([(peak % w + 0.5) / w, (peak // w + 0.5) / h], 1)
+    boxes = corners(centre + geometry[:, 2:] * sides, sides)
+    return maps, boxes[_apart(boxes, FIRST)]
+
+
+def scored(
+    z: Float[Tensor, "1 f h w"],
+    heat: Float[Tensor, "1 k h w"],
+    boxes: Float[Tensor, "d 4"],
+    score: Tensor,
+    shift: Tensor,
+) -> tuple[Float[Tensor, "e 4"], Float[Tensor, "e k"]]:
+    """Refine the boxes once, score them, and suppress those that overlap a better one."""
+    step = linear(pooled(z, boxes), shift).clamp(-STEP, STEP)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + step[:, :2] * sides
+    boxes = corners(centre, sides * step[:, 2:].exp())
+    at = (boxes[:, :2] + boxes[:, 2:] - 1)[None, None]
+    first = F.grid_sample(heat, at, align_corners=False, padding_mode="border")[0, :, 0].mT
+    scores = (first + linear(pooled(z, boxes), score)) / 2
+    order = scores.amax(1).argsort(descending=True, stable=True)
+    boxes, scores = boxes[order], scores[order]
+    kept = _apart(boxes, OVERLAPPING)
+    return boxes[kept], scores[kept]
+
+
+def pooled(z: Float[Tensor, "1 f h w"], boxes: Float[Tensor, "d 4"]) -> Float[Tensor, "d p"]:
+    """Mean features inside each box, minus those around it, and the log sides with squares.
+
+    They are read at 5 x 5 points: 3 x 3 inside the box, and 16 on a rim outside of it.
+    """
+    along = torch.tensor([-0.68, -0.33, 0.0, 0.33, 0.68]).to(z)
+    points = torch.cartesian_prod(along, along).flip(1)
+    inside = points.abs().amax(1) < 0.5
+    centre, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    at = centre[:, None] + points * sides[:, None]
+    read = F.grid_sample(z, (2 * at - 1)[None], align_corners=False, padding_mode="border")[0]
+    middle, rim = read[..., inside].mean(2).mT, read[..., ~inside].mean(2).mT
+    logs = sides.log()
+    return torch.cat([middle, middle - rim, logs, logs.square()], 1)
+
+
+def linear(rows: Float[Tensor, "n f"], rule: Tensor) -> Float[Tensor, "n t"]:
+    """Value of a linear function on each row."""
+    return rows @ rule[:-1] + rule[-1]
+
+
+def _apart(boxes: Float[Tensor, "d 4"], at: float) -> Tensor:
+    """Non-maximum suppression over all classes together."""
+    return first_of_same(boxes[None], torch.zeros_like(boxes[None, :, 0]).long(), at)[0]
+
+
+def corners(centre: Float[Tensor, "d 2"], sides: Float[Tensor, "d 2"]) -> Float[Tensor, "d 4"]:
+    """Corners within the image, at least `TINY` apart."""
+    centre, half = centre.clamp(TINY, 1 - TINY), sides.clamp(min=TINY) / 2
+    return torch.cat([(centre - half).clamp(0, 1), (centre + half).clamp(0, 1)], 1)

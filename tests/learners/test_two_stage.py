@@ -1,0 +1,37 @@
+"""Two-stage detector: pooled features, corners, and one box for one thing."""
+
+import torch
+
+from medshot.learners import build
+from medshot.learners.two_stage import TINY, corners, pooled
+from medshot.nn import encoder
+from medshot.tasks import Detection
+from medshot.tasks.boxes import NO_BOX, pairwise_iou
+from toys import disks
+
+
+def test_pooled_features_are_those_in_the_box_and_their_contrast_to_the_rim() -> None:
+    z = torch.zeros(1, 1, 40, 40)
+    z[..., 10:30, 10:30] = 1
+    found = pooled(z, torch.tensor([[0.25, 0.25, 0.75, 0.75]]))[0]
+    torch.testing.assert_close(found[:2], torch.ones(2))
+    torch.testing.assert_close(found[2:4], torch.tensor([0.5, 0.5]).log())
+
+
+def test_one_thing_has_one_box_of_one_class() -> None:
+    support = disks.disks(4, seed=0)
+    support.y[:, 1, 4] = 1  # two classes that look the same
+    made = encoder("filters", size=disks.SIDE, channels=1, scales=[1.0, 2.0, 4.0])
+    predictor = build("box-probe", encoder=made).adapt(support, Detection.of(2))
+    decoded = Detection.of(2).decode(predictor(disks.disks(3, seed=1).x))
+    for claims in decoded:
+        real = claims[claims[:, 4] != NO_BOX]
+        overlap = pairwise_iou(real[:, :4], real[:, :4]) - torch.eye(len(real))
+        assert overlap.max() < 0.5  # 0.4, and positions are rounded to sites
+
+
+def test_corners_stay_in_the_image_and_have_a_size() -> None:
+    found = corners(torch.tensor([[0.0, 0.5], [1.4, 0.5]]), torch.tensor([[0.4, 0.0], [0.1, 0.2]]))
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (found[:, 2:] - found[:, :2] > 0).all()
+    torch.testing.assert_close(found[0, 3] - found[0, 1], torch.tensor(TINY))
