@@ -22,6 +22,7 @@ from medshot.learners.amortized.in_context_masks import (
     weighted_ridge,
 )
 from medshot.tasks import Segmentation
+from medshot.tasks.classification import one_hot
 
 
 def test_the_linear_map_is_scikit_learns_on_standardised_features_with_balanced_classes():
@@ -117,14 +118,14 @@ def test_the_fit_is_that_of_scikit_learn_on_standardised_rows():
         (z - mean) / deviation, *(each.double() for each in random_projection(2, 16))
     ).numpy()
     slow = Ridge(alpha=module.PENALTY).fit(rows, np.eye(2)[y], weight[:, 0].numpy())
-    found = random_ridge(z, y, 2, 16)(z).numpy()
+    found = random_ridge(z, one_hot(y, 2, z), 16)(z).numpy()
     np.testing.assert_allclose(found, slow.predict(rows), atol=1e-4)
 
 
 def test_it_parts_a_ring_that_no_line_parts():
     (z, y), (other, asked) = _ring(400, 0), _ring(400, 1)
     right = [
-        (random_ridge(z, y, 2, more)(other).argmax(1) == asked).double().mean().item()
+        (random_ridge(z, one_hot(y, 2, z), more)(other).argmax(1) == asked).double().mean().item()
         for more in (0, 64)
     ]
     most = max(asked.double().mean().item(), 1 - asked.double().mean().item())
@@ -134,14 +135,14 @@ def test_it_parts_a_ring_that_no_line_parts():
 def test_of_many_rows_some_are_drawn(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "ROWS", 200)
     z, y = _ring(4000, 0)
-    first, again = random_ridge(z, y, 2, 16), random_ridge(z, y, 2, 16)
+    first, again = random_ridge(z, one_hot(y, 2, z), 16), random_ridge(z, one_hot(y, 2, z), 16)
     assert torch.equal(first.weights, again.weights)
     assert ((first(z).argmax(1) == y).double().mean()) > 0.85
 
 
 def test_it_is_made_again_from_its_recipe():
     z, y = _ring(100, 0)
-    found = random_ridge(z, y, 2, 16)
+    found = random_ridge(z, one_hot(y, 2, z), 16)
     other = make(recipe(found))
     assert isinstance(other, RandomRidge)
     other.load_state_dict(found.state_dict())

@@ -110,6 +110,7 @@ class Thresholds(Learner):
     source = "Otsu 1979, doi:10.1109/TSMC.1979.4310076"
     trainable = False
     exact = False
+    usual_encoder = "intensities"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()

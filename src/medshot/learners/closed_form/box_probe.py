@@ -145,6 +145,7 @@ class BoxProbe(Learner):
     source = "two stages, Ren et al. 2015, arXiv:1506.01497; ridge regression, Hoerl & Kennard 1970"
     trainable = False
     exact = False
+    usual_encoder = "mobilenet-maps"
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
