@@ -48,10 +48,10 @@ from medshot.data.episodes import ImageEpisodes
 from medshot.data.transforms import ImagePreprocessing
 from medshot.learners.amortized.stacked_masks import (
     MEMBERS,
-    N_PIXEL,
     PACKAGED,
     StackedMasks,
 )
+from medshot.nn.mask_maps import N_PIXEL
 from medshot.nn.mask_refiner import MaskRefiner, class_margins
 from medshot.phantoms.masks.task import PhantomMasks
 from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
@@ -195,8 +195,9 @@ def _turned(examples: Examples, quarters: int, mirrored: int) -> Examples:
 def lesson(learner: StackedMasks, episode: Episode) -> dict[str, Any]:
     """What the refiner reads for the queries of an episode, in half precision."""
     predictor: Any = learner.learn(episode.support, episode.task)
-    scores, pixels = predictor.scores(episode.query.x)
-    small = F.avg_pool2d(pixels, 4)  # the refiner does the same
+    maps = predictor.maps(episode.query.x)
+    scores = predictor.scores(maps)
+    small = F.avg_pool2d(maps.pixels, 4)  # the refiner does the same
     return {
         "margins": class_margins(scores).half(),
         "image": small.half(),
@@ -406,7 +407,7 @@ class Alone(Learner):
         learner = medshot.build("stacked-masks", encoder=self.encoder)
         stack: Any = learner.learn(support, task)
         place = MEMBERS.index(self.member)
-        return _Plain(lambda x: stack.scores(x)[0][:, place])
+        return _Plain(lambda x: stack.scores(stack.maps(x))[:, place])
 
 
 RIVALS: dict[str, Any] = {

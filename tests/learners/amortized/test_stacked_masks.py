@@ -32,9 +32,9 @@ def test_it_marks_what_it_was_shown():
 def test_every_member_has_scores_of_every_class():
     support = discs(2, 10, 0)
     predictor = learner().adapt(support, Segmentation(2))
-    scores, pixels = predictor.scores(support.x)
-    assert scores.shape == (2, len(MEMBERS), 2, 64, 64)
-    assert pixels.shape == (2, 25, 64, 64)
+    maps = predictor.maps(support.x)
+    assert predictor.scores(maps).shape == (2, len(MEMBERS), 2, 64, 64)
+    assert maps.pixels.shape == (2, 25, 64, 64)
 
 
 def test_pixels_without_a_label_do_not_count():

@@ -2,11 +2,11 @@
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, TypeGuard
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -15,145 +15,42 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from medshot.core import Examples, Learner, Predictor, SaveError, Task, part
+from medshot.data.episodes import own_groups
 from medshot.learners.amortized.in_context_masks import RandomRidge, random_ridge
 from medshot.learners.registry import register
-from medshot.nn.encoders.filters import Filters
-from medshot.nn.encoders.mobilenet import MobileNet
-from medshot.nn.heads import features, rows_to_grid, sites
+from medshot.nn.heads import rows_to_grid, sites
+from medshot.nn.mask_maps import (
+    N_PIXEL,
+    REFERENCE,
+    SMALL,
+    Maps,
+    MaskMaps,
+    PrincipalComponents,
+    blur,
+    has_depths,
+    principal_components,
+)
 from medshot.nn.mask_refiner import MaskRefiner, class_margins, support_numbers
 from medshot.tasks import Segmentation
+from medshot.tasks.segmentation import by_image, overlap_counts
 
 PACKAGED = Path(__file__).with_name("refiner")  # refiner.json and refiner.safetensors
-DEPTHS = ("block1_pw", "block3_pw", "block5_pw", "block11_pw")  # strides 2, 4, 8 and 16
-KEPT = (16, 24, 32, 32)  # principal components of each depth
-NETWORK = 256  # pixels a side at which a MobileNet reads: twice as fine as the image
-OBJECTS = 32  # cells a side of the grid for what a thing is
-SCALES = (0.8, 2.0, 4.0, 8.0)  # of the filters, in pixels of a 128 x 128 image
-N_PIXEL = 25  # features of `pixel_features`
-CHROMA = 4.0
-BLUR, WIDE = 2.0, 4.0  # pixels at 128 x 128: of chroma, of the mean mask
+WIDE = 4.0  # pixels at 128 x 128: blur of the mean mask
 SHARPNESS = 10.0  # of the cosine similarity to a prototype
 RANDOM = {"texture": 256, "joint": 384, "objects": 0}  # random features
 PENALTIES = {"texture": 0.0067, "joint": 0.0067, "objects": 0.03}
 ROWS = {"texture": 24_000, "joint": 16_000, "objects": 16_000}  # at most, for the fit
 MEMBERS = ("texture", "objects", "joint", "mean mask", "prototypes")
-SMALL = 1e-6
-REFERENCE = 128  # pixels a side to which scales refer
-
-
-class Maps(NamedTuple):
-    """Features of images: of every pixel, and of the encoder at several depths."""
-
-    pixels: Float[Tensor, "n p h w"]
-    depths: list[Tensor]
-
-    def objects(self) -> Float[Tensor, "n f i j"]:
-        """The deeper maps on the grid for objects, each L2-normalized and scaled by its width."""
-        deeper = self.depths[1:] or self.depths
-        side = min(OBJECTS, *(z.shape[2] for z in deeper[:2]))
-        grids = [_on_grid(z, side) for z in deeper]
-        return torch.cat([F.normalize(z, dim=1) * z.shape[1] ** 0.5 for z in grids], 1)
-
-
-@part("module", "principal-components")
-class PrincipalComponents(nn.Module):
-    """Whitened principal components of the maps of each depth, on one grid, with coordinates."""
-
-    means: Tensor
-    axes: Tensor
-
-    def __init__(
-        self, means: Float[Tensor, "f"], axes: Float[Tensor, "f d"], kept: Sequence[int]
-    ) -> None:
-        super().__init__()
-        self.kept = tuple(kept)
-        self.register_buffer("means", means)
-        self.register_buffer("axes", axes)
-
-    def forward(self, maps: Maps) -> Float[Tensor, "n f i j"]:
-        """Pixel features, components and coordinates on a grid of half the sides."""
-        pixels = F.avg_pool2d(maps.pixels, 2)
-        side, found, row = pixels.shape[2], [pixels], 0
-        for z, n in zip(maps.depths, self.kept, strict=True):
-            rows = slice(row, row + z.shape[1])
-            row += z.shape[1]
-            fine = _on_grid(z, side) if z.shape[2] > side else z
-            flat = (sites(fine) - self.means[rows]) @ self.axes[rows, :n]
-            found.append(_on_grid(rows_to_grid(flat, fine), side))
-        return torch.cat([*found, coordinates(pixels)], 1)
-
-
-def principal_components(maps: Maps) -> PrincipalComponents:
-    """Fit to the maps of a support."""
-    means, axes, kept = [], [], []
-    for z, most in zip(maps.depths, KEPT[-len(maps.depths) :], strict=True):
-        rows = sites(z)
-        rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), 6000)).long()]
-        middle = rows.mean(0)
-        values, vectors = torch.linalg.eigh((rows - middle).T @ (rows - middle) / len(rows))
-        n = min(most, z.shape[1])
-        largest = vectors[:, -n:]
-        signs = largest.gather(0, largest.abs().argmax(0)[None]).sign()
-        scaled = signs * largest / values[-n:].clamp(min=SMALL).sqrt()
-        means.append(middle)
-        axes.append(F.pad(scaled, (0, max(KEPT) - n)))
-        kept.append(n)
-    return PrincipalComponents(torch.cat(means), torch.cat(axes), kept)
-
-
-def coordinates(like: Float[Tensor, "n f h w"]) -> Float[Tensor, "n 6 h w"]:
-    """Row and column from -1 to 1, their squares and product, and the distance from the middle."""
-    y, x = (torch.linspace(-1, 1, side).to(like) for side in like.shape[2:])
-    y, x = y[:, None].expand(like.shape[2:]), x[None].expand(like.shape[2:])
-    found = torch.stack([y, x, y**2, x**2, y * x, (y**2 + x**2).sqrt()])
-    return found[None].expand(len(like), -1, -1, -1)
-
-
-@part("module", "mask-maps")
-class MaskMaps(nn.Module):
-    """Images to `Maps`: filters of intensity, chroma, and the maps of the encoder.
-
-    A MobileNet gives the maps after `DEPTHS`, read at 256 pixels; another encoder its one map.
-    """
-
-    def __init__(self, encoder: nn.Module, size: int = REFERENCE) -> None:
-        super().__init__()
-        self.encoder, self.size = encoder, size
-        scales = [scale * size / REFERENCE for scale in SCALES]
-        self.filters = Filters(channels=1, size=size, scales=scales)
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Maps:
-        """Features of images in [0, 1]."""
-        return Maps(self.pixel_features(x), self._depths(x))
-
-    def pixel_features(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 25 h w"]:
-        """Filters of the intensity, two differences of colors, and these blurred."""
-        gray = x.mean(1, keepdim=True)
-        red, green, blue = x.unbind(1) if x.shape[1] == 3 else (gray[:, 0],) * 3
-        chroma = CHROMA * torch.stack([red - green, blue - green], 1)
-        blurred = blur(chroma, BLUR * self.size / REFERENCE)
-        return torch.cat([self.filters(gray), chroma, blurred], 1)
-
-    def _depths(self, x: Float[Tensor, "n c h w"]) -> list[Tensor]:
-        if not _has_depths(self.encoder):
-            return [features(self.encoder, x, unit=False)]
-        z = _on_grid(self.encoder.scaled(x), max(NETWORK, x.shape[2]))
-        return self.encoder.onward(z, DEPTHS)
-
-
-def _has_depths(encoder: nn.Module) -> TypeGuard[MobileNet]:
-    return isinstance(encoder, MobileNet) and encoder.packaged
-
-
-def blur(x: Float[Tensor, "n c h w"], scale: float) -> Float[Tensor, "n c h w"]:
-    """Gaussian blur of `scale` pixels; the border is replicated."""
-    reach = int(3 * scale)
-    weights = torch.exp(-((torch.arange(-reach, reach + 1) / scale) ** 2) / 2).to(x)
-    kernel = (weights / weights.sum()).expand(x.shape[1], 1, -1)
-    across = F.pad(x, (reach, reach, 0, 0), mode="replicate")
-    once = F.conv2d(across, kernel[:, :, None, :], groups=x.shape[1])
-    down = F.pad(once, (0, 0, reach, reach), mode="replicate")
-    return F.conv2d(down, kernel[:, :, :, None], groups=x.shape[1])
+# weights of the refiner's logit and of the members' margins; the first unless one is clearly better
+BLENDS = (
+    (1.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 4.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 4.0, 0.0, 0.0),
+    (0.0, 8.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 8.0, 0.0, 0.0),
+    (0.0, 4.0, 0.0, 4.0, 0.0, 0.0),
+)
+CLEARLY = 0.02  # Dice
 
 
 @part("predictor", "stacked-masks")
@@ -163,6 +60,7 @@ class MaskStack(Predictor):
     mean_mask: Tensor
     prototypes: Tensor
     numbers: Tensor
+    blend: Tensor
 
     def __init__(
         self,
@@ -174,6 +72,7 @@ class MaskStack(Predictor):
         mean_mask: Float[Tensor, "k h w"],
         prototypes: Float[Tensor, "k f"],
         numbers: Float[Tensor, "k 2"],
+        blend: Float[Tensor, "m1"],
         refiner: MaskRefiner,
     ) -> None:
         super().__init__()
@@ -181,34 +80,44 @@ class MaskStack(Predictor):
         self.texture, self.objects, self.joint = texture, objects, joint
         self.transductive = bool(getattr(maps.encoder, "transductive", False))
         tensors = {"mean_mask": mean_mask, "prototypes": prototypes, "numbers": numbers}
-        for name, tensor in tensors.items():
+        for name, tensor in (tensors | {"blend": blend}).items():
             self.register_buffer(name, tensor)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
         """Logits per pixel; those of background are 0."""
         with torch.autocast(x.device.type, enabled=False):
-            scores, pixels = self.scores(x)
-            found = [
-                self.refiner(margins, pixels, self.numbers[c].expand(len(x), -1))
-                for c, margins in enumerate(class_margins(scores).unbind(1), 1)
-            ]
-        return torch.stack([torch.zeros_like(found[0]), *found], 1)
+            maps = self.maps(x)
+            return blended(self.parts(maps), self.blend)
 
-    def scores(
-        self, x: Float[Tensor, "n c h w"]
-    ) -> tuple[Float[Tensor, "n m k h w"], Float[Tensor, "n p h w"]]:
-        """Scores of the `MEMBERS`, and the pixel features."""
-        maps = self.maps(x)
-        there, half = maps.objects(), self.components(maps)
+    def parts(self, maps: Maps) -> Float[Tensor, "n k1 m1 h w"]:
+        """Logit of the refiner for each foreground class, then the margins of the members."""
+        margins = class_margins(self.scores(maps))
+        refined = [
+            self.refiner(each, maps.pixels, self.numbers[c].expand(len(each), -1))
+            for c, each in enumerate(margins.unbind(1), 1)
+        ]
+        return torch.cat([torch.stack(refined, 1)[:, :, None], margins], 2)
+
+    def scores(self, maps: Maps) -> Float[Tensor, "n m k h w"]:
+        """Scores of the `MEMBERS`."""
+        pixels, there, half = maps.pixels, maps.objects(), self.components(maps)
         alike = F.normalize(sites(there), dim=1) @ self.prototypes.T
         grids = {
-            "texture": rows_to_grid(self.texture(sites(maps.pixels)), maps.pixels),
+            "texture": rows_to_grid(self.texture(sites(pixels)), pixels),
             "objects": rows_to_grid(self.objects(sites(there)), there),
             "joint": rows_to_grid(self.joint(sites(half)), half),
-            "mean mask": self.mean_mask.expand(len(x), -1, -1, -1),
+            "mean mask": self.mean_mask.expand(len(pixels), -1, -1, -1),
             "prototypes": SHARPNESS * rows_to_grid(alike, there),
         }
-        return torch.stack([_fine(grids[name], x) for name in MEMBERS], 1), maps.pixels
+        return torch.stack([_fine(grids[name], pixels) for name in MEMBERS], 1)
+
+
+def blended(
+    parts: Float[Tensor, "n k1 m1 h w"], blend: Float[Tensor, "m1"]
+) -> Float[Tensor, "n k h w"]:
+    """Weighted sum of the parts, with 0 for background."""
+    found = (parts * blend[:, None, None]).sum(2)
+    return torch.cat([torch.zeros_like(found[:, :1]), found], 1)
 
 
 @register("stacked-masks")
@@ -230,7 +139,9 @@ class StackedMasks(Learner):
     depend on the image: Sill et al. 2009, arXiv:0911.0460). It reads their margins, the image, the
     number of support images and the share of the class. Nothing is trained on a new task. The
     support is stored as a few hundred numbers a class, so that the time of an answer does not
-    depend on how many images it had.
+    depend on how many images it had. Where two-fold cross-validation on the support (on the halves
+    of a single image) finds a simpler blend of the members clearly better (`BLENDS`), that is
+    taken: the network has not seen all textures.
 
     Source: as above. `refiner` is a folder with the weights, by default the one in the package,
     made by `experiments/stacked_masks.py`.
@@ -249,41 +160,87 @@ class StackedMasks(Learner):
 
     def check(self, task: Task) -> None:
         """Raise `TaskError` for another task, or an encoder without maps."""
-        if not (isinstance(task, self.supports) and _has_depths(self.encoder)):
+        if not (isinstance(task, self.supports) and has_depths(self.encoder)):
             super().check(task)
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Fit the members."""
-        x, y, k = support.x, support.y, task.n_outputs
-        maps_of = MaskMaps(self.encoder, x.shape[-1])
-        maps_of.filters.to(x)
-        maps = maps_of(x)
-        there, components = maps.objects(), principal_components(maps)
+        """Fit the members to all images, after the blend was chosen by cross-validation."""
+        maps_of = MaskMaps(self.encoder, support.x.shape[-1])
+        maps_of.filters.to(support.x)
+        maps = maps_of(support.x)
+        stack = self._fitted(maps_of, maps, support.y, task.n_outputs)
+        if (best := self._best_blend(maps_of, maps, support, task)) is not None:
+            stack.blend = torch.tensor(BLENDS[best]).to(support.x)
+        return stack
+
+    def _fitted(self, maps_of: MaskMaps, maps: Maps, y: Tensor, k: int) -> MaskStack:
+        pixels, there = maps.pixels, maps.objects()
+        components = principal_components(maps)
         half = components(maps)
-        labels = {
-            "texture": label_shares(y, k, y.shape[1:], x),
-            "joint": label_shares(y, k, half.shape[2:], x),
-            "objects": label_shares(y, k, there.shape[2:], x),
-        }
-        grids = {"texture": maps.pixels, "joint": half, "objects": there}
-        fitted = {name: _ridge(name, grids[name], labels[name]) for name in RANDOM}
-        shares = sites(labels["objects"])
-        prototypes = F.normalize(shares.T @ F.normalize(sites(there), dim=1), dim=1)
+        grids = {"texture": pixels, "joint": half, "objects": there}
+        labels = {name: label_shares(y, k, z.shape[2:], pixels) for name, z in grids.items()}
+        fitted = {name: _ridge(name, z, labels[name]) for name, z in grids.items()}
+        mean = sites(labels["objects"]).T @ F.normalize(sites(there), dim=1)
         known = (y >= 0).sum().clamp(min=1)
-        share = torch.stack([(y == c).sum() / known for c in range(k)]).to(x)
-        whole = labels["texture"]
+        share = torch.stack([(y == c).sum() / known for c in range(k)]).to(pixels)
         return MaskStack(
             maps_of,
             components,
             fitted["texture"],
             fitted["objects"],
             fitted["joint"],
-            blur(whole, WIDE * x.shape[-1] / REFERENCE).mean(0),
-            prototypes,
-            support_numbers(len(x), share),
-            packaged_refiner(self.refiner).to(x),
+            blur(labels["texture"], WIDE * pixels.shape[-1] / REFERENCE).mean(0),
+            F.normalize(mean, dim=1),
+            support_numbers(len(y), share),
+            torch.tensor(BLENDS[0]).to(pixels),
+            packaged_refiner(self.refiner).to(pixels),
         )
+
+    def _best_blend(
+        self, maps_of: MaskMaps, maps: Maps, support: Examples, task: Task
+    ) -> int | None:
+        """Index of the blend with the best Dice on images, or halves of one, left out."""
+        found = []
+        for rest, held, shown, asked in _halves(support):
+            if any(not (shown == c).any() for c in range(task.n_outputs)):
+                return None
+            stack = self._fitted(maps_of, maps.of(rest), shown, task.n_outputs)
+            parts = stack.parts(maps.of(held))
+            truth = asked.reshape(len(asked), -1).cpu().numpy()
+            for blend in BLENDS:
+                claim = blended(parts, torch.tensor(blend).to(parts)).argmax(1)
+                counts = overlap_counts(claim.flatten(1).cpu().numpy(), truth, task.n_outputs)
+                found.append(by_image(*counts))
+        folds = [np.stack(found[i : i + len(BLENDS)]) for i in range(0, len(found), len(BLENDS))]
+        dice = np.concatenate(folds, 1).mean(1)
+        best = int(dice.argmax())
+        return best if dice[best] > dice[0] + CLEARLY else None
+
+
+def _halves(support: Examples) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Two folds: images fitted to and left out, and their masks.
+
+    Patients stay together; the halves of a single image (or patient) are its left and right.
+    Patients are sorted by the brightness of their darkest image, so that the order of the support
+    does not matter.
+    """
+    n, y = len(support), support.y
+    groups = torch.arange(n) if support.groups is None else own_groups(support.groups).cpu()
+    _, number = groups.unique(return_inverse=True)
+    bright = support.x.flatten(1).double().mean(1).cpu()
+    darkest = torch.full((int(number.max()) + 1,), torch.inf, dtype=bright.dtype)
+    darkest = darkest.scatter_reduce(0, number, bright, "amin")
+    patient, everyone = darkest.argsort(stable=True).argsort()[number], torch.arange(n)
+    for side in (0, 1):
+        if patient.max() > 0:
+            rest, held = everyone[patient % 2 != side], everyone[patient % 2 == side]
+            yield rest, held, y[rest], y[held]
+            continue
+        middle = y.shape[-1] // 2
+        left = torch.arange(y.shape[-1]).to(y.device) < middle
+        hidden = left if side == 0 else ~left
+        yield everyone, everyone, y.masked_fill(hidden, -1), y.masked_fill(~hidden, -1)
 
 
 def label_shares(
@@ -326,15 +283,6 @@ def packaged_refiner(folder: str | None = None) -> MaskRefiner:
         SaveError: a file is missing, damaged, or of another architecture.
     """
     return copy.deepcopy(_stored(PACKAGED if folder is None else Path(folder)))
-
-
-def _on_grid(z: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c s s"]:
-    """Average down, or interpolate up."""
-    if z.shape[2] == side == z.shape[3]:
-        return z
-    if z.shape[2] > side:
-        return F.adaptive_avg_pool2d(z, side)
-    return F.interpolate(z, (side, side), mode="bilinear")
 
 
 def _fine(z: Float[Tensor, "n k i j"], x: Tensor) -> Float[Tensor, "n k h w"]:
