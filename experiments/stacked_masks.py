@@ -2,7 +2,7 @@
 
     python experiments/stacked_masks.py --out runs/masks
     python experiments/stacked_masks.py package --out runs/masks
-    python experiments/stacked_masks.py tables --out runs/masks
+    python experiments/tables.py stacked_masks --from runs/masks
 
 The first command does what is missing of the following, in this order, and goes on where it was
 killed. `--only` names some of the sets, `--learners` some of the rivals.
@@ -26,7 +26,6 @@ import json
 import math
 import random
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import medshot
+from masks_judged import GROUPS, RIVALS, SETS, judged
 from medshot.core.atomic import write_text
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
-from medshot.core.predictor import Predictor
-from medshot.core.task import Task
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import ImageEpisodes
 from medshot.data.transforms import ImagePreprocessing
@@ -54,21 +52,12 @@ from medshot.learners.amortized.stacked_masks import (
 from medshot.nn.mask_maps import N_PIXEL
 from medshot.nn.mask_refiner import MaskRefiner, class_margins
 from medshot.phantoms.masks.task import PhantomMasks
-from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
 from results import arguments, commit, hardware
 from segmentation import real_set
 
-GROUPS = (
-    ("wbc1", "foot_ulcer", "polyp_kvasir"),
-    ("nuclei_dsb2018", "nuclei_monuseg", "fetal_head_hc18", "nerve_us"),
-    ("drive", "optic_disc_drishti", "liver_ct"),
-    ("lung_fields_shenzhen", "dental_periapical", "em_membrane", "gland_glas"),
-)
-SETS = tuple(itertools.chain(*GROUPS))
 VOLUMES = "hippocampus"  # its slices: to learn from alone
 OPEN = ("nuclei_dsb2018", "fetal_head_hc18", "lung_fields_shenzhen", "wbc1", VOLUMES)
 PHANTOMS = "phantoms"
-SHOTS, EPISODES, QUERIES = (1, 4, 16), 6, 12  # of judging
 LESSONS = {PHANTOMS: 64, **dict.fromkeys(OPEN[:3], 48)}  # episodes; 24 of the others
 TAUGHT = (1, 2, 4, 8, 16, 1, 3, 6)  # support images of the lessons, in turn
 ASKED = 6  # queries of a lesson
@@ -77,8 +66,6 @@ STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
 DROPPED, BLIND = 0.1, 0.25  # chance that a lesson lacks a member; that it lacks the image
 WIDTHS = (32, 40, 48, 64)
 SIZE = 128
-UNET: dict[str, Any] = {"width": 16, "depth": 4}
-TREES, PIXELS = 100, 20_000
 
 
 def main() -> None:
@@ -281,141 +268,6 @@ def _loss(logits: Tensor, y: Tensor) -> Tensor:
     p = logits.sigmoid()
     overlap = (2 * (p * y).sum((1, 2)) + 1) / ((p + y).sum((1, 2)) + 1)
     return F.binary_cross_entropy_with_logits(logits, y) + 1 - overlap.mean()
-
-
-def judged(learner: Learner, name: str) -> dict[str, Any]:
-    """Scores of every query, and the processor's seconds, at each number of images."""
-    data, cells = real_set(name), {}
-    for shot in SHOTS:
-        try:
-            source = ImageEpisodes(data, shot=shot, query=QUERIES, seed=5)
-        except medshot.DataError:
-            continue  # so few images cannot show all classes
-        cell: dict[str, Any] = {"dice": [], "distance": [], "empty": [], "seconds": []}
-        for i in range(EPISODES):
-            _judge(learner, source.episode(i), cell)
-        cells[str(shot)] = cell | {"fingerprint": source.fingerprint(EPISODES)}
-    return {"shots": cells}
-
-
-@torch.no_grad()
-def _judge(learner: Learner, episode: Episode, cell: dict[str, Any]) -> None:
-    started = time.process_time()
-    predictor = learner.adapt(episode.support, episode.task)
-    answer, k = predictor(episode.query.x).argmax(1).numpy(), episode.task.n_outputs
-    cell["seconds"].append(round(time.process_time() - started, 3))
-    truth = episode.query.y.numpy()
-    counts = overlap_counts(answer.reshape(len(answer), -1), truth.reshape(len(truth), -1), k)
-    cell["dice"] += np.round(by_image(*counts), 4).tolist()
-    far = surface_distances(answer, truth, k, (1.0, 1.0))
-    for row in far:
-        cell["distance"].append(
-            round(float(np.nanmean(row)), 2) if np.isfinite(row).any() else None
-        )
-    cell["empty"] += (~(answer > 0).any((1, 2)) & (truth > 0).any((1, 2))).tolist()
-
-
-class UNetFromScratch(Learner):
-    """A U-Net trained by Adam on the support alone, 300 steps of 4 images, with flips."""
-
-    supports = (medshot.Segmentation,)
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        del encoder
-        self.encoder = medshot.encoder("unet", **UNET)
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Train."""
-        torch.manual_seed(0)
-        body = medshot.encoder("unet", **UNET)
-        head = nn.Conv2d(body.n_features, task.n_outputs, 1)
-        net, rng = nn.Sequential(body, head), torch.Generator().manual_seed(0)
-        optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
-        with torch.enable_grad():
-            for step in range(300):
-                optimizer.param_groups[0]["lr"] = 3e-3 * (1 + math.cos(math.pi * step / 300)) / 2
-                chosen = torch.randperm(len(support), generator=rng)[:4]
-                x, y = support.x[chosen], support.y[chosen]
-                for axis in (-1, -2):
-                    if torch.rand((), generator=rng) < 0.5:
-                        x, y = x.flip(axis), y.flip(axis)
-                optimizer.zero_grad()
-                task.loss(net(x), y).backward()
-                optimizer.step()
-        return _Plain(net.eval())
-
-
-class _Plain(Predictor):
-    """A network that gives logits."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Its logits."""
-        return self.net(x)
-
-
-class Forest(Learner):
-    """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
-
-    supports = (medshot.Segmentation,)
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        del encoder
-        self.encoder = medshot.encoder("filters", scales=(0.8, 2.0, 4.0, 8.0))
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Fit."""
-        from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415  (slow to import)
-
-        z = self.encoder(support.x).movedim(1, -1).flatten(0, -2).numpy()
-        y, rng = support.y.flatten().numpy(), np.random.default_rng(0)
-        each = PIXELS // task.n_outputs
-        rows = [rng.permutation(np.flatnonzero(y == c))[:each] for c in range(task.n_outputs)]
-        chosen = np.concatenate(rows)
-        forest = RandomForestClassifier(TREES, min_samples_leaf=4, random_state=0, n_jobs=1)
-        forest.fit(z[chosen], y[chosen])
-        there = np.bincount(y, minlength=task.n_outputs) / len(y)
-
-        def answer(x: Tensor) -> Tensor:
-            rows = self.encoder(x).movedim(1, -1).flatten(0, -2).numpy()
-            share = forest.predict_proba(rows) * (there / (np.bincount(y[chosen]) / len(chosen)))
-            grid = torch.from_numpy(share.astype(np.float32))
-            return grid.unflatten(0, (len(x), *x.shape[2:])).movedim(-1, 1)
-
-        return _Plain(answer)
-
-
-class Alone(Learner):
-    """One member of the stack."""
-
-    supports = (medshot.Segmentation,)
-
-    def __init__(self, encoder: nn.Module, member: str) -> None:
-        super().__init__()
-        self.encoder, self.member = encoder, member
-
-    def check(self, task: Task) -> None:
-        """Whatever the stack can."""
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Fit all members."""
-        learner = medshot.build("stacked-masks", encoder=self.encoder)
-        stack: Any = learner.learn(support, task)
-        place = MEMBERS.index(self.member)
-        return _Plain(lambda x: stack.scores(stack.maps(x))[:, place])
-
-
-RIVALS: dict[str, Any] = {
-    "mean mask": lambda encoder: Alone(encoder, "mean mask"),
-    "prototypes": lambda encoder: Alone(encoder, "prototypes"),
-    "forest": Forest,
-    "unet": UNetFromScratch,
-}
 
 
 def package(out: Path) -> None:

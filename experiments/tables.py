@@ -26,6 +26,7 @@ import finetuning
 import fusing
 import hardening
 import intervals
+import masks_judged
 import medical_tables
 import omniglot
 import pretraining
@@ -276,6 +277,14 @@ TABLES = {
         segmentation.table,
         read_csv,
         segmentation.gather,
+    ),
+    "stacked_masks": Table(
+        "stacked_masks.jsonl",
+        RESULTS,
+        "stacked-masks",
+        masks_judged.table,
+        masks_judged.read_rows,
+        masks_judged.gather,
     ),
     "transfer": Table("transfer.json", RESULTS, "transfer", segmentation.table_of_labels),
     "around": Table("around/result.json", RESULTS, "around", around.table),

@@ -1,0 +1,227 @@
+"""Rivals of `stacked-masks`, the same episodes for all, and their table (for stacked_masks.py)."""
+
+import itertools
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import medshot
+from medshot.core.atomic import write_text
+from medshot.core.episode import Episode, Examples
+from medshot.core.learner import Learner
+from medshot.core.predictor import Predictor
+from medshot.core.task import Task
+from medshot.data.episodes import ImageEpisodes
+from medshot.learners.amortized.stacked_masks import MEMBERS
+from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
+from results import markdown
+from segmentation import real_set
+
+GROUPS = (
+    ("wbc1", "foot_ulcer", "polyp_kvasir"),
+    ("nuclei_dsb2018", "nuclei_monuseg", "fetal_head_hc18", "nerve_us"),
+    ("drive", "optic_disc_drishti", "liver_ct"),
+    ("lung_fields_shenzhen", "dental_periapical", "em_membrane", "gland_glas"),
+)
+SETS = tuple(itertools.chain(*GROUPS))
+SHOTS, EPISODES, QUERIES = (1, 4, 16), 6, 12  # of judging
+UNET: dict[str, Any] = {"width": 16, "depth": 4}
+TREES, PIXELS = 100, 20_000
+
+
+def judged(learner: Learner, name: str) -> dict[str, Any]:
+    """Scores of every query, and the processor's seconds, at each number of images."""
+    data, cells = real_set(name), {}
+    for shot in SHOTS:
+        try:
+            source = ImageEpisodes(data, shot=shot, query=QUERIES, seed=5)
+        except medshot.DataError:
+            continue  # so few images cannot show all classes
+        cell: dict[str, Any] = {"dice": [], "distance": [], "empty": [], "seconds": []}
+        for i in range(EPISODES):
+            _judge(learner, source.episode(i), cell)
+        cells[str(shot)] = cell | {"fingerprint": source.fingerprint(EPISODES)}
+    return {"shots": cells}
+
+
+@torch.no_grad()
+def _judge(learner: Learner, episode: Episode, cell: dict[str, Any]) -> None:
+    started = time.process_time()
+    predictor = learner.adapt(episode.support, episode.task)
+    answer, k = predictor(episode.query.x).argmax(1).numpy(), episode.task.n_outputs
+    cell["seconds"].append(round(time.process_time() - started, 3))
+    truth = episode.query.y.numpy()
+    counts = overlap_counts(answer.reshape(len(answer), -1), truth.reshape(len(truth), -1), k)
+    cell["dice"] += np.round(by_image(*counts), 4).tolist()
+    far = surface_distances(answer, truth, k, (1.0, 1.0))
+    for row in far:
+        cell["distance"].append(
+            round(float(np.nanmean(row)), 2) if np.isfinite(row).any() else None
+        )
+    cell["empty"] += (~(answer > 0).any((1, 2)) & (truth > 0).any((1, 2))).tolist()
+
+
+class UNetFromScratch(Learner):
+    """A U-Net trained by Adam on the support alone, 300 steps of 4 images, with flips."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        del encoder
+        self.encoder = medshot.encoder("unet", **UNET)
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Train."""
+        torch.manual_seed(0)
+        body = medshot.encoder("unet", **UNET)
+        head = nn.Conv2d(body.n_features, task.n_outputs, 1)
+        net, rng = nn.Sequential(body, head), torch.Generator().manual_seed(0)
+        optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+        with torch.enable_grad():
+            for step in range(300):
+                optimizer.param_groups[0]["lr"] = 3e-3 * (1 + math.cos(math.pi * step / 300)) / 2
+                chosen = torch.randperm(len(support), generator=rng)[:4]
+                x, y = support.x[chosen], support.y[chosen]
+                for axis in (-1, -2):
+                    if torch.rand((), generator=rng) < 0.5:
+                        x, y = x.flip(axis), y.flip(axis)
+                optimizer.zero_grad()
+                task.loss(net(x), y).backward()
+                optimizer.step()
+        return _Plain(net.eval())
+
+
+class _Plain(Predictor):
+    """A network that gives logits."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Its logits."""
+        return self.net(x)
+
+
+class Forest(Learner):
+    """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        del encoder
+        self.encoder = medshot.encoder("filters", scales=(0.8, 2.0, 4.0, 8.0))
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Fit."""
+        from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415  (slow to import)
+
+        z = self.encoder(support.x).movedim(1, -1).flatten(0, -2).numpy()
+        y, rng = support.y.flatten().numpy(), np.random.default_rng(0)
+        each = PIXELS // task.n_outputs
+        rows = [rng.permutation(np.flatnonzero(y == c))[:each] for c in range(task.n_outputs)]
+        chosen = np.concatenate(rows)
+        forest = RandomForestClassifier(TREES, min_samples_leaf=4, random_state=0, n_jobs=1)
+        forest.fit(z[chosen], y[chosen])
+        there = np.bincount(y, minlength=task.n_outputs) / len(y)
+
+        def answer(x: Tensor) -> Tensor:
+            rows = self.encoder(x).movedim(1, -1).flatten(0, -2).numpy()
+            share = forest.predict_proba(rows) * (there / (np.bincount(y[chosen]) / len(chosen)))
+            grid = torch.from_numpy(share.astype(np.float32))
+            return grid.unflatten(0, (len(x), *x.shape[2:])).movedim(-1, 1)
+
+        return _Plain(answer)
+
+
+class Alone(Learner):
+    """One member of the stack."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module, member: str) -> None:
+        super().__init__()
+        self.encoder, self.member = encoder, member
+
+    def check(self, task: Task) -> None:
+        """Whatever the stack can."""
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Fit all members."""
+        learner = medshot.build("stacked-masks", encoder=self.encoder)
+        stack: Any = learner.learn(support, task)
+        place = MEMBERS.index(self.member)
+        return _Plain(lambda x: stack.scores(stack.maps(x))[:, place])
+
+
+RIVALS: dict[str, Any] = {
+    "mean mask": lambda encoder: Alone(encoder, "mean mask"),
+    "prototypes": lambda encoder: Alone(encoder, "prototypes"),
+    "forest": Forest,
+    "unet": UNetFromScratch,
+}
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep the scores of every query as one line for each learner, set and seed."""
+    files = sorted(source.glob("judged/*.json"))
+    write_text(kept, "".join(json.dumps(json.loads(f.read_text())) + "\n" for f in files))
+
+
+def read_rows(kept: Path) -> list[dict[str, Any]]:
+    """The lines that are kept."""
+    return [json.loads(line) for line in kept.read_text().splitlines()]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Dice of each learner on each set: a table for each number of images."""
+    text = "".join(_by_learner(rows, str(shot)) for shot in SHOTS)
+    made = sorted({f"{row['hardware']}, commit `{row['commit']}`" for row in rows})
+    return f"{text}{'; '.join(made)}\n"
+
+
+def _by_learner(rows: list[dict[str, Any]], shot: str) -> str:
+    """Learners by sets; the last columns are means over the sets that every learner has."""
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if shot in row["shots"]:
+            cells.setdefault((row["learner"], row["set"]), []).append(row["shots"][shot])
+    learners = [key for key in ("open", "all", *RIVALS) if any(k == key for k, _ in cells)]
+    sets = [name for name in SETS if any(s == name for _, s in cells)]
+    shared = [name for name in sets if all((key, name) in cells for key in learners)]
+    lines = []
+    for key in learners:
+        found = [_dice(cells.get((key, name))) for name in sets]
+        means = {
+            part: np.mean([_mean(cells[key, name], part) for name in shared])
+            for part in ("dice", "distance", "empty", "seconds")
+        }
+        told = [f"{100 * means['dice']:.1f}", f"{means['distance']:.1f}"]
+        told += [f"{100 * means['empty']:.0f}", f"{means['seconds']:.1f}"]
+        lines.append([NAMES.get(key, key), *found, *told])
+    head = ["learner", *sets, "mean", "distance", "empty, %", "seconds"]
+    return f"**{shot} image(s).**\n\n{markdown(head, lines)}\n"
+
+
+def _mean(cells: list[dict[str, Any]], part: str) -> float:
+    return float(np.mean([value for cell in cells for value in cell[part] if value is not None]))
+
+
+def _dice(cells: list[dict[str, Any]] | None) -> str:
+    """Mean over episodes and seeds, ± half of the interval over episodes (of the mean of seeds)."""
+    if cells is None:
+        return ""
+    each = np.mean([np.reshape(cell["dice"], (EPISODES, -1)).mean(1) for cell in cells], 0)
+    return f"{100 * each.mean():.1f} ± {196 * each.std(ddof=1) / len(each) ** 0.5:.1f}"
+
+
+NAMES = {"open": "`stacked-masks` (the package)", "all": "`stacked-masks`, more sets known"}
+NAMES |= {"unet": "U-Net from scratch", "forest": "random forest on filters"}
