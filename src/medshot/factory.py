@@ -19,6 +19,7 @@ from medshot.core import (
     Learner,
     MedshotError,
     Task,
+    called,
     import_files,
     names,
     options_of,
@@ -217,9 +218,11 @@ def cost(learner: Learner, dataset: Dataset) -> str:
     whole = once * (1 + FOLDS)
     if whole < SHORT:
         return ""
+    first = candidates[0]
+    hint = "" if first in slow else f" (--learner {called(first)} alone takes seconds)"
     return (
         f"learning from {len(support)} images takes about {_rounded(once)}; with cross-validation "
-        f"about {_rounded(whole)}"
+        f"about {_rounded(whole)}{hint}"
     )
 
 

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from medshot.core.errors import ConfigError
 from medshot.core.prediction import FindingsPrediction, NumberPrediction, Prediction
-from medshot.presenters.tables import Findings, LabelTable, Numbers, harmless, path_cell
+from medshot.presenters.tables import (
+    Findings,
+    LabelTable,
+    Numbers,
+    answer_folder,
+    harmless,
+    path_cell,
+)
 
 
 def test_one_row_an_image() -> None:
@@ -69,3 +77,11 @@ def test_commas_quotes_and_lines_come_back() -> None:
     assert header == ["path", "prediction", "confidence", *(f"p({label})" for label in labels)]
     assert [row[1] for row in rows] == [*labels[:-1], "'=cmd()"]
     assert not any(cell.startswith("=") for row in (header, *rows) for cell in row)
+
+
+def test_a_folder_is_not_called_as_a_table_is(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"without \.csv"), answer_folder(tmp_path / "x.csv"):
+        pytest.fail("refused before anything is answered")
+    with answer_folder(tmp_path / "answers") as folder:
+        folder.mkdir(exist_ok=True)
+    assert (tmp_path / "answers").is_dir()

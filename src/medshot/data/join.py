@@ -56,7 +56,10 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
     corrected = len(files) - len(kept)
     if not corrected:
         return whole
-    said = f"{corrected} image(s) are in several of {whole.name}: their last targets count."
+    said = (
+        f"{corrected} image(s) are in several of {whole.name}: their last targets count. Where "
+        "one was made from a prediction, scores on it are too good."
+    )
     return replace(whole, notes=(said, *whole.notes))
 
 

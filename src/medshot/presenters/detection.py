@@ -13,7 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from medshot.core import BoxPrediction, Card, Learner
-from medshot.core.atomic import new_folder, write_text
+from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import framed
 from medshot.data.tables.boxes import COLUMNS
@@ -24,7 +24,7 @@ from medshot.evaluation.report.text import number
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import harmless, path_cell
+from medshot.presenters.tables import answer_folder, harmless, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.boxes import NO_BOX, SCORE_THRESHOLD, by_class, by_image
 
@@ -157,7 +157,9 @@ class OfBoxes(Kind):
         ),
         LearnerFamily("template", "intensities", simple=True),
         LearnerFamily("blob", "intensities", simple=True),
-        LearnerFamily("linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}),
+        LearnerFamily(
+            "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
+        ),
         LearnerFamily("nearest-centroid", "filters"),
         LearnerFamily(
             "finetune",
@@ -196,7 +198,7 @@ class OfBoxes(Kind):
     @contextmanager
     def answers(self, out: Path, card: Card) -> Iterator[BoxAnswers]:
         """A folder with boxes.csv, images.csv and coco.json."""
-        with new_folder(out) as staging:
+        with answer_folder(out) as staging:
             found = BoxAnswers(staging, card.labels)
             yield found
             found.close()

@@ -13,7 +13,6 @@ from numpy import ndarray
 from PIL import Image
 
 from medshot.core import Card, ImagePrediction, Learner
-from medshot.core.atomic import new_folder
 from medshot.data.dataset import Dataset
 from medshot.data.transforms import eight_bits
 from medshot.evaluation import report as r
@@ -28,7 +27,7 @@ from medshot.evaluation.report.build import (
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.presenters.base import Kind
-from medshot.presenters.tables import AnswerFolder, path_cell
+from medshot.presenters.tables import AnswerFolder, answer_folder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 
 SHOWN_SUPPORT = 6
@@ -146,7 +145,7 @@ class OfImages(Kind):
     def answers(self, out: Path, card: Card) -> Iterator[ImageAnswers]:
         """A folder of images with a CSV."""
         del card
-        with new_folder(out) as staging:
+        with answer_folder(out) as staging:
             found = ImageAnswers(staging)
             yield found
             found.close()

@@ -11,7 +11,7 @@ from numpy import ndarray
 from PIL import Image
 
 from medshot.core import Card, ConfigError, Learner, MaskPrediction, mask_numbers
-from medshot.core.atomic import new_folder, write_text
+from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
 from medshot.data.io.read_volume import read_volume
@@ -27,7 +27,7 @@ from medshot.phantoms import PhantomMasks, PhantomVolumes
 from medshot.presenters.base import Kind
 from medshot.presenters.labelme import write_labelme
 from medshot.presenters.overlay import overlay
-from medshot.presenters.tables import AnswerFolder, path_cell
+from medshot.presenters.tables import AnswerFolder, answer_folder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.tasks.segmentation import by_image
 
@@ -208,7 +208,7 @@ class OfMasks(Kind):
     @contextmanager
     def answers(self, out: Path, card: Card) -> Iterator[MaskAnswers]:
         """A folder of masks with a CSV."""
-        with new_folder(out) as staging:
+        with answer_folder(out) as staging:
             found = MaskAnswers(staging, card.labels)
             yield found
             found.close()

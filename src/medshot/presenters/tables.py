@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from medshot.core import FindingsPrediction, NumberPrediction, Prediction
-from medshot.core.atomic import write_text
+from medshot.core import ConfigError, FindingsPrediction, NumberPrediction, Prediction
+from medshot.core.atomic import new_folder, write_text
 
+TABLES = (".csv", ".json", ".tsv", ".txt")  # suffixes that no folder has
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with these
 
 
@@ -113,6 +114,23 @@ def _is_number(text: str) -> bool:
 
 TABLE = "answers.csv"
 LONGEST = 100  # characters of an image's name that its answer keeps
+
+
+@contextmanager
+def answer_folder(out: Path) -> Iterator[Path]:
+    """The new folder `out`, created at the end of the block; yields where to write.
+
+    Raises:
+        ConfigError: `out` has the name of a table.
+        SaveError: `out` exists or cannot be written.
+    """
+    if out.suffix.lower() in TABLES:
+        raise ConfigError(
+            f"{out} would be a folder, as there is a file for each image: give --out a name "
+            f"without {out.suffix}."
+        )
+    with new_folder(out) as staging:
+        yield staging
 
 
 class AnswerFolder:

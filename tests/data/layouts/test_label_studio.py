@@ -123,7 +123,7 @@ def test_unfinished_tasks_are_left_out(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"was_cancelled": false', '"was_cancelled": true', 1))
     data = medshot.load(folder)
     assert len(data) == 2
-    assert any("1 image of the folder have no finished" in note for note in data.notes)
+    assert any("1 image of the folder without a finished" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_images_of_no_file_and_points_are_said(tmp_path: Path) -> None:
     spot_picture(folder / "alone.png", 7)
     data = medshot.load(folder)
     assert len(data) == 3
-    assert any("have no .json" in note and "alone.png" in note for note in data.notes)
+    assert any("without .json" in note and "alone.png" in note for note in data.notes)
     assert any("3 point: neither boxes" in note for note in data.notes)
 
 

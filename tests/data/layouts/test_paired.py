@@ -85,7 +85,7 @@ def test_images_without_a_mask_are_left_out_and_said(tmp_path: Path) -> None:
         spot_mask(tmp_path / "masks" / f"{i}.png")
     data = medshot.load(tmp_path)
     assert len(data) == 2
-    assert any("have no mask" in note and "2.png" in note for note in data.notes)
+    assert any("without a mask" in note and "2.png" in note for note in data.notes)
 
 
 def test_a_mask_without_an_image_is_refused(tmp_path: Path) -> None:
@@ -167,3 +167,16 @@ def test_the_border_of_pascal_voc_is_not_labeled(tmp_path: Path) -> None:
     decoded = [task.decode(each).numpy() for each in (x, moved)]
     for a, b in zip(*(task.metric_inputs(each, y.numpy()) for each in decoded), strict=True):
         assert (a == b).all()
+
+
+def test_one_mask_of_another_size_is_named_and_does_not_hide_the_others(tmp_path: Path) -> None:
+    for i in range(4):
+        side = 32 if i == 3 else 64
+        noise = np.random.default_rng(i).integers(0, 255, (64, 64, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{i}.png")
+        mask = np.zeros((side, side), np.uint8)
+        mask[8:16, 8:16] = 255
+        Image.fromarray(mask).save(tmp_path / f"{i}_mask.png")
+    with pytest.raises(medshot.DataError, match=r"3_mask\.png.*32"):
+        medshot.load(tmp_path)
+    assert len(medshot.load(tmp_path, skip_bad=True)) == 3

@@ -62,7 +62,7 @@ def adapt(
     from medshot.app.terminal import announce, conclude, warn
 
     names = " and ".join(map(str, folder))
-    announce(f"reading {names}, adapting, and judging it on patients left out")
+    announce(f"reading {names}, adapting, and judging it on images left out")
     found = medshot.adapt(
         folder,
         learner=learner,

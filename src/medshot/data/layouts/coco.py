@@ -67,7 +67,7 @@ def coco(listing: Listing) -> Content | None:
         if f not in known and f.parent in homes and f.parent not in elsewhere
     ]
     if not others:
-        issues += unmarked(left, listing.folder, "are not listed there, and are left out")
+        issues += unmarked(left, listing.folder, "not listed there, left out")
     more = f" and {counted(len(chosen) - 1, 'other file')}" if len(chosen) > 1 else ""
     more += f"; {counted(crowds, 'crowd')} left out" if crowds else ""
     return with_regions(

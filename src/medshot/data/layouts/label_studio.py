@@ -65,7 +65,7 @@ def label_studio(listing: Listing) -> Content | None:
     issues += unmarked(
         [f for f in listing.images if f not in known],
         listing.folder,
-        "have no finished annotation, and are left out",
+        "without a finished annotation, left out",
     )
     more = f"; {counted(several, 'task')} with several annotations: the first" if several else ""
     boxes = any(r.box for image in images for r in image.regions)

@@ -74,7 +74,7 @@ def labelme(listing: Listing) -> Content | None:
         for f in listing.images
         if f not in known and f.parent in homes and f.with_suffix("") not in stems
     ]
-    issues += unmarked(others, listing.folder, "have no .json, and are left out")
+    issues += unmarked(others, listing.folder, "without .json, left out")
     issues += unread_shapes(left, listing.folder)
     boxes = any(r.box for image in images for r in image.regions)
     source = chosen[0][0].parent

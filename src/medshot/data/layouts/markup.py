@@ -82,7 +82,7 @@ def voc(listing: Listing) -> Content | None:
     images = [_voc_image(path, listing, part) for path in chosen]
     known = {image.path for image in images}
     left = [f for f in listing.images if f not in known and f.parent in {p.parent for p in known}]
-    issues += unmarked(left, listing.folder, "have no .xml, and are left out")
+    issues += unmarked(left, listing.folder, "without .xml, left out")
     return with_regions("Pascal VOC", files[0].parent, images, issues=issues)
 
 

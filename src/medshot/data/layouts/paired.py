@@ -200,7 +200,7 @@ def _content(
     rows = [_row(image, masks[image], names, part) for image in chosen if image in masks]
     used = {mask for row in rows for mask, _ in masks[row.path]}
     without = [image for image in chosen if image not in masks]
-    issues += unmarked(without, listing.folder, "have no mask, and are left out")
+    issues += unmarked(without, listing.folder, "without a mask, left out")
     several = sum(len(masks[row.path]) > 1 for row in rows)
     what = "volume" if volume_suffix(rows[0].path) else "image"
     source = min(homes[mask] for mask in used) if homes else min(used)
