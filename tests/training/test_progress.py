@@ -91,8 +91,8 @@ def test_speed_and_time_left_are_those_since_it_began(
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     for seconds, unit, said in (
         (20.0, "step", "5.0 s a step  0:02:30 left"),
-        (1.0, "step", "4 steps/s  0:00:08 left"),
-        (1.0, "second", "tried"),
+        (3.2, "step", "1.25 steps/s  0:00:24 left"),
+        (3.2, "second", "tried"),
     ):
         with progress_bar("x", unit)(40, 6) as tick:
             now[0] += seconds

@@ -39,6 +39,8 @@ class Boxes(Predictor):
     cut: Tensor
     gain: Tensor
 
+    exportable = False  # the number of candidates depends on the image
+
     def __init__(
         self,
         encoder: nn.Module,

@@ -67,6 +67,8 @@ class FineTune(Learner):
         with torch.enable_grad():
             optimizer = torch.optim.Adam([p.requires_grad_() for p in moving], lr=lr)
             parts = -(-len(support) // (batch or len(support)))
+            if parts > 1:  # the order of the support does not matter
+                support = support[support.x.flatten(1).double().mean(1).argsort(stable=True)]
             for step in range(steps):
                 shown = support[step % parts :: parts]
                 way = step // parts if flips else 0

@@ -42,7 +42,7 @@ class MeanMask(Learner):
     """
 
     supports = (Segmentation,)
-    source = "see Iglesias & Sabuncu 2015, doi:10.1016/j.media.2015.06.012"
+    source = "Iglesias & Sabuncu 2015, doi:10.1016/j.media.2015.06.012"
     trainable = False
     exact = False
     adapts_encoder = True  # nothing of the image is read: there are no features to keep

@@ -34,6 +34,8 @@ class Components(Predictor):
     means: Tensor
     spreads: Tensor
 
+    exportable = False  # connected components are found by SciPy
+
     def __init__(
         self,
         encoder: nn.Module,

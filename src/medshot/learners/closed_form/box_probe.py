@@ -142,7 +142,7 @@ class BoxProbe(Learner):
     """
 
     supports = (Detection,)
-    source = "two stages, Ren et al. 2015, arXiv:1506.01497; ridge regression, Hoerl & Kennard 1970"
+    source = "Ren et al. 2015, arXiv:1506.01497 (two stages)"
     trainable = False
     exact = False
     usual_encoder = "mobilenet-maps"
