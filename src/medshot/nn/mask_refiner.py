@@ -79,8 +79,8 @@ class MaskRefiner(nn.Module):
         for i, level in enumerate(self.down):
             z = level(z if i == 0 else F.max_pool2d(z, 2))
             levels.append(z)
-        for level, beside in zip(self.up, levels[-2::-1], strict=True):
-            z = level(torch.cat([F.interpolate(z, scale_factor=2.0), beside], 1))
+        for level, skip in zip(self.up, levels[-2::-1], strict=True):
+            z = level(torch.cat([F.interpolate(z, scale_factor=2.0), skip], 1))
         return F.pixel_shuffle(self.head(z), CELL)
 
 

@@ -8,7 +8,7 @@ from skimage.measure import label, regionprops
 
 from medshot.core.episode import Examples
 from medshot.learners import build
-from medshot.learners.baselines.thresholds import Components, components
+from medshot.learners.baselines.thresholds import Components, components, otsu
 from medshot.nn import encoder
 from medshot.tasks import Detection
 from toys import disks
@@ -55,3 +55,12 @@ def test_a_class_without_a_component_has_the_sizes_of_its_boxes() -> None:
     support.y[0, 1] = torch.tensor([0.0, 0.0, 0.05, 0.9, 1])
     predictor = _adapted(support, 2)
     torch.testing.assert_close(predictor.means[1, :2], torch.tensor([0.05, 0.9]).log())
+
+
+def test_the_threshold_is_that_of_scikit_image() -> None:
+    filters = pytest.importorskip("skimage.filters")
+    rng = np.random.default_rng(0)
+    values = np.where(
+        rng.random((40, 50)) < 0.3, rng.normal(3, 1, (40, 50)), rng.normal(0, 1, (40, 50))
+    )
+    assert otsu(values) == pytest.approx(filters.threshold_otsu(values))

@@ -12,7 +12,7 @@ from medshot.learners.closed_form.box_probe import (
     Moments,
     calibration,
     folds_of,
-    targets,
+    site_targets,
 )
 from medshot.learners.two_stage import Boxes, linear
 from medshot.nn import encoder
@@ -68,7 +68,7 @@ def test_the_moments_give_the_ridge_regression_without_a_fold() -> None:
 
 def test_the_targets_are_a_bell_and_the_way_to_the_center() -> None:
     boxes = torch.tensor([[0.2, 0.4, 0.6, 0.6, 1.0]])
-    heat, geometry = targets(boxes, 2, 10, 20)
+    heat, geometry = site_targets(boxes, 2, 10, 20)
     assert heat[:, 0].max() == 0
     best = int(heat[:, 1].argmax())
     assert divmod(best, 20) in {(4, 7), (4, 8), (5, 7), (5, 8)}

@@ -148,9 +148,9 @@ def _partner(
 ) -> tuple[Path | None, str]:
     """The image of a mask, and the structure that it marks ("" if it does not say)."""
     stem = stem_of(mask).casefold()
-    tried = [stem, unmasked(stem_of(mask)) or ""]
-    tried += [stem[:i] for i in range(len(stem) - 1, 0, -1) if stem[i] in SEPARATORS]
-    named = next((t for t in tried if t.casefold() in by_stem), None)
+    stems = [stem, unmasked(stem_of(mask)) or ""]
+    stems += [stem[:i] for i in range(len(stem) - 1, 0, -1) if stem[i] in SEPARATORS]
+    named = next((t for t in stems if t.casefold() in by_stem), None)
     if named is None:
         return None, ""
     given = by_stem[named.casefold()]

@@ -39,7 +39,7 @@ ANNOTATIONS: tuple[Layout, ...] = (
     image_folder, coco, voc, cvat, label_studio, labelme, yolo, decathlon, datalist
 )  # fmt: skip
 BY_NAMES: tuple[Layout, ...] = (paired, class_folders)  # without an annotation file
-KEPT = 8  # folders whose content is kept, as each door asks several times
+KEPT = 8  # folders whose content is kept, as a command asks several times
 TABLES = {".csv", ".tsv", ".xlsx", ".xls", ".txt", ".json", ".xml", ".yaml"}
 WAYS = (
     f"Write {TABLE} (path,label or path,mask; patient where known) or {BOXES_TABLE} "

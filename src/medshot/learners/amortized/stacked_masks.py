@@ -201,18 +201,16 @@ class StackedMasks(Learner):
         self, maps_of: MaskMaps, maps: Maps, support: Examples, task: Task
     ) -> int | None:
         """Index of the blend with the best Dice on images, or halves of one, left out."""
-        found = []
+        folds = []
         for rest, held, shown, asked in _halves(support):
             if any(not (shown == c).any() for c in range(task.n_outputs)):
                 return None
             stack = self._fitted(maps_of, maps.of(rest), shown, task.n_outputs)
             parts = stack.parts(maps.of(held))
             truth = asked.reshape(len(asked), -1).cpu().numpy()
-            for blend in BLENDS:
-                claim = blended(parts, torch.tensor(blend).to(parts)).argmax(1)
-                counts = overlap_counts(claim.flatten(1).cpu().numpy(), truth, task.n_outputs)
-                found.append(by_image(*counts))
-        folds = [np.stack(found[i : i + len(BLENDS)]) for i in range(0, len(found), len(BLENDS))]
+            claims = [blended(parts, torch.tensor(blend).to(parts)).argmax(1) for blend in BLENDS]
+            rows = (claim.flatten(1).cpu().numpy() for claim in claims)
+            folds.append([by_image(*overlap_counts(row, truth, task.n_outputs)) for row in rows])
         dice = np.concatenate(folds, 1).mean(1)
         best = int(dice.argmax())
         return best if dice[best] > dice[0] + CLEARLY else None
@@ -269,9 +267,11 @@ def _stored(folder: Path) -> MaskRefiner:
         made = MaskRefiner(members=len(MEMBERS), n_features=N_PIXEL, widths=about["widths"])
         made.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        own = "Install it again: pip install --force-reinstall medshot"
+        other = "Name a folder that experiments/stacked_masks.py wrote, or leave the option out."
         raise SaveError(
-            f"{folder} does not hold the weights of a mask refiner ({error}). Name a folder that "
-            "experiments/stacked_masks.py wrote, or leave the option out."
+            f"{folder} does not hold the weights of a mask refiner ({error}). "
+            f"{own if folder == PACKAGED else other}"
         ) from error
     return made.eval().requires_grad_(False)
 

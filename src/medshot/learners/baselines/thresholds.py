@@ -6,8 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import ndimage
-from skimage.filters import threshold_otsu
 from torch import Tensor, nn
 
 from medshot.core import Examples, Learner, Predictor, Task, part
@@ -64,7 +62,12 @@ class Components(Predictor):
         logits = like.new_full((k, h, w), LOWEST)
         sides = like.new_full((2, h, w), math.log(TYPICAL))
         boxes = torch.from_numpy(found).to(like)
-        far = ((described(boxes)[:, None] - self.means) / self.spreads).square().mean(2).sqrt()
+        far = (
+            ((component_features(boxes)[:, None] - self.means) / self.spreads)
+            .square()
+            .mean(2)
+            .sqrt()
+        )
         far, label = far.min(1)
         for i in far.argsort(descending=True, stable=True).tolist()[-MOST:]:
             column = min(int((boxes[i, 0] + boxes[i, 2]) / 2 * w), w - 1)
@@ -75,15 +78,28 @@ class Components(Predictor):
         return torch.cat([logits + RARE, sides - math.log(TYPICAL)])
 
 
+def otsu(values: Float[ndarray, "h w"], bins: int = 256) -> float:
+    """Threshold that maximizes the variance between the two classes of a histogram (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins)
+    middle = (edges[:-1] + edges[1:]) / 2
+    below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
+    mean_below = np.cumsum(counts * middle) / np.maximum(below, 1)
+    mean_above = np.cumsum((counts * middle)[::-1])[::-1] / np.maximum(above, 1)
+    between = below[:-1] * above[1:] * (mean_below[:-1] - mean_above[1:]) ** 2
+    return float(middle[between.argmax()])
+
+
 def components(
     z: Float[Tensor, "f h w"], channel: int, sign: float, factor: float, blur: int
 ) -> Float[ndarray, "d 5"]:
     """Corners and mean intensity of the components above the threshold; feature -1 is the mean."""
+    from scipy import ndimage  # noqa: PLC0415  (slow to import)
+
     plane = sign * (z.mean(0) if channel < 0 else z[channel]).detach().double().cpu().numpy()
     smooth = ndimage.gaussian_filter(plane, blur) if blur else plane
     if smooth.min() == smooth.max():
         return np.zeros((0, 5))
-    level = smooth.min() + factor * (threshold_otsu(smooth) - smooth.min())
+    level = smooth.min() + factor * (otsu(smooth) - smooth.min())
     labels = np.zeros(smooth.shape, np.int32)
     n = int(ndimage.label(smooth > level, output=labels))  # type: ignore[arg-type]
     filled = ndimage.mean(plane, labels, np.arange(1, n + 1)) if n else []
@@ -93,7 +109,7 @@ def components(
     return np.array(found).reshape(-1, 5)
 
 
-def described(found: Float[Tensor, "d c"]) -> Float[Tensor, "d 3"]:
+def component_features(found: Float[Tensor, "d c"]) -> Float[Tensor, "d 3"]:
     """Log width, log height and mean intensity of components."""
     return torch.cat([(found[:, 2:4] - found[:, :2]).log(), found[:, 4:5]], 1)
 
@@ -140,10 +156,10 @@ class Thresholds(Learner):
         own = torch.cat(rows)
         means, spreads = z.new_zeros(k, 3), z.new_zeros(k, 3)
         for c in range(k):
-            seen = described(own[own[:, 5] == c])
+            seen = component_features(own[own[:, 5] == c])
             if not len(seen):  # no component of this class: its boxes, of any intensity
                 sizes = every[every[:, 4] == c]
-                seen = described(torch.cat([sizes[:, :4], 0 * sizes[:, :1]], 1))
+                seen = component_features(torch.cat([sizes[:, :4], 0 * sizes[:, :1]], 1))
             spreads[c], means[c] = _moments(seen)
         return Components(self.encoder, means, spreads, *chosen)
 

@@ -99,7 +99,7 @@ def at_site(boxes: Float[Tensor, "d c"], h: int, w: int) -> tuple[Tensor, Tensor
     return (middle[:, 1] * h).long().clamp(0, h - 1), (middle[:, 0] * w).long().clamp(0, w - 1)
 
 
-def targets(
+def site_targets(
     boxes: Float[Tensor, "m 5"], k: int, h: int, w: int
 ) -> tuple[Float[Tensor, "s k"], Float[Tensor, "s 4"]]:
     """Heat of each class, and log sides and offset (in sides) of the nearest box, at each site."""
@@ -189,7 +189,7 @@ def _first_stage(
     z: Float[Tensor, "n f h w"], boxes: Float[Tensor, "n m 5"], k: int, fold: Int[Tensor, "n h w"]
 ) -> tuple[Moments, Moments, Float[Tensor, "2 4"]]:
     """Moments of the heatmaps and of the geometry; its limits."""
-    wanted = [targets(each[each[:, 4] != NO_BOX], k, *z.shape[2:]) for each in boxes]
+    wanted = [site_targets(each[each[:, 4] != NO_BOX], k, *z.shape[2:]) for each in boxes]
     total = torch.stack([heat.sum(0) for heat, _ in wanted]).sum(0)
     rest = torch.stack([(1 - heat.sum(1)).clamp(min=0).sum() for heat, _ in wanted]).sum()
     heats, sizes, seen = Moments(), Moments(), []
@@ -220,25 +220,25 @@ def _second_stage(
         moved = ((real[:, :2] + real[:, 2:4]) / 2).repeat(JITTERS, 1)
         by = jitter.repeat_interleave(len(real), 0)
         moved = corners(moved + 0.15 * by[:, :2] * sides, sides * (0.25 * by[:, 2:]).exp())
-        tried = torch.cat([real[:, :4], moved, *(a for _, _, a in some)])
-        tried = tried[((tried[:, 2:] - tried[:, :2]) > TINY).all(1)]
-        if not len(tried):
+        proposed = torch.cat([real[:, :4], moved, *(a for _, _, a in some)])
+        proposed = proposed[((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)]
+        if not len(proposed):
             continue
         overlap, nearest = (
-            torch.zeros(len(tried)).to(z),
-            torch.zeros(len(tried)).long().to(z.device),
+            torch.zeros(len(proposed)).to(z),
+            torch.zeros(len(proposed)).long().to(z.device),
         )
-        true = tried
+        true = proposed
         if len(real):
-            overlap, nearest = pairwise_iou(tried, real[:, :4]).max(1)
+            overlap, nearest = pairwise_iou(proposed, real[:, :4]).max(1)
             true = real[nearest, :4]
             nearest = real[nearest, 4].long()
-        sides, wanted = tried[:, 2:] - tried[:, :2], true[:, 2:] - true[:, :2]
-        away = (true[:, :2] + true[:, 2:] - tried[:, :2] - tried[:, 2:]) / 2 / sides
+        sides, wanted = proposed[:, 2:] - proposed[:, :2], true[:, 2:] - true[:, :2]
+        away = (true[:, :2] + true[:, 2:] - proposed[:, :2] - proposed[:, 2:]) / 2 / sides
         share = ((overlap - 0.2) / 0.6).clamp(0, 1)[:, None] * F.one_hot(nearest, k)
         change = torch.cat([away, (wanted / sides).log()], 1)
         own = where[at_site(true, *where.shape)].to(z.device)
-        examples.append((pooled(image, tried), share, change, overlap > LEAST, own))
+        examples.append((pooled(image, proposed), share, change, overlap > LEAST, own))
     total = torch.stack([share.sum(0) for _, share, *_ in examples]).sum(0).clamp(min=1e-6)
     rest = torch.stack([(1 - share.sum(1)).sum() for _, share, *_ in examples]).sum()
     scores, shifts = Moments(), Moments()

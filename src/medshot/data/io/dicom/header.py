@@ -34,7 +34,7 @@ WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction")
 
 
 def header(path: Path, tags: Iterable[str] = (*KIND, *SIZE, *PLACE, *WINDOW)) -> Dataset:
-    """Read the attributes `tags` of a file, as far as it has them, without pixels.
+    """Read the attributes `tags` of a file, where it has them, without pixels.
 
     Raises:
         DataError: not DICOM, damaged, or deflated, so that its unpacked size is unknown.

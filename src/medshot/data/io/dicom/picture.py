@@ -162,9 +162,9 @@ def _undecoded(syntax: Any, packed: bytes) -> UnreadableError:
         return UnreadableError(f"{what}, and no package that decodes it is installed", fix)
     if "JPEG" in syntax.name and END_OF_JPEG not in packed[-16:]:
         return UnreadableError(f"it is damaged or truncated: its {syntax.name} has no end", EXPORT)
-    tried = ", ".join(decoder.available_plugins)
+    decoders = ", ".join(decoder.available_plugins)
     more = f" {packages} may decode it." if packages else ""
-    return UnreadableError(f"{what}, which {tried} could not decode", f"{UNPACKED}{more}")
+    return UnreadableError(f"{what}, which {decoders} could not decode", f"{UNPACKED}{more}")
 
 
 def _stored_bits(found: Any, pixels: ndarray) -> ndarray:
