@@ -54,7 +54,7 @@ def rows_to_grid(
     rows: Shaped[Tensor, "m k"], like: Shaped[Tensor, "n f *t"]
 ) -> Shaped[Tensor, "n k *t"]:
     """Inverse of `sites`: arrange rows on the grid of `like`."""
-    return rows.unflatten(0, (len(like), *like.shape[2:])).movedim(-1, 1)
+    return rows.unflatten(0, (like.shape[0], *like.shape[2:])).movedim(-1, 1)
 
 
 def labeled_sites(

@@ -94,7 +94,7 @@ def coordinates(like: Float[Tensor, "n f h w"]) -> Float[Tensor, "n 6 h w"]:
     y, x = (torch.linspace(-1, 1, side).to(like) for side in like.shape[2:])
     y, x = y[:, None].expand(like.shape[2:]), x[None].expand(like.shape[2:])
     found = torch.stack([y, x, y**2, x**2, y * x, (y**2 + x**2).sqrt()])
-    return found[None].expand(len(like), -1, -1, -1)
+    return found[None].expand(like.shape[0], -1, -1, -1)
 
 
 @part("module", "mask-maps")

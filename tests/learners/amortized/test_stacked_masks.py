@@ -1,11 +1,14 @@
 """Members in closed form and the packaged network over them."""
 
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 import medshot
+import toys
 from medshot.core.episode import Examples
 from medshot.core.errors import SaveError, TaskError
 from medshot.data.episodes import ImageEpisodes
@@ -17,6 +20,8 @@ from medshot.learners.amortized.stacked_masks import (
     packaged_refiner,
 )
 from medshot.nn.encoder import encoder
+from medshot.nn.onnx import session_of
+from medshot.stages.export.graph import answering
 from medshot.tasks import Segmentation
 
 
@@ -46,6 +51,17 @@ def test_pixels_without_a_label_do_not_count():
     shares = label_shares(y, 2, (16, 16), support.x)
     assert (shares[:, :, :, 10:] == 0).all()
     assert learner().adapt(Examples(noise, y), Segmentation(2))(support.x).isfinite().all()
+
+
+def test_the_graph_answers_as_the_predictor_does_for_any_number_of_images():
+    support, query = discs(2, 10, 0), discs(3, 16, 1)
+    card = replace(toys.card(2, channels=3, size=64), task=Segmentation(2))
+    predictor = learner().adapt(support, Segmentation(2)).freeze().with_card(card)
+    expected = predictor(query.x).softmax(1).numpy()
+    session = session_of(answering(predictor).SerializeToString())
+    for n in (3, 1):
+        (found,) = session.run(["answer"], {"images": query.x[:n].numpy()})
+        np.testing.assert_allclose(found, expected[:n], atol=1e-4)
 
 
 def test_gray_images_and_other_sizes():

@@ -26,7 +26,7 @@ ONE_A_CLASS = {
     "multi-label": ("finetune",),
     "ordinal": ("finetune",),
     "regression": ("finetune",),
-    "segmentation": ("in-context-masks", "linear-probe"),
+    "segmentation": ("in-context-masks", "linear-probe", "mean-mask"),
 }
 CASES = [(kind, name) for kind, names in ONE_A_CLASS.items() for name in names]
 

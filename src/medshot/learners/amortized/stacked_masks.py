@@ -93,7 +93,7 @@ class MaskStack(Predictor):
         """Logit of the refiner for each foreground class, then the margins of the members."""
         margins = class_margins(self.scores(maps))
         refined = [
-            self.refiner(each, maps.pixels, self.numbers[c].expand(len(each), -1))
+            self.refiner(each, maps.pixels, self.numbers[c].expand(each.shape[0], -1))
             for c, each in enumerate(margins.unbind(1), 1)
         ]
         return torch.cat([torch.stack(refined, 1)[:, :, None], margins], 2)
@@ -106,7 +106,7 @@ class MaskStack(Predictor):
             "texture": rows_to_grid(self.texture(sites(pixels)), pixels),
             "objects": rows_to_grid(self.objects(sites(there)), there),
             "joint": rows_to_grid(self.joint(sites(half)), half),
-            "mean mask": self.mean_mask.expand(len(pixels), -1, -1, -1),
+            "mean mask": self.mean_mask.expand(pixels.shape[0], -1, -1, -1),
             "prototypes": SHARPNESS * rows_to_grid(alike, there),
         }
         return torch.stack([_fine(grids[name], pixels) for name in MEMBERS], 1)

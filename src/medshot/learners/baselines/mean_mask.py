@@ -27,7 +27,7 @@ class SameMask(Predictor):
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *s"]:
         """Log of the share of each class at each place."""
         stretched = F.interpolate(self.scores[None], x.shape[2:], mode=MODES[x.ndim])
-        return stretched.expand(len(x), *stretched.shape[1:]) + 0 * x[:, :1]
+        return stretched.expand(x.shape[0], *stretched.shape[1:]) + 0 * x[:, :1]
 
 
 @register("mean-mask")
