@@ -30,7 +30,7 @@ GROUPS = (
     ("lung_fields_shenzhen", "dental_periapical", "em_membrane", "gland_glas"),
 )
 SETS = tuple(itertools.chain(*GROUPS))
-SHOTS, EPISODES, QUERIES = (1, 4, 16), 6, 12  # of judging
+SHOTS, EPISODES, QUERIES = (1, 4, 16), 4, 12  # of judging
 UNET: dict[str, Any] = {"width": 16, "depth": 4}
 TREES, PIXELS = 100, 20_000
 
