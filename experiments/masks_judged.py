@@ -194,7 +194,9 @@ def _by_learner(rows: list[dict[str, Any]], shot: str) -> str:
     for row in rows:
         if shot in row["shots"]:
             cells.setdefault((row["learner"], row["set"]), []).append(row["shots"][shot])
-    learners = [key for key in ("open", "all", *RIVALS) if any(k == key for k, _ in cells)]
+    learners = [
+        key for key in ("open", "refined", "all", *RIVALS) if any(k == key for k, _ in cells)
+    ]
     sets = [name for name in SETS if any(s == name for _, s in cells)]
     shared = [name for name in sets if all((key, name) in cells for key in learners)]
     lines = []
@@ -224,4 +226,5 @@ def _dice(cells: list[dict[str, Any]] | None) -> str:
 
 
 NAMES = {"open": "`stacked-masks` (the package)", "all": "`stacked-masks`, more sets known"}
+NAMES["refined"] = "`stacked-masks`, refined"
 NAMES |= {"unet": "U-Net from scratch", "forest": "random forest on filters"}

@@ -64,6 +64,7 @@ ASKED = 6  # queries of a lesson
 SEEDS = (0, 1, 2)
 STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
 DROPPED, BLIND = 0.1, 0.25  # chance that a lesson lacks a member; that it lacks the image
+STEPS_OF_TUNING = 60
 WIDTHS = (32, 40, 48, 64)
 SIZE = 128
 
@@ -81,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser = arguments(__doc__, "run", "package")
     parser.add_argument("--out", type=Path, required=True, help="folder of what is made")
     parser.add_argument("--only", nargs="*", default=SETS, help="only these sets")
-    parser.add_argument("--learners", nargs="*", help="only these: open, all, unet, forest, ...")
+    parser.add_argument("--learners", nargs="*", help="only these: open, refined, all, unet, ...")
     parser.add_argument("--seeds", nargs="*", type=int, default=SEEDS)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
@@ -89,9 +90,9 @@ def _options() -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> None:
     """Everything that is missing."""
-    wanted = options.learners or ["open", *RIVALS, "all"]
+    wanted = options.learners or ["open", "refined", *RIVALS, "all"]
     for key, name in itertools.product(wanted, options.only):
-        seeds = options.seeds if key in ("open", "all") else [0]
+        seeds = [0] if key in RIVALS else options.seeds
         for seed in seeds:
             file = options.out / "judged" / f"{key}@{name}@{seed}.json"
             if file.exists():
@@ -111,7 +112,11 @@ def _learner(key: str, name: str, seed: int, out: Path) -> Learner:
     known = [each for each in SETS if each not in group] if key == "all" else list(OPEN)
     known = [each for each in known if each != name]
     folder = refiner(known, seed, out)
-    return medshot.build("stacked-masks", encoder=medshot.encoder("mobilenet"), refiner=str(folder))
+    options: dict[str, Any] = {
+        "refiner": str(folder),
+        "refine": STEPS_OF_TUNING * (key == "refined"),
+    }
+    return medshot.build("stacked-masks", encoder=medshot.encoder("mobilenet"), **options)
 
 
 def lessons(name: str, out: Path) -> list[dict[str, Any]]:

@@ -30,8 +30,7 @@ def test_it_marks_what_it_was_shown():
     support, query = discs(2, 10, 0), discs(3, 16, 1)
     predictor = learner().adapt(support, Segmentation(2))
     found = predictor(query.x).argmax(1)
-    both = (found * query.y).sum()
-    assert 2 * both / (found.sum() + query.y.sum()) > 0.9
+    assert dice(found, query.y) > 0.9
 
 
 def test_every_member_has_scores_of_every_class():
@@ -108,10 +107,30 @@ def learner(size: int = 64):
     return build("stacked-masks", encoder=encoder("mobilenet", size=size))
 
 
-def discs(n: int, radius: int, seed: int, channels: int = 3) -> Examples:
+def dice(found, y) -> float:
+    return float(2 * (found * y).sum() / (found.sum() + y.sum()))
+
+
+def discs(n: int, radius: int, seed: int, channels: int = 3, contrast: float = 0.4) -> Examples:
     rng = torch.Generator().manual_seed(seed)
     places = torch.randint(radius, 64 - radius, (n, 2), generator=rng)
     grid = torch.stack(torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij"))
     y = ((grid - places[:, :, None, None]).square().sum(1) < radius**2).long()
-    x = 0.2 * torch.rand(n, channels, 64, 64, generator=rng) + 0.3 + 0.4 * y[:, None]
+    x = 0.2 * torch.rand(n, channels, 64, 64, generator=rng) + 0.3 + contrast * y[:, None]
     return Examples(x, y)
+
+
+def test_refinement_is_kept_where_it_marks_the_support_better():
+    support, task = discs(4, 9, 2, contrast=0.06), Segmentation(2)
+    refined = build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=8)
+    answers = [each.adapt(support, task)(support.x) for each in (learner(), refined)]
+    ready, tuned = (dice(each.argmax(1), support.y) for each in answers)
+    assert (answers[0] != answers[1]).any()
+    assert tuned > ready - 0.02
+
+
+def test_one_image_is_too_few_to_refine():
+    support = discs(1, 9, 2)
+    made = build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=3)
+    answers = [each.adapt(support, Segmentation(2))(support.x) for each in (made, learner())]
+    torch.testing.assert_close(*answers)

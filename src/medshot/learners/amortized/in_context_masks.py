@@ -82,16 +82,57 @@ def random_ridge(
     Rows are weighted by class frequency to the power -`BALANCE`. More than `most` rows are
     subsampled with a fixed seed.
     """
+    return cross_fitted_ridges(z, labels, None, more, penalty=penalty, most=most)[0]
+
+
+@torch.no_grad()
+def cross_fitted_ridges(
+    z: Float[Tensor, "m f"],
+    labels: Float[Tensor, "m k"],
+    folds: Int[Tensor, "m"] | None,
+    more: int,
+    *,
+    n_folds: int = 0,
+    penalty: float = PENALTY,
+    most: int = ROWS,
+) -> list[RandomRidge]:
+    """The ridge of all rows (see `random_ridge`), then the one without each of `n_folds` folds.
+
+    The folds share features, weights and sums of products, so that they cost little.
+    """
     if len(labels) > most:
         chosen = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))[:most]
-        z, labels = z[chosen.to(z.device)], labels[chosen.to(z.device)]
+        chosen = chosen.to(z.device)
+        z, labels = z[chosen], labels[chosen]
+        folds = None if folds is None else folds[chosen]
     weight = (labels * (labels.mean(0) + SMALLEST_STD) ** -BALANCE).sum(1, keepdim=True)
     weight = weight / weight.sum()
     mean = (weight * z).sum(0)
     deviation = ((weight * (z - mean).square()).sum(0) + SMALLEST_STD**2).sqrt()
     mixed = (each.to(z) for each in random_projection(z.shape[1], more))
     rows = expanded((z - mean) / deviation, *mixed)
-    return RandomRidge(mean, deviation, weighted_ridge(rows, labels, weight, penalty))
+    if folds is None:
+        return [RandomRidge(mean, deviation, weighted_ridge(rows, labels, weight, penalty))]
+    center = (weight * rows).sum(0)
+    rows = F.pad(rows - center, (0, 1), value=1.0)
+    wanted = torch.cat([rows, labels], 1)
+    each = [(weight * rows)[folds == f].T @ wanted[folds == f] for f in range(n_folds)]
+    total = torch.stack(each).sum(0)
+    kept = [total, *(total - one for one in each)]
+    return [RandomRidge(mean, deviation, _of_sums(one, center, penalty)) for one in kept]
+
+
+def _of_sums(
+    sums: Float[Tensor, "g1 g1k"], center: Float[Tensor, "g"], penalty: float
+) -> Float[Tensor, "g1 k"]:
+    """`weighted_ridge` from the products of rows with themselves, 1 and the labels."""
+    g = len(center)
+    sums = sums / sums[g, g]
+    at, goal = sums[g, :g], sums[g, g + 1 :]
+    unit = torch.eye(g, dtype=sums.dtype, device=sums.device)
+    gram = sums[:g, :g] - at[:, None] * at + penalty * unit
+    slopes = torch.linalg.solve(gram, sums[:g, g + 1 :] - at[:, None] * goal)
+    return torch.cat([slopes, (goal - (center + at) @ slopes)[None]])
 
 
 def random_projection(
