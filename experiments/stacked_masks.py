@@ -12,7 +12,7 @@ killed. `--only` names some of the sets, `--learners` some of the rivals.
 2. Training of the refiner on lessons, three seeds. "open" knows the sets whose license is open
    (`OPEN`) and phantoms: what the package has. For one of these sets, another is trained without
    it. "all" knows all sets but those of the judged one's group (`GROUPS`).
-3. Judging: 4 episodes of 12 queries a set, at 1, 4 and 16 images, patients apart: Dice, mean
+3. Judging: 4 episodes of 12 queries a set (2 for the U-Net), at 1, 4 and 16 images, patients apart: Dice, mean
    distance of borders (pixels at 128 x 128), share of answers that mark nothing though the truth
    does, seconds of a processor. The rivals answer the same episodes: a U-Net from scratch (300
    steps, flips), a random forest on filters, prototypes on the ImageNet features, the mean mask.
@@ -37,7 +37,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import medshot
-from masks_judged import GROUPS, RIVALS, SETS, judged
+from masks_judged import EPISODES, GROUPS, RIVALS, SETS, SLOW, judged
 from medshot.core.atomic import write_text
 from medshot.core.episode import Episode, Examples
 from medshot.core.learner import Learner
@@ -98,7 +98,8 @@ def run(options: argparse.Namespace) -> None:
             if file.exists():
                 continue
             learner = _learner(key, name, seed, options.out)
-            row = {"learner": key, "set": name, "seed": seed, **judged(learner, name)}
+            row = {"learner": key, "set": name, "seed": seed}
+            row |= judged(learner, name, SLOW.get(key, EPISODES))
             row |= {"hardware": hardware(), "commit": commit()}
             write_text(file, json.dumps(row) + "\n")
             found = {shot: round(np.mean(cell["dice"]), 3) for shot, cell in row["shots"].items()}
