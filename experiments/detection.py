@@ -1,6 +1,6 @@
 """Boxes from 1, 5 and 10 images: blood cells, nuclei under two stains, and boxes around masks.
 
-    python experiments/detection.py --out runs/detection [--episodes 4] [--to docs]
+    python experiments/detection.py --out runs/detection [--episodes 6] [--learners A B] [--to docs]
 
 Data: det_bccd, seg_nuclei_dsb2018 and the sets of `MASKS` below $MEDSHOT_DATA. Of the blood cells,
 the support is drawn from the official training part and the query is the whole official test part;
@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from numpy import ndarray
 from scipy import ndimage
 from scipy.stats import t as student
 
@@ -33,6 +36,7 @@ from medshot.data.load import load_one
 from medshot.learners import build
 from medshot.nn.encoder import encoder
 from medshot.tasks import Detection
+from medshot.tasks.boxes import WRITTEN, ap50, ranked
 from results import arguments, commit, fill
 
 MASKS = {  # boxes around masks; the settings of `box-probe` were chosen on all but the polyps
@@ -42,7 +46,7 @@ MASKS = {  # boxes around masks; the settings of `box-probe` were chosen on all 
     "optic discs": "seg_optic_disc_drishti",
     "polyps": "seg_polyp_kvasir",
 }
-ON_MASKS = ("blob", "template", "thresholds", "box-probe")
+ON_MASKS = ("blob", "template", "thresholds", "linear-probe", "box-probe")
 LEAST = 2e-4  # of the image: smaller components are no objects
 ROOT = Path(__file__).parents[1]
 SHOTS = (1, 5, 10)
@@ -66,7 +70,8 @@ ENCODERS = {  # by name: its part where that is another, and options
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--out", type=Path, help="folder of the result")
-    parser.add_argument("--episodes", type=int, default=4)
+    parser.add_argument("--episodes", type=int, default=6)
+    parser.add_argument("--learners", nargs="*", default=list(LEARNERS), choices=list(LEARNERS))
     parser.add_argument("--to", type=Path, default=ROOT / "docs")
     options = parser.parse_args()
     kept = options.to / "results" / "detection.json"
@@ -77,22 +82,24 @@ def main() -> None:
         if not rows.is_file():
             write_text(rows, "".join(json.dumps(row) + "\n" for row in before["rows"]))
         try:
-            measure(rows, options.episodes)
+            measure(rows, options.episodes, options.learners)
         finally:
             found = [json.loads(line) for line in rows.read_text().splitlines()]
             write_text(kept, json.dumps({**before, "rows": found}, indent=1) + "\n")
     fill(options.to / "results.md", "detection", table(json.loads(kept.read_text())))
 
 
-def measure(file: Path, episodes: int) -> None:
-    """Add to `file` every metric of every learner in every episode that is not there yet."""
+def measure(file: Path, episodes: int, learners: Sequence[str]) -> None:
+    """Add to `file` every metric of `learners` in every episode that is not there yet."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     done = [_place(json.loads(line)) for line in file.read_text().splitlines()]
     found, made_at = datasets(), commit()  # of the code that is loaded
     for i, name, shot in product(range(episodes), found, SHOTS):
         support, query = drawn(found[name], shot, i)
-        for learner in ON_MASKS if name in MASKS else LEARNERS:
+        for learner in learners:
+            if name in MASKS and learner not in ON_MASKS:
+                continue
             row = {"set": name, "shot": shot, "episode": i, "learner": learner}
             if _place(row) in done:
                 continue
@@ -182,7 +189,32 @@ def judged(learner: Learner, support: Dataset, query: Dataset) -> dict[str, floa
     parts = torch.arange(len(query)).split(16)
     decoded = torch.cat([task.decode(predictor(query.examples(p).x).double()) for p in parts])
     evidence = task.metric_inputs(decoded.numpy(), query.y.numpy())
-    return {metric: round(score(*evidence), 5) for metric, score in task.metrics.items()}
+    scores, labels, over, centred, true, strict = evidence
+    written = np.where(scores >= WRITTEN, labels, -1)
+    found = {metric: score(*evidence) for metric, score in task.metrics.items()}
+    found["AP50 written"] = ap50(scores, written, over, centred, true, strict)
+    found["F1 best"], found["S1"] = np.mean(
+        [
+            (best_f1(hit, n), sensitivity(centre, n, len(true)))
+            for (hit, n), (centre, _) in zip(
+                ranked(scores, labels, over, true),
+                ranked(scores, labels, centred, true),
+                strict=True,
+            )
+        ],
+        axis=0,
+    )
+    return {metric: round(float(value), 5) for metric, value in found.items()}
+
+
+def best_f1(hit: Bool[ndarray, "c"], total: int) -> float:
+    """F1 at the threshold that is best on the images of the query themselves."""
+    return max(2 * np.cumsum(hit) / (np.arange(1, len(hit) + 1) + total), default=0.0)
+
+
+def sensitivity(hit: Bool[ndarray, "c"], total: int, images: int) -> float:
+    """Share of the boxes that is found at one false positive an image."""
+    return hit[: int(np.searchsorted(np.cumsum(~hit), images, side="right"))].sum() / total
 
 
 def table(found: dict[str, Any]) -> str:

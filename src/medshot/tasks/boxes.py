@@ -180,7 +180,7 @@ def ap50(
     monotone (non-increasing) precision envelope.
     """
     del centred, strict
-    return _mean(_area(hit, total) for hit, total in _ranked(scores, labels, over, true))
+    return _mean(_area(hit, total) for hit, total in ranked(scores, labels, over, true))
 
 
 def ap(
@@ -188,7 +188,7 @@ def ap(
 ) -> float:
     """AP at IoUs of 0.5, 0.55, ..., 0.95, the mean of the ten (COCO's AP)."""
     del over, centred
-    each = [_ranked(scores, labels, strict[..., i], true) for i in range(len(OVERLAPS))]
+    each = [ranked(scores, labels, strict[..., i], true) for i in range(len(OVERLAPS))]
     return _mean(_area(hit, total) for pairs in each for hit, total in pairs)
 
 
@@ -202,7 +202,7 @@ def froc(
     doi:10.1016/j.media.2017.06.015).
     """
     del over, strict
-    pairs = _ranked(scores, labels, centred, true)
+    pairs = ranked(scores, labels, centred, true)
     return _mean(_sensitivity(hit, total, len(true)) for hit, total in pairs)
 
 
@@ -212,7 +212,7 @@ def f1(
     """F1 of the detections that are shown (see `SCORE_THRESHOLD`), the mean over classes."""
     del centred, strict
     seen = np.where(scores >= SCORE_THRESHOLD, labels, -1)
-    pairs = _ranked(scores, seen, over, true)
+    pairs = ranked(scores, seen, over, true)
     return _mean(2 * hit.sum() / (len(hit) + total) for hit, total in pairs)
 
 
@@ -237,7 +237,7 @@ def by_class(
     }
 
 
-def _ranked(
+def ranked(
     scores: Scores, labels: Labels, hits: Hits, true: Counts
 ) -> Iterator[tuple[Bool[ndarray, "c"], int]]:
     """For each class with true boxes: matches of its detections, by score, and the box count."""
