@@ -3,8 +3,8 @@
     python experiments/detection.py --out runs/detection [--episodes 6] [--learners A B] [--to docs]
 
 Data: det_bccd, seg_nuclei_dsb2018 and the sets of `MASKS` below $MEDSHOT_DATA. Of the blood cells,
-the support is drawn from the official training part and the query is the whole official test part;
-of the nuclei, both are drawn, of one stain. Of the sets with masks, a box is drawn around each
+the support is drawn from the official training part and the query, 16 images, from the official
+test part; of the nuclei, both are drawn, of one stain. Of the sets with masks, a box is drawn around each
 connected component of the foreground, and 8 images are the query. The same images for all learners;
 nothing is meta-trained. Intervals over episodes are Student's. A run that was stopped goes on where
 it was, and rows that are kept are not measured again. Without --out, the table is made again from
@@ -50,7 +50,7 @@ ON_MASKS = ("blob", "template", "thresholds", "linear-probe", "box-probe")
 LEAST = 2e-4  # of the image: smaller components are no objects
 ROOT = Path(__file__).parents[1]
 SHOTS = (1, 5, 10)
-ASKED, ASKED_OF_MASKS = 30, 8  # images of a query
+ASKED, ASKED_OF_MASKS = 16, 8  # images of a query
 LEARNERS = {
     "nearest-centroid": ("filters", {}),
     "prototypical": ("unet", {}),
@@ -171,7 +171,8 @@ def drawn(dataset: Dataset, shot: int, i: int) -> tuple[Dataset, Dataset]:
         dataset.subset(torch.from_numpy(np.flatnonzero(split == s))) for s in ("train", "test")
     )
     chosen = ImageEpisodes(train, shot=shot, query=1).draw(i)[0]
-    return train.subset(torch.from_numpy(chosen)), test
+    asked = np.random.default_rng(i).choice(len(test), ASKED, replace=False)
+    return train.subset(torch.from_numpy(chosen)), test.subset(torch.from_numpy(np.sort(asked)))
 
 
 def built(learner: str) -> Learner:
