@@ -17,7 +17,7 @@ true box is matched once (greedily, by score): a second detection of it is wrong
 true box is left out of the mean over classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -227,13 +227,19 @@ def by_image(
 
 
 def by_class(
-    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+    metrics: Mapping[str, Metric],
+    scores: Scores,
+    labels: Labels,
+    over: Hits,
+    centred: Hits,
+    true: Counts,
+    *strict: Strict,
 ) -> dict[str, Float[ndarray, "k"]]:
     """Each metric for each class; NaN for a class with no true box."""
     alone = [np.where(np.arange(true.shape[1]) == c, true, 0) for c in range(true.shape[1])]
     return {
         name: np.array([metric(scores, labels, over, centred, one, *strict) for one in alone])
-        for name, metric in METRICS.items()
+        for name, metric in metrics.items()
     }
 
 
@@ -291,8 +297,8 @@ def judged(
         fits = claims[:real, None, 4] == boxes[None, :, 4]
         share = np.where(fits, shared[i, :real].numpy(), -1)
         for t, least in enumerate(OVERLAPS):
-            strict[i, :real, t] = _greedy(np.where(share >= least, share, -1))
-        centred[i, :real] = _greedy(np.where(fits, _nearness(claims[:real], boxes), -1))
+            strict[i, :real, t] = greedy(np.where(share >= least, share, -1))
+        centred[i, :real] = greedy(np.where(fits, _nearness(claims[:real], boxes), -1))
     return scores, labels, strict[..., 0], centred, counts, strict
 
 
@@ -303,7 +309,7 @@ def _nearness(claims: Float[ndarray, "d 6"], boxes: Float[ndarray, "m 5"]) -> Fl
     return 1 - (away / np.maximum(half, 1e-12)).max(-1)
 
 
-def _greedy(fit: Float[ndarray, "d m"]) -> Bool[ndarray, "d"]:
+def greedy(fit: Float[ndarray, "d m"]) -> Bool[ndarray, "d"]:
     """Greedy matching: each detection, by score, takes the best fitting box that is left."""
     fit, hit = fit.copy(), np.zeros(len(fit), bool)
     for d, row in enumerate(fit):

@@ -69,12 +69,7 @@ class Detection(Task):
                 f"{target.dtype} of shape {tuple(target.shape)}."
             )
         boxes = target[target[..., 4] != NO_BOX]
-        low, high = boxes[:, :2], boxes[:, 2:4]
-        if not ((low >= 0) & (low < high) & (high <= 1)).all():  # NaN is none of these
-            raise DataError(
-                "A box is not 0 <= xmin < xmax <= 1 (and the same for y): boxes are fractions of "
-                "the width and height of the image."
-            )
+        self.check_corners(boxes[:, :2], boxes[:, 2:4])
         known = torch.arange(self.n_classes).to(boxes)
         if not torch.isin(boxes[:, 4], known).all():
             raise DataError(f"The class of a box is not in 0 ... {self.n_classes - 1}.")
@@ -83,6 +78,14 @@ class Detection(Task):
             raise DataError(
                 f"Class number(s) {absent} have no box in the support. Add an image that shows "
                 "them, or leave these classes out."
+            )
+
+    def check_corners(self, low: Float[Tensor, "b 2"], high: Float[Tensor, "b 2"]) -> None:
+        """Raise `DataError` where a box has no size or reaches out of the image."""
+        if not ((low >= 0) & (low < high) & (high <= 1)).all():  # NaN is none of these
+            raise DataError(
+                "A box is not 0 <= xmin < xmax <= 1 (and the same for y): boxes are fractions of "
+                "the width and height of the image."
             )
 
     def present_classes(self, target: Float[Tensor, "n m 5"]) -> Bool[Tensor, "n k"]:
@@ -124,13 +127,19 @@ class Detection(Task):
         A score of 0.5 is the threshold of the best F1 on the support: a list to work with has the
         boxes from there on.
         """
+        corners, *found = self._written(output, path, card)
+        return BoxPrediction(str(path), corners, *found)
+
+    def _written(
+        self, output: Float[Tensor, "k h w"], path: Path, card: Card
+    ) -> tuple[Float[ndarray, "m 4"], tuple[str, ...], Float[ndarray, "m"], tuple[int, int]]:
+        """Corners in pixels of the file, classes, scores, and width and height of the image."""
         found = self.decode(output[None])[0].double().cpu()
         found = found[(found[:, 5] >= WRITTEN) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
         corners = found[:, :4] * torch.tensor([width, height, width, height])
         names = tuple(card.labels[int(c)] for c in found[:, 4])
-        size = (width, height)
-        return BoxPrediction(str(path), corners.numpy(), names, found[:, 5].numpy(), size)
+        return corners.numpy(), names, found[:, 5].numpy(), (width, height)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Matched detections (see `medshot.tasks.boxes`), a row an image."""
@@ -168,7 +177,7 @@ def shift(
     0 for a class without detections.
     """
     found, true = task.decode(output.double()).cpu().numpy(), boxes.cpu().double().numpy()
-    scores, labels, over, _, counts, _ = judged(found, true, task.n_classes)
+    scores, labels, over, _, counts, _ = task.metric_inputs(found, true)
     moved = torch.zeros(task.n_classes).to(output)
     for c in range(task.n_classes):
         own = labels == c

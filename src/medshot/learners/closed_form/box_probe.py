@@ -14,7 +14,7 @@ from medshot.learners.registry import register
 from medshot.learners.two_stage import TINY, Boxes, candidates, corners, pooled, scored
 from medshot.nn.heads import features
 from medshot.tasks import Detection
-from medshot.tasks.boxes import NO_BOX, judged, mean_sizes, pairwise_iou
+from medshot.tasks.boxes import NO_BOX, mean_sizes, pairwise_iou
 from medshot.tasks.detection import detection
 
 SPREAD = 0.2  # standard deviation of the heatmap targets, as a fraction of the box
@@ -180,7 +180,7 @@ class BoxProbe(Learner):
             [scored(z[i : i + 1], maps, some, *second[f]) for f, maps, some in each]
             for i, each in enumerate(found)
         ]
-        cut, gain = calibration(answers, boxes, k)
+        cut, gain = calibration(answers, boxes, detection(task))
         sizes = mean_sizes(boxes, k)
         return Boxes(self.encoder, sizes, limits, *held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
 
@@ -249,7 +249,7 @@ def _second_stage(
 
 
 def calibration(
-    answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], k: int
+    answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], task: Detection
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
     """Cut and gain of the scores of each class, from detections on what was left out.
 
@@ -257,14 +257,15 @@ def calibration(
     less than `LOST` of AP50 is left. The thresholds of a class with few boxes are drawn to those
     of all classes together.
     """
-    most = max(sum(len(b) for b, _ in each) for each in answers)
+    k, most = task.n_classes, max(sum(len(b) for b, _ in each) for each in answers)
     found = np.full((len(boxes), max(most, 1), 6), -1.0)
     for row, each in zip(found, answers, strict=True):
         scores, label = torch.cat([s for _, s in each]).max(1)
         rows = torch.cat([torch.cat([b for b, _ in each]), label[:, None], scores[:, None]], 1)
         rows = rows[scores.argsort(descending=True, stable=True)]
         row[: len(rows)] = rows.double().cpu().numpy()
-    scores, labels, hits, _, counts, *_ = judged(found, boxes.double().cpu().numpy(), k)
+    inputs = task.metric_inputs(found, boxes.double().cpu().numpy())
+    scores, labels, hits, _, counts, _ = inputs
     overall = _thresholds(scores[labels >= 0], hits[labels >= 0], int(counts.sum()))
     overall = overall or UNKNOWN
     cuts, gain = torch.zeros(k), torch.zeros(k)
