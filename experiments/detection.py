@@ -4,11 +4,11 @@
 
 Data: det_bccd, seg_nuclei_dsb2018 and the sets of `MASKS` below $MEDSHOT_DATA. Of the blood cells,
 the support is drawn from the official training part and the query, 16 images, from the official
-test part; of the nuclei, both are drawn, of one stain. Of the sets with masks, a box is drawn around each
-connected component of the foreground, and 8 images are the query. The same images for all learners;
-nothing is meta-trained. Intervals over episodes are Student's. A run that was stopped goes on where
-it was, and rows that are kept are not measured again. Without --out, the table is made again from
-the result that is kept.
+test part; of the nuclei, both are drawn, of one stain. Of the sets with masks, a box is drawn
+around each connected component of the foreground, and 8 images are the query. The same images for
+all learners; nothing is meta-trained. Intervals over episodes are Student's. A run that was stopped
+goes on where it was, and rows that are kept are not measured again. Without --out, the table is
+made again from the result that is kept.
 """
 
 import json

@@ -213,8 +213,8 @@ def _without_boxes(others: Sequence[Path], marks: Marks) -> list[str]:
         return []
     names = ", ".join(path.name for path in others[:SAID]) + (", ..." if others[SAID:] else "")
     return [
-        f"{len(others)} image(s) of the folder are not in {marks.table} and are taken as images without "
-        f"objects ({names}). If that is wrong, list the images to use in {LISTS[0]}."
+        f"{len(others)} image(s) of the folder are not in {marks.table} and are taken as images "
+        f"without objects ({names}). If that is wrong, list the images to use in {LISTS[0]}."
     ]
 
 

@@ -167,7 +167,7 @@ class BoxProbe(Learner):
             [
                 (f, maps, some[fold[i][at_site(some, *fold.shape[1:])] == f])
                 for f in fold[i].unique().tolist()
-                for maps, some in [candidates(z[i : i + 1], *held[f], limits)]
+                for maps, some in [candidates(z[i : i + 1], support.x[i], *held[f], limits)]
             ]
             for i in range(len(z))
         ]
@@ -220,8 +220,12 @@ def _second_stage(
         moved = ((real[:, :2] + real[:, 2:4]) / 2).repeat(JITTERS, 1)
         by = jitter.repeat_interleave(len(real), 0)
         moved = corners(moved + 0.15 * by[:, :2] * sides, sides * (0.25 * by[:, 2:]).exp())
-        proposed = torch.cat([real[:, :4], moved, *(a for _, _, a in some)])
-        proposed = proposed[((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)]
+        drawn = F.pad(torch.cat([real[:, :4], moved]), (0, 1))
+        flagged = drawn + torch.tensor([0, 0, 0, 0, 1]).to(z)  # so that a flag alone says nothing
+        proposed = torch.cat([drawn, flagged, *(a for _, _, a in some)])
+        proposed, flag = proposed.split([4, 1], 1)
+        large = ((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)
+        proposed, flag = proposed[large], flag[large]
         if not len(proposed):
             continue
         overlap, nearest = (
@@ -238,7 +242,7 @@ def _second_stage(
         share = ((overlap - 0.2) / 0.6).clamp(0, 1)[:, None] * F.one_hot(nearest, k)
         change = torch.cat([away, (wanted / sides).log()], 1)
         own = where[at_site(true, *where.shape)].to(z.device)
-        examples.append((pooled(image, proposed), share, change, overlap > LEAST, own))
+        examples.append((pooled(image, proposed, flag), share, change, overlap > LEAST, own))
     total = torch.stack([share.sum(0) for _, share, *_ in examples]).sum(0).clamp(min=1e-6)
     rest = torch.stack([(1 - share.sum(1)).sum() for _, share, *_ in examples]).sum()
     scores, shifts = Moments(), Moments()
