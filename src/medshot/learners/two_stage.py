@@ -1,6 +1,7 @@
 """Two-stage detector, linear in dense features: candidates, then their correction and score."""
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,15 @@ REGIONS, ALIKE = 600, 0.8  # components at most; overlap from which one of two i
 STEP = 0.5  # largest relative correction of a box by the second stage
 
 
+@runtime_checkable
+class Enlarging(Protocol):
+    """An encoder that can enlarge its images."""
+
+    def enlarged(self, x: Tensor, zoom: float) -> Tensor:
+        """Features of images enlarged `zoom` times."""
+        ...
+
+
 @part("predictor", "box-probe")
 class Boxes(Predictor):
     """Candidates at peaks of class heatmaps, refined and scored by features pooled from each box.
@@ -31,6 +41,7 @@ class Boxes(Predictor):
     All stages are linear in the features. The output is a heatmap with one site per detection,
     after non-maximum suppression over all classes together: one thing has one box. A logit is the
     mean of both stages' scores minus `cut`, per class, times `gain` below it and `UPPER` above.
+    Images are enlarged `zoom` times; with `regions`, components are candidates too.
     """
 
     sizes: Tensor
@@ -55,9 +66,11 @@ class Boxes(Predictor):
         shift: Float[Tensor, "p 4"],
         cut: Float[Tensor, "k"],
         gain: Float[Tensor, "k"],
+        zoom: float = 1.0,
+        regions: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.zoom, self.regions = encoder, zoom, regions
         self.transductive = bool(getattr(encoder, "transductive", False))
         fitted = {"sizes": sizes, "limits": limits, "cut": cut, "gain": gain}
         fitted |= {"heat": heat, "size": size, "score": score, "shift": shift}
@@ -66,7 +79,7 @@ class Boxes(Predictor):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o i j"]:
         """Class logits and two log sizes, per site of a fine grid."""
-        z = features(self.encoder, x, unit=False)
+        z = dense(self.encoder, x, self.zoom)
         return torch.stack([self._one(*one) for one in zip(z.split(1), x, strict=True)])
 
     def _one(
@@ -94,18 +107,26 @@ class Boxes(Predictor):
         self, z: Float[Tensor, "1 f h w"], image: Float[Tensor, "c *s"]
     ) -> tuple[Float[Tensor, "d 4"], Float[Tensor, "d k"]]:
         """Boxes and scores of the classes, the best first, without overlaps."""
-        heat, boxes = candidates(z, image, self.heat, self.size, self.limits)
+        seen = image if self.regions else None
+        heat, boxes = candidates(z, seen, self.heat, self.size, self.limits)
         return scored(z, heat, boxes, self.score, self.shift)
+
+
+def dense(encoder: nn.Module, x: Float[Tensor, "n c *s"], zoom: float) -> Tensor:
+    """Features `n f h w` of images, enlarged `zoom` times where the encoder can."""
+    if zoom != 1 and isinstance(encoder, Enlarging):
+        return encoder.enlarged(x, zoom)
+    return features(encoder, x, unit=False)
 
 
 def candidates(
     z: Float[Tensor, "1 f h w"],
-    image: Float[Tensor, "c *s"],
+    image: Float[Tensor, "c *s"] | None,
     heat: Tensor,
     size: Tensor,
     limits: Float[Tensor, "2 4"],
 ) -> tuple[Float[Tensor, "1 k h w"], Float[Tensor, "d 5"]]:
-    """Class heatmaps, and boxes: at the peaks of their maximum, and around components.
+    """Class heatmaps, and boxes: at the peaks of their maximum, and around components of `image`.
 
     The last column is 1 for boxes of components (see `around_components`), 0 for peaks.
     """
@@ -121,7 +142,7 @@ def candidates(
     centre = torch.stack([(peak % w + 0.5) / w, (peak // w + 0.5) / h], 1)
     boxes = corners(centre + geometry[:, 2:] * sides, sides)
     boxes = boxes[_apart(boxes, FIRST)]
-    others = around_components(image, limits).to(boxes)
+    others = boxes[:0] if image is None else around_components(image, limits).to(boxes)
     flags = torch.cat([boxes.new_zeros(len(boxes), 1), boxes.new_ones(len(others), 1)])
     return maps, torch.cat([torch.cat([boxes, others]), flags], 1)
 
@@ -156,13 +177,15 @@ def scored(
 ) -> tuple[Float[Tensor, "e 4"], Float[Tensor, "e k"]]:
     """Refine the boxes once, score them, and suppress those that overlap a better one."""
     boxes, flag = boxes.split([4, 1], 1)
-    step = (1 - flag) * linear(pooled(z, boxes, flag), shift).clamp(-STEP, STEP)
+    step = (1 - flag) * linear(pooled(z, boxes, flag)[:, : len(shift) - 1], shift).clamp(
+        -STEP, STEP
+    )
     sides = boxes[:, 2:] - boxes[:, :2]
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + step[:, :2] * sides
     boxes = corners(centre, sides * step[:, 2:].exp())
     at = (boxes[:, :2] + boxes[:, 2:] - 1)[None, None]
     first = F.grid_sample(heat, at, align_corners=False, padding_mode="border")[0, :, 0].mT
-    scores = (first + linear(pooled(z, boxes, flag), score)) / 2
+    scores = (first + linear(pooled(z, boxes, flag)[:, : len(score) - 1], score)) / 2
     order = scores.amax(1).argsort(descending=True, stable=True)
     boxes, scores = boxes[order], scores[order]
     kept = _apart(boxes, OVERLAPPING)

@@ -11,8 +11,16 @@ from torch import Tensor, nn
 
 from medshot.core import Examples, Learner, Predictor, Task
 from medshot.learners.registry import register
-from medshot.learners.two_stage import TINY, Boxes, candidates, corners, pooled, scored
-from medshot.nn.heads import features
+from medshot.learners.two_stage import (
+    TINY,
+    Boxes,
+    Enlarging,
+    candidates,
+    corners,
+    dense,
+    pooled,
+    scored,
+)
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX, mean_sizes, pairwise_iou
 from medshot.tasks.detection import detection
@@ -30,6 +38,7 @@ LEAST = 0.3  # overlap from which a candidate is an example of a correction
 UNKNOWN = (0.5, 0.25)  # thresholds where nothing was found on what was left out
 LOST = 0.01  # AP50 below the lower threshold
 GAP = 0.2  # least distance of the thresholds: those of few boxes are optimistic
+SMALL, ZOOM = 0.25, 1.5  # median side, as a fraction of the image, up to which it is enlarged
 FEW = 5  # boxes by whose weight a class's thresholds are drawn to those of all
 
 
@@ -135,7 +144,9 @@ class BoxProbe(Learner):
     per class, all classes with equal weight, and, near centers, log sides and offset. The second
     stage pools features inside and around each candidate and regresses its overlap with a box of
     each class, and the correction of its corners. Its examples are the boxes, jittered copies,
-    and candidates of a first stage that did not learn from their image.
+    and candidates of a first stage that did not learn from their image. Candidates are also the
+    connected components of the image above and below thresholds (`around_components`). Images are
+    enlarged by a half where objects are small: less than a quarter of the image.
 
     The scores are calibrated on images left out (quadrants, where there is one image): 0.5 is the
     threshold of the best F1, and below 0.1 hardly any average precision is left.
@@ -155,7 +166,8 @@ class BoxProbe(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Solve both stages, and calibrate the scores."""
         k, boxes = detection(task).n_classes, support.y
-        z = torch.cat([features(self.encoder, x, unit=False) for x in support.x.split(1)])
+        zoom = self.zoom(boxes)
+        z = torch.cat([dense(self.encoder, x, zoom) for x in support.x.split(1)])
         boxes = boxes.to(z)
         fold = folds_of(boxes, z.shape[2], z.shape[3], k)
         heat, size, limits = _first_stage(z, boxes, k, fold)
@@ -182,7 +194,14 @@ class BoxProbe(Learner):
         ]
         cut, gain = calibration(answers, boxes, detection(task))
         sizes = mean_sizes(boxes, k)
-        return Boxes(self.encoder, sizes, limits, *held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
+        rules = (*held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
+        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True)
+
+    def zoom(self, boxes: Float[Tensor, "n m 5"]) -> float:
+        """Enlargement of the images: more than 1 for small objects, where the encoder can."""
+        real = boxes[boxes[..., 4] != NO_BOX]
+        side = (real[:, 2:4] - real[:, :2]).prod(1).sqrt().median()
+        return ZOOM if isinstance(self.encoder, Enlarging) and side < SMALL else 1.0
 
 
 def _first_stage(
