@@ -1,5 +1,6 @@
 """Two-stage detector: pooled features, corners, and one box for one thing."""
 
+import pytest
 import torch
 
 from medshot.learners import build
@@ -38,17 +39,15 @@ def test_corners_stay_in_the_image_and_have_a_size() -> None:
     torch.testing.assert_close(found[0, 3] - found[0, 1], torch.tensor(TINY))
 
 
-def test_components_of_the_right_sides_are_candidates_whether_bright_or_dark() -> None:
-    image = torch.full((3, 60, 60), 0.5) + 0.01 * torch.rand(60, 60)
-    image[:, 10:20, 5:20] = 0.9
-    image[:, 40:50, 30:45] = 0.1
-    image[:, 5:58, 50:58] = 0.9  # too high
+@pytest.mark.parametrize("value", [0.1, 0.9])
+def test_components_of_the_right_sides_are_candidates_whether_bright_or_dark(value: float) -> None:
+    image = 0.5 + 0.01 * torch.rand(60, 60).expand(3, 60, 60)
+    image[:, 10:20, 5:20] = value
+    image[:, 5:58, 50:58] = value  # too high
     limits = torch.tensor([[0.1, 0.1, -1, -1], [0.4, 0.4, 1, 1]])
     limits[:, :2] = limits[:, :2].log()
     found = around_components(image, limits)
-    for wanted in ([5, 10, 20, 20], [30, 40, 45, 50]):
-        overlap = pairwise_iou(torch.tensor([wanted]) / 60, found.float())
-        assert overlap.max() > 0.7
+    assert pairwise_iou(torch.tensor([[5, 10, 20, 20]]) / 60, found.float()).max() > 0.7
     assert ((found[:, 3] - found[:, 1]) <= 0.4 + 1e-6).all()
     assert not len(around_components(torch.zeros(3, 8, 8), limits))
 

@@ -1,7 +1,8 @@
 """Recognition of layouts of other tools, and the one list of images that every reader takes.
 
 A layout is a function from the `Listing` of a folder to its `Content`, or None if it is another
-one. Tables of our own (labels.csv, boxes.csv, points.csv) come first: with them, no layout is looked for.
+one. Tables of our own (labels.csv, boxes.csv, points.csv) come first: with them, no layout is
+looked for.
 """
 
 from collections import Counter
