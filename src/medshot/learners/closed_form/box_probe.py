@@ -239,10 +239,8 @@ def _second_stage(
         moved = ((real[:, :2] + real[:, 2:4]) / 2).repeat(JITTERS, 1)
         by = jitter.repeat_interleave(len(real), 0)
         moved = corners(moved + 0.15 * by[:, :2] * sides, sides * (0.25 * by[:, 2:]).exp())
-        drawn = F.pad(torch.cat([real[:, :4], moved]), (0, 1))
-        flagged = drawn + torch.tensor([0, 0, 0, 0, 1]).to(z)  # so that a flag alone says nothing
-        proposed = torch.cat([drawn, flagged, *(a for _, _, a in some)])
-        proposed, flag = proposed.split([4, 1], 1)
+        drawn = F.pad(torch.cat([real[:, :4], moved]), (0, 1), value=0.5)  # of no kind
+        proposed, flag = torch.cat([drawn, *(a for _, _, a in some)]).split([4, 1], 1)
         large = ((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)
         proposed, flag = proposed[large], flag[large]
         if not len(proposed):
