@@ -165,6 +165,7 @@ def _focal(logits: Float[Tensor, "n k h w"], heat: Float[Tensor, "n k h w"]) -> 
     return torch.where(centre, missed, claimed).sum()
 
 
+DIGITS = 9  # of a score: further ones are rounding, and depend on the order of the support
 EDGE = 1e-6  # scores are clipped to [EDGE, 1 - EDGE]
 
 
@@ -181,10 +182,13 @@ def shift(
     moved = torch.zeros(task.n_classes).to(output)
     for c in range(task.n_classes):
         own = labels == c
-        order = np.argsort(-scores[own], kind="stable")
-        hits, ranked = np.cumsum(over[own][order]), scores[own][order]
+        rounded = scores[own].round(DIGITS)
+        order = np.argsort(-rounded, kind="stable")
+        hits, ranked = np.cumsum(over[own][order]), rounded[order]
         if len(hits) and hits[-1]:
-            best = int((hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())).argmax())
+            f1 = hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())
+            parted = np.append(ranked[1:] < ranked[:-1], True)  # equal scores stay together
+            best = int(np.where(parted, f1, 0).argmax())
             cut = ranked[best : best + 2].mean()  # halfway to the first one below the threshold
             cut = min(max(float(cut), EDGE), 1 - EDGE)
             moved[c] = -math.log(cut / (1 - cut))
