@@ -146,6 +146,7 @@ class BoxAnswers(AnswerFolder):
         return {"bbox": [xmin, ymin, width, height], "area": area, "iscrowd": 0}
 
 
+CLASSICAL = ("template", "thresholds")
 COLORS = ("orange", "blue", "green", "yellow", "dark blue", "red", "pink")
 
 
@@ -184,6 +185,11 @@ class OfBoxes(Kind):
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on a filter bank at each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
+
+    def baselines(self, **form: Any) -> list[Learner]:
+        """The linear probe, the template, and thresholds with connected components."""
+        plain = encoder("intensities", **form)
+        return [self.baseline(**form), *(build(name, encoder=plain) for name in CLASSICAL)]
 
     def support(self, dataset: Dataset) -> r.Support:
         """The first images with their boxes."""
