@@ -12,7 +12,15 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import BoxPrediction, Card, DataError, Task, TaskError, positions
+from medshot.core import (
+    BoxPrediction,
+    Card,
+    DataError,
+    PointPrediction,
+    Task,
+    TaskError,
+    positions,
+)
 from medshot.tasks.boxes import METRICS, NO_BOX, WRITTEN, find, judged, paint
 from medshot.tasks.multi_label import bernoulli_kl
 
@@ -121,25 +129,22 @@ class Detection(Task):
 
     def to_prediction(
         self, output: Float[Tensor, "k h w"], path: Path, card: Card
-    ) -> BoxPrediction:
+    ) -> BoxPrediction | PointPrediction:
         """Boxes with a score of at least `WRITTEN`, in pixels of the file.
 
         A score of 0.5 is the threshold of the best F1 on the support: a list to work with has the
         boxes from there on.
         """
-        corners, *found = self._written(output, path, card)
-        return BoxPrediction(str(path), corners, *found)
+        return self._boxes_in(output, path, card)
 
-    def _written(
-        self, output: Float[Tensor, "k h w"], path: Path, card: Card
-    ) -> tuple[Float[ndarray, "m 4"], tuple[str, ...], Float[ndarray, "m"], tuple[int, int]]:
-        """Corners in pixels of the file, classes, scores, and width and height of the image."""
+    def _boxes_in(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> BoxPrediction:
         found = self.decode(output[None])[0].double().cpu()
         found = found[(found[:, 5] >= WRITTEN) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
         corners = found[:, :4] * torch.tensor([width, height, width, height])
         names = tuple(card.labels[int(c)] for c in found[:, 4])
-        return corners.numpy(), names, found[:, 5].numpy(), (width, height)
+        size = (width, height)
+        return BoxPrediction(str(path), corners.numpy(), names, found[:, 5].numpy(), size)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Matched detections (see `medshot.tasks.boxes`), a row an image."""

@@ -42,8 +42,9 @@ class Points(Detection):
         self, output: Float[Tensor, "k h w"], path: Path, card: Card
     ) -> PointPrediction:
         """Centers with a score of at least `WRITTEN`, in pixels of the file."""
-        corners, *found = self._written(output, path, card)
-        return PointPrediction(str(path), (corners[:, :2] + corners[:, 2:]) / 2, *found)
+        found = self._boxes_in(output, path, card)
+        middle = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        return PointPrediction(found.path, middle, found.labels, found.scores, found.size)
 
     def metric_inputs(self, decoded: ndarray, target: ndarray) -> tuple[ndarray, ...]:
         """Detections matched by distance, in the form of `medshot.tasks.boxes.judged`."""

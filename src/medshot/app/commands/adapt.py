@@ -9,8 +9,8 @@ from medshot.app.parse import IGNORE_VALUE, POINT_SIZE, SKIP_BAD, TASK, THREADS,
 
 def adapt(
     folder: list[Path] = typer.Argument(
-        help="One sub-folder a class, labels.csv with path and label, mask, ..., boxes.csv or points.csv; of "
-        "several folders, later ones correct images of earlier ones."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., boxes.csv, or "
+        "points.csv; of several folders, later ones correct images of earlier ones."
     ),
     out: Path = out_option("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
