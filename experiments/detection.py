@@ -222,9 +222,9 @@ def table(found: dict[str, Any]) -> str:
     """A learner a row, a set and number of images a column: AP50, AP, and FROC; masks below."""
     rows = found["rows"]
     masks = [row for row in rows if row["set"] in MASKS]
-    lines = []
+    lines = [*_over_sets(rows), ""]
     for part in ([row for row in rows if row["set"] not in MASKS], masks):
-        for metric in ("AP50", "AP", "FROC"):
+        for metric in ("AP50", "AP", "FROC", "S1"):
             if measured := [row for row in part if metric in row]:
                 lines += [*_of_metric(metric, measured), ""]
     counts = Counter((row["set"], row["shot"], row["learner"]) for row in rows).values()
@@ -232,6 +232,39 @@ def table(found: dict[str, Any]) -> str:
     commits = sorted({row.get("commit", found["commit"]) for row in rows})
     about = f"{episodes} episodes a cell; {found['hardware']}; commits `{'`, `'.join(commits)}`."
     return "\n".join([*lines, about]) + "\n"
+
+
+def _over_sets(rows: list[dict[str, Any]]) -> list[str]:
+    """Means over the sets on which a learner was measured at each number of images, of each set's.
+
+    The last two columns are what is lost by leaving out scores below `WRITTEN` (AP50), and by the
+    threshold that was chosen on the support, against the best on the query (F1).
+    """
+    names = ("AP50", "AP", "S1", "AP50 not written", "F1 below its best")
+    lines = [f"| mean over sets | images | sets | {' | '.join(names)} |", "|---" * 8 + "|"]
+    for learner, shot in product(LEARNERS, SHOTS):
+        own = [r for r in rows if r["learner"] == learner and r["shot"] == shot and "S1" in r]
+        sets = sorted({row["set"] for row in own})
+        if not sets:
+            continue
+        found = {name: [] for name in names}
+        for each in sets:
+            of_set = [row for row in own if row["set"] == each]
+            for name, by in zip(
+                names,
+                (
+                    lambda r: r["AP50"],
+                    lambda r: r["AP"],
+                    lambda r: r["S1"],
+                    lambda r: r["AP50"] - r["AP50 written"],
+                    lambda r: r["F1 best"] - r["F1"],
+                ),
+                strict=True,
+            ):
+                found[name].append(float(np.mean([by(row) for row in of_set])))
+        cells = [_cell(values) for values in found.values()]
+        lines.append(f"| {learner} | {shot} | {len(sets)} | {' | '.join(cells)} |")
+    return lines
 
 
 def _of_metric(metric: str, rows: list[dict[str, Any]]) -> list[str]:

@@ -100,7 +100,8 @@ def estimated_size(paths: Sequence[Path], y: Float[Tensor, "n m 5"]) -> float:
         )
         found.append(2 * 2**0.5 * _scale(small, own[:, :2]) / shrink)
         if len(own) > 1:
-            away = torch.cdist(*[own[:, :2] * own.new_tensor([width, height])] * 2)
+            places = own[:, :2] * own.new_tensor([width, height])
+            away = torch.cdist(places, places)
             away.fill_diagonal_(float("inf"))
             apart.append(float(away.amin(1).median()))
     across = float(np.median(found))
