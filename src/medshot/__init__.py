@@ -28,7 +28,13 @@ if TYPE_CHECKING:
     from medshot.core.learner import Learner
     from medshot.core.options import Option, declared_options, option
     from medshot.core.plugins import use
-    from medshot.core.prediction import BoxPrediction, ImagePrediction, MaskPrediction, Prediction
+    from medshot.core.prediction import (
+        BoxPrediction,
+        ImagePrediction,
+        MaskPrediction,
+        PointPrediction,
+        Prediction,
+    )
     from medshot.core.predictor import Predictor, load_predictor
     from medshot.core.registry import part
     from medshot.core.table import Table, write_json
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
     from medshot.tasks.enhancement import Enhancement
     from medshot.tasks.multi_label import MultiLabel
     from medshot.tasks.ordinal import Ordinal
+    from medshot.tasks.points import Points
     from medshot.tasks.regression import Regression
     from medshot.tasks.segmentation import Segmentation
     from medshot.training.config import PretrainConfig, TrainConfig
@@ -99,6 +106,8 @@ _HOME = {
     "MultiLabel": "medshot.tasks.multi_label",
     "Option": "medshot.core.options",
     "Ordinal": "medshot.tasks.ordinal",
+    "PointPrediction": "medshot.core.prediction",
+    "Points": "medshot.tasks.points",
     "Prediction": "medshot.core.prediction",
     "Predictor": "medshot.core.predictor",
     "PretrainConfig": "medshot.training.config",
@@ -202,6 +211,8 @@ __all__ = [
     "MultiLabel",
     "Option",
     "Ordinal",
+    "PointPrediction",
+    "Points",
     "Prediction",
     "Predictor",
     "PretrainConfig",

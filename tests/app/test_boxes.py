@@ -89,6 +89,34 @@ def test_evaluate_measures_boxes_beside_the_baseline(medshot: Medshot, tmp_path:
     assert set(json.loads(file.read_text())["metrics"]) == {"AP50", "AP", "FROC", "F1"}
 
 
+def test_points_go_in_and_come_out(medshot: Medshot, tmp_path: Path) -> None:
+    folder = boxed(tmp_path / "set", 6)
+    rows = table(folder / "boxes.csv")
+    lines = [f"{r['path']},{int(r['xmin']) + 6},{int(r['ymin']) + 6},disc" for r in rows]
+    (folder / "points.csv").write_text("\n".join(["path,x,y,label", *lines]) + "\n")
+    (folder / "boxes.csv").unlink()
+    out = ("--out", tmp_path / "model", "--learner", "template", "--point-size", "12")
+    done = medshot("adapt", folder, *out, *SMALL)
+    assert done.status == 0, done.err
+    assert "an AP of" in done.out
+    assert "12 pixels across" in done.out
+    page = (tmp_path / "model" / "report.html").read_text()
+    assert "Mean absolute error an image" in page
+    new, answers = boxed(tmp_path / "new", 3, seed=1), tmp_path / "answers"
+    done = medshot("predict", tmp_path / "model", new, "--out", answers)
+    assert done.status == 0, done.err
+    found = {row["path"]: row for row in reversed(table(answers / "points.csv"))}  # the best last
+    for row in table(new / "boxes.csv"):
+        best = found[str(new / row["path"])]
+        assert abs(float(best["x"]) - float(row["xmin"]) - 6.5) < 6
+        assert abs(float(best["y"]) - float(row["ymin"]) - 6.5) < 6
+    assert len(list((answers / "overlays").iterdir())) == 3
+    text = (answers / "points.csv").read_text()
+    (new / "boxes.csv").unlink()
+    (new / "points.csv").write_text(text.replace(f"{new}/", ""))
+    assert library.load(new, point_size=12.0).task.kind == "points"
+
+
 def _read_back(file: Path, written: list[list[float]]) -> None:
     """By another library."""
     coco = COCO(str(file))

@@ -143,13 +143,13 @@ def test_ap50_and_ap_are_cocos(seed: int) -> None:
     found = METRICS["AP50"](*judged(claims, true, 2))
     assert 0.1 < found < 0.95
     assert found == pytest.approx(precision.mean(), abs=1e-6)
-    alone = by_class(*judged(claims, true, 2))["AP50"]
+    alone = by_class(METRICS, *judged(claims, true, 2))["AP50"]
     np.testing.assert_allclose(alone, precision.mean(0), atol=1e-6)
 
 
 def test_a_class_without_boxes_has_no_score_of_its_own() -> None:
     claims, true = scene(0, k=1)
-    alone = by_class(*judged(claims, true, 2))
+    alone = by_class(METRICS, *judged(claims, true, 2))
     assert alone.keys() == METRICS.keys()
     for name, scores in alone.items():
         assert scores[0] == METRICS[name](*judged(claims, true, 1))

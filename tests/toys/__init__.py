@@ -114,6 +114,6 @@ def chance(task: Task) -> float | None:
     """What `score` is for somebody who guesses, or leaves images as they are."""
     if task.from_image:
         return 0.0
-    if task.kind == "detection":
+    if task.at_centers:
         return GUESSED
     return 1 / task.n_outputs if has_classes(task) else task.chance(task.leading)

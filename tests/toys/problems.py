@@ -16,7 +16,11 @@ from medshot.tasks import Classification, Regression, Segmentation
 
 TASKS = [Classification(3), Segmentation(3), Regression(2)]
 LEARNERS = {"classification": "prototypical", "segmentation": "prototypical"}
-LEARNERS |= {"detection": "nearest-centroid", "enhancement": "residual-ridge"}  # others: ridge
+LEARNERS |= {
+    "detection": "nearest-centroid",
+    "points": "nearest-centroid",
+    "enhancement": "residual-ridge",
+}  # others: ridge
 
 
 def learned(task: Task, seed: int = 0) -> tuple[Predictor, Examples]:

@@ -93,6 +93,7 @@ def adapt(
     modalities: str | None = None,
     skip_bad: bool = False,
     ignore_value: int | None = None,
+    point_size: float | None = None,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -108,7 +109,8 @@ def adapt(
     and `options` (`name=value`) are as the command takes them, and not for a run or a learner that
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
     where it is None. With `skip_bad`, lines and files that cannot be used are left out, and named
-    in the report. Pixels of masks with `ignore_value` have no label: so masks may be scribbles. The
+    in the report. Pixels of masks with `ignore_value` have no label: so masks may be scribbles.
+    Objects that are marked by points are `point_size` pixels across (None: estimated). The
     result is saved to the new folder `out`, which is refused before any
     work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
     time that it will take, where that is long. One thread an operation is quick for few images
@@ -138,7 +140,12 @@ def adapt(
                 if isinstance(each, Dataset)
                 else with_doubts(
                     load_one(
-                        Path(each), **form, task=own, skip_bad=skip_bad, ignore_value=ignore_value
+                        Path(each),
+                        **form,
+                        task=own,
+                        skip_bad=skip_bad,
+                        ignore_value=ignore_value,
+                        point_size=point_size,
                     ),
                     Path(each),
                 )

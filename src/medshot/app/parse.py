@@ -137,6 +137,7 @@ KINDS = (  # of tasks that come with medshot: to ask what is registered would im
     "enhancement",
     "multi-label",
     "ordinal",
+    "points",
     "regression",
     "segmentation",
 )
@@ -150,6 +151,14 @@ IGNORE_VALUE: Any = typer.Option(
     metavar="NUMBER",
     help="Number in masks of pixels without a label, say 255: masks may be scribbles.",
     show_default="as the folder says",
+)
+POINT_SIZE: Any = typer.Option(
+    None,
+    "--point-size",
+    min=1,
+    metavar="PIXELS",
+    help="How many pixels objects marked by points are across; within half of it is found.",
+    show_default="as estimated from the images",
 )
 SKIP_BAD: Any = typer.Option(
     False, "--skip-bad", help="Leave out lines and files that cannot be used, and name them."

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from medshot.core.prediction import ImagePrediction as ImagePrediction
     from medshot.core.prediction import MaskPrediction as MaskPrediction
     from medshot.core.prediction import NumberPrediction as NumberPrediction
+    from medshot.core.prediction import PointPrediction as PointPrediction
     from medshot.core.prediction import Prediction as Prediction
     from medshot.core.prediction import mask_numbers as mask_numbers
     from medshot.core.predictor import SIDE as SIDE
@@ -77,7 +78,7 @@ _MODULES = {
     "medshot.core.learner": "Learner SupportSet",
     "medshot.core.prediction": (
         "Answers BoxPrediction FindingsPrediction ImagePrediction MaskPrediction "
-        "NumberPrediction Prediction WRITERS mask_numbers"
+        "NumberPrediction PointPrediction Prediction WRITERS mask_numbers"
     ),
     "medshot.core.predictor": (
         "Predictor SIDE SITES any_tensor eval_mode freeze_copy load_predictor unfreeze_copy "

@@ -102,6 +102,17 @@ class BoxPrediction:
     size: tuple[int, int]  # width and height of the image
 
 
+@dataclass(frozen=True, eq=False)
+class PointPrediction:
+    """Centers `x y` of objects in pixels of the upright image, by decreasing score."""
+
+    path: str
+    points: Float[ndarray, "m 2"]
+    labels: tuple[str, ...]  # class of each point
+    scores: Float[ndarray, "m"]  # in [0, 1]
+    size: tuple[int, int]  # width and height of the image
+
+
 WRITERS: dict[str, "Writer"] = {}  # by task, filled by medshot.presenters
 
 

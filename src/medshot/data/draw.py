@@ -54,9 +54,16 @@ def _edges(mask: Int[ndarray, "h w"]) -> Bool[ndarray, "h w"]:
 
 
 def framed(
-    pixels: UInt8[ndarray, "c h w"], boxes: Float[ndarray, "m 4"], labels: Integer[ndarray, "m"]
+    pixels: UInt8[ndarray, "c h w"],
+    boxes: Float[ndarray, "m 4"],
+    labels: Integer[ndarray, "m"],
+    *,
+    round: bool = False,
 ) -> UInt8[ndarray, "3 h w"]:
-    """The image with each box in the color of its class; corners are fractions of the image."""
+    """The image with each box in the color of its class; corners are fractions of the image.
+
+    With `round`, an ellipse in place of each box.
+    """
     height, width = pixels.shape[1:]
     drawn = np.broadcast_to(pixels, (3, height, width)).transpose(1, 2, 0)
     image = Image.fromarray(np.ascontiguousarray(drawn))
@@ -65,7 +72,7 @@ def framed(
     paint = colours(int(labels.max(initial=0)) + 2)[1:]  # the first colour is for background
     for corners, label in zip(boxes, labels, strict=True):
         xmin, ymin, xmax, ymax = np.round(corners * ends).astype(int).tolist()
-        pen.rectangle(
+        (pen.ellipse if round else pen.rectangle)(
             (xmin, ymin, max(xmin, xmax - 1), max(ymin, ymax - 1)),
             None,
             tuple(paint[label].tolist()),

@@ -9,6 +9,7 @@ from medshot.data.checks.skip import left_out_notes, skipping_bad
 from medshot.data.dataset import Dataset
 from medshot.data.layouts.recognize import unlabeled_value
 from medshot.data.multimodal import MultimodalPreprocessing, as_read_by
+from medshot.data.readers.points import size_at_points
 from medshot.data.readers.registry import USUAL, kind_of, reader_of
 
 
@@ -22,6 +23,7 @@ def load(
     task: str | None = ...,
     skip_bad: bool = ...,
     ignore_value: int | None = ...,
+    point_size: float | None = ...,
 ) -> Dataset: ...
 @overload
 def load(
@@ -34,6 +36,7 @@ def load(
     task: str | None = ...,
     skip_bad: bool = ...,
     ignore_value: int | None = ...,
+    point_size: float | None = ...,
 ) -> list[Dataset]: ...
 
 
@@ -44,6 +47,7 @@ def load(
     task: str | None = None,
     skip_bad: bool = False,
     ignore_value: int | None = None,
+    point_size: float | None = None,
 ) -> Dataset | list[Dataset]:
     """Load the data set in a folder; for several folders, a list of them.
 
@@ -55,6 +59,8 @@ def load(
     and `labels` findings. With `skip_bad`, lines and files that cannot be used (damaged, listed
     twice, of another size than their mask) are left out, and named in `notes`. Pixels of masks with
     `ignore_value` have no label: neither learned from nor scored. So masks may be scribbles.
+    Objects that are marked by points are `point_size` pixels across; None: estimated from the
+    images.
 
     Raises:
         DataError: the problem, the file, and the fix.
@@ -63,7 +69,15 @@ def load(
         raise DataError("Name at least one folder: medshot.load('my_images').")
     kinds = [kind_of(Path(folder), task) for folder in folders]
     loaded = [
-        load_one(Path(f), channels, size, k, skip_bad=skip_bad, ignore_value=ignore_value)
+        load_one(
+            Path(f),
+            channels,
+            size,
+            k,
+            skip_bad=skip_bad,
+            ignore_value=ignore_value,
+            point_size=point_size,
+        )
         for f, k in zip(folders, kinds, strict=True)
     ]
     return loaded[0] if len(loaded) == 1 else loaded
@@ -77,9 +91,10 @@ def load_one(
     *,
     skip_bad: bool = False,
     ignore_value: int | None = None,
+    point_size: float | None = None,
 ) -> Dataset:
-    """Load the data set in one folder; `skip_bad` and `ignore_value` as in `load`."""
-    with skipping_bad(skip_bad) as left, unlabeled_value(ignore_value):
+    """Load the data set in one folder; further options as in `load`."""
+    with skipping_bad(skip_bad) as left, unlabeled_value(ignore_value), size_at_points(point_size):
         found = reader_of(task)(folder, channels, size)
     return replace(found, notes=(*left_out_notes(left), *found.notes)) if left else found
 

@@ -1,6 +1,7 @@
 """Two-stage detector, linear in dense features: candidates, then their correction and score."""
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from medshot.core import Predictor, part
+from medshot.learners.baselines.thresholds import FACTORS, components
 from medshot.nn.heads import features, rows_to_grid, sites
 from medshot.tasks.boxes import MOST, first_of_same
 from medshot.tasks.detection import RARE, TYPICAL
@@ -18,7 +20,18 @@ FINE = 256  # sites along a side of the output: positions are rounded to them
 UPPER = 8.0  # logits per unit of score above the threshold of the best F1
 LOWEST = -9.0  # logit where there is no detection
 TINY = 1e-3  # least side of a box, as a fraction of the image
+SIGNS, BLUR = (1.0, -1.0), 1  # of components: brighter and darker ones; blur in pixels
+REGIONS, ALIKE = 600, 0.8  # components at most; overlap from which one of two is left out
 STEP = 0.5  # largest relative correction of a box by the second stage
+
+
+@runtime_checkable
+class Enlarging(Protocol):
+    """An encoder that can enlarge its images."""
+
+    def enlarged(self, x: Tensor, zoom: float) -> Tensor:
+        """Features of images enlarged `zoom` times."""
+        ...
 
 
 @part("predictor", "box-probe")
@@ -28,6 +41,7 @@ class Boxes(Predictor):
     All stages are linear in the features. The output is a heatmap with one site per detection,
     after non-maximum suppression over all classes together: one thing has one box. A logit is the
     mean of both stages' scores minus `cut`, per class, times `gain` below it and `UPPER` above.
+    Images are enlarged `zoom` times; with `regions`, components are candidates too.
     """
 
     sizes: Tensor
@@ -52,9 +66,11 @@ class Boxes(Predictor):
         shift: Float[Tensor, "p 4"],
         cut: Float[Tensor, "k"],
         gain: Float[Tensor, "k"],
+        zoom: float = 1.0,
+        regions: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.zoom, self.regions = encoder, zoom, regions
         self.transductive = bool(getattr(encoder, "transductive", False))
         fitted = {"sizes": sizes, "limits": limits, "cut": cut, "gain": gain}
         fitted |= {"heat": heat, "size": size, "score": score, "shift": shift}
@@ -63,11 +79,13 @@ class Boxes(Predictor):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n o i j"]:
         """Class logits and two log sizes, per site of a fine grid."""
-        z = features(self.encoder, x, unit=False)
-        return torch.stack([self._one(image) for image in z.split(1)])
+        z = dense(self.encoder, x, self.zoom)
+        return torch.stack([self._one(*one) for one in zip(z.split(1), x, strict=True)])
 
-    def _one(self, z: Float[Tensor, "1 f h w"]) -> Float[Tensor, "o i j"]:
-        boxes, scores = self.detect(z)
+    def _one(
+        self, z: Float[Tensor, "1 f h w"], image: Float[Tensor, "c *s"]
+    ) -> Float[Tensor, "o i j"]:
+        boxes, scores = self.detect(z, image)
         fine = max(1, FINE // max(z.shape[2:]))
         high, wide = z.shape[2] * fine, z.shape[3] * fine
         k = len(self.sizes)
@@ -86,17 +104,32 @@ class Boxes(Predictor):
         return torch.cat([logits + RARE, sides - math.log(TYPICAL)])
 
     def detect(
-        self, z: Float[Tensor, "1 f h w"]
+        self, z: Float[Tensor, "1 f h w"], image: Float[Tensor, "c *s"]
     ) -> tuple[Float[Tensor, "d 4"], Float[Tensor, "d k"]]:
         """Boxes and scores of the classes, the best first, without overlaps."""
-        heat, boxes = candidates(z, self.heat, self.size, self.limits)
+        seen = image if self.regions else None
+        heat, boxes = candidates(z, seen, self.heat, self.size, self.limits)
         return scored(z, heat, boxes, self.score, self.shift)
 
 
+def dense(encoder: nn.Module, x: Float[Tensor, "n c *s"], zoom: float) -> Tensor:
+    """Features `n f h w` of images, enlarged `zoom` times where the encoder can."""
+    if zoom != 1 and isinstance(encoder, Enlarging):
+        return encoder.enlarged(x, zoom)
+    return features(encoder, x, unit=False)
+
+
 def candidates(
-    z: Float[Tensor, "1 f h w"], heat: Tensor, size: Tensor, limits: Float[Tensor, "2 4"]
-) -> tuple[Float[Tensor, "1 k h w"], Float[Tensor, "d 4"]]:
-    """Class heatmaps, and boxes at the peaks of their maximum."""
+    z: Float[Tensor, "1 f h w"],
+    image: Float[Tensor, "c *s"] | None,
+    heat: Tensor,
+    size: Tensor,
+    limits: Float[Tensor, "2 4"],
+) -> tuple[Float[Tensor, "1 k h w"], Float[Tensor, "d 5"]]:
+    """Class heatmaps, and boxes: at the peaks of their maximum, and around components of `image`.
+
+    The last column is 1 for boxes of components (see `around_components`), 0 for peaks.
+    """
     rows = sites(z)
     maps = rows_to_grid(linear(rows, heat), z)
     smooth = F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
@@ -108,32 +141,61 @@ def candidates(
     sides, (h, w) = geometry[:, :2].exp(), z.shape[2:]
     centre = torch.stack([(peak % w + 0.5) / w, (peak // w + 0.5) / h], 1)
     boxes = corners(centre + geometry[:, 2:] * sides, sides)
-    return maps, boxes[_apart(boxes, FIRST)]
+    boxes = boxes[_apart(boxes, FIRST)]
+    others = boxes[:0] if image is None else around_components(image, limits).to(boxes)
+    flags = torch.cat([boxes.new_zeros(len(boxes), 1), boxes.new_ones(len(others), 1)])
+    return maps, torch.cat([torch.cat([boxes, others]), flags], 1)
+
+
+def around_components(
+    image: Float[Tensor, "c *s"], limits: Float[Tensor, "2 4"]
+) -> Float[Tensor, "d 4"]:
+    """Boxes around connected components above and below thresholds, of the sides of the support.
+
+    Source: Matas et al. 2002, doi:10.1016/j.imavis.2004.02.006 (regions stable over thresholds),
+    with the thresholds of `thresholds`.
+    """
+    if image.ndim != 3:
+        return image.new_zeros(0, 4)
+    found = [
+        torch.from_numpy(components(image, -1, sign, factor, BLUR)[:, :4])
+        for sign in SIGNS
+        for factor in FACTORS
+    ]
+    boxes = torch.cat(found)
+    sides = (boxes[:, 2:] - boxes[:, :2]).log().to(limits)
+    boxes = boxes[((sides >= limits[0, :2]) & (sides <= limits[1, :2])).all(1).cpu()][:REGIONS]
+    return boxes[_apart(boxes, ALIKE)]
 
 
 def scored(
     z: Float[Tensor, "1 f h w"],
     heat: Float[Tensor, "1 k h w"],
-    boxes: Float[Tensor, "d 4"],
+    boxes: Float[Tensor, "d 5"],
     score: Tensor,
     shift: Tensor,
 ) -> tuple[Float[Tensor, "e 4"], Float[Tensor, "e k"]]:
     """Refine the boxes once, score them, and suppress those that overlap a better one."""
-    step = linear(pooled(z, boxes), shift).clamp(-STEP, STEP)
+    boxes, flag = boxes.split([4, 1], 1)
+    step = (1 - flag) * linear(pooled(z, boxes, flag)[:, : len(shift) - 1], shift).clamp(
+        -STEP, STEP
+    )
     sides = boxes[:, 2:] - boxes[:, :2]
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2 + step[:, :2] * sides
     boxes = corners(centre, sides * step[:, 2:].exp())
     at = (boxes[:, :2] + boxes[:, 2:] - 1)[None, None]
     first = F.grid_sample(heat, at, align_corners=False, padding_mode="border")[0, :, 0].mT
-    scores = (first + linear(pooled(z, boxes), score)) / 2
+    scores = (first + linear(pooled(z, boxes, flag)[:, : len(score) - 1], score)) / 2
     order = scores.amax(1).argsort(descending=True, stable=True)
     boxes, scores = boxes[order], scores[order]
     kept = _apart(boxes, OVERLAPPING)
     return boxes[kept], scores[kept]
 
 
-def pooled(z: Float[Tensor, "1 f h w"], boxes: Float[Tensor, "d 4"]) -> Float[Tensor, "d p"]:
-    """Mean features inside each box, minus those around it, and the log sides with squares.
+def pooled(
+    z: Float[Tensor, "1 f h w"], boxes: Float[Tensor, "d 4"], flag: Float[Tensor, "d 1"]
+) -> Float[Tensor, "d p"]:
+    """Mean features inside each box, minus those around it, the log sides with squares, a flag.
 
     They are read at 5 x 5 points: 3 x 3 inside the box, and 16 on a rim outside of it.
     """
@@ -145,7 +207,7 @@ def pooled(z: Float[Tensor, "1 f h w"], boxes: Float[Tensor, "d 4"]) -> Float[Te
     read = F.grid_sample(z, (2 * at - 1)[None], align_corners=False, padding_mode="border")[0]
     middle, rim = read[..., inside].mean(2).mT, read[..., ~inside].mean(2).mT
     logs = sides.log()
-    return torch.cat([middle, middle - rim, logs, logs.square()], 1)
+    return torch.cat([middle, middle - rim, logs, logs.square(), flag], 1)
 
 
 def linear(rows: Float[Tensor, "n f"], rule: Tensor) -> Float[Tensor, "n t"]:

@@ -34,7 +34,7 @@ def overlay(found: MaskPrediction) -> Image.Image:
         picture = _picture(pixels, index, (1.0, 1.0), (SMALLEST, LARGEST))
     else:
         picture = _montage(found, index)
-    return _with_legend(picture, found.labels, np.unique(index[index > 0]))
+    return with_legend(picture, found.labels, np.unique(index[index > 0]))
 
 
 def _montage(found: MaskPrediction, index: Int[ndarray, "i j k"]) -> Image.Image:
@@ -74,7 +74,7 @@ def _picture(
     return Image.fromarray(np.ascontiguousarray(overlaid(shown, marks).transpose(1, 2, 0)))
 
 
-def _with_legend(
+def with_legend(
     picture: Image.Image, labels: Sequence[str], there: Integer[ndarray, "k"]
 ) -> Image.Image:
     """The picture with a line below for each class that it shows: its color and name."""

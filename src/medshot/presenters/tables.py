@@ -139,6 +139,8 @@ class AnswerFolder:
     A file has the name of its image, in UTF-8; a second one of that name gets a `_2`.
     """
 
+    table = TABLE
+
     def __init__(self, folder: Path, *columns: str) -> None:
         self.folder, self.unread, self._n = folder, 0, len(columns)
         self._taken: set[str] = set()
@@ -154,7 +156,7 @@ class AnswerFolder:
 
     def close(self) -> None:
         """Write the table."""
-        write_text(self.folder / TABLE, self._text.getvalue())
+        write_text(self.folder / self.table, self._text.getvalue())
 
     def _row(self, path: str | Path, *cells: str) -> None:
         self._rows.writerow([path_cell(path), *cells])

@@ -7,6 +7,7 @@ from medshot.tasks.detection import Detection as Detection
 from medshot.tasks.enhancement import Enhancement as Enhancement
 from medshot.tasks.multi_label import MultiLabel as MultiLabel
 from medshot.tasks.ordinal import Ordinal as Ordinal
+from medshot.tasks.points import Points as Points
 from medshot.tasks.regression import Regression as Regression
 from medshot.tasks.segmentation import Segmentation as Segmentation
 

@@ -17,7 +17,7 @@ true box is matched once (greedily, by score): a second detection of it is wrong
 true box is left out of the mean over classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -180,7 +180,7 @@ def ap50(
     monotone (non-increasing) precision envelope.
     """
     del centred, strict
-    return _mean(_area(hit, total) for hit, total in _ranked(scores, labels, over, true))
+    return _mean(_area(hit, total) for hit, total in ranked(scores, labels, over, true))
 
 
 def ap(
@@ -188,7 +188,7 @@ def ap(
 ) -> float:
     """AP at IoUs of 0.5, 0.55, ..., 0.95, the mean of the ten (COCO's AP)."""
     del over, centred
-    each = [_ranked(scores, labels, strict[..., i], true) for i in range(len(OVERLAPS))]
+    each = [ranked(scores, labels, strict[..., i], true) for i in range(len(OVERLAPS))]
     return _mean(_area(hit, total) for pairs in each for hit, total in pairs)
 
 
@@ -202,7 +202,7 @@ def froc(
     doi:10.1016/j.media.2017.06.015).
     """
     del over, strict
-    pairs = _ranked(scores, labels, centred, true)
+    pairs = ranked(scores, labels, centred, true)
     return _mean(_sensitivity(hit, total, len(true)) for hit, total in pairs)
 
 
@@ -212,7 +212,7 @@ def f1(
     """F1 of the detections that are shown (see `SCORE_THRESHOLD`), the mean over classes."""
     del centred, strict
     seen = np.where(scores >= SCORE_THRESHOLD, labels, -1)
-    pairs = _ranked(scores, seen, over, true)
+    pairs = ranked(scores, seen, over, true)
     return _mean(2 * hit.sum() / (len(hit) + total) for hit, total in pairs)
 
 
@@ -227,17 +227,23 @@ def by_image(
 
 
 def by_class(
-    scores: Scores, labels: Labels, over: Hits, centred: Hits, true: Counts, *strict: Strict
+    metrics: Mapping[str, Metric],
+    scores: Scores,
+    labels: Labels,
+    over: Hits,
+    centred: Hits,
+    true: Counts,
+    *strict: Strict,
 ) -> dict[str, Float[ndarray, "k"]]:
     """Each metric for each class; NaN for a class with no true box."""
     alone = [np.where(np.arange(true.shape[1]) == c, true, 0) for c in range(true.shape[1])]
     return {
         name: np.array([metric(scores, labels, over, centred, one, *strict) for one in alone])
-        for name, metric in METRICS.items()
+        for name, metric in metrics.items()
     }
 
 
-def _ranked(
+def ranked(
     scores: Scores, labels: Labels, hits: Hits, true: Counts
 ) -> Iterator[tuple[Bool[ndarray, "c"], int]]:
     """For each class with true boxes: matches of its detections, by score, and the box count."""
@@ -291,8 +297,8 @@ def judged(
         fits = claims[:real, None, 4] == boxes[None, :, 4]
         share = np.where(fits, shared[i, :real].numpy(), -1)
         for t, least in enumerate(OVERLAPS):
-            strict[i, :real, t] = _greedy(np.where(share >= least, share, -1))
-        centred[i, :real] = _greedy(np.where(fits, _nearness(claims[:real], boxes), -1))
+            strict[i, :real, t] = greedy(np.where(share >= least, share, -1))
+        centred[i, :real] = greedy(np.where(fits, _nearness(claims[:real], boxes), -1))
     return scores, labels, strict[..., 0], centred, counts, strict
 
 
@@ -303,7 +309,7 @@ def _nearness(claims: Float[ndarray, "d 6"], boxes: Float[ndarray, "m 5"]) -> Fl
     return 1 - (away / np.maximum(half, 1e-12)).max(-1)
 
 
-def _greedy(fit: Float[ndarray, "d m"]) -> Bool[ndarray, "d"]:
+def greedy(fit: Float[ndarray, "d m"]) -> Bool[ndarray, "d"]:
     """Greedy matching: each detection, by score, takes the best fitting box that is left."""
     fit, hit = fit.copy(), np.zeros(len(fit), bool)
     for d, row in enumerate(fit):

@@ -12,7 +12,15 @@ from jaxtyping import Bool, Float, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import BoxPrediction, Card, DataError, Task, TaskError, positions
+from medshot.core import (
+    BoxPrediction,
+    Card,
+    DataError,
+    PointPrediction,
+    Task,
+    TaskError,
+    positions,
+)
 from medshot.tasks.boxes import METRICS, NO_BOX, WRITTEN, find, judged, paint
 from medshot.tasks.multi_label import bernoulli_kl
 
@@ -69,12 +77,7 @@ class Detection(Task):
                 f"{target.dtype} of shape {tuple(target.shape)}."
             )
         boxes = target[target[..., 4] != NO_BOX]
-        low, high = boxes[:, :2], boxes[:, 2:4]
-        if not ((low >= 0) & (low < high) & (high <= 1)).all():  # NaN is none of these
-            raise DataError(
-                "A box is not 0 <= xmin < xmax <= 1 (and the same for y): boxes are fractions of "
-                "the width and height of the image."
-            )
+        self.check_corners(boxes[:, :2], boxes[:, 2:4])
         known = torch.arange(self.n_classes).to(boxes)
         if not torch.isin(boxes[:, 4], known).all():
             raise DataError(f"The class of a box is not in 0 ... {self.n_classes - 1}.")
@@ -83,6 +86,14 @@ class Detection(Task):
             raise DataError(
                 f"Class number(s) {absent} have no box in the support. Add an image that shows "
                 "them, or leave these classes out."
+            )
+
+    def check_corners(self, low: Float[Tensor, "b 2"], high: Float[Tensor, "b 2"]) -> None:
+        """Raise `DataError` where a box has no size or reaches out of the image."""
+        if not ((low >= 0) & (low < high) & (high <= 1)).all():  # NaN is none of these
+            raise DataError(
+                "A box is not 0 <= xmin < xmax <= 1 (and the same for y): boxes are fractions of "
+                "the width and height of the image."
             )
 
     def present_classes(self, target: Float[Tensor, "n m 5"]) -> Bool[Tensor, "n k"]:
@@ -118,12 +129,15 @@ class Detection(Task):
 
     def to_prediction(
         self, output: Float[Tensor, "k h w"], path: Path, card: Card
-    ) -> BoxPrediction:
+    ) -> BoxPrediction | PointPrediction:
         """Boxes with a score of at least `WRITTEN`, in pixels of the file.
 
         A score of 0.5 is the threshold of the best F1 on the support: a list to work with has the
         boxes from there on.
         """
+        return self._boxes_in(output, path, card)
+
+    def _boxes_in(self, output: Float[Tensor, "k h w"], path: Path, card: Card) -> BoxPrediction:
         found = self.decode(output[None])[0].double().cpu()
         found = found[(found[:, 5] >= WRITTEN) & (found[:, 4] != NO_BOX)]
         height, width = card.preprocessing.grid(path)[:2]
@@ -156,6 +170,7 @@ def _focal(logits: Float[Tensor, "n k h w"], heat: Float[Tensor, "n k h w"]) -> 
     return torch.where(centre, missed, claimed).sum()
 
 
+DIGITS = 9  # of a score: further ones are rounding, and depend on the order of the support
 EDGE = 1e-6  # scores are clipped to [EDGE, 1 - EDGE]
 
 
@@ -168,14 +183,17 @@ def shift(
     0 for a class without detections.
     """
     found, true = task.decode(output.double()).cpu().numpy(), boxes.cpu().double().numpy()
-    scores, labels, over, _, counts, _ = judged(found, true, task.n_classes)
+    scores, labels, over, _, counts, _ = task.metric_inputs(found, true)
     moved = torch.zeros(task.n_classes).to(output)
     for c in range(task.n_classes):
         own = labels == c
-        order = np.argsort(-scores[own], kind="stable")
-        hits, ranked = np.cumsum(over[own][order]), scores[own][order]
+        rounded = scores[own].round(DIGITS)
+        order = np.argsort(-rounded, kind="stable")
+        hits, ranked = np.cumsum(over[own][order]), rounded[order]
         if len(hits) and hits[-1]:
-            best = int((hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())).argmax())
+            f1 = hits / (np.arange(1, len(hits) + 1) + counts[:, c].sum())
+            parted = np.append(ranked[1:] < ranked[:-1], True)  # equal scores stay together
+            best = int(np.where(parted, f1, 0).argmax())
             cut = ranked[best : best + 2].mean()  # halfway to the first one below the threshold
             cut = min(max(float(cut), EDGE), 1 - EDGE)
             moved[c] = -math.log(cut / (1 - cut))

@@ -124,12 +124,13 @@ TOYS = {
     "classification": _top_rows,
     "detection": _squares,
     "enhancement": _waves,
+    "points": _squares,
     "segmentation": _patches,
     **dict.fromkeys(TARGETS, _directions),
 }
 
 
-FURTHER_OUTPUTS = {"detection": 2}  # in addition to the classes: width and height
+FURTHER_OUTPUTS = {"detection": 2, "points": 2}  # in addition to the classes: width and height
 
 
 def task_of(kind: str, classes: int = 3) -> Task:

@@ -94,6 +94,36 @@ def test_the_training_file_of_several(tmp_path: Path) -> None:
     assert any("left out: valid (2)" in note for note in data.notes)
 
 
+def test_single_keypoints_are_centers(tmp_path: Path) -> None:
+    data = medshot.load(
+        _folder(tmp_path, bbox=[0, 0, 0, 0], keypoints=[12, 11, 2]), point_size=10.0
+    )
+    assert data.task.kind == "points"
+    middle = (data.y[0, 0, :2] + data.y[0, 0, 2:4]) / 2
+    assert middle.tolist() == pytest.approx([12 / WIDTH, 11 / HEIGHT])
+
+
+def _mix(said: dict[str, Any]) -> None:
+    said["annotations"][0].update(bbox=[], keypoints=[12, 11, 2])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (_mix, "1 point and 2 boxes or areas are mixed"),
+        (
+            lambda said: said["annotations"][0].update(bbox=[], keypoints=[1, 1, 2, 3, 3, 2]),
+            "not one keypoint",
+        ),
+    ],
+)
+def test_points_among_boxes_and_skeletons_are_refused(
+    tmp_path: Path, change: Any, match: str
+) -> None:
+    with pytest.raises(DataError, match=match):
+        medshot.load(_folder(tmp_path, change))
+
+
 def _set(place: str, key: str, value: Any) -> Any:
     return lambda said: said[place][0].update({key: value})
 

@@ -62,6 +62,23 @@ def test_a_circle(tmp_path: Path) -> None:
     assert mask.sum() == pytest.approx(np.pi * 100, rel=0.02)
 
 
+def test_points_alone_are_centers(tmp_path: Path) -> None:
+    point = {**POLYGON, "points": [[12, 11]], "shape_type": "point"}
+    data = medshot.load(_folder(tmp_path, point), point_size=10.0)
+    assert data.task.kind == "points"
+    assert data.y[0, 0, :4].tolist() == pytest.approx(
+        [7 / WIDTH, 6 / HEIGHT, 17 / WIDTH, 16 / HEIGHT]
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "match"), [([[60, 10]], "outside of its image"), ([[1, 1], [2, 2]], "point of 2")]
+)
+def test_points_that_are_refused(tmp_path: Path, points: Any, match: str) -> None:
+    with pytest.raises(DataError, match=match):
+        medshot.load(_folder(tmp_path, {**POLYGON, "points": points, "shape_type": "point"}))
+
+
 def test_images_of_no_file_and_points_are_said(tmp_path: Path) -> None:
     point = {**POLYGON, "points": [[1, 1]], "shape_type": "point"}
     folder = _folder(tmp_path, POLYGON, point)

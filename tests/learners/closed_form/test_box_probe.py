@@ -9,6 +9,7 @@ from medshot.core.errors import DataError
 from medshot.learners import build
 from medshot.learners.closed_form.box_probe import (
     KEPT,
+    BoxProbe,
     Moments,
     calibration,
     folds_of,
@@ -90,7 +91,7 @@ def test_folds_are_images_or_quadrants_and_no_class_is_left_out() -> None:
 
 def test_the_calibration_of_nothing_found_is_finite() -> None:
     nothing = [[(torch.zeros(0, 4), torch.zeros(0, 2))]]
-    cut, gain = calibration(nothing, torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0]]]), 2)
+    cut, gain = calibration(nothing, torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0]]]), Detection.of(2))
     assert cut.isfinite().all()
     assert (gain > 0).all()
 
@@ -123,3 +124,14 @@ def test_a_constant_image_and_a_box_out_of_the_image() -> None:
     support.y[0, 0, 2] = 1.2
     with pytest.raises(DataError, match="fractions of the width"):
         _adapted(support)
+
+
+def test_images_of_small_objects_are_enlarged() -> None:
+    probe = build("box-probe", encoder=encoder("mobilenet-maps", size=64))
+    assert isinstance(probe, BoxProbe)
+    small = torch.tensor([[[0.1, 0.1, 0.2, 0.3, 0], [0.0, 0.0, 0.9, 0.9, NO_BOX]]])
+    assert probe.zoom(small) == 1.5
+    assert probe.zoom(torch.tensor([[[0.1, 0.1, 0.6, 0.7, 0]]])) == 1
+    other = build("box-probe", encoder=encoder("filters", size=64))
+    assert isinstance(other, BoxProbe)
+    assert other.zoom(small) == 1

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import typer
 
-from medshot.app.parse import IGNORE_VALUE, SKIP_BAD, TASK, THREADS, out_option
+from medshot.app.parse import IGNORE_VALUE, POINT_SIZE, SKIP_BAD, TASK, THREADS, out_option
 
 
 def adapt(
     folder: list[Path] = typer.Argument(
-        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv; of "
-        "several folders, later ones correct images of earlier ones."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., boxes.csv, or "
+        "points.csv; of several folders, later ones correct images of earlier ones."
     ),
     out: Path = out_option("New folder for the predictor and its report."),
     learner: str = typer.Option("auto", help="auto, a name from `medshot learners`, or a run."),
@@ -32,6 +32,7 @@ def adapt(
         show_default="all",
     ),
     ignore_value: int | None = IGNORE_VALUE,
+    point_size: float | None = POINT_SIZE,
     skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
@@ -72,6 +73,7 @@ def adapt(
         options=set_,
         modalities=modalities,
         ignore_value=ignore_value,
+        point_size=point_size,
         skip_bad=skip_bad,
         out=out,
         command=typed(),

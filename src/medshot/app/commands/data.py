@@ -17,7 +17,8 @@ def data() -> None:
 @app.command()
 def check(
     folder: Path = typer.Argument(
-        help="One sub-folder a class, labels.csv with path and label, mask, ..., or boxes.csv."
+        help="One sub-folder a class, labels.csv with path and label, mask, ..., boxes.csv or "
+        "points.csv."
     ),
     task: str | None = typer.Option(
         None, help="classification, segmentation, ...", show_default="as labels.csv says"

@@ -32,6 +32,9 @@ def predict(
     share that each class has. Masks that were corrected and saved in LabelMe are learned from by
     `medshot adapt FIRST_IMAGES OUT/labelme`; corrected NIfTI likewise, in a folder with its volume.
 
+    A model for boxes or points writes them as a table (boxes.csv, points.csv) and as COCO JSON, the
+    counts of each image, and in overlays/ a picture of each with what is counted.
+
     A model for enhancement writes an image for each image, of its size, channels and depth.
 
     A model for several kinds of data reads the rows of labels.csv in the folders named (or another

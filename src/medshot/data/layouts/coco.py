@@ -1,4 +1,4 @@
-"""COCO JSON: boxes, polygons and run lengths.
+"""COCO JSON: boxes, polygons, run lengths, and single keypoints as centers.
 
 Source: Lin et al. 2014, arXiv:1405.0312, and https://cocodataset.org/#format-data. Run lengths go
 down the columns, begin with background, and in their short form are written in base 32 with
@@ -171,6 +171,8 @@ def _key(value: Any, path: Path) -> int | str:
 def _region(entry: dict[str, Any], label: str, where: str, path: Path) -> Region:
     drawn = entry.get("segmentation") or ()
     box = None
+    if not drawn and "keypoints" in entry and not any(entry.get("bbox") or ()):
+        return _point(entry, label, where, path)
     if "bbox" in entry and entry["bbox"] not in (None, []):
         x, y, width, height = numbers(entry["bbox"], path, f"{where}, bbox", 4)
         if width <= 0 or height <= 0:
@@ -187,6 +189,16 @@ def _region(entry: dict[str, Any], label: str, where: str, path: Path) -> Region
     if box is None and not outlines:
         raise bad(path, f"{where} has neither bbox nor segmentation", AGAIN)
     return Region(label, where, box, outlines)
+
+
+def _point(entry: dict[str, Any], label: str, where: str, path: Path) -> Region:
+    """The center that a keypoint without a box marks: x, y and visibility."""
+    given = numbers(entry["keypoints"], path, f"{where}, keypoints")
+    seen = [given[i : i + 2] for i in range(0, len(given) - 2, 3) if given[i + 2] > 0]
+    if len(given) % 3 or len(seen) != 1:
+        what = f"{where}: its {len(given)} numbers are not one keypoint that is seen"
+        raise bad(path, what, "Give each object x, y, 2 of its center, or a bbox.")
+    return Region(label, where, point=(seen[0][0], seen[0][1]))
 
 
 def run_lengths(

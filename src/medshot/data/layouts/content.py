@@ -20,7 +20,7 @@ from medshot.data.tables.labels import Row
 from medshot.data.tables.manifest import files_below, is_image
 from medshot.data.tables.paths import inside
 
-LABEL, MASK, BOXES = "label", "mask", "boxes"  # targets
+LABEL, MASK, BOXES, POINTS = "label", "mask", "boxes", "points"  # targets
 TEXT = {".json", ".jsonl", ".txt", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".md", ".names"}
 LARGEST_JSON = 2**31  # bytes
 NAMED = 6  # classes that a line names

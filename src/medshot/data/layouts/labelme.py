@@ -1,4 +1,4 @@
-"""LabelMe: a JSON file beside each image, with polygons, rectangles, circles or masks.
+"""LabelMe: a JSON file beside each image, with polygons, rectangles, circles, masks or points.
 
 Source: https://github.com/wkentaro/labelme, `labelme/_label_file.py`: `shapes` with `label`,
 `points` in pixels and `shape_type`; a mask is a PNG in base64 at the box of its two points.
@@ -8,6 +8,7 @@ import base64
 import io
 import math
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,12 @@ def labelme(listing: Listing) -> Content | None:
         issues.append(Issue("warning", as_predicted[0].parent, None, what, fix))
     left: Counter[str] = Counter()
     images = [_annotated(path, said, listing, part, left) for path, said in chosen]
+    if any(not r.point for image in images for r in image.regions):  # points may be remarks
+        left["point"] += sum(bool(r.point) for image in images for r in image.regions)
+        images = [
+            replace(image, regions=tuple(r for r in image.regions if not r.point))
+            for image in images
+        ]
     known = {image.path for image in images}
     homes = {path.parent for path in known}
     stems = {path.with_suffix("") for path in as_predicted}
@@ -75,7 +82,7 @@ def labelme(listing: Listing) -> Content | None:
         if f not in known and f.parent in homes and f.with_suffix("") not in stems
     ]
     issues += unmarked(others, listing.folder, "without .json, left out")
-    issues += unread_shapes(left, listing.folder)
+    issues += unread_shapes(+left, listing.folder)
     boxes = any(r.box for image in images for r in image.regions)
     source = chosen[0][0].parent
     return with_regions("LabelMe", source, images, boxes_first=boxes, issues=issues)
@@ -102,7 +109,7 @@ def _annotated(
             raise bad(path, f"{where} has no points", AGAIN)
         kind = shape.get("shape_type") or "polygon"
         points = [numbers(point, path, where, 2) for point in shape["points"]]
-        if kind not in ("polygon", "rectangle", "circle", "mask"):
+        if kind not in ("polygon", "rectangle", "circle", "mask", "point"):
             left[str(kind)] += 1
             continue
         regions.append(_region(str(kind), shape, points, path, where))
@@ -113,6 +120,10 @@ def _region(
     kind: str, shape: dict[str, Any], points: list[list[float]], path: Path, where: str
 ) -> Region:
     label = text_of(shape.get("label"), path, where)
+    if kind == "point":
+        if len(points) != 1:
+            raise bad(path, f"{where}: a point of {len(points)} points", AGAIN)
+        return Region(label, where, point=(points[0][0], points[0][1]))
     if kind == "polygon":
         flat = [side for point in points for side in point]
         return Region(label, where, outlines=(outline_of(flat, path, where),))

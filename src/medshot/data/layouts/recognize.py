@@ -1,7 +1,8 @@
 """Recognition of layouts of other tools, and the one list of images that every reader takes.
 
 A layout is a function from the `Listing` of a folder to its `Content`, or None if it is another
-one. Tables of our own (labels.csv, boxes.csv) come first: with them, no layout is looked for.
+one. Tables of our own (labels.csv, boxes.csv, points.csv) come first: with them, no layout is
+looked for.
 """
 
 from collections import Counter
@@ -31,6 +32,7 @@ from medshot.data.layouts.paired import paired
 from medshot.data.layouts.yolo import yolo
 from medshot.data.tables import manifest
 from medshot.data.tables.boxes import BOXES as BOXES_TABLE
+from medshot.data.tables.boxes import POINTS as POINTS_TABLE
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of
 
@@ -192,7 +194,7 @@ def _tables(folder: Path) -> list[Path]:
 
 def _is_ours(folder: Path) -> bool:
     """Whether a folder has one of our own tables, or the archives of Omniglot."""
-    tables = table_in(folder), table_in(folder, BOXES_TABLE)
+    tables = (table_in(folder, name) for name in (TABLE, BOXES_TABLE, POINTS_TABLE))
     files = (*tables, *(folder / name for name in omniglot.ARCHIVES))
     return any(file.is_file() for file in files)
 

@@ -16,6 +16,7 @@ from medshot.data.layouts.content import (
     BOXES,
     LABEL,
     MASK,
+    POINTS,
     Content,
     DrawnRow,
     bad,
@@ -36,13 +37,14 @@ SAID = 3  # files that a note names
 
 @dataclass(frozen=True)
 class Region:
-    """One marked object: a box, or outlines (holes by the even-odd rule), or painted pixels."""
+    """One marked object: box, outlines (holes by the even-odd rule), painted pixels, or center."""
 
     label: str
     where: str  # in its annotation file, for messages
     box: Corners | None = None  # xmin, ymin, xmax, ymax in pixels
     outlines: tuple[Outline, ...] = ()
     paint: Paint | None = None
+    point: tuple[float, float] | None = None  # x, y in pixels
 
     @property
     def is_outlined(self) -> bool:
@@ -114,6 +116,12 @@ def draw(
 def _box_of(region: Region, size: tuple[int, int], source: Path) -> Corners | None:
     """Box of a region; None if nothing is painted."""
     width, height = size
+    if region.point:
+        x, y = region.point
+        if not (-BEYOND <= x <= width + BEYOND and -BEYOND <= y <= height + BEYOND):
+            what = f"{region.where}: the point {x:g}, {y:g} lies outside of its image, "
+            raise bad(source, f"{what}{width} wide and {height} high", OUT)
+        return x, y, x, y
     corners = region.box
     if corners is None and region.paint:
         ys, xs = np.nonzero(region.paint((height, width)))
@@ -142,6 +150,7 @@ def _lines(
 ) -> dict[str, str]:
     """What was read as what, by target; the first says how to learn the others."""
     holds = {BOXES: counted(boxes, "box"), MASK: counted(boxes, "outline"), LABEL: "a label each"}
+    holds[POINTS] = counted(boxes, "point")
     lines = {
         target: f"{read}: {counted(len(those), 'image')}, {classes_said(classes[target])}, "
         f"{holds[target]} from {source}"
@@ -175,8 +184,10 @@ def with_regions(
         more: end of the line.
 
     Raises:
-        DataError: a region that does not fit its image; two sizes; two entries for one image.
+        DataError: a region that does not fit its image; two sizes; two entries for one image;
+            points and other regions mixed.
     """
+    target = _marks_of(images)
     used = {region.label for image in images for region in image.regions}
     order = [*(n for n in names if n in used), *sorted(used - set(names))]
     every = {image.path: image for image in images}
@@ -191,7 +202,7 @@ def with_regions(
     tags = {image.label for image in images}
     rows: dict[str, list[Row]] = {}
     if used:
-        rows[BOXES] = [Row(i.path, "", split=i.split) for i in images]
+        rows[target] = [Row(i.path, "", split=i.split) for i in images]
     if outlined and len(order) < MOST_CLASSES:
         numbers = {name: c for c, name in enumerate(order, 1)}
         masks: list[Row] = [
@@ -207,7 +218,7 @@ def with_regions(
     if not rows:
         what = "nothing is marked on any image"
         issues = [*issues, refusal(source, what, "Mark something, or give labels.")]
-    classes = {BOXES: order, MASK: order, LABEL: sorted(tags - {""})}
+    classes = {BOXES: order, POINTS: order, MASK: order, LABEL: sorted(tags - {""})}
     count = sum(map(len, boxes.values()))
     lines = _lines(rows, classes, count, f"read as {layout}", f"{source.name}{more}")
     return Content(
@@ -221,6 +232,17 @@ def with_regions(
         sources={image.path: image.source for image in images},
         lines=lines,
     )
+
+
+def _marks_of(images: Sequence[Annotated]) -> str:
+    """Target of the regions: points, if all are."""
+    points = sum(bool(r.point) for i in images for r in i.regions)
+    others = sum(not r.point for i in images for r in i.regions)
+    if points and others:
+        source = next(i.source for i in images if any(r.point for r in i.regions))
+        what = f"{counted(points, 'point')} and {counted(others, 'box')} or areas are mixed"
+        raise bad(source, what, "Mark every object alike: all by their centers, or all by boxes.")
+    return POINTS if points else BOXES
 
 
 def _boxes_in(image: Annotated) -> list[Box]:
@@ -257,4 +279,5 @@ def unread_shapes(found: Mapping[str, int], source: Path) -> list[Issue]:
         return []
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(found.items()))
     what = f"{kinds}: neither boxes nor areas, left out"
-    return [Issue("warning", source, None, what, "Mark the object by a box or a polygon.")]
+    fix = "Mark the object by a box or a polygon, or every object by a point."
+    return [Issue("warning", source, None, what, fix)]

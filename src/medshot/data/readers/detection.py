@@ -2,8 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from medshot.data.io.registry import files_below
 from medshot.data.layouts.content import BOXES as BOXED
 from medshot.data.layouts.recognize import content_of
 from medshot.data.readers.metadata import folder_metadata, once, read_rows
-from medshot.data.readers.registry import FINE, reads
-from medshot.data.tables.boxes import BOXES, Box, read_boxes, shares
+from medshot.data.readers.registry import FINE, Reader, reads
+from medshot.data.tables.boxes import BOXES, COLUMNS, Box, read_boxes, shares
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of, read_table
 from medshot.data.tables.manifest import is_image
@@ -37,36 +37,68 @@ AS_SHOWN = (
 LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
 SAID = 3  # images without boxes that a note names
 SHARES = (
-    "Multiply xmin and xmax by the width of the image in pixels, and ymin and ymax by its height; "
-    "text files of YOLO are read as they are (docs/layouts.md)."
+    "Multiply each x by the width of the image in pixels, and each y by its height; text "
+    " files of YOLO are read as they are (docs/layouts.md)."
 )
-FORM = "A folder with boxes has a file boxes.csv: path,xmin,ymin,xmax,ymax,label in pixels."
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is marked in a folder: its table and columns, and the fractions of its marks."""
+
+    name: str  # plural
+    target: str
+    table: str
+    columns: Sequence[str]
+    fractions: Callable[[Sequence[Box], int, int, Path], Float[Tensor, "m 4"]]
+
+    @property
+    def form(self) -> str:
+        """What the table looks like."""
+        columns = ",".join(self.columns)
+        return f"A folder with {self.name} has a file {self.table}: {columns} in pixels."
+
+
+BOX_MARKS = Marks("boxes", BOXED, BOXES, COLUMNS, shares)
+
+
+def has_marks(folder: Path, table: str, target: str) -> bool:
+    """Whether there are marks of another tool, or such a table and no other target."""
+    if content := content_of(folder):
+        return content.target == target
+    others = {"label", "mask"} & set(columns_of(table_in(folder)))
+    return table_in(folder, table).is_file() and not others
 
 
 def has_boxes(folder: Path) -> bool:
     """Whether there are boxes of another tool, or a boxes.csv and no other target."""
-    if content := content_of(folder):
-        return content.target == BOXED
-    others = {"label", "mask"} & set(columns_of(table_in(folder)))
-    return table_in(folder, BOXES).is_file() and not others
+    return has_marks(folder, BOXES, BOXED)
 
 
 def check_boxes(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder with boxes."""
+    return check_marks(folder, boxed, BOX_MARKS)
+
+
+def check_marks(folder: Path, read: Reader, marks: Marks) -> list[Issue]:
+    """Errors and warnings of a folder that `read` reads."""
     try:
-        found = boxed(folder, None, None)
+        found = read(folder, None, None)
     except DataError as error:
         return [finding_of(error, folder)]
     content = content_of(folder)
-    marked = _marked(folder, found.rows, found.y)
-    said = {*(each.sentence for each in marked), *(content.notes_of(BOXED) if content else ())}
+    turned = _turned(folder, found.rows, found.y, marks)
+    own = content.notes_of(marks.target) if content else ()
+    said = {*(each.sentence for each in turned), *own}
     notes = [note.rstrip(".") for note in found.notes if note not in said]
-    issues = content.issues_of(BOXED) if content else []
-    return [*issues, *marked, *[Issue("note", folder, None, note, FINE) for note in notes]]
+    issues = content.issues_of(marks.target) if content else []
+    return [*issues, *turned, *[Issue("note", folder, None, note, FINE) for note in notes]]
 
 
-def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> list[Issue]:
-    """Images with boxes whose orientation mark turns them: boxes are taken on the turned image."""
+def _turned(
+    folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"], marks: Marks
+) -> list[Issue]:
+    """Images with marks whose orientation mark turns them: marks are taken on the turned image."""
     drawn = (y[..., 4] != NO_BOX).any(1).tolist()
     turned = [
         row.path
@@ -76,21 +108,27 @@ def _marked(folder: Path, rows: Sequence[Row], y: Float[Tensor, "n m 5"]) -> lis
     if not turned:
         return []
     what = (
-        f"{len(turned)} image(s) with boxes, first {turned[0].name}, carry an orientation mark "
-        "(EXIF) that turns them; their boxes are taken on the turned image, as viewers show it"
+        f"{len(turned)} image(s) with {marks.name}, first {turned[0].name}, carry an orientation "
+        f"mark (EXIF) that turns them; their {marks.name} are taken on the turned image, as "
+        "viewers show it"
     )
-    return [Issue("warning", folder / BOXES, None, what, AS_SHOWN)]
+    return [Issue("warning", folder / marks.table, None, what, AS_SHOWN)]
 
 
 @reads(Detection.kind, where=has_boxes, check=check_boxes, target=BOXED)
 def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with their boxes; default 3 x 128 x 128."""
+    return marked(folder, channels, size, BOX_MARKS)
+
+
+def marked(folder: Path, channels: int | None, size: int | None, marks: Marks) -> Dataset:
+    """Read the images of `folder` with what is marked on them."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
-    boxes, listed, findings, notes, sources = _found(folder)
-    table = table_in(folder, BOXES)
+    boxes, listed, findings, notes, sources = _found(folder, marks)
+    table = table_in(folder, marks.table)
     listed, read = read_rows(
         listed,
-        lambda row: _read(row, form, boxes.get(row.path, ()), sources.get(row.path, table)),
+        lambda row: _read(row, form, boxes.get(row.path, ()), sources.get(row.path, table), marks),
     )
     kept, digests, twice = once(listed)
     rows = [listed[i] for i in kept]
@@ -100,39 +138,40 @@ def boxed(folder: Path, channels: int | None, size: int | None) -> Dataset:
     notes += [doubt.sentence for doubt in doubts]
     contents = [d + _digest(boxes.get(r.path, ())) for d, r in zip(digests, rows, strict=True)]
     y = _filled_up([(read[i][1], boxes.get(listed[i].path, ())) for i in kept], labels)
-    marked = [each.sentence for each in _marked(folder, rows, y)]
+    turned = [each.sentence for each in _turned(folder, rows, y, marks)]
     return Dataset(
         x=torch.from_numpy(np.stack([read[i][0] for i in kept])),
         y=y,
         labels=labels,
         preprocessing=form,
         task=Detection.of(len(labels)),
-        **folder_metadata(folder, rows, contents, notes=(*notes, *twice, *marked)),
+        **folder_metadata(folder, rows, contents, notes=(*notes, *twice, *turned)),
     )
 
 
 def _found(
-    folder: Path,
+    folder: Path, marks: Marks
 ) -> tuple[
     Mapping[Path, Sequence[Box]], Sequence[Row], list[Issue], list[str], Mapping[Path, Path]
 ]:
-    """Boxes by image, images, findings, notes, and annotation files other than boxes.csv."""
+    """Boxes by image, images, findings, notes, and annotation files other than the table."""
     content = content_of(folder)
-    if content and (BOXED in content.rows or not content.rows):
-        _refuse(content.issues_of(BOXED))
-        return content.boxes, content.rows[BOXED], [], [], content.sources
-    table = table_in(folder, BOXES)
+    if content and (marks.target in content.rows or not content.rows):
+        _refuse(content.issues_of(marks.target))
+        return content.boxes, content.rows[marks.target], [], [], content.sources
+    table = table_in(folder, marks.table)
     if not table.is_file():
-        what = f"{content.line}: it says nothing of boxes" if content else "there is no such file"
-        raise refusal(content.source if content else table, what, FORM).error()
-    boxes, findings = read_boxes(table)
+        nothing = f"it says nothing of {marks.name}"
+        what = f"{content.line}: {nothing}" if content else "there is no such file"
+        raise refusal(content.source if content else table, what, marks.form).error()
+    boxes, findings = read_boxes(table, marks.columns)
     _refuse(findings)
     if is_skipping():
         boxes = {path: _each_once(found) for path, found in boxes.items()}
-    _refuse_shares(table, [box for found in boxes.values() for box in found])
-    listed, notes = _listed(folder, boxes)
+    _refuse_shares(table, [box for found in boxes.values() for box in found], marks)
+    listed, notes = _listed(folder, boxes, marks)
     if not any(boxes.values()):
-        raise refusal(table, "it holds no box", FORM).error()
+        raise refusal(table, f"it holds no {marks.name}", marks.form).error()
     return boxes, listed, findings, notes, {}
 
 
@@ -141,37 +180,41 @@ def _each_once(boxes: Sequence[Box]) -> list[Box]:
     return list({box.corners: box for box in reversed(boxes)}.values())[::-1]
 
 
-def _refuse_shares(table: Path, boxes: Sequence[Box]) -> None:
+def _refuse_shares(table: Path, boxes: Sequence[Box], marks: Marks) -> None:
     """Raise `DataError` if every box lies within one pixel: corners are shares of the image."""
     if boxes and all(0 <= corner <= 1 for box in boxes for corner in box.corners):
-        what = f"all corners of its {len(boxes)} boxes lie between 0 and 1: shares of the image, "
-        raise refusal(table, f"{what}not pixels", SHARES).error()
+        what = f"all corners of its {len(boxes)} {marks.name} lie between 0 and 1: shares of the "
+        raise refusal(table, f"{what}image, not pixels", SHARES).error()
 
 
-def _listed(folder: Path, boxes: Mapping[Path, Sequence[Box]]) -> tuple[list[Row], list[str]]:
+def _listed(
+    folder: Path, boxes: Mapping[Path, Sequence[Box]], marks: Marks
+) -> tuple[list[Row], list[str]]:
     """Rows of the images: those of a list if there is one, else all images of the folder."""
     lists = [table for name in LISTS if (table := table_in(folder, name)).is_file()]
     if not lists:
         others = [f for f in files_below(folder) if is_image(f) and f not in boxes]
-        return [Row(path, "") for path in (*boxes, *others)], _without_boxes(others)
+        return [Row(path, "") for path in (*boxes, *others)], _without_boxes(others, marks)
     rows, findings = read_table(lists[0], "path")
     known = {row.path for row in rows}
     for path, found in boxes.items():
         if path not in known and not any(f.severity == "error" for f in findings):
             line = found[0].line if found else None
             what = f"{path.relative_to(folder)} is not in {lists[0].name}"
-            findings.append(refusal(folder / BOXES, what, "Add it there, or leave it out.", line))
+            findings.append(
+                refusal(folder / marks.table, what, "Add it there, or leave it out.", line)
+            )
     _refuse(findings)
     return rows, []
 
 
-def _without_boxes(others: Sequence[Path]) -> list[str]:
+def _without_boxes(others: Sequence[Path], marks: Marks) -> list[str]:
     if not others:
         return []
     names = ", ".join(path.name for path in others[:SAID]) + (", ..." if others[SAID:] else "")
     return [
-        f"{len(others)} image(s) of the folder are not in {BOXES} and are taken as images without "
-        f"objects ({names}). If that is wrong, list the images to use in {LISTS[0]}."
+        f"{len(others)} image(s) of the folder are not in {marks.table} and are taken as images "
+        f"without objects ({names}). If that is wrong, list the images to use in {LISTS[0]}."
     ]
 
 
@@ -185,7 +228,7 @@ def _refuse(findings: Sequence[Issue]) -> None:
 
 
 def _read(
-    row: Row, form: ImagePreprocessing, boxes: Sequence[Box], table: Path
+    row: Row, form: ImagePreprocessing, boxes: Sequence[Box], table: Path, marks: Marks
 ) -> tuple[np.ndarray, Float[Tensor, "m 4"]]:
     if boxes and not row.path.is_file():
         what = f"{row.path.name} does not exist"
@@ -194,7 +237,7 @@ def _read(
     pixels = read_image(row.path)
     height, width = pixels.shape[:2]
     try:
-        return form.fit(pixels), shares(boxes, width, height, table)
+        return form.fit(pixels), marks.fractions(boxes, width, height, table)
     except DataError as error:
         if not boxes or orientation_mark(row.path) == 1:
             raise

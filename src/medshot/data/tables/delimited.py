@@ -30,7 +30,7 @@ GUESS = "_guess"
 TARGETS = {"label", "mask", "target", "grade", "labels"}
 NAMES = {
     *("path", "label", "patient", "split", "mask", "target", "grade", "labels", "text", "signal"),
-    *("xmin", "ymin", "xmax", "ymax"),
+    *("xmin", "ymin", "xmax", "ymax", "x", "y"),
 }
 PATIENT = ("patient_id", "patientid", "patient_code", "patient_no", "patient_nr", "patient_number")
 PATIENT += ("subject", "subject_id", "subjectid", "participant", "participant_id")

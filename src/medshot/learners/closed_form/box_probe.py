@@ -11,10 +11,18 @@ from torch import Tensor, nn
 
 from medshot.core import Examples, Learner, Predictor, Task
 from medshot.learners.registry import register
-from medshot.learners.two_stage import TINY, Boxes, candidates, corners, pooled, scored
-from medshot.nn.heads import features
+from medshot.learners.two_stage import (
+    TINY,
+    Boxes,
+    Enlarging,
+    candidates,
+    corners,
+    dense,
+    pooled,
+    scored,
+)
 from medshot.tasks import Detection
-from medshot.tasks.boxes import NO_BOX, judged, mean_sizes, pairwise_iou
+from medshot.tasks.boxes import NO_BOX, mean_sizes, pairwise_iou
 from medshot.tasks.detection import detection
 
 SPREAD = 0.2  # standard deviation of the heatmap targets, as a fraction of the box
@@ -30,6 +38,7 @@ LEAST = 0.3  # overlap from which a candidate is an example of a correction
 UNKNOWN = (0.5, 0.25)  # thresholds where nothing was found on what was left out
 LOST = 0.01  # AP50 below the lower threshold
 GAP = 0.2  # least distance of the thresholds: those of few boxes are optimistic
+SMALL, ZOOM = 0.25, 1.5  # median side, as a fraction of the image, up to which it is enlarged
 FEW = 5  # boxes by whose weight a class's thresholds are drawn to those of all
 
 
@@ -135,7 +144,9 @@ class BoxProbe(Learner):
     per class, all classes with equal weight, and, near centers, log sides and offset. The second
     stage pools features inside and around each candidate and regresses its overlap with a box of
     each class, and the correction of its corners. Its examples are the boxes, jittered copies,
-    and candidates of a first stage that did not learn from their image.
+    and candidates of a first stage that did not learn from their image. Candidates are also the
+    connected components of the image above and below thresholds (`around_components`). Images are
+    enlarged by a half where objects are small: less than a quarter of the image.
 
     The scores are calibrated on images left out (quadrants, where there is one image): 0.5 is the
     threshold of the best F1, and below 0.1 hardly any average precision is left.
@@ -155,7 +166,8 @@ class BoxProbe(Learner):
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Solve both stages, and calibrate the scores."""
         k, boxes = detection(task).n_classes, support.y
-        z = torch.cat([features(self.encoder, x, unit=False) for x in support.x.split(1)])
+        zoom = self.zoom(boxes)
+        z = torch.cat([dense(self.encoder, x, zoom) for x in support.x.split(1)])
         boxes = boxes.to(z)
         fold = folds_of(boxes, z.shape[2], z.shape[3], k)
         heat, size, limits = _first_stage(z, boxes, k, fold)
@@ -167,7 +179,7 @@ class BoxProbe(Learner):
             [
                 (f, maps, some[fold[i][at_site(some, *fold.shape[1:])] == f])
                 for f in fold[i].unique().tolist()
-                for maps, some in [candidates(z[i : i + 1], *held[f], limits)]
+                for maps, some in [candidates(z[i : i + 1], support.x[i], *held[f], limits)]
             ]
             for i in range(len(z))
         ]
@@ -180,9 +192,16 @@ class BoxProbe(Learner):
             [scored(z[i : i + 1], maps, some, *second[f]) for f, maps, some in each]
             for i, each in enumerate(found)
         ]
-        cut, gain = calibration(answers, boxes, k)
+        cut, gain = calibration(answers, boxes, detection(task))
         sizes = mean_sizes(boxes, k)
-        return Boxes(self.encoder, sizes, limits, *held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
+        rules = (*held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
+        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True)
+
+    def zoom(self, boxes: Float[Tensor, "n m 5"]) -> float:
+        """Enlargement of the images: more than 1 for small objects, where the encoder can."""
+        real = boxes[boxes[..., 4] != NO_BOX]
+        side = (real[:, 2:4] - real[:, :2]).prod(1).sqrt().median()
+        return ZOOM if isinstance(self.encoder, Enlarging) and side < SMALL else 1.0
 
 
 def _first_stage(
@@ -220,8 +239,10 @@ def _second_stage(
         moved = ((real[:, :2] + real[:, 2:4]) / 2).repeat(JITTERS, 1)
         by = jitter.repeat_interleave(len(real), 0)
         moved = corners(moved + 0.15 * by[:, :2] * sides, sides * (0.25 * by[:, 2:]).exp())
-        proposed = torch.cat([real[:, :4], moved, *(a for _, _, a in some)])
-        proposed = proposed[((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)]
+        drawn = F.pad(torch.cat([real[:, :4], moved]), (0, 1), value=0.5)  # of no kind
+        proposed, flag = torch.cat([drawn, *(a for _, _, a in some)]).split([4, 1], 1)
+        large = ((proposed[:, 2:] - proposed[:, :2]) > TINY).all(1)
+        proposed, flag = proposed[large], flag[large]
         if not len(proposed):
             continue
         overlap, nearest = (
@@ -238,7 +259,7 @@ def _second_stage(
         share = ((overlap - 0.2) / 0.6).clamp(0, 1)[:, None] * F.one_hot(nearest, k)
         change = torch.cat([away, (wanted / sides).log()], 1)
         own = where[at_site(true, *where.shape)].to(z.device)
-        examples.append((pooled(image, proposed), share, change, overlap > LEAST, own))
+        examples.append((pooled(image, proposed, flag), share, change, overlap > LEAST, own))
     total = torch.stack([share.sum(0) for _, share, *_ in examples]).sum(0).clamp(min=1e-6)
     rest = torch.stack([(1 - share.sum(1)).sum() for _, share, *_ in examples]).sum()
     scores, shifts = Moments(), Moments()
@@ -249,7 +270,7 @@ def _second_stage(
 
 
 def calibration(
-    answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], k: int
+    answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], task: Detection
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
     """Cut and gain of the scores of each class, from detections on what was left out.
 
@@ -257,14 +278,15 @@ def calibration(
     less than `LOST` of AP50 is left. The thresholds of a class with few boxes are drawn to those
     of all classes together.
     """
-    most = max(sum(len(b) for b, _ in each) for each in answers)
+    k, most = task.n_classes, max(sum(len(b) for b, _ in each) for each in answers)
     found = np.full((len(boxes), max(most, 1), 6), -1.0)
     for row, each in zip(found, answers, strict=True):
         scores, label = torch.cat([s for _, s in each]).max(1)
         rows = torch.cat([torch.cat([b for b, _ in each]), label[:, None], scores[:, None]], 1)
         rows = rows[scores.argsort(descending=True, stable=True)]
         row[: len(rows)] = rows.double().cpu().numpy()
-    scores, labels, hits, _, counts, *_ = judged(found, boxes.double().cpu().numpy(), k)
+    inputs = task.metric_inputs(found, boxes.double().cpu().numpy())
+    scores, labels, hits, _, counts, _ = inputs
     overall = _thresholds(scores[labels >= 0], hits[labels >= 0], int(counts.sum()))
     overall = overall or UNKNOWN
     cuts, gain = torch.zeros(k), torch.zeros(k)

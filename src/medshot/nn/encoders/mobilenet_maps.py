@@ -13,6 +13,7 @@ from medshot.nn.encoders.filters import Filters
 from medshot.nn.encoders.mobilenet import MobileNet
 
 DEPTHS = {"block3_pw": 128, "block5_pw": 256, "block7_pw": 512, "block11_pw": 512}
+STRIDES = 32  # a multiple of all strides
 KEPT = 128  # dimensions of a deep map after random projection
 
 
@@ -64,10 +65,18 @@ class MobileNetMaps(Encoder):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f i j"]:
         """Features of images in [0, 1], one vector per 4 x 4 pixels."""
+        return self.enlarged(x, 1.0)
+
+    def enlarged(self, x: Float[Tensor, "n c h w"], zoom: float) -> Float[Tensor, "n f i j"]:
+        """Features of images enlarged `zoom` times, for small objects."""
         self.check_form(x)
+        seen = self.net.scaled(x)
+        if zoom != 1:
+            side = STRIDES * round(zoom * x.shape[2] / STRIDES)  # padded as without zoom
+            seen, x = (F.interpolate(each, (side, side), mode="bilinear") for each in (seen, x))
         grid = (-(-x.shape[2] // self.stride), -(-x.shape[3] // self.stride))
         found = []
-        for name, z in zip(DEPTHS, self.net.maps(x, tuple(DEPTHS)), strict=True):
+        for name, z in zip(DEPTHS, self.net.onward(seen, tuple(DEPTHS)), strict=True):
             even = z / (z.square().mean(1, keepdim=True) + 1e-4).sqrt()
             basis = getattr(self, f"onto_{name}", None)
             if basis is not None:
