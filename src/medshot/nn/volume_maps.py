@@ -34,8 +34,7 @@ class VolumeMaps(nn.Module):
 
     def forward(self, x: Float[Tensor, "z h w"]) -> Float[Tensor, "f z h w"]:
         """Features of every voxel of one volume."""
-        spread = x.std(correction=0).clamp(min=FLAT)
-        z = ((x - x.mean()) / spread)[None]
+        z = standardized(x)[None]
         return torch.cat([z, self.derived(z, ORDER), place(x)])
 
     def context(self, scores: Float[Tensor, "k z h w"]) -> Float[Tensor, "g z h w"]:
@@ -52,6 +51,11 @@ class VolumeMaps(nn.Module):
                 for scale in SCALES
             ]
         )
+
+
+def standardized(x: Float[Tensor, "z h w"]) -> Float[Tensor, "z h w"]:
+    """Mean 0 and standard deviation 1; a constant volume is 0."""
+    return (x - x.mean()) / x.std(correction=0).clamp(min=FLAT)
 
 
 def place(like: Float[Tensor, "z h w"]) -> Float[Tensor, "9 z h w"]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medshot.core import ConfigError, Examples, Learner, Predictor, Task, part
 from medshot.data.episodes import own_groups
+from medshot.learners.baselines.atlas import Atlas, AtlasPredictor
 from medshot.learners.registry import register
 from medshot.nn.volume_maps import (
     FILM,
@@ -86,9 +87,10 @@ class ContextPredictor(Predictor):
         first: VoxelNetwork,
         second: VoxelNetwork,
         spacing: Sequence[float],
+        atlas: AtlasPredictor | None = None,
     ) -> None:
         super().__init__()
-        self.maps, self.first, self.second = maps, first, second
+        self.maps, self.first, self.second, self.atlas = maps, first, second, atlas
         self.spacing = tuple(spacing)
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *s"]:
@@ -106,6 +108,11 @@ class ContextPredictor(Predictor):
         found = self.second.on_maps(torch.cat([maps, context])).softmax(0)
         least = min(self.maps.voxel)
         found = blur(found, [max(NARROW, SMOOTH * least / side) for side in self.maps.voxel])
+        if self.atlas is not None:
+            shape = resized(inside.shape, self.spacing, self.atlas.voxel)
+            votes = at_shape(self.atlas.votes(at_shape(inside[None], shape)[0]), found.shape[1:])
+            share = 1 / (1 + len(self.atlas.values))
+            found = share * votes + (1 - share) * found
         found = found.clamp(min=LEAST).log()
         if volume.shape == inside.shape:
             return at_shape(found, inside.shape)
@@ -135,6 +142,9 @@ class AutoContext(Learner):
     half of it (of one volume: to other copies). Masks far from where the support had them are not
     found where place tells in the support where they are.
 
+    Of up to `voters` volumes, the probabilities are averaged with the votes of `Atlas`, which have
+    the weight of one of n + 1.
+
     Volumes are taken from their first to their last voxel that is not black, as they may be padded,
     and scales are equal in mm along all axes. Those of more than half a million voxels are
     coarsened for it. An image is a volume of one slice.
@@ -152,11 +162,13 @@ class AutoContext(Learner):
     usual_encoder = "voxels"
     adapts_encoder = True  # it reads the volume, not the encoder's features
 
-    def __init__(self, encoder: nn.Module, *, steps: int = 400) -> None:
+    def __init__(self, encoder: nn.Module, *, steps: int = 400, voters: int = 3) -> None:
         super().__init__()
-        if steps < 1:
-            raise ConfigError(f"steps is {steps}, but must be at least 1.")
-        self.encoder, self.steps = encoder, steps
+        if steps < 1 or voters < 0:
+            raise ConfigError(
+                f"steps is {steps}, but must be at least 1, and voters {voters} at least 0."
+            )
+        self.encoder, self.steps, self.voters = encoder, steps, voters
 
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Fit both classifiers."""
@@ -169,7 +181,9 @@ class AutoContext(Learner):
         copies = _copies(volumes, y, support.groups, spacing, maps.voxel)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             first, second = self._fitted(copies, maps, task.n_outputs)
-        return ContextPredictor(maps, first, second, spacing).freeze()
+        few = len(volumes) <= self.voters
+        atlas = Atlas(self.encoder).learn(support, task) if few else None
+        return ContextPredictor(maps, first, second, spacing, atlas).freeze()
 
     def _fitted(
         self, copies: Sequence[Copy], maps: VolumeMaps, k: int
@@ -255,7 +269,7 @@ def _distorted(
 
 def _chosen(labels: Int[Tensor, "z h w"], most: int, rng: torch.Generator) -> Int[Tensor, "m"]:
     """Labeled voxels: half of them near foreground, the others anywhere."""
-    flat, half = labels.flatten(), max(1, most // 2)
+    flat, half = labels.flatten(), max(1, min(most, labels.numel()) // 2)
     marked = (labels > 0)[None, None].float()
     near = F.max_pool3d(marked, NEAR, 1, NEAR // 2).flatten() > 0
     known = flat >= 0
