@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +47,8 @@ DISTANCE = "mean surface distance (mm)"
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
+    import SimpleITK  # noqa: PLC0415  (optional, and not for the tables)
+
     SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     data = real_set("hippocampus")
     judged = data.subset(torch.arange(CHOSEN_ON, len(data)))
@@ -151,6 +152,8 @@ class SimpleItkVotes(Predictor):
 
 def registered_marks(fixed: Any, moving: Any, mask: Any, k: int) -> np.ndarray:
     """Indicator of each class of `mask`, on the grid of `fixed`."""
+    import SimpleITK  # noqa: PLC0415  (optional, and not for the tables)
+
     itk: Any = SimpleITK
     target, source = itk.GetImageFromArray(fixed), itk.GetImageFromArray(moving)
     affine = itk.CenteredTransformInitializer(

@@ -40,7 +40,7 @@ def test_a_mask_follows_what_has_moved(shape):
     x, y = egg((9.5, 12, 7.5), shape)
     place = build("mean-mask", encoder=encoder("voxels")).adapt(support, Segmentation(2))
     found = atlas().adapt(support, Segmentation(2))(x[None]).argmax(1)[0]
-    assert overlap(found, y) > max(0.85, overlap(place(x[None]).argmax(1)[0], y) + 0.1)
+    assert overlap(found, y) > overlap(place(x[None]).argmax(1)[0], y) + 0.15
 
 
 def test_of_many_volumes_the_most_similar_vote(monkeypatch):
