@@ -5,11 +5,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from toys.volumes import affine_of, write_nii
 
 import medshot
 from medshot.learners.baselines.auto_context import ContextPredictor
 from medshot.presenters import kind_called
+from toys.volumes import affine_of, write_nii
 
 SHAPE = (12, 16, 14)  # i, j, k of the file
 
