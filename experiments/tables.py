@@ -33,6 +33,7 @@ import pretraining
 import segmentation
 import selecting
 import stacked_probe
+import volumes
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
@@ -285,6 +286,14 @@ TABLES = {
         masks_judged.table,
         masks_judged.read_rows,
         masks_judged.gather,
+    ),
+    "volumes": Table(
+        "volumes.jsonl",
+        RESULTS,
+        "volumes",
+        volumes.table,
+        masks_judged.read_rows,
+        volumes.gather,
     ),
     "transfer": Table("transfer.json", RESULTS, "transfer", segmentation.table_of_labels),
     "around": Table("around/result.json", RESULTS, "around", around.table),

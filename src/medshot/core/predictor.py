@@ -94,6 +94,7 @@ class Predictor(nn.Module):
     card: Card | None = None
     transductive = False  # True: a prediction depends on the other images in the batch
     exportable = True  # False: it cannot be expressed as a graph of tensor operations
+    whole: ClassVar[bool] = False  # True: it bounds its memory itself, large volumes are not cut
     differentiable: ClassVar[bool] = True  # False: no gradients, no trainable parameters
 
     def freeze(self) -> "Predictor":
@@ -151,13 +152,16 @@ class Predictor(nn.Module):
     def predict_batches(self, x: Float[Tensor, "n c *s"]) -> Tensor:
         """`self(x)` in small batches, which fit the CPU cache and are faster.
 
-        Volumes are processed one by one, and large ones in sliding windows, to bound memory.
+        Volumes are processed one by one, and large ones in sliding windows, to bound memory, unless
+        the predictor needs the `whole`.
         """
         if self.transductive or len(x) == 0:
             return self(x)
         if x.ndim < VOLUMES:
             few = max(1, SITES // x[0, 0].numel())
             return torch.cat([self(part) for part in x.split(few)])
+        if self.whole:
+            return torch.cat([self(volume[None]) for volume in x])
         return torch.cat([sliding_window(self, volume[None]) for volume in x])
 
     def save(self, folder: str | Path) -> Path:

@@ -171,6 +171,8 @@ class Dataset(Tabular):
         task = fitted.task.fitted(examples.y)
         learned = self.about() | {"files": list(self.contents)}
         card = Card(task, self.labels, fitted.preprocessing, learned)
+        if getattr(encoder, "whole", False):
+            return examples, card
         return fitted.preprocessing.support(examples), card
 
     @property

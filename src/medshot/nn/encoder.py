@@ -43,6 +43,7 @@ class Encoder(nn.Module):
     keeps_grid: ClassVar[bool] = False  # True: features `n f *s`, one vector per pixel
     stride: ClassVar[int] = 1  # pixels of a side per vector, where the grid is kept
     dims: ClassVar[int] = 2  # spatial axes
+    whole: ClassVar[bool] = False  # True: large volumes are not cut into patches to learn from
     any_size: ClassVar[bool] = False  # True: takes images of any size; `size` is that of training
     about: Mapping[str, Any] = MappingProxyType({})  # provenance of pretrained weights
     begins_with_image: bool = False  # True: the first features of a pixel are its own channels

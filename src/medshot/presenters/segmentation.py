@@ -219,10 +219,10 @@ class OfVolumes(OfMasks):
 
     name = "segmentation-3d"
     encoder = "unet3d"
-    families = (  # a voxel classifier, and a U-Net trained from scratch
-        LearnerFamily(
-            "linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
-        ),
+    families = (  # candidates of auto; for select, a voxel classifier and a U-Net from scratch too
+        LearnerFamily("auto-context", "voxels", simple=True),
+        LearnerFamily("mean-mask", "voxels", simple=True),
+        LearnerFamily("linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}),
         LearnerFamily(
             "finetune",
             "unet3d",
@@ -231,7 +231,6 @@ class OfVolumes(OfMasks):
                 "steps": FloatRange(50, 400, starts=(100,)),
                 "batch": 2,
             },
-            simple=True,
         ),
     )
 

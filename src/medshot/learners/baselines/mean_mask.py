@@ -1,5 +1,7 @@
 """Mean mask: the average of the support's masks, whatever the image shows."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -7,18 +9,21 @@ from torch import Tensor, nn
 
 from medshot.core import Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
+from medshot.nn.volume_maps import filled_box, volumes_of
 from medshot.tasks import Segmentation
 
 CELLS = 64  # a side at most, of the grid on which masks are averaged
 SMALLEST = 1e-3  # share of a class that was nowhere marked at a place
+IMAGES = 4  # dimensions of a batch of images n c h w
 MODES = {4: "bilinear", 5: "trilinear"}
 
 
 @part("predictor", "mean-mask")
 class SameMask(Predictor):
-    """The same scores for every image, stretched to its grid."""
+    """The same scores for every image, stretched to its grid; of a volume, to what is not black."""
 
     scores: Tensor
+    whole = True
 
     def __init__(self, scores: Float[Tensor, "k *s"]) -> None:
         super().__init__()
@@ -26,8 +31,17 @@ class SameMask(Predictor):
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *s"]:
         """Log of the share of each class at each place."""
+        if x.ndim > IMAGES:
+            return torch.stack([self._in_box(volume) for volume in volumes_of(x)])
         stretched = F.interpolate(self.scores[None], x.shape[2:], mode=MODES[x.ndim])
         return stretched.expand(x.shape[0], *stretched.shape[1:]) + 0 * x[:, :1]
+
+    def _in_box(self, volume: Float[Tensor, "z h w"]) -> Float[Tensor, "k z h w"]:
+        box, found = filled_box(volume), volume.new_zeros(len(self.scores), *volume.shape)
+        shape = volume[box].shape
+        found[0] = -math.log(SMALLEST)
+        found[(slice(None), *box)] = F.interpolate(self.scores[None], shape, mode="trilinear")[0]
+        return found
 
 
 @register("mean-mask")

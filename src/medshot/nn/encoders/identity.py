@@ -64,3 +64,22 @@ class Intensities(Encoder):
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n f h w"]:
         """Scaled intensities."""
         return self.scaled(x)
+
+
+@part("encoder", "voxels")
+class Voxels(Encoder):
+    """Voxel intensities of whole volumes, for learners that make features of their own."""
+
+    source = "the raw volume"
+    keeps_grid = True
+    dims = 3
+    whole = True
+
+    def __init__(self, *, channels: int = 1, scaling: str = "unit") -> None:
+        super().__init__(channels, None, scaling)
+        self.n_features = channels
+        self.register_buffer("nothing", torch.zeros(()))  # carries device and dtype
+
+    def forward(self, x: Float[Tensor, "n c z h w"]) -> Float[Tensor, "n c z h w"]:
+        """Scaled intensities."""
+        return self.scaled(x)
