@@ -6,10 +6,10 @@
 
 The first command scores every candidate, and the mean of each two, on episodes of each set: Dice in
 two-fold cross-validation on the support, as `auto` sees it, and on 8 queries, patients apart. It
-goes on where it was killed. `package` writes the prior: for each number of images, the mean and the
-standard deviation over sets of Dice minus that of the first candidate. The table compares ways to
-choose, the prior of each set made of the others. The packaged refiner of `stacked-masks` was trained
-on none of these sets.
+goes on where it was killed. `package` writes the prior: for each number of images, the mean and
+standard deviation over sets of Dice minus that of the first candidate. The table compares ways
+to choose, the prior of each set made of the others. The packaged refiner of `stacked-masks` was
+trained on none of these sets.
 """
 
 import argparse
