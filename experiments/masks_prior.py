@@ -33,17 +33,8 @@ from medshot.selection.space import PRIORS
 from results import arguments, commit, hardware, markdown
 from segmentation import real_set
 
-SETS = (
-    "foot_ulcer",
-    "polyp_kvasir",
-    "nerve_us",
-    "drive",
-    "gland_glas",
-    "liver_ct",
-    "nuclei_monuseg",
-)
-SETS += ("em_membrane",)
-SHOTS, EPISODES, QUERIES = (2, 4, 8), 3, 8
+SETS = ("foot_ulcer", "polyp_kvasir", "nerve_us", "drive", "gland_glas", "liver_ct")
+SHOTS, EPISODES, QUERIES = (2, 8), 1, 8
 CANDIDATES = {
     "stacked-masks on mobilenet": ("stacked-masks", "mobilenet"),
     "linear-probe on filters": ("linear-probe", "filters"),
@@ -101,7 +92,8 @@ def scored(episode: Episode) -> dict[str, Any]:
     }
     answers = {name: answered(made, support, episode) for name, made in learners.items()}
     for one, other in itertools.combinations(learners, 2):
-        tried[f"{one} + {other}"] = mean_of(bench, tried[one], tried[other])
+        both = mean_of(bench, tried[one], tried[other])
+        tried[f"{one} + {other}"] = both or tried[one]
         answers[f"{one} + {other}"] = (answers[one] + answers[other]) / 2
     truth, dice = episode.query.y.numpy(), task.metrics[task.leading]
     return {
@@ -143,8 +135,8 @@ def prior_of(rows: list[dict[str, Any]], shot: int) -> dict[str, tuple[float, fl
             if row["shot"] == shot:
                 score = row["query"][best_two(row) if name == MEAN else name]
                 minus.setdefault(row["set"], []).append(score - row["query"][FIRST])
-        each = [np.mean(values) for values in minus.values()]
-        spread = 0.0 if name == FIRST else max(float(np.std(each, ddof=1)), LEAST)
+        each = np.array([np.mean(values) for values in minus.values()])
+        spread = 0.0 if name == FIRST else max(float(each.std(ddof=1)), LEAST)
         found[name] = (round(float(np.mean(each)), 3), round(spread, 3))
     return found
 

@@ -14,7 +14,16 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import DataError, Examples, Learner, Predictor, Task, any_tensor, eval_mode
+from medshot.core import (
+    DataError,
+    Examples,
+    Learner,
+    Predictor,
+    Task,
+    any_tensor,
+    called,
+    eval_mode,
+)
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest
@@ -107,7 +116,7 @@ def cross_validate(
                 for some in held.split(AT_ONCE):
                     output = predictor.predict_batches(fitted.examples(some).x)
                     answers.append(card.task.decode(output.double()))
-            fit_done()
+            fit_done(called(learner))
             tick(done, None)
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()

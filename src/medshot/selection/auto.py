@@ -24,6 +24,7 @@ from medshot.selection.choice import TrialResult, mean_of, ranks, through
 from medshot.selection.cross_validator import CrossValidator
 from medshot.tasks import EVERY
 
+Priors = Sequence[Sequence[float]] | Mapping[str, Sequence[Sequence[float]]]
 DRAWS = 200  # bootstrap draws for the standard error of a difference
 IMAGES = 4  # dimensions of a batch of 2D images
 
@@ -98,7 +99,7 @@ class Auto(Learner):
         self,
         candidates: Sequence[Learner],
         folds: int = FOLDS,
-        prior: Sequence[Sequence[float]] | Mapping[str, Sequence[Sequence[float]]] = (),
+        prior: Priors = (),
         average: str = "",
     ) -> None:
         super().__init__()
@@ -152,8 +153,16 @@ class Auto(Learner):
                 return self._averaging([candidates[i] for i in pair])
         return candidates[order[0]]
 
+    def without(self, i: int) -> "Auto":
+        """The same choice without candidate `i`, which is not the first."""
+        prior = {str(shot): [*p[:i], *p[i + 1 :]] for shot, p in self.prior.items() if p}
+        rest = [c for j, c in enumerate(self.candidates) if j != i and isinstance(c, Learner)]
+        return Auto(rest, self.folds, prior, self.average).eval()
+
     def _prior_for(self, images: int) -> Sequence[Sequence[float]]:
         """The prior of the number of images that is nearest, by ratio."""
+        if not self.prior:
+            return ()
         return self.prior[min(self.prior, key=lambda shot: abs(math.log(shot / images)))]
 
     def _averaging(self, pair: Sequence[Learner]) -> Learner:
@@ -174,7 +183,9 @@ def _worth(
         return (0.0,)
     metric = bench.task.leading
     found = tried.scores[metric] - first.scores[metric]
-    return (posterior_mean(*prior, np.nan_to_num(found), difference_variance(bench, tried, first)),)
+    mean, deviation = prior
+    variance = difference_variance(bench, tried, first)
+    return (posterior_mean(mean, deviation, float(np.nan_to_num(found)), variance),)
 
 
 def posterior_mean(mean: float, deviation: float, found: float, variance: float) -> float:
@@ -185,9 +196,9 @@ def posterior_mean(mean: float, deviation: float, found: float, variance: float)
 def difference_variance(bench: CrossValidator, tried: TrialResult, first: TrialResult) -> float:
     """Variance of the difference of two leading metrics: bootstrap over patients, with a floor."""
     score = bench.task.metrics[bench.task.leading]
-    pairs = [each.evidence or () for each in (tried, first)]
+    mine, others = tried.evidence or (), first.evidence or ()
     minus = [
-        np.subtract(*(score(*(rows[at] for rows in each)) for each in pairs))
+        score(*(rows[at] for rows in mine)) - score(*(rows[at] for rows in others))
         for at in drawn_again(bench.groups, bench.strata, DRAWS)
     ]
     return float(np.nanvar(minus) + 1 / len(bench.groups) ** 2)

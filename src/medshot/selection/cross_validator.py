@@ -8,7 +8,7 @@ from jaxtyping import Int, Shaped
 from numpy import ndarray
 from torch import Tensor, nn
 
-from medshot.core import Examples, Learner, Task, TrainingError
+from medshot.core import Examples, Learner, Task, TrainingError, called
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import rarest
@@ -72,7 +72,7 @@ class CrossValidator:
         fitted = self.task.fitted(self.y[rest])
         predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
         decoded = fitted.decode(predictor.predict_batches(query).double()).cpu().numpy()
-        fit_done()
+        fit_done(called(ready))
         if np.isnan(decoded).any():
             raise TrainingError("Predictions contain NaN; lower the learning rate.")
         return decoded

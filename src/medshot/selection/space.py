@@ -97,13 +97,15 @@ class Configuration:
 class LearnerFamily:
     """A learner on an encoder; a setting is a `FloatRange`, a `Categorical`, or fixed.
 
-    `simple` families are tried first, and are the candidates of `auto`.
+    `simple` families are tried first, and are the candidates of `auto`; those that are `slow`, too,
+    where the time for them is given.
     """
 
     learner: str
     encoder: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     simple: bool = False
+    slow: bool = False
 
     @property
     def name(self) -> str:
