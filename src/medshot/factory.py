@@ -4,7 +4,7 @@ import json
 import os
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -225,7 +225,7 @@ def cost(learner: Learner, dataset: Dataset) -> Cost:
     slow = [each for each in candidates if hasattr(each, "steps")]
     if not slow and not (dataset.task.on_grid and len(candidates) > 1):
         return Cost()
-    seconds = _timed(learner, dataset)
+    seconds = _timed(learner, dataset, candidates if dataset.task.on_grid else slow)
     whole = _whole(learner, dataset, seconds)
     if whole < SHORT:
         return Cost("", seconds)
@@ -240,7 +240,7 @@ def within(learner: Auto, dataset: Dataset, budget: float) -> tuple[Auto, Cost]:
 
     The slowest are left out first, the first candidate never.
     """
-    seconds, kept = _timed(learner, dataset), learner
+    seconds, kept = _timed(learner, dataset, _candidates(learner)), learner
     left: list[str] = []
     while len(kept.candidates) > 1 and (whole := _whole(kept, dataset, seconds)) > budget:
         others = range(1, len(kept.candidates))
@@ -259,7 +259,7 @@ def within(learner: Auto, dataset: Dataset, budget: float) -> tuple[Auto, Cost]:
 
 def expected(learner: Learner, seconds: Mapping[str, float]) -> float:
     """Estimated seconds of learning once; where nothing was timed, the number of fits."""
-    return _once(learner, seconds) if seconds else fits(learner)
+    return _once(learner, seconds) if seconds else float(fits(learner))
 
 
 def _candidates(learner: Learner) -> list[Learner]:
@@ -268,11 +268,13 @@ def _candidates(learner: Learner) -> list[Learner]:
     return [each for each in found if isinstance(each, Learner)]
 
 
-def _timed(learner: Learner, dataset: Dataset) -> dict[str, float]:
+def _timed(
+    learner: Learner, dataset: Dataset, candidates: Sequence[Learner]
+) -> dict[str, float]:
     """Estimated seconds to learn from `dataset` once and to predict it, of each candidate."""
     inner = learner.learner if isinstance(learner, Tuned) else learner
     support, card = dataset.support(inner.encoder)
-    return {called(each): _seconds(each, support, card.task) for each in _candidates(learner)}
+    return {called(each): _seconds(each, support, card.task) for each in candidates}
 
 
 def _once(learner: Learner, seconds: Mapping[str, float]) -> float:

@@ -47,6 +47,7 @@ from medshot.evaluation.report.model import Estimate
 from medshot.factory import NONE, cost, expected, finetuned, fits, within
 from medshot.presenters import kind_called
 from medshot.selection import Auto
+from medshot.selection.choice import Folds
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, counting_fits, quiet
@@ -287,11 +288,13 @@ def adapted(
     seen: Sequence[Mapping[str, Any]] = (),
     watch: Callable[[str], Watch] = lambda what: quiet,
     seconds: Mapping[str, float] | None = None,
+    folds: Folds | None = None,
 ) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
     `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
-    the predictors that are fitted, which take about these `seconds` each.
+    the predictors that are fitted, which take about these `seconds` each. `folds` are those of a
+    search before; by default they are at most 5, of equal shares of the classes.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     validated: dict[str, OutOfFold] = {}
@@ -299,7 +302,9 @@ def adapted(
     shown = watch(f"adapting to {dataset.name}")
     with counting_fits(shown, *_planned(learners, dataset, seconds or {}), seconds):
         try:
-            validated = {name: cross_validate(each, dataset) for name, each in learners.items()}
+            validated = {
+                name: cross_validate(each, dataset, folds=folds) for name, each in learners.items()
+            }
         except DataError as error:
             warnings.insert(0, f"How well this does could not be measured. {error}")
         with torch.no_grad():

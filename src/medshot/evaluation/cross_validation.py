@@ -4,7 +4,7 @@ Each image is predicted by a predictor that saw neither it nor any other image o
 `medshot.evaluation.intervals` has the intervals.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,9 +92,14 @@ def drawn_again(
 
 
 def cross_validate(
-    learner: Learner, dataset: Dataset, seed: int = 0, *, watch: Watch = quiet
+    learner: Learner,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    folds: Sequence[tuple[Tensor, Tensor]] | None = None,
+    watch: Watch = quiet,
 ) -> OutOfFold:
-    """Cross-validate `learner` on `dataset`, by patient, in at most 5 folds.
+    """Cross-validate `learner` on `dataset`, by patient, in at most 5 folds, or in these `folds`.
 
     Raises:
         DataError: a class has images of one patient only, so nothing can be left out.
@@ -103,7 +108,7 @@ def cross_validate(
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
     shows = fitted.present_classes()
-    folds = even_folds(shows, fitted.groups, seed)
+    folds = even_folds(shows, fitted.groups, seed) if folds is None else folds
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []

@@ -10,7 +10,15 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core import Card, ConfigError, Learner, MaskPrediction, Predictor, mask_numbers
+from medshot.core import (
+    Card,
+    ConfigError,
+    Learner,
+    MaskPrediction,
+    Predictor,
+    Table,
+    mask_numbers,
+)
 from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
@@ -19,6 +27,7 @@ from medshot.data.io.registry import volume_suffix
 from medshot.data.io.write import write_nifti_mask
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.intervals import Sample
 from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
 from medshot.learners.registry import build
 from medshot.learners.to_grid import on_grid
@@ -32,7 +41,7 @@ from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.selection.auto import Priors
 from medshot.selection.space import packaged_priors
 from medshot.stages.fuse.learner import NAME as ENSEMBLE
-from medshot.tasks.segmentation import by_image
+from medshot.tasks.segmentation import Segmentation, by_image
 
 SHOWN_SUPPORT = 12
 OWN = 8  # images of the support, for each class, on which a predictor is looked at
@@ -79,6 +88,31 @@ def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
     pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
     cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
     return pixels[(slice(None), *cut)], cut
+
+
+def class_scores(dataset: Dataset, found: OutOfFold) -> tuple[Table, ...]:
+    """Dice of each class, over the images that show it or on which it is marked.
+
+    None where there is one class, whose score is that of all.
+    """
+    both, claimed, true = found.evidence[:3]
+    if true.shape[1] < 3:
+        return ()
+    rows = []
+    for c, label in enumerate(dataset.labels[1:], 1):
+        there = np.flatnonzero(claimed[:, c] + true[:, c])
+        if not len(there):
+            rows.append((label, "undefined: nowhere true or marked", "0"))
+            continue
+        counts = tuple(each[there][:, [0, c]] for each in (both, claimed, true))
+        fold = None if found.fold is None else found.fold[there]
+        flat = np.zeros(len(there), np.int64)  # all of them are images of one class
+        sample = Sample(counts, found.groups[there], flat, Segmentation(2), fold)
+        interval = sample.interval("Dice")
+        estimate = r.Estimate(*vars(interval).values(), "too few to give an interval")
+        rows.append((label, str(estimate), str(int((true[:, c] > 0).sum()))))
+    caption = "Dice of each class, with its 95% interval, on the images that show it or are marked"
+    return (Table(caption, ("class", "Dice", "images that show it"), tuple(rows)),)
 
 
 class MaskAnswers(AnswerFolder):
@@ -242,6 +276,7 @@ class OfMasks(Kind):
             f"{n} {c}" for n, c in zip(numbers, ("orange", "blue", "green"), strict=False)
         )
         return {
+            "tables": class_scores(dataset, found),
             "masks": mask_examples(answered, found),
             "examples_note": f"{unseen} The worst come first, then some others: look at the table "
             f"for how well it does in all. Class numbers have colours: {drawn}.",

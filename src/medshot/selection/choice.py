@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from medshot.core import Learner, Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
@@ -21,6 +22,7 @@ from medshot.evaluation.statistics import Interval
 from medshot.selection.cross_validator import CrossValidator, Evidence, joined
 from medshot.selection.space import Configuration
 
+Folds = Sequence[tuple[Tensor, Tensor]]
 Stop = Callable[[int, float, float], str]  # (folds done, score, seconds) to a reason, or ""
 
 FAILURES = (ValueError, RuntimeError, ArithmeticError)  # MedshotError and what solvers raise
@@ -164,10 +166,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Selection(Tabular):
-    """The chosen learner; `choice` is None if cross-validation was not possible."""
+    """The chosen learner; `choice` is None if cross-validation was not possible.
+
+    `folds` are those of the search, where it was on all images: the report takes the same, so that
+    a learner has one score.
+    """
 
     learner: Learner
     choice: Choice | None
+    folds: Folds | None = None
 
     def table(self) -> Table:
         """Candidates, the best first, and the verdict."""
