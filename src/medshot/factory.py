@@ -268,9 +268,7 @@ def _candidates(learner: Learner) -> list[Learner]:
     return [each for each in found if isinstance(each, Learner)]
 
 
-def _timed(
-    learner: Learner, dataset: Dataset, candidates: Sequence[Learner]
-) -> dict[str, float]:
+def _timed(learner: Learner, dataset: Dataset, candidates: Sequence[Learner]) -> dict[str, float]:
     """Estimated seconds to learn from `dataset` once and to predict it, of each candidate."""
     inner = learner.learner if isinstance(learner, Tuned) else learner
     support, card = dataset.support(inner.encoder)

@@ -125,12 +125,10 @@ def test_long_work_is_announced_where_there_is_no_terminal(
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_no_interval_is_cut_whatever_the_width(width, capsys, monkeypatch):
-    monkeypatch.setattr(terminal, "console", Console(width=width, highlight=False))
-    score = "0.291 [0.106, 0.589]"
+def test_no_interval_is_cut_whatever_the_width(width: int, terminal: Terminal) -> None:
+    seen, score = terminal(width), "0.291 [0.106, 0.589]"
     columns = ("", *(f"learner-{i} on some encoder" for i in range(4)))
-    terminal.show(Table("", columns, (("mean surface distance (mm)", *[score] * 4),)))
-    said = capsys.readouterr().out
-    assert max(map(len, said.splitlines())) <= width
+    terminal_module.show(Table("", columns, (("mean surface distance (mm)", *[score] * 4),)))
+    assert max(map(len, seen.getvalue().splitlines())) <= width
     for word in score.split():
-        assert said.count(word) == 4
+        assert seen.getvalue().count(word) == 4

@@ -55,11 +55,23 @@ def show(table: Table, rows: int = ROWS) -> None:
         say(table.caption)
     if not table.rows:
         return
-    if (few := _that_fit(table)) < len(table.columns):  # the others below, by the same first cells
-        for some in (range(few), (0, *range(few, len(table.columns)))):
-            cells = [tuple(row[i] for i in some) for row in (table.columns, *table.rows)]
-            show(Table("", cells[0], tuple(cells[1:])), rows)
-        return
+    for part in _parts(table):
+        _draw(part, rows)
+    if len(table.rows) > rows:
+        tell(f"and {len(table.rows) - rows} more")
+
+
+def _parts(table: Table) -> Iterator[Table]:
+    """Tables of the columns that fit side by side, each with the first."""
+    few, all_ = _that_fit(table), len(table.columns)
+    for some in (range(few), (0, *range(few, all_))) if few < all_ else ():
+        cells = [tuple(row[i] for i in some) for row in (table.columns, *table.rows)]
+        yield from _parts(Table("", cells[0], tuple(cells[1:])))
+    if few == all_:
+        yield table
+
+
+def _draw(table: Table, rows: int) -> None:
     drawn = Drawn(box=None, padding=(0, GAP, 0, 0))
     columns = [[plain(c) for c in cells] for cells in zip(table.columns, *table.rows, strict=True)]
     measured = [(_is_text(i, cells), *_widths(cells)) for i, cells in enumerate(columns)]
@@ -78,8 +90,6 @@ def show(table: Table, rows: int = ROWS) -> None:
     for row in table.rows[:rows]:
         drawn.add_row(*map(plain, row))
     console.print(drawn)
-    if len(table.rows) > rows:
-        tell(f"and {len(table.rows) - rows} more")
 
 
 def _dealt(measured: Sequence[tuple[bool, int, int]], space: int) -> list[int]:

@@ -102,7 +102,7 @@ def _annotated(
             raise bad(path, f"{where} has no points", AGAIN)
         kind = shape.get("shape_type") or "polygon"
         points = [numbers(point, path, where, 2) for point in shape["points"]]
-        if kind not in ("polygon", "rectangle", "circle", "mask"):
+        if kind not in ("polygon", "rectangle", "circle", "mask", "point"):
             left[str(kind)] += 1
             continue
         regions.append(_region(str(kind), shape, points, path, where))
@@ -116,6 +116,10 @@ def _region(
     if kind == "polygon":
         flat = [side for point in points for side in point]
         return Region(label, where, outlines=(outline_of(flat, path, where),))
+    if kind == "point":
+        if len(points) != 1:
+            raise bad(path, f"{where}: a point of {len(points)} points", AGAIN)
+        return Region(label, where, point=(points[0][0], points[0][1]))
     if len(points) != (4 if kind == "rectangle" and len(points) == 4 else 2):
         raise bad(path, f"{where}: a {kind} of {len(points)} points", AGAIN)
     if kind == "circle":
