@@ -123,7 +123,18 @@ def answered(learner: Learner, support: Examples, episode: Episode) -> np.ndarra
 def read(folder: Path) -> list[dict[str, Any]]:
     """The rows of every set."""
     files = [json.loads((folder / f"{name}.json").read_text()) for name in SETS]
-    return [{**about, **row} for about in files for row in about.pop("rows")]
+    rows = [{**about, **row} for about in files for row in about.pop("rows")]
+    return [row for row in rows if row["shot"] in SHOTS]
+
+
+def gather(source: Path, kept: Path) -> None:
+    """Keep the rows of every episode as one line each."""
+    write_text(kept, "".join(json.dumps(row) + "\n" for row in read(source)))
+
+
+def read_rows(kept: Path) -> list[dict[str, Any]]:
+    """The lines that are kept."""
+    return [json.loads(line) for line in kept.read_text().splitlines()]
 
 
 def prior_of(rows: list[dict[str, Any]], shot: int) -> dict[str, tuple[float, float]]:

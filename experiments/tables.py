@@ -27,6 +27,7 @@ import fusing
 import hardening
 import intervals
 import masks_judged
+import masks_prior
 import medical_tables
 import omniglot
 import pretraining
@@ -277,6 +278,14 @@ TABLES = {
         segmentation.table,
         read_csv,
         segmentation.gather,
+    ),
+    "masks_prior": Table(
+        "masks_prior.jsonl",
+        RESULTS,
+        "masks-prior",
+        masks_prior.table,
+        masks_prior.read_rows,
+        masks_prior.gather,
     ),
     "stacked_masks": Table(
         "stacked_masks.jsonl",

@@ -70,7 +70,7 @@ def marked(support: Examples, mark: Callable[[ndarray, ndarray], ndarray]) -> Ex
 
 def boxes(mask: ndarray) -> list[tuple[tuple[int, int, int, int], int]]:
     """A box around each object."""
-    parts: Any = label(mask)[0]
+    parts: Any = label(mask)[0]  # type: ignore[index]
     found = [(s[1].start, s[0].start, s[1].stop, s[0].stop) for s in find_objects(parts)]
     large = [b for b in found if (b[2] - b[0]) * (b[3] - b[1]) >= SMALLEST]
     return [(b, 1) for b in large or found]
@@ -78,9 +78,9 @@ def boxes(mask: ndarray) -> list[tuple[tuple[int, int, int, int], int]]:
 
 def points(mask: ndarray) -> list[tuple[float, float, int]]:
     """The innermost pixel of each object, and the one that is farthest from all."""
-    parts, n = label(mask)  # type: ignore[misc]
+    parts: Any = label(mask)[0]  # type: ignore[index]
     found = []
-    for c, area in [*((i, parts == i) for i in range(1, n + 1)), (0, ~mask)]:
+    for c, area in [*((i, parts == i) for i in range(1, parts.max() + 1)), (0, ~mask)]:
         inner: Any = distance_transform_edt(area)
         if c and area.sum() < SMALLEST:
             continue

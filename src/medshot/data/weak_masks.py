@@ -87,8 +87,8 @@ def completed(
 
 def _at(mask: Integer[ndarray, "h w"], side: int) -> Integer[ndarray, "i j"]:
     scale = min(1.0, side / max(mask.shape))
-    size = tuple(max(round(n * scale), 1) for n in mask.shape[::-1])
-    return np.asarray(Image.fromarray(mask).resize((size[0], size[1]), Image.Resampling.NEAREST))
+    height, width = (max(round(n * scale), 1) for n in mask.shape)
+    return np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
 
 
 def _features(pixels: UInt8[ndarray, "h w c"], shape: tuple[int, int]) -> Float[ndarray, "m f"]:

@@ -109,8 +109,7 @@ def class_scores(dataset: Dataset, found: OutOfFold) -> tuple[Table, ...]:
         flat = np.zeros(len(there), np.int64)  # all of them are images of one class
         sample = Sample(counts, found.groups[there], flat, Segmentation(2), fold)
         interval = sample.interval("Dice")
-        estimate = r.Estimate(*vars(interval).values(), "too few to give an interval")
-        rows.append((label, str(estimate), str(int((true[:, c] > 0).sum()))))
+        rows.append((label, interval.bracketed(), str(int((true[:, c] > 0).sum()))))
     caption = "Dice of each class, with its 95% interval, on the images that show it or are marked"
     return (Table(caption, ("class", "Dice", "images that show it"), tuple(rows)),)
 
