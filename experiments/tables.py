@@ -34,6 +34,7 @@ import pretraining
 import segmentation
 import selecting
 import stacked_probe
+import weak_masks
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
@@ -287,6 +288,7 @@ TABLES = {
         masks_prior.read_rows,
         masks_prior.gather,
     ),
+    "weak_masks": Table("weak_masks.json", RESULTS, "weak-masks", weak_masks.table),
     "stacked_masks": Table(
         "stacked_masks.jsonl",
         RESULTS,

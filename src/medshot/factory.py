@@ -43,6 +43,7 @@ from medshot.selection.space import FINETUNE
 from medshot.stages.finetune import AutoTuned, FineTuned, get_method
 from medshot.stages.finetune.learner import Tuned
 from medshot.stages.finetune.methods import methods, moves_below
+from medshot.stages.fuse.learner import NAME as AVERAGE  # noqa: F401  (for candidates of auto)
 
 
 def checked(options: Mapping[str, Any], cls: type, kind: str) -> dict[str, Any]:

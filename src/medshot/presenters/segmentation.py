@@ -29,6 +29,7 @@ from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.intervals import Sample
 from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
+from medshot.factory import AVERAGE
 from medshot.learners.registry import build
 from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
@@ -40,7 +41,6 @@ from medshot.presenters.tables import AnswerFolder, answer_folder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
 from medshot.selection.auto import Priors
 from medshot.selection.space import packaged_priors
-from medshot.stages.fuse.learner import NAME as ENSEMBLE
 from medshot.tasks.segmentation import Segmentation, by_image
 
 SHOWN_SUPPORT = 12
@@ -184,7 +184,7 @@ class OfMasks(Kind):
     out = "answers"
     folds = 2
     control = "mean-mask"
-    average = ENSEMBLE
+    average = AVERAGE
     families = (  # the packaged one, pixel classifiers, place alone; a U-Net trained from scratch
         LearnerFamily("stacked-masks", "mobilenet", simple=True),
         LearnerFamily(

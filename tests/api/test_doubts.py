@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from medshot.api.adapt import adapted, report_warnings
+from medshot.api.adapt import adapted
+from medshot.api.doubts import report_warnings
 from medshot.core import Card, Predictor
 from medshot.data.arrays import dataset as of_arrays
 from medshot.evaluation.report import Difference, Estimate
@@ -70,7 +71,7 @@ def test_noise_under_masks_at_one_place_is_not_ahead_of_the_place() -> None:
     assert any("not ahead of mean-mask" in line for line in report.warnings)
 
 
-def masks():  # noqa: ANN201
+def masks():
     """Bright squares at places of their own."""
     rng = np.random.default_rng(0)
     y = np.zeros((4, 32, 32), np.uint8)
