@@ -79,7 +79,10 @@ def completed(
         score = _score(features, inside, shown) + place
         inside = object_ | (unknown & (score > 0))
     there = np.asarray(
-        Image.fromarray(inside).resize(sketch.shape[::-1], Image.Resampling.NEAREST), bool
+        Image.fromarray(inside).resize(
+            (sketch.shape[1], sketch.shape[0]), Image.Resampling.NEAREST
+        ),
+        bool,
     )
     found = np.where(sketch == UNKNOWN, 0, sketch)
     return np.where((sketch == UNKNOWN) & there, _nearest(sketch), found).astype(sketch.dtype)
@@ -97,7 +100,7 @@ def _features(pixels: UInt8[ndarray, "h w c"], shape: tuple[int, int]) -> Float[
 
     planes: list[ndarray] = []
     for c in range(pixels.shape[2]):
-        plane = Image.fromarray(pixels[:, :, c]).resize(shape[::-1], Image.Resampling.BOX)
+        plane = Image.fromarray(pixels[:, :, c]).resize((shape[1], shape[0]), Image.Resampling.BOX)
         values = np.asarray(plane, np.float64) / 255
         planes.append(values)
         for scale in SCALES:
