@@ -8,6 +8,7 @@ import base64
 import io
 import math
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def labelme(listing: Listing) -> Content | None:
         issues.append(Issue("warning", as_predicted[0].parent, None, what, fix))
     left: Counter[str] = Counter()
     images = [_annotated(path, said, listing, part, left) for path, said in chosen]
+    every = [region for image in images for region in image.regions]
+    if any(region.is_outlined for region in every):  # areas are drawn: points are no objects
+        left["point"] += sum(region.point is not None for region in every)
+        images = [
+            replace(image, regions=tuple(r for r in image.regions if not r.point))
+            for image in images
+        ]
     known = {image.path for image in images}
     homes = {path.parent for path in known}
     stems = {path.with_suffix("") for path in as_predicted}
@@ -75,7 +83,7 @@ def labelme(listing: Listing) -> Content | None:
         if f not in known and f.parent in homes and f.with_suffix("") not in stems
     ]
     issues += unmarked(others, listing.folder, "without .json, left out")
-    issues += unread_shapes(left, listing.folder)
+    issues += unread_shapes(+left, listing.folder)
     boxes = any(r.box for image in images for r in image.regions)
     source = chosen[0][0].parent
     return with_regions("LabelMe", source, images, boxes_first=boxes, issues=issues)
