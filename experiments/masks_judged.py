@@ -33,7 +33,7 @@ SETS = tuple(itertools.chain(*GROUPS))
 SHOTS, EPISODES, QUERIES = (1, 4, 16), 4, 12  # of judging
 SLOW = {"unet": 2}  # episodes, in place of EPISODES: a U-Net takes minutes for each
 UNET: dict[str, Any] = {"width": 16, "depth": 4}
-TREES, PIXELS = 100, 20_000
+SCALES = (0.8, 2.0, 4.0, 8.0)  # pixels, of the filters of the random forest
 
 
 def judged(learner: Learner, name: str, episodes: int = EPISODES) -> dict[str, Any]:
@@ -111,38 +111,6 @@ class _Plain(Predictor):
         return self.net(x)
 
 
-class Forest(Learner):
-    """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
-
-    supports = (medshot.Segmentation,)
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        del encoder
-        self.encoder = medshot.encoder("filters", scales=(0.8, 2.0, 4.0, 8.0))
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Fit."""
-        from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415  (slow to import)
-
-        z = self.encoder(support.x).movedim(1, -1).flatten(0, -2).numpy()
-        y, rng = support.y.flatten().numpy(), np.random.default_rng(0)
-        each = PIXELS // task.n_outputs
-        rows = [rng.permutation(np.flatnonzero(y == c))[:each] for c in range(task.n_outputs)]
-        chosen = np.concatenate(rows)
-        forest = RandomForestClassifier(TREES, min_samples_leaf=4, random_state=0, n_jobs=1)
-        forest.fit(z[chosen], y[chosen])
-        there = np.bincount(y, minlength=task.n_outputs) / len(y)
-
-        def answer(x: Tensor) -> Tensor:
-            rows = self.encoder(x).movedim(1, -1).flatten(0, -2).numpy()
-            share = forest.predict_proba(rows) * (there / (np.bincount(y[chosen]) / len(chosen)))
-            grid = torch.from_numpy(share.astype(np.float32))
-            return grid.unflatten(0, (len(x), *x.shape[2:])).movedim(-1, 1)
-
-        return _Plain(answer)
-
-
 class Alone(Learner):
     """One member of the stack."""
 
@@ -163,10 +131,16 @@ class Alone(Learner):
         return _Plain(lambda x: stack.scores(stack.maps(x))[:, place])
 
 
+def _forest(encoder: nn.Module) -> Learner:
+    """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
+    del encoder
+    return medshot.build("forest", encoder=medshot.encoder("filters", scales=SCALES))
+
+
 RIVALS: dict[str, Any] = {
     "mean mask": lambda encoder: Alone(encoder, "mean mask"),
     "prototypes": lambda encoder: Alone(encoder, "prototypes"),
-    "forest": Forest,
+    "forest": _forest,
     "unet": UNetFromScratch,
 }
 

@@ -65,7 +65,7 @@ ASKED = 6  # queries of a lesson
 SEEDS = (0, 1, 2)
 STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
 DROPPED, BLIND = 0.1, 0.25  # chance that a lesson lacks a member; that it lacks the image
-STEPS_OF_TUNING = 60
+STEPS_OF_TUNING = 40
 WIDTHS = (32, 40, 48, 64)
 SIZE = 128
 

@@ -27,6 +27,7 @@ import fusing
 import hardening
 import intervals
 import masks_judged
+import masks_prior
 import medical_tables
 import omniglot
 import pretraining
@@ -34,6 +35,7 @@ import segmentation
 import selecting
 import stacked_probe
 import volumes
+import weak_masks
 from medshot.core.atomic import write_text
 from medshot.core.errors import MedshotError
 from medshot.evaluation.protocols import VARIABLE, protocols
@@ -279,6 +281,15 @@ TABLES = {
         read_csv,
         segmentation.gather,
     ),
+    "masks_prior": Table(
+        "masks_prior.jsonl",
+        RESULTS,
+        "masks-prior",
+        masks_prior.table,
+        masks_prior.read_rows,
+        masks_prior.gather,
+    ),
+    "weak_masks": Table("weak_masks.json", RESULTS, "weak-masks", weak_masks.table),
     "stacked_masks": Table(
         "stacked_masks.jsonl",
         RESULTS,

@@ -135,12 +135,12 @@ def test_auto_moves_a_mobilenet_and_says_first_what_it_costs(tmp_path: Path) -> 
     assert isinstance(tuned, AutoTuned)
     assert describe(tuned) == "linear-probe on mobilenet, fine-tuned where that helps"
     dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=3, size=32)
-    told = cost(tuned, dataset)
+    told = cost(tuned, dataset).said
     assert told.startswith("fine-tuning takes about ")
     assert "on 6 images; with cross-validation about " in told
-    assert cost(build("lda", encoder=conv4()), dataset) == ""
+    assert cost(build("lda", encoder=conv4()), dataset).said == ""
     alone = load_one(folder(tmp_path / "b", (1, 1)), channels=3, size=32)
-    assert cost(tuned, alone) == "", "nothing can be left out, so nothing is done"
+    assert cost(tuned, alone).said == "", "nothing can be left out, so nothing is done"
 
 
 def test_auto_needs_a_mobilenet_among_the_candidates() -> None:
@@ -180,11 +180,11 @@ def test_what_takes_many_steps_is_timed_and_said_first(
         factory, "learn_at_size", lambda each, support, task: steps.append(each.steps)
     )
     before = torch.get_rng_state()
-    told = cost(auto, dataset)
+    told = cost(auto, dataset).said
     about = r"learning from 6 images takes about \d+ \w+; with cross-validation about \d+ \w+"
     assert re.fullmatch(about + r" \(--learner nearest-centroid alone takes seconds\)", told)
     assert steps == [1, 11]
     assert learner.steps == 2000
     assert torch.equal(before, torch.get_rng_state())
     monkeypatch.setattr(factory, "SHORT", 1e9)
-    assert cost(auto, dataset) == ""
+    assert cost(auto, dataset).said == ""

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medshot.api.adapt import report_warnings, with_doubts
+from medshot.api.adapt import with_doubts
+from medshot.api.doubts import report_warnings
 from medshot.data.load import load_one
 from medshot.evaluation.report import Difference, Estimate, Reliability
 from toys.commands import picture

@@ -122,3 +122,13 @@ def test_long_work_is_announced_where_there_is_no_terminal(
     with terminal_module.busy("reading [/x]\x1b"):
         said = capsys.readouterr()
     assert (said.out, said.err) == ("", "reading [/x]\\x1b\n")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_interval_is_cut_whatever_the_width(width: int, terminal: Terminal) -> None:
+    seen, score = terminal(width), "0.291 [0.106, 0.589]"
+    columns = ("", *(f"learner-{i} on some encoder" for i in range(4)))
+    terminal_module.show(Table("", columns, (("mean surface distance (mm)", *[score] * 4),)))
+    assert max(map(len, seen.getvalue().splitlines())) <= width
+    for word in score.split():
+        assert seen.getvalue().count(word) == 4

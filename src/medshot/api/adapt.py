@@ -1,6 +1,6 @@
 """Adaptation to a folder of labeled images, with cross-validated scores and a report."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from medshot.api.doubts import advice, report_warnings
 from medshot.api.resolve import (
     automatic,
     describe,
@@ -16,7 +17,17 @@ from medshot.api.resolve import (
     run_or_learner,
     training_data_of,
 )
-from medshot.core import Card, DataError, LeakError, Learner, Predictor, Table, Tabular, described
+from medshot.core import (
+    Card,
+    ConfigError,
+    DataError,
+    LeakError,
+    Learner,
+    Predictor,
+    Table,
+    Tabular,
+    described,
+)
 from medshot.core.atomic import new_folder
 from medshot.data.checks.labels import image_doubts, strays
 from medshot.data.dataset import Dataset
@@ -24,21 +35,20 @@ from medshot.data.join import joined
 from medshot.data.load import load_one
 from medshot.data.multimodal import keeping
 from medshot.data.readers.registry import kind_of
-from medshot.evaluation import report as r
-from medshot.evaluation.cross_validation import FOLDS, OutOfFold, cross_validate
+from medshot.evaluation.cross_validation import OutOfFold, cross_validate, even_folds
 from medshot.evaluation.episodes import refuse_seen
 from medshot.evaluation.report import Report, summary_sentence, write_report
 from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.evaluation.report.model import Estimate
-from medshot.factory import NONE, cost, finetuned, fits
+from medshot.factory import NONE, cost, expected, finetuned, fits, within
 from medshot.presenters import kind_called
 from medshot.selection import Auto
+from medshot.selection.choice import Folds
 from medshot.stages.finetune.learner import Tuned
 from medshot.training.device import limit_threads
 from medshot.training.progress import Watch, counting_fits, quiet
 
 AUTO = "auto"
-TOO_SURE = 0.1  # mean confidence above the share of right answers
 FEW = 30
 
 
@@ -94,6 +104,7 @@ def adapt(
     skip_bad: bool = False,
     ignore_value: int | None = None,
     point_size: float | None = None,
+    budget: float | None = None,
     out: str | Path | None = None,
     command: str = "",
     threads: int | None = 1,
@@ -110,14 +121,15 @@ def adapt(
     is made already. `finetune` is a method of `medshot finetune`, or `auto`; nothing is fine-tuned
     where it is None. With `skip_bad`, lines and files that cannot be used are left out, and named
     in the report. Pixels of masks with `ignore_value` have no label: so masks may be scribbles.
-    Objects that are marked by points are `point_size` pixels across (None: estimated). The
-    result is saved to the new folder `out`, which is refused before any
+    Objects that are marked by points are `point_size` pixels across (None: estimated).
+    With `budget`, in seconds, `auto` also tries what takes minutes (a U-Net for masks), and leaves
+    out what does not fit. The result is saved to the new folder `out`, which is refused before any
     work if it exists. `watch` shows the predictors that are fitted, and `tell` is called with the
     time that it will take, where that is long. One thread an operation is quick for few images
     (`threads=None`: as PyTorch is set).
 
     Raises:
-        ConfigError: an unknown learner, encoder, option or method.
+        ConfigError: an unknown learner, encoder, option or method; a budget without `auto`.
         DataError: images that cannot be used, by their file's name.
         SaveError: a learner whose predictors cannot be saved; `out` exists or cannot be written.
     """
@@ -130,7 +142,12 @@ def adapt(
     place = nullcontext() if out is None else new_folder(Path(out))
     with few, place as staging, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # untrained weights: the same images give the same predictor
-        made = _made(learner, encoder, options, kind)
+        made = _made(learner, encoder, options, kind, slow=budget is not None)
+        if budget is not None and not (isinstance(made, Auto) and budget > 0):
+            raise ConfigError(
+                f"budget={budget:g}: give some time, and to `auto`, which leaves out what does not "
+                "fit into it; one learner alone takes what it takes."
+            )
         refuse_transductive(made)
         made = finetuned(made, finetune or NONE)
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
@@ -154,14 +171,19 @@ def adapt(
         )
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
-        if said := cost(made, dataset):
-            tell(said)
+        if budget is not None and isinstance(made, Auto):
+            made, costs = within(made, dataset, budget)
+            dataset = replace(dataset, notes=(*dataset.notes, f"{costs.said}."))
+        else:
+            costs = cost(made, dataset)
+        if costs.said:
+            tell(costs.said)
         if isinstance(learner, str) and (early := ended_early(learner)):
             dataset = replace(dataset, notes=(early, *dataset.notes))
         seen: Sequence[Mapping[str, Any]] = training_data_of(
             learner if isinstance(learner, str) else "", made
         )
-        found = Adaptation(*adapted(made, dataset, command, seen, watch))
+        found = Adaptation(*adapted(made, dataset, command, seen, watch, costs.seconds))
         if staging is not None:
             found.save_into(staging)
         return found
@@ -180,43 +202,18 @@ def with_doubts(dataset: Dataset, folder: Path) -> Dataset:
 
 
 def _made(
-    learner: str | Learner, encoder: str | None, options: Sequence[str], kind: str
+    learner: str | Learner,
+    encoder: str | None,
+    options: Sequence[str],
+    kind: str,
+    *,
+    slow: bool = False,
 ) -> Learner:
     if isinstance(learner, Learner):
         return learner
     if learner == AUTO:
-        return automatic(encoder, options, kind)
+        return automatic(encoder, options, kind, slow=slow)
     return run_or_learner(learner, encoder, options, kind)
-
-
-def report_warnings(measured: Mapping[str, Any], chosen: str = "") -> list[str]:
-    """Sentences on the fields of a report: too sure, or behind a simpler learner.
-
-    That the learner `chosen`, which the predictor is of, should be taken is no advice.
-    """
-    found = [*_behind(d for d in measured.get("differences", ()) if d.baseline != chosen)]
-    reliability = measured.get("reliability")
-    return [*found, *overconfidence(reliability)] if reliability is not None else found
-
-
-def _behind(differences: Iterable[r.Difference]) -> Iterator[str]:
-    for difference in differences:
-        if difference.estimate.high < 0:
-            yield (
-                f"{difference.baseline} scored higher on these images. Unless there is another "
-                "reason for this learner, take that one."
-            )
-
-
-def overconfidence(found: r.Reliability) -> Iterator[str]:
-    """A sentence, where answers are surer than they are right."""
-    weights = found.count / found.count.sum()
-    said, was = float(found.confidence @ weights), float(found.accuracy @ weights)
-    if said - was > TOO_SURE:
-        yield (
-            f"It is surer than it is right: {100 * said:.0f} % sure on average, and right in "
-            f"{100 * was:.0f} %. Do not read its probabilities as chances."
-        )
 
 
 def adapted(
@@ -225,30 +222,38 @@ def adapted(
     command: str,
     seen: Sequence[Mapping[str, Any]] = (),
     watch: Callable[[str], Watch] = lambda what: quiet,
+    seconds: Mapping[str, float] | None = None,
+    folds: Folds | None = None,
 ) -> tuple[Predictor, Report]:
     """Adapt `learner` to all of `dataset`, and say how well it does on patients left out.
 
     `seen` is what the learner or its encoder was trained on, as `run.json` says it; `watch` shows
-    the predictors that are fitted.
+    the predictors that are fitted, which take about these `seconds` each. `folds` are those of a
+    search before; by default they are at most 5, of equal shares of the classes.
     """
     warnings = [*_seen(dataset, seen), *dataset.notes, *_warnings(dataset)]
     validated: dict[str, OutOfFold] = {}
     learners = _with_baselines(learner, dataset)
-    total = (1 + FOLDS) * fits(learner) + FOLDS * sum(map(fits, [*learners.values()][1:]))
-    with counting_fits(watch(f"adapting to {dataset.name}"), total):
+    shown = watch(f"adapting to {dataset.name}")
+    with counting_fits(shown, *_planned(learners, dataset, seconds or {}), seconds):
         try:
-            validated = {name: cross_validate(each, dataset) for name, each in learners.items()}
+            validated = {
+                name: cross_validate(each, dataset, folds=folds) for name, each in learners.items()
+            }
         except DataError as error:
             warnings.insert(0, f"How well this does could not be measured. {error}")
         with torch.no_grad():
             chosen = _chosen(learner, dataset)
             predictor = chosen.adapt(dataset)
+        doubts = kind_called(dataset.kind).doubts(dataset, predictor)
     card = predictor.known_card()
     measured = _scores_shown(dataset, validated) if validated else {}
+    control = kind_called(dataset.kind).control
+    behind = report_warnings(measured, describe(chosen), control, advice(learners, command))
     report = Report(
         title=f"{dataset.name}: {', '.join(dataset.labels)}",
         support=kind_called(dataset.kind).support(dataset),
-        warnings=(*report_warnings(measured, describe(chosen)), *warnings, card.task.caution),
+        warnings=(*doubts, *behind, *warnings, card.task.caution),
         provenance=provenance_of(card, _options(learner, chosen, card), command),
         **measured,
     )
@@ -272,6 +277,19 @@ def _with_baselines(learner: Learner, dataset: Dataset) -> dict[str, Learner]:
     for probe in kind_called(dataset.kind).baselines(**form):
         learners.setdefault(describe(probe), probe)
     return learners
+
+
+def _planned(
+    learners: Mapping[str, Learner], dataset: Dataset, seconds: Mapping[str, float]
+) -> tuple[int, float]:
+    """Number of predictors that will be fitted, and the seconds that they are expected to take."""
+    folds = len(even_folds(dataset.present_classes(), dataset.groups))
+    first, *others = learners.values()
+    times = [1 + folds, *[folds] * len(others)]
+    total = sum(n * fits(each) for n, each in zip(times, (first, *others), strict=True))
+    return total, sum(
+        n * expected(each, seconds) for n, each in zip(times, (first, *others), strict=True)
+    )
 
 
 def _auto(learner: Learner) -> Auto | None:

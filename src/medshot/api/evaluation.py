@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray
 
-from medshot.api.adapt import overconfidence
+from medshot.api.doubts import overconfidence
 from medshot.core import Card, DataError, Learner, Predictor, Result, Table, versions
 from medshot.data.dataset import Dataset
 from medshot.data.load import images_for, in_form, load_one, refuse_learned_from

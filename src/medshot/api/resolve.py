@@ -4,9 +4,19 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import join
 from typing import Any
 
-from medshot.core import ConfigError, Learner, SaveError, called, options_of, recipe, unknown
+from medshot.core import (
+    ConfigError,
+    Learner,
+    SaveError,
+    called,
+    described,
+    options_of,
+    recipe,
+    unknown,
+)
 from medshot.data.readers.registry import USUAL
 from medshot.factory import OF, checked, chosen_encoder, impossible
 from medshot.learners.registry import build, learners, lookup, missing
@@ -17,6 +27,7 @@ from medshot.nn.encoders.module import AnyNetwork
 from medshot.presenters import kind_called
 from medshot.selection import Auto
 from medshot.stages.finetune.learner import Tuned
+from medshot.stages.fuse.learner import EnsembleOf
 from medshot.training.run import is_run, load_run
 
 WORDS = {"None": None, "True": True, "False": False}  # as `learners --options` says
@@ -70,9 +81,18 @@ def run_or_learner(
     raise unknown(given, learners(), kind="learner, and no folder of a run or of a saved model,")
 
 
-def automatic(encoder: str | None = None, options: Sequence[str] = (), kind: str = USUAL) -> Auto:
-    """What `--learner auto` chooses from, for tasks of `kind`: on `encoder`, if one is named."""
-    usual = kind_called(kind).candidates()
+def automatic(
+    encoder: str | None = None,
+    options: Sequence[str] = (),
+    kind: str = USUAL,
+    *,
+    slow: bool = False,
+) -> Auto:
+    """What `--learner auto` chooses from, for tasks of `kind`: on `encoder`, if one is named.
+
+    Candidates that take minutes are among them with `slow`.
+    """
+    usual = kind_called(kind).candidates(slow=slow)
     given = parse_options(options)
     of_encoder = {k.removeprefix(OF): v for k, v in given.items() if k.startswith(OF)}
     if len(of_encoder) < len(given) or (of_encoder and not encoder):
@@ -91,7 +111,7 @@ def _on(encoder: Encoder, usual: Auto) -> Auto:
         options = {name: v for name, v in known["options"].items() if name != "encoder"}
         name = known["part"].partition("/")[2]
         made.setdefault(json.dumps([name, options]), build(name, encoder=encoder, **options))
-    return Auto(list(made.values()), folds=usual.folds).eval()
+    return Auto(list(made.values()), folds=usual.folds, average=usual.average).eval()
 
 
 def training_data_of(given: str, learner: Learner) -> Sequence[Mapping[str, Any]]:
@@ -127,6 +147,8 @@ def describe(learner: Learner) -> str:
     if isinstance(learner, Tuned):
         how = "fine-tuned where that helps" if learner.what == "auto" else f"then {learner.what}"
         return f"{describe(learner.learner)}, {how}"
+    if isinstance(learner, EnsembleOf):
+        return f"mean of {' and '.join(describe(each) for each in learner.each())}"
     if special := _known_by_another_name(learner):
         return special
     how = learner.origin.partition(" ")[0]
@@ -134,6 +156,26 @@ def describe(learner: Learner) -> str:
     if isinstance(encoder := learner.encoder, AnyNetwork):
         return f"{called(learner)} on {type(encoder.net).__name__}"
     return f"{called(learner)} on {called(encoder)}{trained}"
+
+
+def as_typed(learner: Learner) -> str:
+    """The options of `medshot adapt` that make a learner; empty for one that they cannot make."""
+    encoder = learner.encoder
+    made_of_others = isinstance(learner, Auto | EnsembleOf | Tuned | AnyNetwork)
+    if made_of_others or learner.origin.startswith("meta-trained"):
+        return ""
+    words = ["--learner", called(learner), "--encoder", called(encoder)]
+    for prefix, made in ((OF, encoder), ("", learner)):
+        usual = {name: p.default for name, p in options_of(type(made)).items()}
+        for name, value in described(made)["options"].items():
+            default = usual.get(name)
+            default = list(default) if isinstance(default, tuple) else default
+            if name == "encoder" or value == default:
+                continue
+            if isinstance(value, dict):
+                return ""
+            words += ["--set", f"{prefix}{name}={json.dumps(value)}"]
+    return join(words)
 
 
 def _known_by_another_name(learner: Learner) -> str:

@@ -255,7 +255,8 @@ def select_learner(
     if not tried[0][1].whole:
         raise DataError(f"Even the simple baseline cannot learn from this. {tried[0][1].why}")
     choice = chosen_of(bench, tried)
-    return Selection(build(choice.chosen.configuration), choice)
+    folds = bench.folds if len(bench.groups) == len(dataset) else None
+    return Selection(build(choice.chosen.configuration), choice, folds)
 
 
 def finished(
@@ -271,7 +272,8 @@ def finished(
     """
     metric, choice = dataset.task.leading, found.choice
     name = choice.chosen.configuration.learner if choice else ""
-    predictor, report = adapted(found.learner, dataset, command, seen.get(name, ()), watch)
+    known = seen.get(name, ())
+    predictor, report = adapted(found.learner, dataset, command, known, watch, folds=found.folds)
     summary = f"{report.summary} {selection_summary(found, metric)}"
     if choice is None:
         return predictor, replace(report, summary=summary)

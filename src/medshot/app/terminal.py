@@ -6,7 +6,7 @@ What users named (files, classes) is shown with control characters escaped.
 import contextlib
 import os
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from shlex import join
 from typing import TypeVar
@@ -55,24 +55,62 @@ def show(table: Table, rows: int = ROWS) -> None:
         say(table.caption)
     if not table.rows:
         return
+    for part in _parts(table):
+        _draw(part, rows)
+    if len(table.rows) > rows:
+        tell(f"and {len(table.rows) - rows} more")
+
+
+def _parts(table: Table) -> Iterator[Table]:
+    """Tables of the columns that fit side by side, each with the first."""
+    few, all_ = _that_fit(table), len(table.columns)
+    for some in (range(few), (0, *range(few, all_))) if few < all_ else ():
+        cells = [tuple(row[i] for i in some) for row in (table.columns, *table.rows)]
+        yield from _parts(Table("", cells[0], tuple(cells[1:])))
+    if few == all_:
+        yield table
+
+
+def _draw(table: Table, rows: int) -> None:
     drawn = Drawn(box=None, padding=(0, GAP, 0, 0))
     columns = [[plain(c) for c in cells] for cells in zip(table.columns, *table.rows, strict=True)]
     measured = [(_is_text(i, cells), *_widths(cells)) for i, cells in enumerate(columns)]
     least = [min(16, words) if text else whole for text, whole, words in measured]
     fits = sum(least) + GAP * len(least) <= console.width
-    for (name, *_), (text, whole, words) in zip(columns, measured, strict=True):
-        if text:
-            widest = words if fits else max(whole, len(name))
-            drawn.add_column(name, overflow="fold", min_width=min(16, widest))
+    widths = _dealt(measured, console.width)
+    for (name, *_), (text, whole, words), width in zip(columns, measured, widths, strict=True):
+        if text and fits:
+            drawn.add_column(name, overflow="fold", min_width=min(16, words))
         elif fits:  # texts are folded first
             drawn.add_column(textwrap.fill(name, max(whole, 1)), justify="right", no_wrap=True)
+        elif text:
+            drawn.add_column(name, overflow="fold", width=width)
         else:  # numbers are broken between words only
-            drawn.add_column(name, justify="right", min_width=words)
+            drawn.add_column(name, justify="right", width=width)
     for row in table.rows[:rows]:
         drawn.add_row(*map(plain, row))
     console.print(drawn)
-    if len(table.rows) > rows:
-        tell(f"and {len(table.rows) - rows} more")
+
+
+def _dealt(measured: Sequence[tuple[bool, int, int]], space: int) -> list[int]:
+    """Width of each column: what it needs, and an equal part of the rest while it can use it."""
+    widths = [min(16, words) if text else words for text, _, words in measured]
+    for _ in range(space - sum(widths) - GAP * len(widths)):
+        short = [i for i, (_, whole, _) in enumerate(measured) if widths[i] < whole]
+        if short:
+            widths[min(short, key=widths.__getitem__)] += 1
+    return widths
+
+
+def _that_fit(table: Table) -> int:
+    """Number of columns, two at least, of which no word is cut."""
+    width = 0
+    for i, cells in enumerate(zip(table.columns, *table.rows, strict=True)):
+        words = _widths([plain(cell) for cell in cells])[1]
+        width += GAP + (min(16, words) if _is_text(i, list(cells)) else words)
+        if width > console.width + GAP and i > 1:
+            return i
+    return len(table.columns)
 
 
 def _is_text(i: int, cells: list[str]) -> bool:

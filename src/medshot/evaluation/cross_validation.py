@@ -4,7 +4,7 @@ Each image is predicted by a predictor that saw neither it nor any other image o
 `medshot.evaluation.intervals` has the intervals.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,16 @@ from jaxtyping import Bool, Float, Int, Shaped
 from numpy import ndarray
 from torch import Tensor
 
-from medshot.core import DataError, Examples, Learner, Predictor, Task, any_tensor, eval_mode
+from medshot.core import (
+    DataError,
+    Examples,
+    Learner,
+    Predictor,
+    Task,
+    any_tensor,
+    called,
+    eval_mode,
+)
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import fewest_groups, grouped_folds, rarest
@@ -83,9 +92,14 @@ def drawn_again(
 
 
 def cross_validate(
-    learner: Learner, dataset: Dataset, seed: int = 0, *, watch: Watch = quiet
+    learner: Learner,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    folds: Sequence[tuple[Tensor, Tensor]] | None = None,
+    watch: Watch = quiet,
 ) -> OutOfFold:
-    """Cross-validate `learner` on `dataset`, by patient, in at most 5 folds.
+    """Cross-validate `learner` on `dataset`, by patient, in at most 5 folds, or in these `folds`.
 
     Raises:
         DataError: a class has images of one patient only, so nothing can be left out.
@@ -94,7 +108,7 @@ def cross_validate(
     channels, size = (getattr(encoder, name, None) for name in ("channels", "size"))
     fitted = dataset.at(channels, size) if channels and size else dataset
     shows = fitted.present_classes()
-    folds = even_folds(shows, fitted.groups, seed)
+    folds = even_folds(shows, fitted.groups, seed) if folds is None else folds
     if not folds:
         raise _too_few(fitted)
     answers: list[Tensor] = []
@@ -107,7 +121,7 @@ def cross_validate(
                 for some in held.split(AT_ONCE):
                     output = predictor.predict_batches(fitted.examples(some).x)
                     answers.append(card.task.decode(output.double()))
-            fit_done()
+            fit_done(called(learner))
             tick(done, None)
     order = torch.cat([held for _, held in folds]).argsort()
     found = torch.cat(answers)[order].numpy()

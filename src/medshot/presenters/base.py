@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from medshot.core import WRITERS, Answers, Card, ConfigError, Learner, Registry
+from medshot.core import WRITERS, Answers, Card, ConfigError, Learner, Predictor, Registry
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import EpisodeSource
 from medshot.data.layouts.recognize import masks_of
@@ -15,6 +15,7 @@ from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import FOLDS, OutOfFold
 from medshot.factory import Builder
 from medshot.selection import Auto, LearnerFamily
+from medshot.selection.auto import Priors
 
 KINDS: Registry["Kind"] = Registry("task", "medshot.presenters")
 FINDERS = {0: find_rows, 2: find_images, 3: find_volumes}  # by the number of spatial axes
@@ -31,18 +32,29 @@ class Kind(ABC):
     families: ClassVar[tuple[LearnerFamily, ...]]  # search space of `select`
     folds: ClassVar[int] = FOLDS  # of selection: fewer where training takes long
     prior: ClassVar[Mapping[str, tuple[float, float]]] = {}  # prior of the candidates, see `Auto`
+    average: ClassVar[str] = ""  # learner that averages the two best candidates
+    control: ClassVar[str] = ""  # baseline that does not look at the image
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" in cls.__dict__:
             KINDS[cls.name] = WRITERS[cls.name] = cls()
 
-    def candidates(self) -> Auto:
-        """Candidates of `--learner auto`, the simple ones first."""
+    def candidates(self, *, slow: bool = False) -> Auto:
+        """Candidates of `--learner auto`, the simple ones first; the slow ones where asked for."""
         build = Builder()
-        first = [start for family in self.families if family.simple for start in family.starts()]
-        prior = [self.prior[start.name] for start in first] if self.prior else ()
-        return Auto([build(start) for start in first], folds=self.folds, prior=prior).eval()
+        families = [f for f in self.families if f.simple or (slow and f.slow)]
+        first = [start for family in families for start in family.starts()]
+        return Auto(
+            [build(start) for start in first],
+            folds=self.folds,
+            prior=self.priors([start.name for start in first]),
+            average=self.average,
+        ).eval()
+
+    def priors(self, names: Sequence[str]) -> Priors:
+        """Prior of the candidates of these names, see `Auto`."""
+        return [self.prior[name] for name in names] if self.prior else ()
 
     def baselines(self, **form: Any) -> list[Learner]:
         """Baselines of a report; the first is the one of the comparison."""
@@ -88,6 +100,11 @@ class Kind(ABC):
     def warnings(self, dataset: Dataset) -> Sequence[str]:
         """Warnings about the data, for the report."""
         del dataset
+        return ()
+
+    def doubts(self, dataset: Dataset, predictor: Predictor) -> Sequence[str]:
+        """Warnings about `predictor` by what it answers to `dataset`, which it learned from."""
+        del dataset, predictor
         return ()
 
 

@@ -154,7 +154,7 @@ class OfSeveral(OfLabels):
     name = "classification-multimodal"
     encoder = "joined"
 
-    def candidates(self) -> Auto:
+    def candidates(self, *, slow: bool = False) -> Auto:
         """Three heads on untrained encoders, one for each modality, with late fusion."""
         joined = encoder("joined")
         return Auto([build(head, encoder=joined) for head in HEADS]).eval()

@@ -10,7 +10,15 @@ from jaxtyping import Integer
 from numpy import ndarray
 from PIL import Image
 
-from medshot.core import Card, ConfigError, Learner, MaskPrediction, mask_numbers
+from medshot.core import (
+    Card,
+    ConfigError,
+    Learner,
+    MaskPrediction,
+    Predictor,
+    Table,
+    mask_numbers,
+)
 from medshot.core.atomic import write_text
 from medshot.data.dataset import Dataset
 from medshot.data.draw import colours, outlined
@@ -19,7 +27,9 @@ from medshot.data.io.registry import volume_suffix
 from medshot.data.io.write import write_nifti_mask
 from medshot.evaluation import report as r
 from medshot.evaluation.cross_validation import OutOfFold
+from medshot.evaluation.intervals import Sample
 from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
+from medshot.factory import AVERAGE
 from medshot.learners.registry import build
 from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
@@ -29,9 +39,15 @@ from medshot.presenters.labelme import write_labelme
 from medshot.presenters.overlay import overlay
 from medshot.presenters.tables import AnswerFolder, answer_folder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
-from medshot.tasks.segmentation import by_image
+from medshot.selection.auto import Priors
+from medshot.selection.space import packaged_priors
+from medshot.tasks.segmentation import Segmentation, by_image
 
 SHOWN_SUPPORT = 12
+OWN = 8  # images of the support, for each class, on which a predictor is looked at
+HARDLY = 0.01  # share of a class that is found, below which it is not
+UNKNOWN = (0.0, 1.0)  # prior of a candidate that was not measured on other sets
+MEAN_OF_TWO = "mean of the best two"
 OVERLAYS, LABELME, CLASSES = "overlays", "labelme", "classes.csv"
 
 
@@ -72,6 +88,30 @@ def _flat(dataset: Dataset, i: int) -> tuple[r.Pixels, tuple[int, ...]]:
     pixels, mask = dataset.x[i].numpy(), dataset.y[i].numpy()
     cut = (int((mask > 0).sum((1, 2)).argmax()),) if mask.ndim > 2 else ()
     return pixels[(slice(None), *cut)], cut
+
+
+def class_scores(dataset: Dataset, found: OutOfFold) -> tuple[Table, ...]:
+    """Dice of each class, over the images that show it or on which it is marked.
+
+    None where there is one class, whose score is that of all.
+    """
+    both, claimed, true = found.evidence[:3]
+    if true.shape[1] < 3:
+        return ()
+    rows = []
+    for c, label in enumerate(dataset.labels[1:], 1):
+        there = np.flatnonzero(claimed[:, c] + true[:, c])
+        if not len(there):
+            rows.append((label, "undefined: nowhere true or marked", "0"))
+            continue
+        counts = tuple(each[there][:, [0, c]] for each in (both, claimed, true))
+        fold = None if found.fold is None else found.fold[there]
+        flat = np.zeros(len(there), np.int64)  # all of them are images of one class
+        sample = Sample(counts, found.groups[there], flat, Segmentation(2), fold)
+        interval = sample.interval("Dice")
+        rows.append((label, interval.bracketed(), str(int((true[:, c] > 0).sum()))))
+    caption = "Dice of each class, with its 95% interval, on the images that show it or are marked"
+    return (Table(caption, ("class", "Dice", "images that show it"), tuple(rows)),)
 
 
 class MaskAnswers(AnswerFolder):
@@ -143,11 +183,16 @@ class OfMasks(Kind):
     encoder = "unet"
     out = "answers"
     folds = 2
-    families = (  # the packaged one, a pixel classifier, a U-Net trained from scratch
+    control = "mean-mask"
+    average = AVERAGE
+    families = (  # the packaged one, pixel classifiers, place alone; a U-Net trained from scratch
         LearnerFamily("stacked-masks", "mobilenet", simple=True),
         LearnerFamily(
             "linear-probe", "filters", {"c": FloatRange(0.1, 1000.0, (100.0,))}, simple=True
         ),
+        LearnerFamily("forest", "filters", simple=True),
+        LearnerFamily("nearest-centroid", "filters", simple=True),
+        LearnerFamily("mean-mask", "filters", simple=True),
         LearnerFamily(
             "finetune",
             "unet",
@@ -158,9 +203,8 @@ class OfMasks(Kind):
                 "steps": FloatRange(50, 400, starts=(100,)),
                 "batch": 8,
             },
-            simple=True,
+            slow=True,
         ),
-        LearnerFamily("nearest-centroid", "filters"),
         LearnerFamily("ridge", "filters", {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))}),
     )
 
@@ -172,6 +216,37 @@ class OfMasks(Kind):
         """The linear probe, and the mean mask, which does not look at the image."""
         probe = self.baseline(**form)
         return [probe, build("mean-mask", encoder=probe.encoder)]
+
+    def priors(self, names: Sequence[str]) -> Priors:
+        """The packaged prior; a candidate that it does not know is judged by its scores alone."""
+        found = packaged_priors().get(self.name, {})
+        return {
+            str(shot): [prior.get(name, UNKNOWN) for name in (*names, MEAN_OF_TWO)]
+            for shot, prior in found.items()
+        }
+
+    def doubts(self, dataset: Dataset, predictor: Predictor) -> Sequence[str]:
+        """Classes that the predictor marks nowhere on the images that it learned from."""
+        form = predictor.known_card().preprocessing
+        channels, size = (getattr(form, name, None) for name in ("channels", "size"))
+        read = dataset.at(channels, size) if channels and size else dataset
+        shows = read.present_classes()
+        missed = []
+        for c, label in enumerate(read.labels):
+            own = read.examples(shows[:, c].nonzero().flatten()[:OWN]) if c else None
+            if own is None or not len(own):
+                continue
+            there = own.y == c
+            marked = predictor.predict_batches(own.x).argmax(1) == c
+            if (marked & there).sum() < HARDLY * there.sum():
+                missed.append(f"'{label}'")
+        if not missed:
+            return ()
+        return (
+            f"It does not mark {' and '.join(missed)} even on the images that it learned from: do "
+            "not use it. Look in the report whether the masks lie on what they should mark; give "
+            "more images, or larger ones (--learner stacked-masks --set encoder.size=256).",
+        )
 
     def from_run(self, learner: Learner) -> Learner:
         """Make an encoder that was meta-trained on whole images dense."""
@@ -200,6 +275,7 @@ class OfMasks(Kind):
             f"{n} {c}" for n, c in zip(numbers, ("orange", "blue", "green"), strict=False)
         )
         return {
+            "tables": class_scores(dataset, found),
             "masks": mask_examples(answered, found),
             "examples_note": f"{unseen} The worst come first, then some others: look at the table "
             f"for how well it does in all. Class numbers have colours: {drawn}.",
@@ -219,6 +295,7 @@ class OfVolumes(OfMasks):
 
     name = "segmentation-3d"
     encoder = "unet3d"
+    average = ""  # the answers to whole volumes would have to be kept
     families = (  # candidates of auto; for select, a voxel classifier and a U-Net from scratch too
         LearnerFamily("auto-context", "voxels", simple=True),
         LearnerFamily("mean-mask", "voxels", simple=True),

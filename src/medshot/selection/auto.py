@@ -1,18 +1,30 @@
 """Auto: choose among learners by cross-validation on the support."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from medshot.core import Examples, Learner, Predictor, SupportSet, Task, part
+from medshot.core import (
+    PARTS,
+    Examples,
+    Learner,
+    Predictor,
+    SupportSet,
+    Task,
+    names,
+    part,
+    unknown,
+)
 from medshot.evaluation.cross_validation import FOLDS, drawn_again
-from medshot.selection.choice import TrialResult, best_of, through
+from medshot.selection.choice import TrialResult, mean_of, ranks, through
 from medshot.selection.cross_validator import CrossValidator
 from medshot.tasks import EVERY
 
+Priors = Sequence[Sequence[float]] | Mapping[str, Sequence[Sequence[float]]]
 DRAWS = 200  # bootstrap draws for the standard error of a difference
 IMAGES = 4  # dimensions of a batch of 2D images
 
@@ -65,7 +77,12 @@ class Auto(Learner):
         mean + deviation^2 / (deviation^2 + s^2) (d - mean),
 
     and the candidate with the highest one is taken (Gelman et al. 2013, Bayesian Data Analysis,
-    eq. 2.10). With few images the choice follows the prior, with many the data.
+    eq. 2.10). With few images the choice follows the prior, with many the data. A mapping has the
+    priors for numbers of images of the support, of which the nearest by ratio is taken.
+
+    `average` names a learner that averages others (`ensemble-of`). The mean of the two best
+    candidates is then a candidate too, judged by the predictions that they made already; its prior
+    comes last.
 
     Candidates may take images of different sizes: the support has the largest of them, and is
     downsampled for the others.
@@ -82,10 +99,13 @@ class Auto(Learner):
         self,
         candidates: Sequence[Learner],
         folds: int = FOLDS,
-        prior: Sequence[Sequence[float]] = (),
+        prior: Priors = (),
+        average: str = "",
     ) -> None:
         super().__init__()
-        self.folds, self.prior = folds, [tuple(pair) for pair in prior]
+        priors = prior if isinstance(prior, Mapping) else {"1": prior}
+        self.prior = {int(shot): [tuple(p) for p in pairs] for shot, pairs in priors.items()}
+        self.folds, self.average = folds, average
         self.candidates = nn.ModuleList(candidates)
         largest = max(candidates, key=lambda c: getattr(c.encoder, "size", None) or 0)
         self.encoder = largest.encoder
@@ -116,28 +136,69 @@ class Auto(Learner):
         bench = CrossValidator(images, support.y, support.groups, task, self.folds)
         if not bench.folds or len(candidates) == 1:
             return candidates[0]
-        tried = [through(bench, lambda made=c: made) for c in candidates]
-        best = self._by_prior(bench, tried) if self.prior and tried[0].whole else best_of(tried)
-        return candidates[0 if best is None else best]
+        keep = bool(self.average)
+        tried = [through(bench, lambda made=c: made, keep=keep) for c in candidates]
+        prior = self._prior_for(len(support))
+        worth = [
+            _worth(bench, each, tried[0], prior[i] if prior else ()) for i, each in enumerate(tried)
+        ]
+        whole = [i for i, each in enumerate(tried) if each.whole]
+        order = sorted(whole, key=lambda i: worth[i], reverse=True)  # ties: the given order
+        if not order:
+            return candidates[0]
+        if keep and len(order) > 1:
+            pair = sorted(order[:2])
+            both = mean_of(bench, *(tried[i] for i in pair))
+            if both and _worth(bench, both, tried[0], prior[-1] if prior else ()) > worth[order[0]]:
+                return self._averaging([candidates[i] for i in pair])
+        return candidates[order[0]]
 
-    def _by_prior(self, bench: CrossValidator, tried: Sequence[TrialResult]) -> int:
-        """Index of the highest posterior mean of the score minus that of the first."""
-        score = bench.task.metrics[bench.task.leading]
-        first = tried[0].evidence or ()
-        draws = list(drawn_again(bench.groups, bench.strata, DRAWS))
-        expected = [0.0]
-        for (mean, deviation), each in zip(self.prior[1:], tried[1:], strict=True):
-            if each.evidence is None:
-                expected.append(float("-inf"))
-                continue
-            minus = np.array(
-                [
-                    score(*(rows[at] for rows in each.evidence)) - score(*(r[at] for r in first))
-                    for at in draws
-                ]
-            )
-            found = score(*each.evidence) - score(*first)
-            noise = np.nanvar(minus) + 1 / len(bench.groups) ** 2  # floor of the variance
-            share = deviation**2 / (deviation**2 + noise)
-            expected.append(float(mean + share * (np.nan_to_num(found) - mean)))
-        return int(np.argmax(expected))
+    def without(self, i: int) -> "Auto":
+        """The same choice without candidate `i`, which is not the first."""
+        prior = {str(shot): [*p[:i], *p[i + 1 :]] for shot, p in self.prior.items() if p}
+        rest = [c for j, c in enumerate(self.candidates) if j != i and isinstance(c, Learner)]
+        return Auto(rest, self.folds, prior, self.average).eval()
+
+    def _prior_for(self, images: int) -> Sequence[Sequence[float]]:
+        """The prior of the number of images that is nearest, by ratio."""
+        if not self.prior:
+            return ()
+        return self.prior[min(self.prior, key=lambda shot: abs(math.log(shot / images)))]
+
+    def _averaging(self, pair: Sequence[Learner]) -> Learner:
+        """The learner that averages these two."""
+        name = f"learner/{self.average}"
+        if name not in PARTS:
+            raise unknown(self.average, names("learner"), kind="learner that averages")
+        return PARTS[name](pair, how="mean").eval()
+
+
+def _worth(
+    bench: CrossValidator, tried: TrialResult, first: TrialResult, prior: Sequence[float]
+) -> tuple[float, ...]:
+    """Rank of a candidate: its posterior mean, or its scores where there is no prior."""
+    if not prior or first.evidence is None or tried.evidence is None:
+        return ranks(tried)
+    if tried is first:
+        return (0.0,)
+    metric = bench.task.leading
+    found = tried.scores[metric] - first.scores[metric]
+    mean, deviation = prior
+    variance = difference_variance(bench, tried, first)
+    return (posterior_mean(mean, deviation, float(np.nan_to_num(found)), variance),)
+
+
+def posterior_mean(mean: float, deviation: float, found: float, variance: float) -> float:
+    """Mean of N(mean, deviation^2) after `found` was measured with this `variance`."""
+    return float(mean + deviation**2 / (deviation**2 + variance) * (found - mean))
+
+
+def difference_variance(bench: CrossValidator, tried: TrialResult, first: TrialResult) -> float:
+    """Variance of the difference of two leading metrics: bootstrap over patients, with a floor."""
+    score = bench.task.metrics[bench.task.leading]
+    mine, others = tried.evidence or (), first.evidence or ()
+    minus = [
+        score(*(rows[at] for rows in mine)) - score(*(rows[at] for rows in others))
+        for at in drawn_again(bench.groups, bench.strata, DRAWS)
+    ]
+    return float(np.nanvar(minus) + 1 / len(bench.groups) ** 2)

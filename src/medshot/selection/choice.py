@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
+from torch import Tensor
 
 from medshot.core import Learner, Table, Tabular
 from medshot.evaluation.cross_validation import drawn_again
@@ -21,6 +22,7 @@ from medshot.evaluation.statistics import Interval
 from medshot.selection.cross_validator import CrossValidator, Evidence, joined
 from medshot.selection.space import Configuration
 
+Folds = Sequence[tuple[Tensor, Tensor]]
 Stop = Callable[[int, float, float], str]  # (folds done, score, seconds) to a reason, or ""
 
 FAILURES = (ValueError, RuntimeError, ArithmeticError)  # MedshotError and what solvers raise
@@ -30,13 +32,15 @@ FAILURES = (ValueError, RuntimeError, ArithmeticError)  # MedshotError and what 
 class TrialResult:
     """Scores of a candidate over all folds, or over some with the reason for stopping.
 
-    `evidence` is None for a candidate that was stopped.
+    `evidence` is None for a candidate that was stopped. `decoded` are its predictions, where they
+    were kept.
     """
 
     scores: dict[str, float]
     seconds: float
     why: str = ""
     evidence: Evidence | None = None
+    decoded: ndarray | None = None
 
     @property
     def whole(self) -> bool:
@@ -51,15 +55,21 @@ def on_and_on(folds: int, score: float, seconds: float) -> str:
 
 
 def through(
-    bench: CrossValidator, build: Callable[[], Learner], stop: Stop = on_and_on
+    bench: CrossValidator,
+    build: Callable[[], Learner],
+    stop: Stop = on_and_on,
+    *,
+    keep: bool = False,
 ) -> TrialResult:
     """Cross-validate the learner that `build` returns; `stop` is called between folds.
 
-    A candidate that cannot be built, or that fails, counts as stopped.
+    A candidate that cannot be built, or that fails, counts as stopped. With `keep`, predictions
+    are kept, for `mean_of`.
     """
     started, found, scores = time.monotonic(), [], {}
+    kept: list[ndarray] | None = [] if keep else None
     try:
-        for done, rows in enumerate(bench.fold_by_fold(build()), 1):
+        for done, rows in enumerate(bench.fold_by_fold(build(), kept), 1):
             found.append(rows)
             scores = bench.scores(found)
             seconds = time.monotonic() - started
@@ -70,16 +80,30 @@ def through(
     except FAILURES as error:
         cause = " ".join(str(error).split()) or type(error).__name__
         return TrialResult(scores, time.monotonic() - started, f"failed: {cause}")
-    return TrialResult(scores, time.monotonic() - started, evidence=joined(found))
+    decoded = np.concatenate(kept) if kept else None
+    return TrialResult(scores, time.monotonic() - started, "", joined(found), decoded)
+
+
+def mean_of(bench: CrossValidator, *tried: TrialResult) -> TrialResult | None:
+    """The mean of the predictions of candidates, as a candidate that nothing is fitted for.
+
+    None where the predictions were not kept, or differ in shape.
+    """
+    decoded = [each.decoded for each in tried if each.decoded is not None]
+    if len(decoded) < len(tried) or len({each.shape for each in decoded}) > 1:
+        return None
+    mean = np.mean(decoded, axis=0)
+    rows = bench.task.metric_inputs(mean, bench.truth)
+    return TrialResult(bench.scores([rows]), 0.0, "", rows, mean)
 
 
 def best_of(tried: Sequence[TrialResult]) -> int | None:
     """Index of the best by the leading metric, the next, then order; None if none finished."""
     whole = [i for i, each in enumerate(tried) if each.whole]
-    return max(whole, key=lambda i: (*_ranks(tried[i]), -i), default=None)
+    return max(whole, key=lambda i: (*ranks(tried[i]), -i), default=None)
 
 
-def _ranks(tried: TrialResult) -> tuple[float, ...]:
+def ranks(tried: TrialResult) -> tuple[float, ...]:
     """Scores, with undefined ones below all others."""
     return tuple(-math.inf if math.isnan(score) else score for score in tried.scores.values())
 
@@ -142,10 +166,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Selection(Tabular):
-    """The chosen learner; `choice` is None if cross-validation was not possible."""
+    """The chosen learner; `choice` is None if cross-validation was not possible.
+
+    `folds` are those of the search, where it was on all images: the report takes the same, so that
+    a learner has one score.
+    """
 
     learner: Learner
     choice: Choice | None
+    folds: Folds | None = None
 
     def table(self) -> Table:
         """Candidates, the best first, and the verdict."""

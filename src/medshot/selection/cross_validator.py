@@ -8,7 +8,7 @@ from jaxtyping import Int, Shaped
 from numpy import ndarray
 from torch import Tensor, nn
 
-from medshot.core import Examples, Learner, Task, TrainingError
+from medshot.core import Examples, Learner, Task, TrainingError, called
 from medshot.data.dataset import Dataset
 from medshot.data.episodes import own_groups
 from medshot.data.split import rarest
@@ -48,10 +48,13 @@ class CrossValidator:
         order = torch.cat([held for _, held in self.folds]) if self.folds else torch.arange(0)
         self.groups = own_groups(known[kept])[order].numpy()  # order of the evidence
         self.strata = rarest(shows)[order].numpy()
+        self.truth = self.y[order.to(y.device)].cpu().numpy()  # in this order, as those below
         self.fold = np.repeat(np.arange(len(self.folds)), [len(held) for _, held in self.folds])
 
-    def fold_by_fold(self, learner: Learner) -> Iterator[Evidence]:
-        """Evidence of each fold in turn.
+    def fold_by_fold(
+        self, learner: Learner, kept: list[ndarray] | None = None
+    ) -> Iterator[Evidence]:
+        """Evidence of each fold in turn; the decoded predictions are appended to `kept`.
 
         Raises:
             MedshotError: the learner does not support the task, or its predictions are not finite.
@@ -59,19 +62,20 @@ class CrossValidator:
         learner.check(self.task)
         ready, x, shown = self.features.under(learner)
         for rest, held in self.folds:
-            yield self._answered(ready, shown[rest], x[held], rest, held)
+            decoded = self._answered(ready, shown[rest], x[held], rest)
+            if kept is not None:
+                kept.append(decoded.astype(np.float32))
+            yield self.task.metric_inputs(decoded, self.y[held].cpu().numpy())
 
     @torch.no_grad()
-    def _answered(
-        self, ready: Learner, support: Tensor, query: Tensor, rest: Tensor, held: Tensor
-    ) -> Evidence:
+    def _answered(self, ready: Learner, support: Tensor, query: Tensor, rest: Tensor) -> ndarray:
         fitted = self.task.fitted(self.y[rest])
         predictor = ready.learn(Examples(support, self.y[rest], self.patients[rest]), fitted)
         decoded = fitted.decode(predictor.predict_batches(query).double()).cpu().numpy()
-        fit_done()
+        fit_done(called(ready))
         if np.isnan(decoded).any():
             raise TrainingError("Predictions contain NaN; lower the learning rate.")
-        return self.task.metric_inputs(decoded, self.y[held].cpu().numpy())
+        return decoded
 
     def scores(self, found: list[Evidence]) -> dict[str, float]:
         """Every metric over the folds so far."""

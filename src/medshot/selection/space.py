@@ -97,13 +97,15 @@ class Configuration:
 class LearnerFamily:
     """A learner on an encoder; a setting is a `FloatRange`, a `Categorical`, or fixed.
 
-    `simple` families are tried first, and are the candidates of `auto`.
+    `simple` families are tried first, and are the candidates of `auto`; those that are `slow`, too,
+    where the time for them is given.
     """
 
     learner: str
     encoder: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     simple: bool = False
+    slow: bool = False
 
     @property
     def name(self) -> str:
@@ -162,6 +164,21 @@ class Space:
 
 
 STORED = Path(__file__).with_name("portfolio.json")
+PRIORS = Path(__file__).with_name("prior.json")
+Prior = Mapping[str, tuple[float, float]]  # mean and standard deviation of each candidate
+
+
+@cache
+def packaged_priors() -> dict[str, dict[int, Prior]]:
+    """The packaged prior of each task that has one, by the number of images."""
+    found = json.loads(PRIORS.read_text(encoding="utf-8"))
+    return {
+        kind: {
+            int(shot): {name: (pair[0], pair[1]) for name, pair in prior.items()}
+            for shot, prior in shots.items()
+        }
+        for kind, shots in found["kinds"].items()
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Progress reporting: bars with the time left, status lines, TensorBoard scalars."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -33,19 +33,28 @@ def quiet(steps: int, done: int) -> Iterator[Tick]:
     yield lambda step, row: None
 
 
-_on_fit: ContextVar[Callable[[], None] | None] = ContextVar("on_fit", default=None)
+_on_fit: ContextVar[Callable[[str], None] | None] = ContextVar("on_fit", default=None)
 
 
 @contextmanager
-def counting_fits(watch: Watch, total: int) -> Iterator[None]:
-    """Show every predictor that is fitted within the block, of about `total`."""
-    done = 0
+def counting_fits(
+    watch: Watch, total: int, whole: float = 0.0, seconds: Mapping[str, float] | None = None
+) -> Iterator[None]:
+    """Show every predictor that is fitted within the block, of about `total`.
+
+    Where learners are known to take such `seconds`, `whole` in all, each counts by these, so that
+    the time left is right from the first on.
+    """
+    done = 0.0
+    share = total / whole if seconds and whole else 0.0
+    longest = max(seconds.values(), default=0.0) if seconds else 0.0  # of a choice: its last fit
     with watch(total, 0) as tick:
 
-        def fitted() -> None:
+        def fitted(learner: str) -> None:
             nonlocal done
-            done = min(done + 1, total)
-            tick(done, None)
+            one = share * seconds.get(learner, longest) if seconds and share else 1
+            done = min(done + one, total)
+            tick(int(done), None)
 
         token = _on_fit.set(fitted)
         try:
@@ -55,10 +64,10 @@ def counting_fits(watch: Watch, total: int) -> Iterator[None]:
         tick(total, None)
 
 
-def fit_done() -> None:
-    """Count a fitted predictor, where `counting_fits` shows them."""
+def fit_done(learner: str = "") -> None:
+    """Count a predictor that `learner` fitted, where `counting_fits` shows them."""
     if (fitted := _on_fit.get()) is not None:
-        fitted()
+        fitted(learner)
 
 
 def progress_bar(what: str, unit: str = "step", *, stays: bool = True) -> Watch:

@@ -33,6 +33,11 @@ def adapt(
     ),
     ignore_value: int | None = IGNORE_VALUE,
     point_size: float | None = POINT_SIZE,
+    budget: str | None = typer.Option(
+        None,
+        help="Time for auto: 90s, 10m, 2h. It then tries a U-Net for masks too, where it fits.",
+        show_default="what takes minutes is not tried for masks",
+    ),
     skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,
 ) -> None:
@@ -40,7 +45,8 @@ def adapt(
 
     `auto` takes the stacked probe on the ImageNet encoder that comes with medshot, unless a simpler
     probe predicts your own images clearly better, patient by patient. For masks (a column `mask` in
-    labels.csv) it tries a classifier of pixels and a U-Net, for images as they should look (a
+    labels.csv) it tries the stacked masks, classifiers of pixels and the mean mask, the mean of the
+    best two, and a U-Net where `--budget 30m` gives the time; for images as they should look (a
     column `target` that names files) learned filters and a DnCNN, which takes minutes. A run of
     `medshot train` brings what it learned from other data. Where labels.csv has a column `text`,
     `signal` or `table.NAME` beside or in place of `path`, each kind of data has an encoder of its
@@ -57,9 +63,11 @@ def adapt(
         medshot adapt my_images/ --learner runs/proto --finetune lora --out my_model
 
         medshot adapt my_images/ --finetune auto --out my_model
+
+        medshot adapt my_masks/ --budget 30m --out my_model
     """
     import medshot
-    from medshot.app.parse import typed
+    from medshot.app.parse import seconds_of, typed
     from medshot.app.terminal import announce, conclude, warn
 
     names = " and ".join(map(str, folder))
@@ -74,6 +82,7 @@ def adapt(
         modalities=modalities,
         ignore_value=ignore_value,
         point_size=point_size,
+        budget=None if budget is None else seconds_of(budget),
         skip_bad=skip_bad,
         out=out,
         command=typed(),

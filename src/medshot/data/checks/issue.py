@@ -13,6 +13,7 @@ from medshot.core import DataError
 
 TABLE = "labels.csv"
 TABLES = (".csv", ".tsv", ".txt")
+SKIP = " To go on without it: --skip-bad (in Python skip_bad=True)."
 NAMED = 5  # lines or files that a finding on many of them names
 FIRST = "first this one"  # of several files: that of the finding
 Severity = Literal["error", "warning", "note"]
@@ -33,9 +34,10 @@ class Issue:
     what: str  # the problem: a clause without a period
     fix: str  # the fix: one sentence or more
     cause: str = field(default="", compare=False)  # if `what` differs: what `together` joins
+    alone: bool = field(default=False, compare=False)  # others could be read without this one
 
     def __str__(self) -> str:
-        return f"{self._where()}{self.what}. {self.fix}"
+        return f"{self._where()}{self.what}. {self.fix}{SKIP if self.alone else ''}"
 
     def _where(self) -> str:
         if self.file is None:

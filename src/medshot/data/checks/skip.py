@@ -10,6 +10,7 @@ class only) are errors as before.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 
 from medshot.data.checks.issue import Issue, together
 
@@ -49,7 +50,7 @@ def skip_or_raise(issues: Iterable[Issue]) -> None:
     left = _LEFT_OUT.get()
     for error in errors:
         if left is None:
-            raise error.error()
+            raise replace(error, alone=True).error()
         left.append(error)
 
 

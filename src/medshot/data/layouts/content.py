@@ -34,6 +34,7 @@ class DrawnRow(Row):
         default=None, compare=False
     )
     files: tuple[Path, ...] = ()  # masks that are joined
+    is_sketch: bool = False  # `draw` gives what boxes and points say, see `data.weak_masks`
 
 
 @dataclass(frozen=True)

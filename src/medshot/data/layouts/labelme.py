@@ -127,6 +127,10 @@ def _region(
     if kind == "polygon":
         flat = [side for point in points for side in point]
         return Region(label, where, outlines=(outline_of(flat, path, where),))
+    if kind == "point":
+        if len(points) != 1:
+            raise bad(path, f"{where}: a point of {len(points)} points", AGAIN)
+        return Region(label, where, point=(points[0][0], points[0][1]))
     if len(points) != (4 if kind == "rectangle" and len(points) == 4 else 2):
         raise bad(path, f"{where}: a {kind} of {len(points)} points", AGAIN)
     if kind == "circle":

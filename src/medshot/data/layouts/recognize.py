@@ -29,10 +29,12 @@ from medshot.data.layouts.markup import cvat, voc
 from medshot.data.layouts.medical import datalist, decathlon
 from medshot.data.layouts.metadata import image_folder
 from medshot.data.layouts.paired import paired
+from medshot.data.layouts.regions import Annotated, Region, with_regions
 from medshot.data.layouts.yolo import yolo
 from medshot.data.tables import manifest
 from medshot.data.tables.boxes import BOXES as BOXES_TABLE
 from medshot.data.tables.boxes import POINTS as POINTS_TABLE
+from medshot.data.tables.boxes import read_boxes
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, columns_of
 
@@ -111,6 +113,10 @@ def unlabeled_value(number: int | None) -> Iterator[None]:
 def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> Listed:
     """Images of `folder` for `target`, in its own layout or that of another tool."""
     content = content_of(folder)
+    said: tuple[str, ...] = ()
+    if target == MASK and folder.is_dir() and not content:
+        content = _masks_of_boxes(folder)
+        said = content.notes_of(MASK) if content else ()
     names: tuple[str, ...] = ()
     unlabeled = None
     if content and (target in content.rows or not content.rows):
@@ -129,7 +135,7 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
     if is_skipping() and rows:
         wrong = [f for f in wrong if not f.line]
     if target != MASK or wrong or names:
-        return Listed(rows, findings, names, unlabeled=unlabeled)
+        return Listed(rows, findings, names, said, unlabeled)
     try:
         rows, names, notes = numbered(rows, folder)
         called = {} if names else class_names(folder)
@@ -139,6 +145,23 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
     return Listed(rows, findings, names, notes, unlabeled, called)
+
+
+def _masks_of_boxes(folder: Path) -> Content | None:
+    """Masks made of the boxes of boxes.csv, where labels.csv names none."""
+    table = table_in(folder, BOXES_TABLE)
+    if not table.is_file() or "mask" in columns_of(table_in(folder)):
+        return None
+    boxes, findings = read_boxes(table)
+    images = [
+        Annotated(path, table, tuple(Region(b.label, f"line {b.line}", b.corners) for b in found))
+        for path, found in boxes.items()
+    ]
+    try:
+        made = with_regions(BOXES_TABLE, table, images, issues=findings)
+    except DataError as error:
+        return Content(BOXES_TABLE, table, issues=(*findings, finding_of(error, table)))
+    return made
 
 
 def survey(

@@ -25,11 +25,13 @@ from medshot.data.layouts.content import (
 )
 from medshot.data.tables.boxes import Box
 from medshot.data.tables.labels import Row
+from medshot.data.weak_masks import UNKNOWN, box_sketch
 
 Corners = tuple[float, float, float, float]
 Outline = tuple[tuple[float, float], ...]
 Paint = Callable[[tuple[int, int]], Bool[ndarray, "h w"]]
 MOST_POINTS = 100_000  # of one outline: drawing takes a step for each
+BACKGROUND = "background"  # points of this class say where nothing is
 BEYOND = 1.0  # tolerance in pixels, as for boxes.csv
 OUT = "Coordinates are pixels from the top left of the image: correct it, or export again."
 SAID = 3  # files that a note names
@@ -113,6 +115,18 @@ def draw(
     return mask
 
 
+def sketch(
+    regions: Sequence[Region], numbers: Mapping[str, int], shape: tuple[int, int]
+) -> UInt8[ndarray, "h w"]:
+    """Mask of class numbers where boxes and points say them; outlines and paint lie on top."""
+    boxes = [(r.box, numbers[r.label]) for r in regions if r.box]
+    points = [(*r.point, numbers.get(r.label, 0)) for r in regions if r.point]
+    known = draw(regions, numbers, shape)
+    if not (boxes or points):
+        return known
+    return np.where(known > 0, known, box_sketch(boxes, points, shape)).astype(np.uint8)
+
+
 def _box_of(region: Region, size: tuple[int, int], source: Path) -> Corners | None:
     """Box of a region; None if nothing is painted."""
     width, height = size
@@ -147,16 +161,22 @@ def _lines(
     boxes: int,
     read: str,
     source: str,
+    *,
+    outlined: bool,
 ) -> dict[str, str]:
     """What was read as what, by target; the first says how to learn the others."""
     holds = {BOXES: counted(boxes, "box"), MASK: counted(boxes, "outline"), LABEL: "a label each"}
     holds[POINTS] = counted(boxes, "point")
+    if not outlined:
+        holds[MASK] = "masks made of boxes and points, the pixels between decided by the image,"
     lines = {
         target: f"{read}: {counted(len(those), 'image')}, {classes_said(classes[target])}, "
         f"{holds[target]} from {source}"
         for target, those in rows.items()
     }
     also = {MASK: " (for masks: --task segmentation)", BOXES: " (for boxes: --task detection)"}
+    if not outlined:
+        del also[MASK]  # boxes can be made to masks; they are boxes first of all
     if others := [also[other] for other in list(rows)[1:] if other in also]:
         lines[next(iter(rows))] += others[0]
     return lines
@@ -189,6 +209,8 @@ def with_regions(
     """
     target = _marks_of(images)
     used = {region.label for image in images for region in image.regions}
+    grounds = {r.label for i in images for r in i.regions if r.point} & {BACKGROUND}
+    used -= grounds  # points may say where nothing is
     order = [*(n for n in names if n in used), *sorted(used - set(names))]
     every = {image.path: image for image in images}
     if len(every) < len(images):
@@ -197,21 +219,28 @@ def with_regions(
         raise bad(twice.source, what, "Keep one entry an image.")
     boxes: dict[Path, list[Box]] = {}
     for image in images:
-        boxes[image.path] = _boxes_in(image)
-    outlined = bool(used) and all(r.is_outlined for i in images for r in i.regions)
+        boxes[image.path] = [b for b in _boxes_in(image) if b.label not in grounds]
+    every_region = [r for image in images for r in image.regions]
+    outlined = bool(used) and all(r.is_outlined for r in every_region)
     tags = {image.label for image in images}
     rows: dict[str, list[Row]] = {}
     if used:
         rows[target] = [Row(i.path, "", split=i.split) for i in images]
-    if outlined and len(order) < MOST_CLASSES:
+    if used and len(order) < MOST_CLASSES:
         numbers = {name: c for c, name in enumerate(order, 1)}
         masks: list[Row] = [
             DrawnRow(
-                i.path, "", split=i.split, mask=i.source, draw=partial(draw, i.regions, numbers)
+                i.path,
+                "",
+                split=i.split,
+                mask=i.source,
+                draw=partial(draw if outlined else sketch, i.regions, numbers),
+                is_sketch=not outlined,
             )
             for i in images
         ]
-        rows = {**rows, MASK: masks} if boxes_first else {MASK: masks, **rows}
+        first = not boxes_first and outlined
+        rows = {MASK: masks, **rows} if first else {**rows, MASK: masks}
     if any(tags):
         tagged = [Row(i.path, i.label, split=i.split) for i in images if i.label]
         rows = {**rows, LABEL: tagged} if used else {LABEL: tagged}
@@ -220,7 +249,8 @@ def with_regions(
         issues = [*issues, refusal(source, what, "Mark something, or give labels.")]
     classes = {BOXES: order, POINTS: order, MASK: order, LABEL: sorted(tags - {""})}
     count = sum(map(len, boxes.values()))
-    lines = _lines(rows, classes, count, f"read as {layout}", f"{source.name}{more}")
+    from_source = f"{source.name}{more}"
+    lines = _lines(rows, classes, count, f"read as {layout}", from_source, outlined=outlined)
     return Content(
         layout,
         source,
@@ -231,6 +261,7 @@ def with_regions(
         tuple(issues),
         sources={image.path: image.source for image in images},
         lines=lines,
+        unlabeled=None if outlined else UNKNOWN,
     )
 
 
@@ -258,6 +289,12 @@ def _boxes_in(image: Annotated) -> list[Box]:
         raise bad(image.source, what, "The image was resized after it was marked: take the first.")
     found: dict[tuple[Corners, str], Box] = {}
     for region in image.regions:
+        if region.point:
+            x, y = region.point
+            if not (0 <= x <= size[0] and 0 <= y <= size[1]):
+                what = f"{region.where}: the point {x:g}, {y:g} lies outside of its image, "
+                raise bad(image.source, f"{what}{size[0]} wide and {size[1]} high", OUT)
+            continue
         corners = _box_of(region, size, image.source)
         if corners:
             found.setdefault((corners, region.label), Box(image.path, corners, region.label, 0))

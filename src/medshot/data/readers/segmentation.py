@@ -35,9 +35,14 @@ from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
 from medshot.data.tables.labels import Row, cells, columns_of
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
+from medshot.data.weak_masks import completed
 from medshot.tasks.segmentation import UNLABELED, Segmentation, mask_labels
 
 AGAIN = "Export both from the same image, or leave the row out."
+NO_GROUND = (
+    "Take images with something beside the boxes; where there are points, mark some of the class "
+    "background."
+)
 APART = 1.1  # ratio of spacings above which volumes are resampled to the median spacing
 
 
@@ -234,6 +239,7 @@ def read_image_and_mask(
     pixels = read_image(row.path)
     if isinstance(row, DrawnRow) and row.draw:
         mask = row.draw((pixels.shape[0], pixels.shape[1]))
+        mask = completed(pixels, mask) if row.is_sketch else mask
     else:
         mask = read_mask(row.mask, white=False, unlabeled=unlabeled)
         mask = upright(mask, row, pixels.shape[:2], turned=turned)
@@ -269,7 +275,13 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     )
     kept, digests, twice = once(listed_rows)
     rows, read = [listed_rows[i] for i in kept], [everything[i] for i in kept]
-    indices, labels = _numbered(folder, [seen for _, _, seen in read], found, white=True)
+    seen = [each for _, _, each in read]
+    if any(isinstance(row, DrawnRow) and row.is_sketch for row in rows) and 0 not in set().union(
+        *seen
+    ):
+        what = "its boxes or points leave no background on any image"
+        raise refusal(folder, what, NO_GROUND).error()
+    indices, labels = _numbered(folder, seen, found, white=True)
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from medshot.nn.mask_maps import on_grid
@@ -27,6 +27,15 @@ class Cases(NamedTuple):
     image: Float[Tensor, "n f h w"]
     y: Int[Tensor, "n h w"]  # -1: unknown
     numbers: Float[Tensor, "k 2"]
+
+    @property
+    def read(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the refiner reads."""
+        return self.margins, self.image, self.numbers
+
+    def of(self, chosen: Bool[Tensor, "n"]) -> "Cases":
+        """Some of the images."""
+        return Cases(self.margins[chosen], self.image[chosen], self.y[chosen], self.numbers)
 
 
 def fine_tune(refiner: MaskRefiner, cases: Cases, steps: int, *, seed: int = 0) -> MaskRefiner:

@@ -12,10 +12,11 @@ from medshot.nn.ensemble import Ensemble, Form, Stacked, convert_images
 from medshot.stages.fuse.weights import equal_scores, fit_map, fit_scores, groups_of
 from medshot.tasks import EVERY
 
+NAME = "ensemble-of"
 WAYS = ("mean", "weighted", "stack")
 
 
-@part("learner", "ensemble-of")
+@part("learner", NAME)
 class EnsembleOf(Learner):
     """Every candidate adapts to the whole support; their ensemble is the predictor.
 
@@ -47,7 +48,7 @@ class EnsembleOf(Learner):
         """Raise `TaskError` if a candidate cannot do `task`, or outputs cannot be averaged."""
         if task.link is None:
             raise TaskError(f"Outputs for {task.kind} cannot be averaged: take one learner.")
-        for candidate in self._each():
+        for candidate in self.each():
             candidate.check(task)
 
     def learn(self, support: Examples, task: Task) -> Predictor:
@@ -79,14 +80,15 @@ class EnsembleOf(Learner):
         shown = Examples(convert_images(support.x, form), support.y, support.groups)
         return candidate.learn(shown, task)
 
-    def _each(self) -> list[Learner]:
+    def each(self) -> list[Learner]:
+        """The learners."""
         return [c for c in self.candidates if isinstance(c, Learner)]
 
     def _pairs(self) -> list[tuple[Learner, Form]]:
-        return list(zip(self._each(), self._forms(), strict=True))
+        return list(zip(self.each(), self._forms(), strict=True))
 
     def _forms(self) -> list[Form]:
-        found: list[Form] = [_form(c.encoder) for c in self._each()]
+        found: list[Form] = [_form(c.encoder) for c in self.each()]
         return [()] * len(found) if len(set(found)) == 1 else found
 
 
