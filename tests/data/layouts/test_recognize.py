@@ -44,8 +44,12 @@ def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
 def test_another_task_than_the_layout_has(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing in it is for this task"):
         medshot.load(_coco(tmp_path), task="classification")
-    with pytest.raises(DataError, match="nothing in it is for this task"):
-        medshot.load(tmp_path, task="segmentation")
+
+
+def test_boxes_are_made_to_masks_where_these_are_asked(tmp_path: Path) -> None:
+    data = medshot.load(_coco(tmp_path), task="segmentation")
+    assert data.task.kind == "segmentation"
+    assert len(data) == 3
 
 
 def test_an_error_is_a_finding_of_the_check(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from medshot.core.episode import Examples
 from medshot.core.errors import SaveError, TaskError
 from medshot.data.episodes import ImageEpisodes
 from medshot.learners import build
+from medshot.learners.amortized import stacked_masks
 from medshot.learners.amortized.stacked_masks import (
     MEMBERS,
     PACKAGED,
@@ -20,6 +21,7 @@ from medshot.learners.amortized.stacked_masks import (
     packaged_refiner,
 )
 from medshot.nn.encoder import encoder
+from medshot.nn.mask_refiner import CELL
 from medshot.nn.onnx import session_of
 from medshot.stages.export.graph import answering
 from medshot.tasks import Segmentation
@@ -120,13 +122,29 @@ def discs(n: int, radius: int, seed: int, channels: int = 3, contrast: float = 0
     return Examples(x, y)
 
 
-def test_refinement_is_kept_where_it_marks_the_support_better():
-    support, task = discs(4, 9, 2, contrast=0.06), Segmentation(2)
-    refined = build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=8)
-    answers = [each.adapt(support, task)(support.x) for each in (learner(), refined)]
-    ready, tuned = (dice(each.argmax(1), support.y) for each in answers)
-    assert (answers[0] != answers[1]).any()
-    assert tuned > ready - 0.02
+def test_refinement_is_kept_where_it_marks_images_left_out_better(monkeypatch):
+    """The start marks too much."""
+    wrong = packaged_refiner()
+    wrong.head.bias.data[-(CELL**2) :] += 3.0
+    monkeypatch.setattr(stacked_masks, "packaged_refiner", lambda folder: wrong)
+    monkeypatch.setattr(stacked_masks, "BLENDS", stacked_masks.BLENDS[:1])
+    support, task = discs(4, 12, 2, contrast=0.2), Segmentation(2)
+    few, many = (
+        build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=steps)
+        for steps in (0, 25)
+    )
+    ready, tuned = (
+        dice(each.adapt(support, task)(support.x).argmax(1), support.y) for each in (few, many)
+    )
+    assert tuned > ready + 0.02
+
+
+def test_refinement_that_does_not_help_is_not_kept():
+    """Bright discs are marked already."""
+    support, task = discs(4, 12, 2), Segmentation(2)
+    made = build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=2)
+    answers = [each.adapt(support, task)(support.x) for each in (made, learner())]
+    torch.testing.assert_close(*answers)
 
 
 def test_one_image_is_too_few_to_refine():

@@ -289,12 +289,6 @@ def _boxes_in(image: Annotated) -> list[Box]:
         raise bad(image.source, what, "The image was resized after it was marked: take the first.")
     found: dict[tuple[Corners, str], Box] = {}
     for region in image.regions:
-        if region.point:
-            x, y = region.point
-            if not (0 <= x <= size[0] and 0 <= y <= size[1]):
-                what = f"{region.where}: the point {x:g}, {y:g} lies outside of its image, "
-                raise bad(image.source, f"{what}{size[0]} wide and {size[1]} high", OUT)
-            continue
         corners = _box_of(region, size, image.source)
         if corners:
             found.setdefault((corners, region.label), Box(image.path, corners, region.label, 0))

@@ -53,6 +53,7 @@ BLENDS = (
     (0.0, 4.0, 0.0, 4.0, 0.0, 0.0),
 )
 CLEARLY = 0.02  # Dice
+HALVES = 0.08  # Dice: the halves of an image are more alike than two images
 FOLDS = 4  # at most
 FEWEST = 3  # images for fine-tuning: from one, ultrasound fell from a Dice of .18 to .02
 
@@ -194,9 +195,10 @@ class StackedMasks(Learner):
         parts = refined_parts(stack.refiner, *cases.read)
         dice = [_dice(blended(parts, torch.tensor(each)), support.y) for each in BLENDS]
         best = int(np.argmax(dice))
-        best = best if dice[best] > dice[0] + CLEARLY else 0
-        if self.refine and len(support) >= FEWEST:
-            tuned = self._dice_of_tuning(stack.refiner, cases, folds % 2 == 1)
+        alone = bool((folds != folds[:, :1, :1]).any())
+        best = best if dice[best] > dice[0] + (HALVES if alone else CLEARLY) else 0
+        if self.refine and not alone and len(support) >= FEWEST:
+            tuned = self._dice_of_tuning(stack.refiner, cases, folds[:, 0, 0] % 2 == 1)
             if tuned > dice[best] + CLEARLY:
                 stack.refiner, best = fine_tune(stack.refiner, cases, self.refine), 0
         stack.blend = torch.tensor(BLENDS[best]).to(parts)
@@ -225,20 +227,22 @@ class StackedMasks(Learner):
         found = []
         for i in range(len(fitted["texture"])):
             shown = (
-                torch.ones(len(y), dtype=torch.bool) if folds is None or i == 0 else folds != i - 1
+                torch.ones_like(y, dtype=torch.bool) if folds is None or i == 0 else folds != i - 1
             )
-            known = (y[shown] >= 0).sum().clamp(min=1)
-            share = torch.stack([(y[shown] == c).sum() / known for c in range(k)])
-            mean = sites(labels["objects"][shown]).T @ sites(unit[shown])
+            rows = shown.flatten(1).any(1)
+            known = ((y >= 0) & shown).sum().clamp(min=1)
+            share = torch.stack([((y == c) & shown).sum() / known for c in range(k)])
+            mean = sites(labels["objects"] * _cells(shown, unit)[:, None]).T @ sites(unit)
+            masks = (labels["texture"] * shown[:, None])[rows].mean(0, keepdim=True)
             made = MaskStack(
                 maps_of,
                 components,
                 fitted["texture"][i],
                 fitted["objects"][i],
                 fitted["joint"][i],
-                blur(labels["texture"][shown].mean(0, keepdim=True), wide)[0],
+                blur(masks, wide)[0],
                 F.normalize(mean, dim=1),
-                support_numbers(int(shown.sum()), share.to(maps.pixels)),
+                support_numbers(int(rows.sum()), share.to(maps.pixels)),
                 torch.tensor(BLENDS[0]).to(maps.pixels),
                 refiner,
             )
@@ -253,21 +257,25 @@ def _dice(logits: Float[Tensor, "n k h w"], y: Int[Tensor, "n h w"]) -> float:
 
 
 def held_out_margins(
-    stacks: Sequence[MaskStack], maps: Maps, folds: Int[Tensor, "n"]
+    stacks: Sequence[MaskStack], maps: Maps, folds: Int[Tensor, "n h w"]
 ) -> Float[Tensor, "n k1 m h w"]:
-    """Margins of every image by the members that were fitted without its fold."""
-    rows = [(folds == i).nonzero()[:, 0] for i in range(len(stacks))]
-    found = [
-        class_margins(stack.scores(maps.of(some))) for stack, some in zip(stacks, rows, strict=True)
-    ]
-    return torch.cat(found)[torch.cat(rows).argsort()]
+    """Margins of every pixel by the members that were fitted without its fold."""
+    found: Tensor | None = None
+    for i, stack in enumerate(stacks):
+        rows = (folds == i).flatten(1).any(1).nonzero()[:, 0]
+        margins = class_margins(stack.scores(maps.of(rows)))
+        found = margins.new_zeros(len(folds), *margins.shape[1:]) if found is None else found
+        found[rows] = torch.where((folds[rows] == i)[:, None, None], margins, found[rows])
+    assert found is not None
+    return found
 
 
-def folds_of(support: Examples, k: int) -> Int[Tensor, "n"] | None:
-    """Fold of each image; None for a single patient, or where a class is in one fold alone.
+def folds_of(support: Examples, k: int) -> Int[Tensor, "n h w"] | None:
+    """Fold of each pixel; None where a class would be missing without one of them.
 
-    Patients stay together. They are sorted by the brightness of their darkest image, so that the
-    order of the support does not matter.
+    Patients stay together; the images of a single one are cut into left and right. Patients are
+    sorted by the brightness of their darkest image, so that the order of the support does not
+    matter.
     """
     n, y = len(support), support.y
     groups = torch.arange(n) if support.groups is None else own_groups(support.groups).cpu()
@@ -276,11 +284,18 @@ def folds_of(support: Examples, k: int) -> Int[Tensor, "n"] | None:
     darkest = torch.full((int(number.max()) + 1,), torch.inf, dtype=bright.dtype)
     darkest = darkest.scatter_reduce(0, number, bright, "amin")
     if len(darkest) == 1:
-        return None
-    patient = darkest.argsort(stable=True).argsort()[number].to(y.device)
-    folds = patient % min(FOLDS, len(darkest))
+        folds = torch.arange(y.shape[-1]).to(y.device) >= y.shape[-1] // 2
+    else:
+        patient = darkest.argsort(stable=True).argsort()[number].to(y.device)
+        folds = (patient % min(FOLDS, len(darkest)))[:, None, None]
+    folds = folds.long().expand_as(y)
     shown = [y[folds != f] for f in folds.unique()]
     return folds if all((each == c).any() for each in shown for c in range(k)) else None
+
+
+def _cells(mask: Tensor, like: Tensor) -> Tensor:
+    """Value in the middle of each cell."""
+    return F.interpolate(mask[:, None].to(like), like.shape[2:], mode="nearest")[:, 0]
 
 
 def label_shares(
@@ -298,8 +313,7 @@ def _ridges(
 ) -> list[RandomRidge]:
     rows, labels = sites(z), sites(shares)
     known = labels.sum(1) > 0
-    cells = z.shape[2] * z.shape[3]
-    fold = None if folds is None else folds.repeat_interleave(cells)[known]
+    fold = None if folds is None else _cells(folds, z).flatten()[known].long()
     n_folds = 0 if folds is None else int(folds.max()) + 1
     return cross_fitted_ridges(
         *(rows[known], labels[known], fold, RANDOM[name]),
