@@ -31,12 +31,13 @@ from medshot.data.layouts.metadata import image_folder
 from medshot.data.layouts.paired import paired
 from medshot.data.layouts.regions import Annotated, Region, with_regions
 from medshot.data.layouts.yolo import yolo
+from medshot.data.raters import TIED, apart, regrouped
 from medshot.data.tables import manifest
 from medshot.data.tables.boxes import BOXES as BOXES_TABLE
 from medshot.data.tables.boxes import POINTS as POINTS_TABLE
 from medshot.data.tables.boxes import read_boxes
 from medshot.data.tables.delimited import table_in
-from medshot.data.tables.labels import Row, columns_of
+from medshot.data.tables.labels import Row, columns_of, mask_columns
 
 Layout = Callable[[Listing], Content | None]
 ANNOTATIONS: tuple[Layout, ...] = (
@@ -134,13 +135,15 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
     wrong = [f for f in findings if f.severity == "error"]
     if is_skipping() and rows:
         wrong = [f for f in wrong if not f.line]
+    tied = TIED if any(row.raters for row in rows) else None
     if target != MASK or wrong or names:
-        return Listed(rows, findings, names, said, unlabeled)
+        return Listed(rows, findings, names, said, tied if unlabeled is None else unlabeled)
     try:
-        rows, names, notes = numbered(rows, folder)
+        masks, names, notes = numbered(apart(rows), folder)
+        rows = regrouped(rows, masks)
         called = {} if names else class_names(folder)
         nameless = next((n for n, name in called.items() if name.lower() in UNLABELED), None)
-        unlabeled = nameless if unlabeled is None else unlabeled
+        unlabeled = next((n for n in (unlabeled, nameless, tied) if n is not None), None)
     except DataError as error:
         return Listed([], [*findings, finding_of(error, folder)])
     findings += [Issue("note", folder, None, note.rstrip("."), "As read.") for note in notes]
@@ -150,7 +153,7 @@ def listed(folder: Path, target: str = LABEL, *, optional: bool = False) -> List
 def _masks_of_boxes(folder: Path) -> Content | None:
     """Masks made of the boxes of boxes.csv, where labels.csv names none."""
     table = table_in(folder, BOXES_TABLE)
-    if not table.is_file() or "mask" in columns_of(table_in(folder)):
+    if not table.is_file() or mask_columns(table_in(folder)):
         return None
     boxes, findings = read_boxes(table)
     images = [

@@ -24,7 +24,7 @@ from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.registry import FINE, Reader, reads
 from medshot.data.tables.boxes import BOXES, COLUMNS, Box, read_boxes, shares
 from medshot.data.tables.delimited import table_in
-from medshot.data.tables.labels import Row, columns_of, read_table
+from medshot.data.tables.labels import Row, columns_of, mask_columns, read_table
 from medshot.data.tables.manifest import is_image
 from medshot.data.transforms import ImagePreprocessing
 from medshot.tasks import Detection
@@ -66,7 +66,8 @@ def has_marks(folder: Path, table: str, target: str) -> bool:
     """Whether there are marks of another tool, or such a table and no other target."""
     if content := content_of(folder):
         return content.target == target
-    others = {"label", "mask"} & set(columns_of(table_in(folder)))
+    listed = table_in(folder)
+    others = "label" in columns_of(listed) or mask_columns(listed)
     return table_in(folder, table).is_file() and not others
 
 

@@ -127,7 +127,9 @@ SAID = 3  # duplicate images that a note names
 
 
 def _targets(row: Row) -> tuple[Path, ...]:
-    """Files of the mask or the clean image of a row."""
+    """Files of the masks or the clean image of a row."""
+    if row.raters:
+        return tuple(file for each in row.raters for file in _targets(each))
     if isinstance(row, DrawnRow) and row.files:
         return row.files
     target = row.mask or row.clean

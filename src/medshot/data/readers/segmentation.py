@@ -29,11 +29,12 @@ from medshot.data.io.registry import volume_suffix
 from medshot.data.io.volume import Volume
 from medshot.data.layouts.content import MASK, DrawnRow
 from medshot.data.layouts.recognize import Listed, content_of, listed, without_errors
+from medshot.data.raters import agreement, apart, voted
 from medshot.data.readers.metadata import folder_metadata, once, read_rows
 from medshot.data.readers.orientation import MaskSide, side_of, upright
 from medshot.data.readers.registry import reads
 from medshot.data.tables.delimited import table_in
-from medshot.data.tables.labels import Row, cells, columns_of
+from medshot.data.tables.labels import Row, columns_of, mask_cells, mask_columns
 from medshot.data.transforms import ImagePreprocessing, VolumePreprocessing
 from medshot.data.weak_masks import completed
 from medshot.tasks.segmentation import UNLABELED, Segmentation, mask_labels
@@ -47,24 +48,30 @@ APART = 1.1  # ratio of spacings above which volumes are resampled to the median
 
 
 def has_volume_masks(folder: Path) -> bool:
-    """Whether the masks of a folder, or of the column `mask` of labels.csv, are volumes."""
+    """Whether the masks of a folder, or those that labels.csv names, are volumes."""
     if content := content_of(folder):
         given = [row.mask for row in content.rows.get(MASK, ()) if row.mask]
         return bool(given) and volume_suffix(given[0]) is not None
-    masks = cells(table_in(folder), "mask")
+    masks = mask_cells(table_in(folder))
     return bool(masks) and volume_suffix(Path(masks[0])) is not None
 
 
 def check_volumes(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of volumes with masks."""
-    double: list[Path] = []
+    double: set[Path] = set()
+    known = listed(folder, MASK)
 
     def read(row: Row) -> ndarray:
-        volume, mask = read_volume_pair(row)
-        double.extend([row.path] if volume.grid.other is not None else [])
+        volume, mask = read_volume_pair(row, known.unlabeled)
+        double.update([row.path] if volume.grid.other is not None else [])
         return mask
 
-    return check_masks(folder, read, white=False) + _two_affines(sorted(double))
+    found = check_masks(folder, read, white=False)
+    return [
+        *found,
+        *agreement(folder, known.rows, read, known.unlabeled),
+        *_two_affines(sorted(double)),
+    ]
 
 
 def _two_affines(paths: Sequence[Path]) -> list[Issue]:
@@ -94,7 +101,7 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     spacings = [spacing for spacing, _ in grids]
     middle = tuple(np.median(spacings, axis=0).round(4).tolist())
     form = VolumePreprocessing(None if _alike(np.array(spacings)) else middle)
-    whole, read = read_rows(rows, lambda row: _read_volume(row, form))
+    whole, read = read_rows(rows, lambda row: _read_volume(row, form, found.unlabeled))
     if len(whole) < len(rows):  # a mask that does not fit its volume, skipped
         there = [i for i, row in enumerate(rows) if row in whole]
         rows, digests, grids = whole, [digests[i] for i in there], [grids[i] for i in there]
@@ -102,7 +109,10 @@ def volumes(folder: Path, channels: int | None, size: int | None) -> Dataset:
     masks = [_indexed(mask, indices) for _, mask, _ in read]
     x, y = stacked([values for values, _, _ in read], masks)
     double = [row.path for row, (_, other) in zip(rows, grids, strict=True) if other]
-    notes = (*twice, *[each.sentence for each in _two_affines(double)])
+    rated = agreement(
+        folder, rows, lambda row: read_volume_pair(row, found.unlabeled)[1], found.unlabeled
+    )
+    notes = (*twice, *[each.sentence for each in (*rated, *_two_affines(double))])
     return Dataset(
         x=x,
         y=y,
@@ -118,7 +128,7 @@ def read_volumes(
     rows: Sequence[Row], form: VolumePreprocessing, indices: Mapping[int, int]
 ) -> tuple[UInt8[Tensor, "n 1 z h w"], Int8[Tensor, "n z h w"]]:
     """Read volumes and masks with the preprocessing `form`, and the index of each class number."""
-    read = [_read_volume(row, form) for row in rows]
+    read = [_read_volume(row, form, _unlabeled(indices)) for row in rows]
     return stacked(
         [values for values, _, _ in read], [_indexed(mask, indices) for _, mask, _ in read]
     )
@@ -135,9 +145,11 @@ def _placed(row: Row) -> tuple[tuple[float, float, float], bool]:
     return volume.spacing, volume.grid.other is not None
 
 
-def _read_volume(row: Row, form: VolumePreprocessing) -> tuple[ndarray, ndarray, set[int]]:
+def _read_volume(
+    row: Row, form: VolumePreprocessing, unlabeled: int | None
+) -> tuple[ndarray, ndarray, set[int]]:
     """Values, mask, and the class numbers in the file."""
-    volume, mask = read_volume_pair(row)
+    volume, mask = read_volume_pair(row, unlabeled)
     return form.fit(volume), form.fit_mask(mask, volume), set(np.unique(mask).tolist())
 
 
@@ -177,6 +189,11 @@ def _numbered(
     return {c: c for c in range(highest + 1)}, ("background", *names, *rest)
 
 
+def _unlabeled(indices: Mapping[int, int]) -> int | None:
+    """Number of pixels without a label."""
+    return next((number for number, c in indices.items() if c == UNLABELED), None)
+
+
 def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> Integer[ndarray, "*s"]:
     """The mask with the index of each class in place of its number; -1 where it has no label."""
     table = np.zeros(max(indices) + 1, np.int8 if min(indices.values()) < 0 else np.uint8)
@@ -184,21 +201,28 @@ def _indexed(mask: Integer[ndarray, "*s"], indices: Mapping[int, int]) -> Intege
     return table[mask]
 
 
-def read_volume_pair(row: Row) -> tuple[Volume, np.ndarray]:
+def read_volume_pair(row: Row, unlabeled: int | None = None) -> tuple[Volume, np.ndarray]:
     """Read the volume and the mask of one row, without preprocessing.
+
+    Masks of several raters are joined, see `voted`; `unlabeled` is a number that is no class.
 
     Raises:
         DataError: one cannot be read, there is no mask, or the two have different grids.
     """
+    volume = read_volume(row.path)
+    masks = [_mask_volume(each, volume) for each in apart([row])]
+    return volume, voted(masks, unlabeled) if row.raters else masks[0]
+
+
+def _mask_volume(row: Row, volume: Volume) -> Integer[ndarray, "z h w"]:
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
-    volume = read_volume(row.path)
     mask = read_mask_volume(row.mask, like=volume)
     numbers = np.unique(mask)
     if len(numbers) > MOST_CLASSES:
         what = f"it holds {len(numbers)} numbers up to {numbers[-1]}: too many for classes"
         raise refusal(row.mask, what, NUMBERS, row.line or None).error()
-    return volume, mask
+    return mask
 
 
 def stacked(
@@ -216,11 +240,12 @@ def stacked(
 
 
 def has_masks(folder: Path) -> bool:
-    """Whether there are masks of images first of all: in labels.csv a `mask` and no `label`."""
+    """Whether there are masks of images first of all: in labels.csv masks and no `label`."""
     if content := content_of(folder):
         return content.target == MASK and not has_volume_masks(folder)
-    columns = columns_of(table_in(folder))
-    return "mask" in columns and "label" not in columns and not has_volume_masks(folder)
+    table = table_in(folder)
+    masks = mask_columns(table) and "label" not in columns_of(table)
+    return bool(masks) and not has_volume_masks(folder)
 
 
 def read_image_and_mask(
@@ -229,14 +254,22 @@ def read_image_and_mask(
     """Read the pixels and the mask of one row, both upright, without preprocessing.
 
     If only the image has an orientation mark, the mask is turned with it where its size fits this
-    way only, and with `turned` where both ways fit. `unlabeled` is a number that is no class.
+    way only, and with `turned` where both ways fit. `unlabeled` is a number that is no class. Masks
+    of several raters are joined, see `voted`.
 
     Raises:
         DataError: one cannot be read, there is no mask, or it is of another size than the image.
     """
+    pixels = read_image(row.path)
+    masks = [_mask_on(each, pixels, turned=turned, unlabeled=unlabeled) for each in apart([row])]
+    return pixels, voted(masks, unlabeled) if row.raters else masks[0]
+
+
+def _mask_on(
+    row: Row, pixels: UInt8[ndarray, "h w c"], *, turned: bool, unlabeled: int | None
+) -> Integer[ndarray, "h w"]:
     if row.mask is None:
         raise refusal(row.path, "it has no mask", "Give it one in labels.csv.", row.line).error()
-    pixels = read_image(row.path)
     if isinstance(row, DrawnRow) and row.draw:
         mask = row.draw((pixels.shape[0], pixels.shape[1]))
         mask = completed(pixels, mask) if row.is_sketch else mask
@@ -249,18 +282,19 @@ def read_image_and_mask(
         if orientation_mark(row.path) != 1:
             what += " upright, turned by its orientation mark: the mask fits neither way"
         raise refusal(row.mask, what, AGAIN, row.line or None).error()
-    return pixels, mask
+    return mask
 
 
 def check_pairs(folder: Path) -> list[Issue]:
     """Errors and warnings of a folder of images with masks."""
     known = listed(folder, MASK)
-    side = side_of([row for row in known.rows if not isinstance(row, DrawnRow)])
+    side = side_of([row for row in apart(known.rows) if not isinstance(row, DrawnRow)])
 
     def read(row: Row) -> ndarray:
         return read_image_and_mask(row, turned=side.turned, unlabeled=known.unlabeled)[1]
 
     found = check_masks(folder, read, white=True)
+    found += agreement(folder, known.rows, read, known.unlabeled)
     return [*found, side.issue] if side.issue else found
 
 
@@ -269,7 +303,7 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
     """Read the images of `folder` with a mask each; default 3 x 128 x 128."""
     form = ImagePreprocessing(channels=channels or 3, size=size or 128)
     found = without_errors(listed(folder, MASK))
-    side = side_of([row for row in found.rows if not isinstance(row, DrawnRow)])
+    side = side_of([row for row in apart(found.rows) if not isinstance(row, DrawnRow)])
     listed_rows, everything = read_rows(
         found.rows, lambda row: _read(row, form, side, found.unlabeled)
     )
@@ -282,6 +316,13 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         what = "its boxes or points leave no background on any image"
         raise refusal(folder, what, NO_GROUND).error()
     indices, labels = _numbered(folder, seen, found, white=True)
+    rated = agreement(
+        folder,
+        rows,
+        lambda row: read_image_and_mask(row, turned=side.turned, unlabeled=found.unlabeled)[1],
+        found.unlabeled,
+    )
+    notes = (*found.notes, *side.notes, *twice, *[each.sentence for each in rated])
     return Dataset(
         x=torch.from_numpy(np.stack([pixels for pixels, _, _ in read])),
         y=torch.from_numpy(np.stack([_indexed(mask, indices) for _, mask, _ in read])),
@@ -289,7 +330,7 @@ def masked(folder: Path, channels: int | None, size: int | None) -> Dataset:
         preprocessing=form,
         task=Segmentation(len(labels)),
         read=partial(read_masked, indices=indices, turned=side.turned),
-        **folder_metadata(folder, rows, digests, notes=(*found.notes, *side.notes, *twice)),
+        **folder_metadata(folder, rows, digests, notes=notes),
     )
 
 
@@ -304,7 +345,7 @@ def read_masked(
 
     `turned` as in `read_image_and_mask`.
     """
-    unlabeled = next((number for number, c in indices.items() if c == UNLABELED), None)
+    unlabeled = _unlabeled(indices)
     pairs = [read_image_and_mask(row, turned=turned, unlabeled=unlabeled) for row in rows]
     x = torch.from_numpy(np.stack([form.fit(pixels) for pixels, _ in pairs]))
     masks = [_indexed(fit_mask(mask, form.size, unlabeled), indices) for _, mask in pairs]

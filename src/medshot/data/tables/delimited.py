@@ -27,6 +27,7 @@ QUOTED = 'Close it, or write it twice if it belongs to the text: "5"" wide".'
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PREFIX = "table."
 GUESS = "_guess"
+RATERS = ("mask_", "mask.")  # columns of the masks of several raters begin so
 TARGETS = {"label", "mask", "target", "grade", "labels"}
 NAMES = {
     *("path", "label", "patient", "split", "mask", "target", "grade", "labels", "text", "signal"),
@@ -208,7 +209,7 @@ def canonical(name: str) -> str:
     """The name of a column as medshot writes it; other names unchanged."""
     found = clean(name)
     plain = re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", found).casefold())
-    if plain in NAMES or plain in PATIENT or plain.endswith(GUESS):
+    if plain in NAMES or plain in PATIENT or plain.endswith(GUESS) or plain.startswith(RATERS):
         return plain
     start = plain[: len(PREFIX)]
     return start + found[len(PREFIX) :] if start == PREFIX else found
@@ -218,7 +219,8 @@ def _columns(given: Sequence[str], table: Path) -> tuple[list[str], list[Issue]]
     """Names of the columns, and a note on a column that is read as `patient`."""
     columns, issues = [canonical(name) for name in given], []
     for name in dict.fromkeys(columns):
-        used = name in NAMES or name in PATIENT or name.startswith(PREFIX) or name.endswith(GUESS)
+        used = name in NAMES or name in PATIENT
+        used = used or name.startswith((PREFIX, *RATERS)) or name.endswith(GUESS)
         places = [i for i, column in enumerate(columns) if column == name]
         if used and len(places) > 1:
             numbers = " and ".join(str(i + 1) for i in places)

@@ -3,17 +3,19 @@
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medshot.core import DataError
 from medshot.data.checks.issue import Issue, finding_of, refusal, together
+from medshot.data.io.registry import IMAGES, volume_suffix
 from medshot.data.tables.cells import clean, is_missing, patient_code
-from medshot.data.tables.delimited import GUESS, Line, read_delimited
+from medshot.data.tables.delimited import GUESS, RATERS, Delimited, Line, read_delimited
 from medshot.data.tables.paths import FileCells
 
 MASKS = "For masks use `--task segmentation`; or add a column label."
 FILES = {"path", "mask"}  # columns that name files
+RATED = " Masks of several raters go in one line: columns mask_1, mask_2, ..."
 LONGEST = 1000  # characters of a label
 
 
@@ -28,6 +30,7 @@ class Row:
     line: int = 0  # in labels.csv; 0 for class folders
     mask: Path | None = None
     clean: Path | None = None  # target image, for enhancement
+    raters: tuple["Row", ...] = ()  # one for each mask, where there are several of the image
 
 
 def columns_of(table: Path) -> tuple[str, ...]:
@@ -49,10 +52,46 @@ def cells(table: Path, column: str) -> list[str]:
     return [cell for cell in found if not is_missing(cell)]
 
 
+def mask_columns(table: Path) -> tuple[str, ...]:
+    """Columns that name masks: `mask`, or those of several raters, such as `mask_1, mask_2`.
+
+    Those of raters hold names of files; beside `mask`, they have numbers. Empty if the table cannot
+    be read.
+    """
+    try:
+        return _mask_columns(read_delimited(table), table)
+    except DataError:
+        return ()
+
+
+def _mask_columns(found: Delimited, table: Path) -> tuple[str, ...]:
+    one = tuple(column for column in found.columns if column == "mask")
+    several = (c for c in found.columns if c.startswith(RATERS) and (not one or c[5:].isdigit()))
+    return (*one, *(c for c in several if _names_files(found, c, table)))
+
+
+def _names_files(found: Delimited, column: str, table: Path) -> bool:
+    """Whether the first filled cell of a column names an image or a volume."""
+    given = (line.cells.get(column, "").strip() for line in found.lines)
+    first = next((cell for cell in given if not is_missing(cell)), "")
+    if volume_suffix(Path(first)) or Path(first).suffix.lower() in {*IMAGES.all()} - {""}:
+        return True
+    with contextlib.suppress(DataError):
+        return bool(first) and FileCells(table).find(first, 0).exists()
+    return False
+
+
+def mask_cells(table: Path) -> list[str]:
+    """Cells of all columns of masks that are not missing."""
+    lines = read_delimited(table).lines if (columns := mask_columns(table)) else ()
+    given = (line.cells.get(column, "").strip() for line in lines for column in columns)
+    return [cell for cell in given if not is_missing(cell)]
+
+
 def masks_of(table: Path) -> list[Path]:
-    """The files in the column `mask`."""
+    """The files in the columns of masks."""
     files, found = FileCells(table), []
-    for cell in cells(table, "mask"):
+    for cell in mask_cells(table):
         with contextlib.suppress(DataError):
             found.append(files.find(cell, 0))
     return found
@@ -70,14 +109,16 @@ def read_table(
         found = read_delimited(table)
     except DataError as error:
         return [], [finding_of(error, table)]
-    if wrong := _columns(found.columns, table, target):
+    masks = _mask_columns(found, table)
+    given = tuple(dict.fromkeys((*found.columns, "mask"))) if masks else found.columns
+    if wrong := _columns(given, table, target):
         return [], [*found.issues, wrong]
     files = FileCells(table)
     rows: list[Row] = []
     problems: list[Issue] = []
     for line in found.lines:
         try:
-            rows.append(_row(line, target, files, optional=optional))
+            rows.append(_row(line, target, files, masks, optional=optional))
         except DataError as error:
             problems.append(finding_of(error, table))
     problems += shifted(found.lines, table)
@@ -121,17 +162,33 @@ def _columns(columns: tuple[str, ...], table: Path, target: str) -> Issue | None
     )
 
 
-def _row(line: Line, target: str, files: FileCells, *, optional: bool) -> Row:
-    label = clean(line.cells[target])
-    needed = {"path": line.cells["path"].strip()} | ({} if target == "path" else {target: label})
+def _row(
+    line: Line, target: str, files: FileCells, columns: Sequence[str], *, optional: bool
+) -> Row:
+    column, masks = target, []
+    if target == "mask":  # not every rater needs to have marked every image
+        given = [line.cells.get(name, "").strip() for name in columns]
+        masks = [cell for cell in given if not is_missing(cell)]
+        column = columns[0] if len(columns) == 1 else f"every one of {', '.join(columns)}"
+        label = clean((masks or given)[0])
+    else:
+        label = clean(line.cells[target])
+    needed = {"path": line.cells["path"].strip()} | ({} if target == "path" else {column: label})
     refuse_missing(needed, files.table, line.number, empty=(target,) if optional else ())
     path = files.find(needed["path"], line.number)
-    mask = files.find(line.cells["mask"], line.number) if target == "mask" else None
+    found = tuple(files.find(cell, line.number) for cell in masks)
+    if len({*found}) < len(found):
+        what = f"two of its columns {', '.join(columns)} name the same mask"
+        fix = "Leave the cell of a rater empty who did not mark the image."
+        raise refusal(files.table, what, fix, line.number).error()
     guesses = [patient_code(cell) for name, cell in line.cells.items() if name.endswith(GUESS)]
     patient = patient_code(line.cells.get("patient", "")) or next(iter(guesses), "")
     if target in FILES:
         label = clean(line.cells.get("label", ""))
-    return Row(path, label, patient, clean(line.cells.get("split", "")), line.number, mask)
+    row = Row(path, label, patient, clean(line.cells.get("split", "")), line.number)
+    row = replace(row, mask=found[0] if found else None)
+    several = tuple(replace(row, mask=mask) for mask in found) if len(found) > 1 else ()
+    return replace(row, raters=several)
 
 
 def refuse_missing(
@@ -167,4 +224,5 @@ def _same(path: Path, rows: list[Row], table: Path) -> Issue:
     lines = ", ".join(str(row.line) for row in rows)
     what = f"{path} stands in lines {lines}, {labels}"
     cause = f"twice, {len(given) > 1}"
-    return refusal(table, what, "Keep one of them.", rows[1].line, cause=cause)
+    fix = f"Keep one of them.{RATED if rows[0].mask else ''}"
+    return refusal(table, what, fix, rows[1].line, cause=cause)
