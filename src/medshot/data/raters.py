@@ -18,7 +18,10 @@ from medshot.data.tables.labels import Row, mask_columns
 from medshot.tasks.segmentation import by_image, overlap_counts
 
 TIED = 65_534  # number of a pixel without a label, where the folder names none; 65535 is white
-JOINED = "Their masks are joined by majority vote; a pixel with a tie has no label."
+JOINED = (
+    "Their masks are joined by majority vote; pixels with a tie have no label and are not scored, "
+    "which raises scores."
+)
 
 
 def apart(rows: Iterable[Row]) -> list[Row]:

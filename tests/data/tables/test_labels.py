@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from medshot.data.tables.labels import Row, read_table
+from medshot.data.tables.labels import Row, mask_columns, read_table
 from toys.files import Write
 
 
@@ -77,3 +77,22 @@ def test_a_name_with_a_comma_is_told(tmp_path: Path) -> None:
     rows, findings = read_table(path)
     assert [row.path.name for row in rows] == ["a", "c, d.png"]
     assert [(f.severity, f.line) for f in findings] == [("error", 2)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "found"),
+    [
+        ("mask", "a.png", "mask"),
+        ("mask_1,Mask 2,mask.bob", "a.png,b.png,c.nii.gz", "mask_1 mask_2 mask.bob"),
+        ("mask_1,mask_2", ",b.png", "mask_2"),  # a rater who marked nothing
+        ("mask,mask.1,mask_overlay", "a.png,b.png,c.png", "mask mask.1"),
+        ("mask,mask_quality", "a.png,good", "mask"),
+        ("label,mask_quality", "x,good", ""),
+        ("mask_1", "i", "mask_1"),  # lacks the suffix of i.png
+    ],
+)
+def test_columns_of_masks_name_files(
+    table: Write, tmp_path: Path, columns: str, cells: str, found: str
+) -> None:
+    table(f"i.png,{cells}", columns=f"path,{columns}")
+    assert " ".join(mask_columns(tmp_path / "labels.csv")) == found
