@@ -133,8 +133,10 @@ def test_masks_are_learned_on_an_encoder_that_keeps_the_grid(tmp_path: Path) -> 
     folder = save_encoder(unet, tmp_path / "unet")
     auto = automatic(str(folder), kind="segmentation")
     assert {type(c).__name__ for c in auto.candidates} == {
-        "FineTune",
+        "Forest",
         "LinearProbe",
+        "MeanMask",
+        "NearestCentroid",
         "StackedMasks",
     }
     assert all(p.requires_grad for p in auto.encoder.parameters()), "fine-tuning moves them"

@@ -198,9 +198,10 @@ def finetuned(learner: Learner, what: str) -> Learner:
 
 
 def fits(learner: Learner) -> int:
-    """Predictors that `learner` fits to learn once: `Auto` fits each candidate on each fold."""
+    """Predictors that `learner` fits to learn once: `Auto` fits each of several on each fold."""
     inner = learner.learner if isinstance(learner, Tuned) else learner
-    return 1 + inner.folds * len(inner.candidates) if isinstance(inner, Auto) else 1
+    n = len(_candidates(learner))
+    return 1 + inner.folds * n if isinstance(inner, Auto) and n > 1 else 1
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,9 @@ def _once(learner: Learner, seconds: Mapping[str, float]) -> float:
     """
     inner = learner.learner if isinstance(learner, Tuned) else learner
     each = [seconds.get(called(one), 0.0) for one in _candidates(learner)]
-    return (inner.folds - 1) * sum(each) + max(each) if isinstance(inner, Auto) else sum(each)
+    if isinstance(inner, Auto) and len(each) > 1:
+        return (inner.folds - 1) * sum(each) + max(each)
+    return sum(each)
 
 
 def _whole(learner: Learner, dataset: Dataset, seconds: Mapping[str, float]) -> float:

@@ -35,7 +35,7 @@ def folder_of(folder: Path, spacings: list[tuple[float, float, float]], codes: s
 
 def test_candidates_of_auto_are_quick_and_need_no_extra():
     candidates = kind_called("segmentation-3d").candidates().candidates
-    assert [type(each).__name__ for each in candidates] == ["AutoContext", "MeanMask"]
+    assert [type(each).__name__ for each in candidates] == ["AutoContext"]
 
 
 @pytest.mark.parametrize(

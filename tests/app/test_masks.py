@@ -116,7 +116,7 @@ def test_auto_chooses_for_masks(
     monkeypatch.setattr(FineTune, "learn", lambda _, support, task: fast.learn(support, task))
     done = medshot("adapt", cells, "--out", tmp_path / "model")
     assert done.status == 0, done.err
-    assert "of 3 candidates, auto chose" in " ".join(done.out.split())
+    assert "of 5 candidates, auto chose" in " ".join(done.out.split())
 
 
 def test_evaluate_and_train_take_masks(medshot: Medshot, cells: Path, tmp_path: Path) -> None:

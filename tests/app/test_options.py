@@ -23,6 +23,8 @@ FROZEN: dict[str, dict[str, Any]] = {
         "--set": [],
         "--modalities": None,
         "--ignore-value": None,
+        "--point-size": None,
+        "--budget": None,
         "--skip-bad": False,
         "--threads": 1,
     },

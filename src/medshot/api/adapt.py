@@ -308,6 +308,8 @@ def _choice(learner: Learner, chosen: Learner, validated: bool) -> str:
     auto = _auto(learner)
     if auto is None:
         return ""
+    if len(auto.candidates) == 1:
+        return f" For such images auto takes {describe(chosen)}."
     score = (
         " The score is that of choosing and then learning: in each fold the choice was made anew, "
         "on fewer images, and may have been another."

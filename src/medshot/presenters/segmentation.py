@@ -30,6 +30,7 @@ from medshot.evaluation.cross_validation import OutOfFold
 from medshot.evaluation.intervals import Sample
 from medshot.evaluation.report.build import name_of, patient_of, support_showing, worst_and_others
 from medshot.factory import AVERAGE
+from medshot.learners.amortized.stacked_masks import StackedMasks
 from medshot.learners.registry import build
 from medshot.learners.to_grid import on_grid
 from medshot.nn.encoder import encoder
@@ -39,13 +40,14 @@ from medshot.presenters.labelme import write_labelme
 from medshot.presenters.overlay import overlay
 from medshot.presenters.tables import AnswerFolder, answer_folder, path_cell
 from medshot.selection import Categorical, FloatRange, LearnerFamily
-from medshot.selection.auto import Priors
+from medshot.selection.auto import Auto, Priors
 from medshot.selection.space import packaged_priors
 from medshot.tasks.segmentation import Segmentation, by_image
 
 SHOWN_SUPPORT = 12
 OWN = 8  # images of the support, for each class, on which a predictor is looked at
 HARDLY = 0.01  # share of a class that is found, below which it is not
+REFINE = 40  # steps of fine-tuning the packaged network, where time is given
 UNKNOWN = (0.0, 1.0)  # prior of a candidate that was not measured on other sets
 MEAN_OF_TWO = "mean of the best two"
 OVERLAYS, LABELME, CLASSES = "overlays", "labelme", "classes.csv"
@@ -208,6 +210,14 @@ class OfMasks(Kind):
         LearnerFamily("ridge", "filters", {"penalty": FloatRange(1e-4, 100.0, starts=(0.1,))}),
     )
 
+    def candidates(self, *, slow: bool = False) -> Auto:
+        """Where time is given, the packaged network is fine-tuned too, if that helps."""
+        found = super().candidates(slow=slow)
+        for each in found.candidates:
+            if slow and isinstance(each, StackedMasks):
+                each.refine = REFINE
+        return found
+
     def baseline(self, **form: Any) -> Learner:
         """A linear probe on a filter bank at each pixel."""
         return build("linear-probe", encoder=encoder("filters", **form))
@@ -296,9 +306,9 @@ class OfVolumes(OfMasks):
     name = "segmentation-3d"
     encoder = "unet3d"
     average = ""  # the answers to whole volumes would have to be kept
-    families = (  # candidates of auto; for select, a voxel classifier and a U-Net from scratch too
+    families = (  # auto takes the first, beside the mean mask in the report; select tries all
         LearnerFamily("auto-context", "voxels", simple=True),
-        LearnerFamily("mean-mask", "voxels", simple=True),
+        LearnerFamily("mean-mask", "voxels"),
         LearnerFamily("linear-probe", "filters3d", {"c": FloatRange(0.1, 1000.0, (100.0,))}),
         LearnerFamily(
             "finetune",

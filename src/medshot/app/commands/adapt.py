@@ -35,7 +35,8 @@ def adapt(
     point_size: float | None = POINT_SIZE,
     budget: str | None = typer.Option(
         None,
-        help="Time for auto: 90s, 10m, 2h. It then tries a U-Net for masks too, where it fits.",
+        help="Time for auto: 90s, 10m, 2h. It then refines what the package has for masks, "
+        "and tries a U-Net, where that fits.",
         show_default="what takes minutes is not tried for masks",
     ),
     skip_bad: bool = SKIP_BAD,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from medshot.core import Examples, Learner, Predictor, SaveError, Task, part
 from medshot.data.episodes import own_groups
 from medshot.learners.amortized.in_context_masks import RandomRidge, cross_fitted_ridges
-from medshot.learners.amortized.mask_tuning import Cases, fine_tune
+from medshot.learners.mask_tuning import Cases, fine_tune
 from medshot.learners.registry import register
 from medshot.nn.heads import rows_to_grid, sites
 from medshot.nn.mask_maps import (

@@ -2,8 +2,8 @@
 
 import torch
 
-from medshot.learners.amortized.mask_tuning import Cases, fine_tune
 from medshot.learners.amortized.stacked_masks import packaged_refiner
+from medshot.learners.mask_tuning import Cases, fine_tune
 
 
 def test_a_member_that_is_always_right_is_learned():
