@@ -1,18 +1,16 @@
 """From words to a learner: encoders shared, drawn from one seed, and what was given kept."""
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from medshot import factory
 from medshot.api.adapt import adapted
 from medshot.api.resolve import automatic, describe
 from medshot.core.errors import ConfigError
 from medshot.core.predictor import load_predictor
 from medshot.data.load import load_one
-from medshot.factory import WAYS, Builder, cost, finetuned, fits
+from medshot.factory import WAYS, Builder, finetuned
 from medshot.learners.registry import build
 from medshot.nn.encoder import encoder
 from medshot.selection import Auto, Configuration
@@ -130,19 +128,6 @@ def test_the_command_judges_it_with_and_without(medshot: Medshot, tmp_path: Path
     assert wrong.refused("Did you mean 'head'")
 
 
-def test_auto_moves_a_mobilenet_and_says_first_what_it_costs(tmp_path: Path) -> None:
-    tuned = finetuned(build("linear-probe", encoder=small(5)), "auto")
-    assert isinstance(tuned, AutoTuned)
-    assert describe(tuned) == "linear-probe on mobilenet, fine-tuned where that helps"
-    dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=3, size=32)
-    told = cost(tuned, dataset).said
-    assert told.startswith("fine-tuning takes about ")
-    assert "on 6 images; with cross-validation about " in told
-    assert cost(build("lda", encoder=conv4()), dataset).said == ""
-    alone = load_one(folder(tmp_path / "b", (1, 1)), channels=3, size=32)
-    assert cost(tuned, alone).said == "", "nothing can be left out, so nothing is done"
-
-
 def test_auto_needs_a_mobilenet_among_the_candidates() -> None:
     with pytest.raises(ConfigError, match="conv4 is no MobileNet v1"):
         finetuned(build("lda", encoder=conv4()), "auto")
@@ -164,27 +149,3 @@ def test_the_command_says_whether_auto_was_kept(medshot: Medshot, tmp_path: Path
     assert "linear-probe on mobilenet (pretrained), fine-tuned where that helps" in " ".join(
         done.out.split()
     )
-
-
-def test_what_takes_many_steps_is_timed_and_said_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dataset = load_one(folder(tmp_path / "a", (3, 3)), channels=1, size=16)
-    learner = build("finetune", encoder=conv4(), steps=2000)
-    assert fits(learner) == 1
-    auto = Auto([build("nearest-centroid", encoder=conv4()), learner], folds=2)
-    assert fits(auto) == 1 + 2 * 2
-    steps = []
-    monkeypatch.setattr(factory, "SHORT", 0)
-    monkeypatch.setattr(
-        factory, "learn_at_size", lambda each, support, task: steps.append(each.steps)
-    )
-    before = torch.get_rng_state()
-    told = cost(auto, dataset).said
-    about = r"learning from 6 images takes about \d+ \w+; with cross-validation about \d+ \w+"
-    assert re.fullmatch(about + r" \(--learner nearest-centroid alone takes seconds\)", told)
-    assert steps == [1, 11]
-    assert learner.steps == 2000
-    assert torch.equal(before, torch.get_rng_state())
-    monkeypatch.setattr(factory, "SHORT", 1e9)
-    assert cost(auto, dataset).said == ""

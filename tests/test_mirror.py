@@ -31,7 +31,6 @@ ELSEWHERE = {  # a module without a test file of its name: who tests it
     "phantoms/masks/families/organs.py": _FAMILIES,
     "phantoms/masks/families/smears.py": _FAMILIES,
     "presenters/classification.py": "evaluation/report/test_html.py",  # seen in the page
-    "presenters/segmentation.py": "app/test_masks.py",  # masks through the commands
     "stages/base.py": _STAGES,
     "stages/compress/stage.py": _STAGES,
     "stages/finetune/stage.py": _STAGES,

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from medshot.api.cost import cost, expected, fits, within
 from medshot.api.doubts import advice, report_warnings
 from medshot.api.resolve import (
     automatic,
@@ -40,7 +41,7 @@ from medshot.evaluation.episodes import refuse_seen
 from medshot.evaluation.report import Report, summary_sentence, write_report
 from medshot.evaluation.report.build import from_folds, provenance_of
 from medshot.evaluation.report.model import Estimate
-from medshot.factory import NONE, cost, expected, finetuned, fits, within
+from medshot.factory import NONE, finetuned
 from medshot.presenters import kind_called
 from medshot.selection import Auto
 from medshot.selection.choice import Folds
