@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,8 +88,10 @@ def test_time_is_over_within_a_fold_and_the_first_is_tried_to_the_end(
     for file in (module, tried_module):
         monkeypatch.setattr(file, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    def a_second_each(self: CrossValidator, learner: Learner) -> Iterator[Evidence]:
-        for rows in real(self, learner):
+    def a_second_each(
+        self: CrossValidator, learner: Learner, kept: list[Any] | None = None
+    ) -> Iterator[Evidence]:
+        for rows in real(self, learner, kept):
             now[0] += 1
             yield rows
 
