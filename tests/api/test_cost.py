@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import medshot
 from medshot.api import cost as costs
 from medshot.api.cost import cost, fits, within
 from medshot.api.resolve import describe
+from medshot.core.errors import ConfigError
 from medshot.data.load import load_one
 from medshot.factory import finetuned
 from medshot.learners.registry import build
@@ -76,3 +78,15 @@ def test_what_does_not_fit_into_a_budget_is_left_out_and_named(
 
 def test_a_single_candidate_is_fitted_once() -> None:
     assert fits(Auto([build("lda", encoder=conv4())], folds=2)) == 1
+
+
+@pytest.mark.parametrize(
+    ("learner", "finetune", "budget"),
+    [("lda", None, 60.0), ("auto", "head", 60.0), ("auto", None, 0.0)],
+)
+def test_a_budget_is_for_auto_alone(
+    tmp_path: Path, learner: str, finetune: str | None, budget: float
+) -> None:
+    mine = folder(tmp_path / "a", (2, 2))
+    with pytest.raises(ConfigError, match="budget"):
+        medshot.adapt(mine, learner, finetune, budget=budget)

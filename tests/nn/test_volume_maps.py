@@ -16,7 +16,9 @@ from medshot.nn.volume_maps import (
     place,
     resized,
     standardized,
+    uncropped,
     volumes_of,
+    working_voxel,
 )
 
 
@@ -80,3 +82,15 @@ def test_shapes_both_ways():
     x = torch.rand(2, 8, 6, 4)
     assert at_shape(x, (4, 3, 2)).mean() == pytest.approx(float(x.mean()))
     assert at_shape(x, (9, 3, 8)).shape == (2, 9, 3, 8)
+
+
+def test_what_was_cropped_is_background_outside():
+    volume = torch.zeros(6, 7, 8)
+    volume[1:4, 2:6, 3:7] = 1.0
+    box = filled_box(volume)
+    found = uncropped(torch.full((2, 3, 4, 4), 5.0), box, volume.shape, 9.0)
+    assert found.shape == (2, 6, 7, 8)
+    assert (found[(slice(None), *box)] == 5).all()
+    assert found[0, 0, 0, 0] == 9
+    assert found[1, 0, 0, 0] == 0
+    assert working_voxel(volume[None], (1.0, 1.0, 1.0), 1000) == ((1.0, 1.0, 1.0), [3, 4, 4])

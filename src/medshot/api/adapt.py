@@ -130,7 +130,8 @@ def adapt(
     (`threads=None`: as PyTorch is set).
 
     Raises:
-        ConfigError: an unknown learner, encoder, option or method; a budget without `auto`.
+        ConfigError: an unknown learner, encoder, option or method; a budget without `auto`, or
+            with `finetune`.
         DataError: images that cannot be used, by their file's name.
         SaveError: a learner whose predictors cannot be saved; `out` exists or cannot be written.
     """
@@ -144,39 +145,25 @@ def adapt(
     with few, place as staging, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # untrained weights: the same images give the same predictor
         made = _made(learner, encoder, options, kind, slow=budget is not None)
-        if budget is not None and not (isinstance(made, Auto) and budget > 0):
-            raise ConfigError(
-                f"budget={budget:g}: give some time, and to `auto`, which leaves out what does not "
-                "fit into it; one learner alone takes what it takes."
-            )
+        if budget is not None:
+            _check_budget(made, budget, finetune)
         refuse_transductive(made)
         made = finetuned(made, finetune or NONE)
         form: dict[str, Any] = {n: getattr(made.encoder, n, None) for n in ("channels", "size")}
+        how = {"skip_bad": skip_bad, "ignore_value": ignore_value, "point_size": point_size}
         dataset = joined(
             [
-                each
-                if isinstance(each, Dataset)
-                else with_doubts(
-                    load_one(
-                        Path(each),
-                        **form,
-                        task=own,
-                        skip_bad=skip_bad,
-                        ignore_value=ignore_value,
-                        point_size=point_size,
-                    ),
-                    Path(each),
-                )
+                each if isinstance(each, Dataset) else _read(Path(each), own, **form, **how)
                 for each, own in zip(several, kinds, strict=True)
             ]
         )
         if modalities is not None:
             dataset = keeping(dataset, [kind.strip() for kind in modalities.split(",")])
-        if budget is not None and isinstance(made, Auto):
+        if budget is None or not isinstance(made, Auto):
+            costs = cost(made, dataset)
+        else:
             made, costs = within(made, dataset, budget)
             dataset = replace(dataset, notes=(*dataset.notes, f"{costs.said}."))
-        else:
-            costs = cost(made, dataset)
         if costs.said:
             tell(costs.said)
         if isinstance(learner, str) and (early := ended_early(learner)):
@@ -188,6 +175,10 @@ def adapt(
         if staging is not None:
             found.save_into(staging)
         return found
+
+
+def _read(folder: Path, task: str, **options: Any) -> Dataset:
+    return with_doubts(load_one(folder, task=task, **options), folder)
 
 
 def with_doubts(dataset: Dataset, folder: Path) -> Dataset:
@@ -215,6 +206,14 @@ def _made(
     if learner == AUTO:
         return automatic(encoder, options, kind, slow=slow)
     return run_or_learner(learner, encoder, options, kind)
+
+
+def _check_budget(learner: Learner, budget: float, finetune: str | None) -> None:
+    if not (isinstance(learner, Auto) and budget > 0) or (finetune or NONE) != NONE:
+        raise ConfigError(
+            f"budget={budget:g}: give some time, and to `auto` without fine-tuning, which leaves "
+            "out what does not fit into it; all else takes what it takes."
+        )
 
 
 def adapted(
@@ -286,11 +285,9 @@ def _planned(
     """Number of predictors that will be fitted, and the seconds that they are expected to take."""
     folds = len(even_folds(dataset.present_classes(), dataset.groups))
     first, *others = learners.values()
-    times = [1 + folds, *[folds] * len(others)]
-    total = sum(n * fits(each) for n, each in zip(times, (first, *others), strict=True))
-    return total, sum(
-        n * expected(each, seconds) for n, each in zip(times, (first, *others), strict=True)
-    )
+    planned = [(first, 1 + folds), *((each, folds) for each in others)]
+    total = sum(n * fits(each) for each, n in planned)
+    return total, sum(n * expected(each, seconds) for each, n in planned)
 
 
 def _auto(learner: Learner) -> Auto | None:

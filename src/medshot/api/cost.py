@@ -63,7 +63,7 @@ def cost(learner: Learner, dataset: Dataset) -> Cost:
 
 
 def within(learner: Auto, dataset: Dataset, budget: float) -> tuple[Auto, Cost]:
-    """`learner` with those candidates that learn and are judged within `budget` seconds.
+    """`learner` with those candidates that can be cross-validated within `budget` seconds.
 
     The slowest are left out first, the first candidate never.
     """

@@ -29,7 +29,7 @@ class Cases(NamedTuple):
     numbers: Float[Tensor, "k 2"]
 
     @property
-    def read(self) -> tuple[Tensor, Tensor, Tensor]:
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """What the refiner reads."""
         return self.margins, self.image, self.numbers
 

@@ -14,7 +14,7 @@ SCALES = (1.0, 2.0, 4.0)  # of the filters, in the smallest side of a working vo
 NARROW = 0.4  # voxels at least: a narrower Gaussian is one voxel
 ORDER = 2  # of the derivatives of intensity
 N_PLACE = 9  # features of `place`
-STEP = 1.1  # factor between the voxel sizes that are tried
+STEP = 1.1  # factor between the voxel sizes in turn
 FLAT = 1e-3  # standard deviation of intensity below which a volume is constant
 FILM = 4  # dimensions of a batch of images n c h w
 
@@ -107,6 +107,32 @@ def filled_box(x: Float[Tensor, "z h w"]) -> tuple[slice, slice, slice]:
         box.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(None))
     z, y, w = box
     return z, y, w
+
+
+def uncropped(
+    found: Float[Tensor, "k z h w"],
+    box: tuple[slice, slice, slice],
+    shape: Sequence[int],
+    background: float,
+) -> Float[Tensor, "k i j l"]:
+    """Scores in a volume of `shape` of what was found in `box`: `background` outside of it.
+
+    Those of the first class are `background` there, those of the others 0.
+    """
+    inside = [len(range(n)[part]) for n, part in zip(shape, box, strict=True)]
+    whole = found.new_zeros(len(found), *shape)
+    whole[0] = background
+    whole[(slice(None), *box)] = at_shape(found, inside)
+    return whole
+
+
+def working_voxel(
+    volumes: Float[Tensor, "n z h w"], spacing: Sequence[float], most: int
+) -> tuple[tuple[float, float, float], list[int]]:
+    """Size of a working voxel (see `coarsened`), and the largest sides of what is filled."""
+    shapes = [list(volume[filled_box(volume)].shape) for volume in volumes]
+    largest = torch.tensor(shapes).amax(0).tolist()
+    return coarsened(largest, spacing, most), largest
 
 
 def coarsened(

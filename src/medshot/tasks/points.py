@@ -1,4 +1,4 @@
-"""Points: centers of objects of one size, found and judged by distance."""
+"""Points: centers of objects of one size, detected and scored by distance."""
 
 from pathlib import Path
 from types import MappingProxyType

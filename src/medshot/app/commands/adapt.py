@@ -37,7 +37,7 @@ def adapt(
         None,
         help="Time for auto: 90s, 10m, 2h. It then refines what the package has for masks, "
         "and tries a U-Net, where that fits.",
-        show_default="what takes minutes is not tried for masks",
+        show_default="no limit, and no U-Net for masks",
     ),
     skip_bad: bool = SKIP_BAD,
     threads: int = THREADS,

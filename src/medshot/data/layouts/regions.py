@@ -227,18 +227,7 @@ def with_regions(
     if used:
         rows[target] = [Row(i.path, "", split=i.split) for i in images]
     if used and len(order) < MOST_CLASSES:
-        numbers = {name: c for c, name in enumerate(order, 1)}
-        masks: list[Row] = [
-            DrawnRow(
-                i.path,
-                "",
-                split=i.split,
-                mask=i.source,
-                draw=partial(draw if outlined else sketch, i.regions, numbers),
-                is_sketch=not outlined,
-            )
-            for i in images
-        ]
+        masks = _mask_rows(images, order, outlined=outlined)
         first = not boxes_first and outlined
         rows = {MASK: masks, **rows} if first else {**rows, MASK: masks}
     if any(tags):
@@ -263,6 +252,23 @@ def with_regions(
         lines=lines,
         unlabeled=None if outlined else UNKNOWN,
     )
+
+
+def _mask_rows(images: Sequence[Annotated], classes: Sequence[str], *, outlined: bool) -> list[Row]:
+    """Masks that are drawn of the regions where they are read; of boxes and points, sketches."""
+    numbers = {name: c for c, name in enumerate(classes, 1)}
+    how = draw if outlined else sketch
+    return [
+        DrawnRow(
+            i.path,
+            "",
+            split=i.split,
+            mask=i.source,
+            draw=partial(how, i.regions, numbers),
+            is_sketch=not outlined,
+        )
+        for i in images
+    ]
 
 
 def _marks_of(images: Sequence[Annotated]) -> str:

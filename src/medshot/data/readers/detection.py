@@ -38,7 +38,7 @@ LISTS = ("images.csv", TABLE)  # tables that may list the images, by precedence
 SAID = 3  # images without boxes that a note names
 SHARES = (
     "Multiply each x by the width of the image in pixels, and each y by its height; text "
-    " files of YOLO are read as they are (docs/layouts.md)."
+    "files of YOLO are read as they are (docs/layouts.md)."
 )
 
 

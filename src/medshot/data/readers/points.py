@@ -35,7 +35,7 @@ _SIZE: ContextVar[float | None] = ContextVar("point_size", default=None)
 
 @contextmanager
 def size_at_points(pixels: float | None) -> Iterator[None]:
-    """Within the block, objects at points are so many pixels across; None: as estimated.
+    """Context manager: objects marked by points are `pixels` wide; None: estimated.
 
     Raises:
         ConfigError: a size below 1.

@@ -43,7 +43,7 @@ PENALTIES = {"texture": 0.0067, "joint": 0.0067, "objects": 0.03}
 ROWS = {"texture": 24_000, "joint": 16_000, "objects": 16_000}  # at most, for the fit
 MEMBERS = ("texture", "objects", "joint", "mean mask", "prototypes")
 # weights of the refiner's logit and of the members' margins; the first unless one is clearly better
-# (chosen on glands, polyps, discs, nerves, nuclei, liver, in other episodes than are judged)
+# (chosen on glands, polyps, discs, nerves, nuclei, liver; not in the episodes of docs/results.md)
 BLENDS = (
     (0.5, 0.0, 0.0, 0.0, 0.0, 2.0),
     (0.5, 4.0, 0.0, 0.0, 0.0, 0.0),
@@ -192,7 +192,7 @@ class StackedMasks(Learner):
             return stack
         margins = held_out_margins(others, maps, folds)
         cases = Cases(margins, maps.pixels, support.y, stack.numbers)
-        parts = refined_parts(stack.refiner, *cases.read)
+        parts = refined_parts(stack.refiner, *cases.inputs)
         dice = [_dice(blended(parts, torch.tensor(each)), support.y) for each in BLENDS]
         best = int(np.argmax(dice))
         alone = bool((folds != folds[:, :1, :1]).any())
@@ -210,7 +210,7 @@ class StackedMasks(Learner):
         for held in (second, ~second):
             tuned = fine_tune(refiner, cases.of(~held), self.refine)
             asked = cases.of(held)
-            logits = blended(refined_parts(tuned, *asked.read), torch.tensor(BLENDS[0]))
+            logits = blended(refined_parts(tuned, *asked.inputs), torch.tensor(BLENDS[0]))
             total += _dice(logits, asked.y) * len(asked.y)
         return total / len(cases.y)
 
@@ -260,13 +260,12 @@ def held_out_margins(
     stacks: Sequence[MaskStack], maps: Maps, folds: Int[Tensor, "n h w"]
 ) -> Float[Tensor, "n k1 m h w"]:
     """Margins of every pixel by the members that were fitted without its fold."""
-    found: Tensor | None = None
+    n, k, (h, w) = len(folds), len(stacks[0].prototypes), folds.shape[1:]
+    found = maps.pixels.new_zeros(n, k - 1, len(MEMBERS), h, w)
     for i, stack in enumerate(stacks):
         rows = (folds == i).flatten(1).any(1).nonzero()[:, 0]
         margins = class_margins(stack.scores(maps.of(rows)))
-        found = margins.new_zeros(len(folds), *margins.shape[1:]) if found is None else found
         found[rows] = torch.where((folds[rows] == i)[:, None, None], margins, found[rows])
-    assert found is not None
     return found
 
 

@@ -13,11 +13,12 @@ from medshot.nn.registration import registered, warped
 from medshot.nn.volume_maps import (
     FILM,
     at_shape,
-    coarsened,
     filled_box,
     resized,
     standardized,
+    uncropped,
     volumes_of,
+    working_voxel,
 )
 from medshot.tasks import Segmentation
 
@@ -59,13 +60,9 @@ class AtlasPredictor(Predictor):
     def _one(self, volume: Float[Tensor, "z h w"]) -> Float[Tensor, "k z h w"]:
         box = filled_box(volume)
         inside = volume[box]
-        votes = volume.new_zeros(self.n_outputs, *volume.shape)
-        votes[0] = 1
         shape = resized(inside.shape, self.spacing, self.voxel)
-        votes[(slice(None), *box)] = at_shape(
-            self.votes(at_shape(inside[None], shape)[0]), inside.shape
-        )
-        return votes.clamp(min=LEAST).log()
+        votes = self.votes(at_shape(inside[None], shape)[0])
+        return uncropped(votes, box, volume.shape, 1.0).clamp(min=LEAST).log()
 
     def votes(self, volume: Float[Tensor, "z h w"]) -> Float[Tensor, "k z h w"]:
         """Share of the votes, at the working resolution, cropped to what is filled."""
@@ -111,13 +108,11 @@ class Atlas(Learner):
         volumes, y = volumes_of(support.x), support.y
         y = y[:, None] if support.x.ndim == FILM else y
         spacing = getattr(task, "spacing", None) or (1.0, 1.0, 1.0)
-        boxes = [filled_box(volume) for volume in volumes]
-        shapes = [volume[box].shape for volume, box in zip(volumes, boxes, strict=True)]
-        largest = torch.tensor([list(shape) for shape in shapes]).amax(0).tolist()
-        voxel = coarsened(largest, spacing, MOST)
+        voxel, largest = working_voxel(volumes, spacing, MOST)
         shape = resized(largest, spacing, voxel)
         values, labels = [], []
-        for volume, mask, box in zip(volumes, y, boxes, strict=True):
+        for volume, mask in zip(volumes, y, strict=True):
+            box = filled_box(volume)
             values.append(standardized(at_shape(volume[box][None], shape)[0]))
             marks = mask[box][None, None].to(volume)
             labels.append(F.interpolate(marks, shape, mode="nearest-exact")[0, 0].to(y.dtype))

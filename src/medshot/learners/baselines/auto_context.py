@@ -19,11 +19,12 @@ from medshot.nn.volume_maps import (
     VolumeMaps,
     at_shape,
     blur,
-    coarsened,
     filled_box,
     place,
     resized,
+    uncropped,
     volumes_of,
+    working_voxel,
 )
 from medshot.tasks import Segmentation
 
@@ -114,12 +115,7 @@ class ContextPredictor(Predictor):
             share = 1 / (1 + len(self.atlas.values))
             found = share * votes + (1 - share) * found
         found = found.clamp(min=LEAST).log()
-        if volume.shape == inside.shape:
-            return at_shape(found, inside.shape)
-        answer = found.new_zeros(len(found), *volume.shape)
-        answer[0] = SURE
-        answer[(slice(None), *box)] = at_shape(found, inside.shape)
-        return answer
+        return uncropped(found, box, volume.shape, SURE)
 
 
 class Copy(NamedTuple):
@@ -175,9 +171,7 @@ class AutoContext(Learner):
         volumes, y = volumes_of(support.x), support.y
         y = y[:, None] if support.x.ndim == FILM else y
         spacing = getattr(task, "spacing", None) or (1.0, 1.0, 1.0)
-        shapes = [volume[filled_box(volume)].shape for volume in volumes]
-        largest = torch.tensor([list(shape) for shape in shapes]).amax(0).tolist()
-        maps = VolumeMaps(coarsened(largest, spacing, MOST)).to(volumes)
+        maps = VolumeMaps(working_voxel(volumes, spacing, MOST)[0]).to(volumes)
         copies = _copies(volumes, y, support.groups, spacing, maps.voxel)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             first, second = self._fitted(copies, maps, task.n_outputs)
