@@ -8,7 +8,7 @@ The first command does what is missing of the following, in this order, and goes
 killed. `--only` names some of the sets, `--learners` some of the rivals.
 
 1. Lessons: episodes of a set with 1 to 16 support images, turned and mirrored, and the scores of
-   the five members on their queries, which need no training.
+   the members on their queries, which need no training.
 2. Training of the refiner on lessons, three seeds. "open" knows the sets whose license is open
    (`OPEN`) and phantoms: what the package has. For one of these sets, another is trained without
    it. "all" knows all sets but those of the judged one's group (`GROUPS`).
@@ -51,7 +51,7 @@ from medshot.learners.amortized.stacked_masks import (
     StackedMasks,
 )
 from medshot.nn.mask_maps import N_PIXEL
-from medshot.nn.mask_refiner import MaskRefiner, class_margins
+from medshot.nn.mask_refiner import UNKNOWN, MaskRefiner, class_margins
 from medshot.phantoms.masks.task import PhantomMasks
 from results import arguments, commit, hardware
 from segmentation import real_set
@@ -65,6 +65,7 @@ ASKED = 6  # queries of a lesson
 SEEDS = (0, 1, 2)
 STEPS, BATCH, RATE, DECAY = 1000, 8, 3e-3, 1e-2
 DROPPED, BLIND = 0.1, 0.25  # chance that a lesson lacks a member; that it lacks the image
+UNMEASURED = 0.1  # chance that it lacks the members' Dice by cross-validation
 STEPS_OF_TUNING = 40
 WIDTHS = (32, 40, 48, 64)
 SIZE = 128
@@ -182,7 +183,7 @@ def taught(name: str, data: Dataset | None, i: int) -> Episode:
 def _turned(examples: Examples, quarters: int, mirrored: int) -> Examples:
     x, y = (each.rot90(quarters, (-2, -1)) for each in (examples.x, examples.y))
     x, y = (each.flip(-1) if mirrored else each for each in (x, y))
-    return Examples(x.contiguous(), y.contiguous())
+    return Examples(x.contiguous(), y.contiguous(), examples.groups)
 
 
 @torch.no_grad()
@@ -260,12 +261,15 @@ def _batch(
         y = (one["y"][q] == c + 1).float()[None]
         if rng.random() < DROPPED:
             margins[rng.randrange(len(MEMBERS))] = 0
+        numbers = one["numbers"][c + 1]
+        if rng.random() < UNMEASURED:
+            numbers = torch.cat([numbers[:2], torch.full_like(numbers[2:], UNKNOWN)])
         if rng.random() < BLIND:
             image = image.mean((1, 2), keepdim=True).expand_as(image)
         quarters, mirrored = rng.randrange(4), rng.random() < 0.5
         turned = [each.rot90(quarters, (-2, -1)) for each in (margins, image, y)]
         turned = [each.flip(-1) if mirrored else each for each in turned]
-        parts.append((turned[0], turned[1], one["numbers"][c + 1], turned[2][0]))
+        parts.append((turned[0], turned[1], numbers, turned[2][0]))
     margins, image, numbers, y = (torch.stack(each) for each in zip(*parts, strict=True))
     return margins, image, numbers, y
 

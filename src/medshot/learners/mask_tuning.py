@@ -26,7 +26,7 @@ class Cases(NamedTuple):
     margins: Float[Tensor, "n k1 m h w"]
     image: Float[Tensor, "n f h w"]
     y: Int[Tensor, "n h w"]  # -1: unknown
-    numbers: Float[Tensor, "k 2"]
+    numbers: Float[Tensor, "k d"]
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,6 +15,7 @@ from medshot.nn.heads import features, rows_to_grid, sites
 
 DEPTHS = ("block1_pw", "block3_pw", "block5_pw", "block11_pw")  # strides 2, 4, 8 and 16
 KEPT = (16, 24, 32, 32)  # principal components of each depth
+FINE = 3  # depths whose components are read at every pixel
 NETWORK = 256  # pixels a side at which a MobileNet reads: twice as fine as the image
 OBJECTS = 32  # cells a side of the grid for what a thing is
 SCALES = (0.8, 2.0, 4.0, 8.0)  # of the filters, in pixels of a 128 x 128 image
@@ -45,7 +46,7 @@ class Maps(NamedTuple):
 
 @part("module", "principal-components")
 class PrincipalComponents(nn.Module):
-    """Whitened principal components of the maps of each depth, on one grid, with coordinates."""
+    """Whitened principal components of the maps of each depth."""
 
     means: Tensor
     axes: Tensor
@@ -58,17 +59,27 @@ class PrincipalComponents(nn.Module):
         self.register_buffer("means", means)
         self.register_buffer("axes", axes)
 
-    def forward(self, maps: Maps) -> Float[Tensor, "n f i j"]:
-        """Pixel features, components and coordinates on a grid of half the sides."""
-        pixels = F.avg_pool2d(maps.pixels, 2)
-        side, found, row = pixels.shape[2], [pixels], 0
+    def forward(self, maps: Maps) -> list[Tensor]:
+        """Components of each depth, on its own grid."""
+        found, row = [], 0
         for z, n in zip(maps.depths, self.kept, strict=True):
             rows = slice(row, row + z.shape[1])
             row += z.shape[1]
-            fine = on_grid(z, side) if z.shape[2] > side else z
-            flat = (sites(fine) - self.means[rows]) @ self.axes[rows, :n]
-            found.append(on_grid(rows_to_grid(flat, fine), side))
-        return torch.cat([*found, coordinates(pixels)], 1)
+            found.append(rows_to_grid((sites(z) - self.means[rows]) @ self.axes[rows, :n], z))
+        return found
+
+
+def fine_grid(maps: Maps, components: Sequence[Tensor]) -> Float[Tensor, "n f h w"]:
+    """Pixel features and the components of the finer depths, for every pixel."""
+    side = maps.pixels.shape[2]
+    return torch.cat([maps.pixels, *(on_grid(z, side) for z in components[:FINE])], 1)
+
+
+def half_grid(maps: Maps, components: Sequence[Tensor]) -> Float[Tensor, "n f i j"]:
+    """Pixel features, all components and coordinates, on a grid of half the sides."""
+    pixels = F.avg_pool2d(maps.pixels, 2)
+    found = [on_grid(z, pixels.shape[2]) for z in components]
+    return torch.cat([pixels, *found, coordinates(pixels)], 1)
 
 
 def principal_components(maps: Maps) -> PrincipalComponents:

@@ -14,8 +14,9 @@ CELL = 4  # pixels a side that one position of the network reads and answers
 STRIDE = 32  # the network pools cells three times by 2
 SIDE = 128  # pixels a side at which it works at most: the size that it was trained at
 LIMIT = 2.0  # margins are clipped to this
+UNKNOWN = -1.0  # a Dice that could not be measured
 BIAS = 4.0  # scale of the additive output
-START = (4.0, 2.0, 4.0, 1.0, 1.0)  # weights of the members before training
+START = (2.0, 2.0, 2.0, 2.0, 2.0, 1.0)  # weights of the members before training
 
 
 @part("module", "mask-refiner")
@@ -28,7 +29,7 @@ class MaskRefiner(nn.Module):
         sum_i (a_i + w_i) m_i + 4 b,
 
     where a_i is learned and the maps w_i and b are outputs of a U-Net (Ronneberger et al. 2015,
-    arXiv:1505.04597). It reads the margins, features of the image and two numbers, and works on
+    arXiv:1505.04597). It reads the margins, features of the image and `support_numbers`, on
     cells of 4 x 4 pixels: its inputs and outputs are rearranged (pixel shuffle, Shi et al. 2016,
     arXiv:1609.05158), which keeps thin structures. It is the same for every class, and hence for
     any number of them. Images above 128 pixels are averaged down to that for the network, and its
@@ -40,7 +41,7 @@ class MaskRefiner(nn.Module):
     ) -> None:
         super().__init__()
         self.members, self.n_features = members, n_features
-        inputs = CELL**2 * members + n_features + 2
+        inputs = CELL**2 * members + n_features + 2 + members
         pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
         self.down = nn.ModuleList(map(_level, (inputs, *widths[:-1]), widths))
         self.up = nn.ModuleList(_level(below + here, here) for below, here in pairs)
@@ -58,7 +59,7 @@ class MaskRefiner(nn.Module):
         self,
         margins: Float[Tensor, "n m h w"],
         image: Float[Tensor, "n f h w"],
-        numbers: Float[Tensor, "n 2"],
+        numbers: Float[Tensor, "n d"],
     ) -> Float[Tensor, "n h w"]:
         """Logits from margins, image features, and `support_numbers`."""
         margins = margins.clamp(-LIMIT, LIMIT)
@@ -84,10 +85,15 @@ class MaskRefiner(nn.Module):
         return F.pixel_shuffle(self.head(z), CELL)
 
 
-def support_numbers(images: int, share: Float[Tensor, "k"]) -> Float[Tensor, "k 2"]:
-    """Number of support images and share of each class, both as scaled logarithms."""
+def support_numbers(
+    images: int, share: Float[Tensor, "k"], dice: Float[Tensor, "k m"]
+) -> Float[Tensor, "k d"]:
+    """Number of support images and share of each class, both as scaled logarithms, and `dice`.
+
+    `dice` is that of each member for each class by cross-validation, or `UNKNOWN`; d = 2 + m.
+    """
     count = torch.full_like(share, images).log2() / 4
-    return torch.stack([count, (share + 1e-3).log() / 4], 1)
+    return torch.cat([torch.stack([count, (share + 1e-3).log() / 4], 1), dice], 1)
 
 
 def class_margins(scores: Float[Tensor, "n m k h w"]) -> Float[Tensor, "n k1 m h w"]:

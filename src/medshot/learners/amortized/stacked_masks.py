@@ -28,29 +28,35 @@ from medshot.nn.mask_maps import (
     MaskMaps,
     PrincipalComponents,
     blur,
+    fine_grid,
+    half_grid,
     has_depths,
     principal_components,
 )
-from medshot.nn.mask_refiner import MaskRefiner, class_margins, support_numbers
+from medshot.nn.mask_refiner import UNKNOWN, MaskRefiner, class_margins, support_numbers
+from medshot.nn.soft_neighbors import SoftNeighbors, cross_fitted_neighbors
 from medshot.tasks import Segmentation
 from medshot.tasks.segmentation import by_image, overlap_counts
 
 PACKAGED = Path(__file__).with_name("refiner")  # refiner.json and refiner.safetensors
 WIDE = 4.0  # pixels at 128 x 128: blur of the mean mask
-SHARPNESS = 10.0  # of the cosine similarity to a prototype
-RANDOM = {"texture": 256, "joint": 384, "objects": 0}  # random features
-PENALTIES = {"texture": 0.0067, "joint": 0.0067, "objects": 0.03}
-ROWS = {"texture": 24_000, "joint": 16_000, "objects": 16_000}  # at most, for the fit
-MEMBERS = ("texture", "objects", "joint", "mean mask", "prototypes")
+RIDGES = ("texture", "fine", "objects", "joint")
+RANDOM = {"texture": 256, "fine": 384, "objects": 0, "joint": 384}  # random features
+PENALTIES = {"texture": 0.0067, "fine": 0.03, "objects": 1.0, "joint": 0.0067}
+ROWS = {"texture": 24_000, "fine": 24_000, "objects": 16_000, "joint": 16_000}  # at most
+MEMBERS = (*RIDGES, "neighbors", "mean mask")
 # weights of the refiner's logit and of the members' margins; the first unless one is clearly better
 # (chosen on glands, polyps, discs, nerves, nuclei, liver; not in the episodes of docs/results.md)
 BLENDS = (
-    (0.5, 0.0, 0.0, 0.0, 0.0, 2.0),
-    (0.5, 4.0, 0.0, 0.0, 0.0, 0.0),
-    (0.5, 0.0, 0.0, 4.0, 0.0, 0.0),
-    (0.0, 8.0, 0.0, 0.0, 0.0, 0.0),
-    (0.0, 0.0, 0.0, 8.0, 0.0, 0.0),
-    (0.0, 4.0, 0.0, 4.0, 0.0, 0.0),
+    (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 2.0, 0.0, 2.0, 0.0),
+    (0.5, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0),
+    (0.5, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0),
+    (0.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0),
+    (0.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0),
+    (0.0, 0.0, 4.0, 0.0, 4.0, 0.0, 0.0),
 )
 CLEARLY = 0.02  # Dice
 HALVES = 0.08  # Dice: the halves of an image are more alike than two images
@@ -60,10 +66,9 @@ FEWEST = 3  # images for fine-tuning: from one, ultrasound fell from a Dice of .
 
 @part("predictor", "stacked-masks")
 class MaskStack(Predictor):
-    """Five pixel classifiers and the network that combines their scores."""
+    """Pixel classifiers and the network that combines their scores."""
 
     mean_mask: Tensor
-    prototypes: Tensor
     numbers: Tensor
     blend: Tensor
 
@@ -72,20 +77,22 @@ class MaskStack(Predictor):
         maps: MaskMaps,
         components: PrincipalComponents,
         texture: RandomRidge,
+        fine: RandomRidge,
         objects: RandomRidge,
         joint: RandomRidge,
+        neighbors: SoftNeighbors,
         mean_mask: Float[Tensor, "k h w"],
-        prototypes: Float[Tensor, "k f"],
-        numbers: Float[Tensor, "k 2"],
+        numbers: Float[Tensor, "k d"],
         blend: Float[Tensor, "m1"],
         refiner: MaskRefiner,
     ) -> None:
         super().__init__()
         self.maps, self.components, self.refiner = maps, components, refiner
-        self.texture, self.objects, self.joint = texture, objects, joint
+        self.texture, self.fine, self.objects, self.joint = texture, fine, objects, joint
+        self.neighbors = neighbors
         self.transductive = bool(getattr(maps.encoder, "transductive", False))
-        tensors = {"mean_mask": mean_mask, "prototypes": prototypes, "numbers": numbers}
-        for name, tensor in (tensors | {"blend": blend}).items():
+        tensors = {"mean_mask": mean_mask, "numbers": numbers, "blend": blend}
+        for name, tensor in tensors.items():
             self.register_buffer(name, tensor)
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
@@ -101,14 +108,15 @@ class MaskStack(Predictor):
 
     def scores(self, maps: Maps) -> Float[Tensor, "n m k h w"]:
         """Scores of the `MEMBERS`."""
-        pixels, there, half = maps.pixels, maps.objects(), self.components(maps)
-        alike = F.normalize(sites(there), dim=1) @ self.prototypes.T
+        pixels, there, components = maps.pixels, maps.objects(), self.components(maps)
+        half = half_grid(maps, components)
         grids = {
             "texture": rows_to_grid(self.texture(sites(pixels)), pixels),
+            "fine": rows_to_grid(self.fine(sites(fine_grid(maps, components))), pixels),
             "objects": rows_to_grid(self.objects(sites(there)), there),
             "joint": rows_to_grid(self.joint(sites(half)), half),
+            "neighbors": rows_to_grid(self.neighbors(sites(there)), there),
             "mean mask": self.mean_mask.expand(pixels.shape[0], -1, -1, -1),
-            "prototypes": SHARPNESS * rows_to_grid(alike, there),
         }
         return torch.stack([_fine(grids[name], pixels) for name in MEMBERS], 1)
 
@@ -117,7 +125,7 @@ def refined_parts(
     refiner: MaskRefiner,
     margins: Float[Tensor, "n k1 m h w"],
     pixels: Float[Tensor, "n f h w"],
-    numbers: Float[Tensor, "k 2"],
+    numbers: Float[Tensor, "k d"],
 ) -> Float[Tensor, "n k1 m1 h w"]:
     """Logit of the refiner for each foreground class, then the margins."""
     refined = [
@@ -139,26 +147,29 @@ def blended(
 class StackedMasks(Learner):
     """Pixel classifiers of few images with masks, combined by a meta-trained network.
 
-    Five members are fitted in closed form to the support's pixels:
+    Six members are fitted in closed form to the support's pixels:
 
     - texture: ridge regression on filters and random features of each pixel (`RandomRidge`);
+    - fine: the same on filters and principal components of the encoder's finer depths, which
+      marks thin structures better than filters alone;
     - objects: ridge regression on the deeper maps of the encoder, on a grid of 32 x 32;
     - joint: ridge regression on filters, principal components of all depths, coordinates and
       random features, on a grid of half the sides;
-    - mean mask: the mean of the support's masks, blurred: shape and place alone;
-    - prototypes: cosine similarity to the mean deep features of each class (Snell et al. 2017,
-      arXiv:1703.05175, by pixel as in Wang et al. 2019, PANet, arXiv:1908.06391).
+    - neighbors: votes of the support's cells by the similarity of their deeper maps (attention as
+      in Vinyals et al. 2016, arXiv:1606.04080, by pixel);
+    - mean mask: the mean of the support's masks, blurred: shape and place alone.
 
     A small U-Net (`MaskRefiner`), meta-trained on other data sets, weighs them at every pixel
     (stacked generalization, Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1, with weights that
     depend on the image: Sill et al. 2009, arXiv:0911.0460). It reads their margins, the image, the
-    number of support images and the share of the class. Nothing is trained on a new task, unless
-    `refine` asks for it. The support is stored as a few hundred numbers a class, so that the time
-    of an answer does not depend on how many images it had. Its logit is halved and the prototypes'
-    margin added. Where cross-validation on the support finds another blend clearly better
-    (`BLENDS`), that is taken: the network has not seen all textures. With `refine` steps, the
-    network is fine-tuned on the support, on margins of members that were fitted without the image
-    (`fine_tune`); that is kept only where it marks images left out clearly better.
+    number of support images, the share of the class and the Dice of each member by
+    cross-validation on the support. Nothing is trained on a new task, unless `refine` asks for it.
+    The support is stored as a few hundred numbers a class and at most 2,000 cells, so that the
+    time of an answer does not depend on how many images it had. Where cross-validation on the
+    support finds another blend clearly better (`BLENDS`), that is taken: the network has not seen
+    all textures. With `refine` steps, the network is fine-tuned on the support, on margins of
+    members that were fitted without the image (`fine_tune`); that is kept only where it marks
+    images left out clearly better.
 
     Source: as above. `refiner` is a folder with the weights, by default the one in the package,
     made by `experiments/stacked_masks.py`.
@@ -191,6 +202,9 @@ class StackedMasks(Learner):
         if folds is None:
             return stack
         margins = held_out_margins(others, maps, folds)
+        stack.numbers = torch.cat(
+            [stack.numbers[:, : -len(MEMBERS)], pooled_dice(margins, support.y)], 1
+        )
         cases = Cases(margins, maps.pixels, support.y, stack.numbers)
         parts = refined_parts(stack.refiner, *cases.inputs)
         dice = [_dice(blended(parts, torch.tensor(each)), support.y) for each in BLENDS]
@@ -219,12 +233,17 @@ class StackedMasks(Learner):
     ) -> list[MaskStack]:
         """The members of all pixels, then those without each fold."""
         components = principal_components(maps)
-        grids = {"texture": maps.pixels, "joint": components(maps), "objects": maps.objects()}
+        parts = components(maps)
+        grids = {"texture": maps.pixels, "fine": fine_grid(maps, parts)}
+        grids |= {"objects": maps.objects(), "joint": half_grid(maps, parts)}
         labels = {name: label_shares(y, k, z.shape[2:], maps.pixels) for name, z in grids.items()}
         fitted = {name: _ridges(name, z, labels[name], folds) for name, z in grids.items()}
-        unit, wide = F.normalize(grids["objects"], dim=1), WIDE * y.shape[-1] / REFERENCE
+        neighbors, wide = (
+            cross_fitted_neighbors(*_labeled(grids["objects"], labels["objects"], folds)),
+            WIDE * y.shape[-1] / REFERENCE,
+        )
         refiner = packaged_refiner(self.refiner).to(maps.pixels)
-        found = []
+        unknown, found = maps.pixels.new_full((k, len(MEMBERS)), UNKNOWN), []
         for i in range(len(fitted["texture"])):
             shown = (
                 torch.ones_like(y, dtype=torch.bool) if folds is None or i == 0 else folds != i - 1
@@ -232,17 +251,14 @@ class StackedMasks(Learner):
             rows = shown.flatten(1).any(1)
             known = ((y >= 0) & shown).sum().clamp(min=1)
             share = torch.stack([((y == c) & shown).sum() / known for c in range(k)])
-            mean = sites(labels["objects"] * _cells(shown, unit)[:, None]).T @ sites(unit)
             masks = (labels["texture"] * shown[:, None])[rows].mean(0, keepdim=True)
             made = MaskStack(
                 maps_of,
                 components,
-                fitted["texture"][i],
-                fitted["objects"][i],
-                fitted["joint"][i],
+                *(fitted[name][i] for name in RIDGES),
+                neighbors[i],
                 blur(masks, wide)[0],
-                F.normalize(mean, dim=1),
-                support_numbers(int(rows.sum()), share.to(maps.pixels)),
+                support_numbers(int(rows.sum()), share.to(maps.pixels), unknown),
                 torch.tensor(BLENDS[0]).to(maps.pixels),
                 refiner,
             )
@@ -256,11 +272,24 @@ def _dice(logits: Float[Tensor, "n k h w"], y: Int[Tensor, "n h w"]) -> float:
     return float(by_image(*overlap_counts(claim, truth, logits.shape[1])).mean())
 
 
+def pooled_dice(
+    margins: Float[Tensor, "n k1 m h w"], y: Int[Tensor, "n h w"]
+) -> Float[Tensor, "k m"]:
+    """Dice of each member for each class, over all labeled pixels; `UNKNOWN` for background."""
+    found = margins.new_full((margins.shape[1] + 1, margins.shape[2]), UNKNOWN)
+    for c in range(1, len(found)):
+        truth, known = (y == c)[:, None], (y >= 0)[:, None]
+        claim = (margins[:, c - 1] > 0) & known
+        both = (claim & truth).sum((0, 2, 3))
+        found[c] = 2 * both / (claim.sum((0, 2, 3)) + truth.sum()).clamp(min=1)
+    return found
+
+
 def held_out_margins(
     stacks: Sequence[MaskStack], maps: Maps, folds: Int[Tensor, "n h w"]
 ) -> Float[Tensor, "n k1 m h w"]:
     """Margins of every pixel by the members that were fitted without its fold."""
-    n, k, (h, w) = len(folds), len(stacks[0].prototypes), folds.shape[1:]
+    n, k, (h, w) = len(folds), len(stacks[0].mean_mask), folds.shape[1:]
     found = maps.pixels.new_zeros(n, k - 1, len(MEMBERS), h, w)
     for i, stack in enumerate(stacks):
         rows = (folds == i).flatten(1).any(1).nonzero()[:, 0]
@@ -310,16 +339,25 @@ def label_shares(
 def _ridges(
     name: str, z: Float[Tensor, "n f i j"], shares: Tensor, folds: Tensor | None
 ) -> list[RandomRidge]:
-    rows, labels = sites(z), sites(shares)
-    known = labels.sum(1) > 0
-    fold = None if folds is None else _cells(folds, z).flatten()[known].long()
-    n_folds = 0 if folds is None else int(folds.max()) + 1
+    rows, labels, fold, n_folds = _labeled(z, shares, folds)
     return cross_fitted_ridges(
-        *(rows[known], labels[known], fold, RANDOM[name]),
+        *(rows, labels, fold, RANDOM[name]),
         n_folds=n_folds,
         penalty=PENALTIES[name],
         most=ROWS[name],
     )
+
+
+def _labeled(
+    z: Float[Tensor, "n f i j"], shares: Tensor, folds: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, int]:
+    """Rows of the cells with a label, their labels and folds; the number of folds."""
+    rows, labels = sites(z), sites(shares)
+    known = labels.sum(1) > 0
+    if folds is None:
+        return rows[known], labels[known], None, 0
+    fold = _cells(folds, z).flatten()[known].long()
+    return rows[known], labels[known], fold, int(folds.max()) + 1
 
 
 @cache
