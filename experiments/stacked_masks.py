@@ -124,7 +124,9 @@ def _learner(key: str, name: str, seed: int, out: Path) -> Learner:
 
 def lessons(name: str, out: Path) -> list[dict[str, Any]]:
     """Margins, image and masks of the queries of each episode, on disk in parts of 8 episodes."""
-    learner: Any = medshot.build("stacked-masks", encoder=medshot.encoder("mobilenet"))
+    folder = saved(MaskRefiner(members=len(MEMBERS), n_features=N_PIXEL), out / "untrained", {})
+    mobilenet = medshot.encoder("mobilenet")
+    learner: Any = medshot.build("stacked-masks", encoder=mobilenet, refiner=str(folder))
     episodes, found = LESSONS.get(name, 24), []
     data = None
     for first in range(0, episodes, 8):
@@ -207,13 +209,18 @@ def refiner(known: Sequence[str], seed: int, out: Path) -> Path:
     if not (folder / "refiner.json").exists():
         shelf = {name: lessons(name, out) for name in (*sorted(known), PHANTOMS)}
         made, loss = fitted(shelf, seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: each.half().contiguous() for name, each in made.state_dict().items()}
-        save_file(tensors, folder / "refiner.safetensors")
         about = {"made by": "python experiments/stacked_masks.py", "sets": [*sorted(known)]}
-        about |= {"widths": WIDTHS, "steps": STEPS, "seed": seed, "loss": round(loss, 4)}
-        about |= {"commit": commit()}
-        write_text(folder / "refiner.json", json.dumps(about, indent=1) + "\n")
+        about |= {"steps": STEPS, "seed": seed, "loss": round(loss, 4), "commit": commit()}
+        saved(made, folder, about)
+    return folder
+
+
+def saved(made: MaskRefiner, folder: Path, about: Mapping[str, Any]) -> Path:
+    """The folder, with weights in half precision and what is to be known of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: each.half().contiguous() for name, each in made.state_dict().items()}
+    save_file(tensors, folder / "refiner.safetensors")
+    write_text(folder / "refiner.json", json.dumps({**about, "widths": WIDTHS}, indent=1) + "\n")
     return folder
 
 
