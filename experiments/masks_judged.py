@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import medshot
@@ -19,7 +20,8 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.episodes import ImageEpisodes
-from medshot.learners.amortized.stacked_masks import MEMBERS
+from medshot.learners.amortized.stacked_masks import WIDE, label_shares
+from medshot.nn.mask_maps import MaskMaps, blur
 from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
 from results import markdown
 from segmentation import real_set
@@ -112,24 +114,47 @@ class _Plain(Predictor):
         return self.net(x)
 
 
-class Alone(Learner):
-    """One member of the stack."""
+class MeanMask(Learner):
+    """The blurred mean of the support's masks, a member of the stack."""
 
     supports = (medshot.Segmentation,)
 
-    def __init__(self, encoder: nn.Module, member: str) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.encoder, self.member = encoder, member
-
-    def check(self, task: Task) -> None:
-        """Whatever the stack can."""
+        self.encoder = encoder
 
     def learn(self, support: Examples, task: Task) -> Predictor:
-        """Fit all members."""
-        learner = medshot.build("stacked-masks", encoder=self.encoder)
-        stack: Any = learner.learn(support, task)
-        place = MEMBERS.index(self.member)
-        return _Plain(lambda x: stack.scores(stack.maps(x))[:, place])
+        """Average."""
+        y, k = support.y, task.n_outputs
+        mean = blur(label_shares(y, k, y.shape[1:], support.x).mean(0, keepdim=True), WIDE)
+        return _Plain(lambda x: mean.expand(len(x), -1, -1, -1))
+
+
+class Prototypes(Learner):
+    """Cosine similarity to the mean deep features of each class (Wang et al. 2019, PANet)."""
+
+    supports = (medshot.Segmentation,)
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def check(self, task: Task) -> None:
+        """Its maps are no encoder of pixels."""
+
+    def learn(self, support: Examples, task: Task) -> Predictor:
+        """Average the directions of the support's cells."""
+        maps_of = MaskMaps(self.encoder)
+        unit = F.normalize(maps_of(support.x).objects(), dim=1)
+        shares = label_shares(support.y, task.n_outputs, unit.shape[2:], unit)
+        centers = F.normalize(torch.einsum("nkij,nfij->kf", shares, unit), dim=1)
+
+        def answer(x: Tensor) -> Tensor:
+            unit = F.normalize(maps_of(x).objects(), dim=1)
+            alike = torch.einsum("kf,nfij->nkij", centers, unit)
+            return F.interpolate(alike, x.shape[2:], mode="bilinear")
+
+        return _Plain(answer)
 
 
 def _forest(encoder: nn.Module) -> Learner:
@@ -139,8 +164,8 @@ def _forest(encoder: nn.Module) -> Learner:
 
 
 RIVALS: dict[str, Any] = {
-    "mean mask": lambda encoder: Alone(encoder, "mean mask"),
-    "prototypes": lambda encoder: Alone(encoder, "prototypes"),
+    "mean mask": MeanMask,
+    "prototypes": Prototypes,
     "forest": _forest,
     "unet": UNetFromScratch,
 }

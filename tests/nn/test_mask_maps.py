@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from medshot.nn.encoder import encoder
-from medshot.nn.mask_maps import MaskMaps, blur, coordinates, has_depths, principal_components
+from medshot.nn.mask_maps import (
+    MaskMaps,
+    blur,
+    coordinates,
+    fine_grid,
+    half_grid,
+    has_depths,
+    principal_components,
+)
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +30,21 @@ def test_depths_are_twice_as_fine_as_at_the_size_of_the_image(maps):
 
 def test_components_are_white(maps):
     found = principal_components(maps)(maps)
-    first = found[:, 25 : 25 + 16].movedim(1, -1).flatten(0, -2)
+    first = found[0].movedim(1, -1).flatten(0, -2)
     assert first.mean(0).abs().max() < 0.1
-    assert found.shape == (2, 25 + 16 + 24 + 32 + 32 + 6, 64, 64)
+    assert (first.std(0) - 1).abs().max() < 0.1
+    assert [z.shape[1:] for z in found] == [
+        (16, 128, 128),
+        (24, 64, 64),
+        (32, 32, 32),
+        (32, 16, 16),
+    ]
+
+
+def test_grids_of_pixels_and_of_half_the_sides(maps):
+    found = principal_components(maps)(maps)
+    assert fine_grid(maps, found).shape == (2, 25 + 16 + 24 + 32, 128, 128)
+    assert half_grid(maps, found).shape == (2, 25 + 16 + 24 + 32 + 32 + 6, 64, 64)
 
 
 def test_some_of_the_images(maps):

@@ -71,7 +71,7 @@ def cross_fitted_neighbors(
     spread = (unit - mean).T @ (unit - mean) / len(z)
     axes = torch.linalg.eigh(spread).eigenvectors[:, -DIMENSIONS:]
     keys = directions(z, mean, axes)
-    along = keys @ torch.randn(keys.shape[1], generator=torch.Generator().manual_seed(0)).to(keys)
+    along = unit @ torch.randn(z.shape[1], generator=torch.Generator().manual_seed(0)).to(unit)
     hard, found = labels.argmax(1), []
     for left_out in range(-1, n_folds):
         chosen, weights = [], []
