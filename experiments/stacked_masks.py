@@ -8,7 +8,8 @@ The first command does what is missing of the following, in this order, and goes
 killed. `--only` names some of the sets, `--learners` some of the rivals.
 
 1. Lessons: episodes of a set with 1 to 16 support images, turned and mirrored, and the scores of
-   the members on their queries, which need no training.
+   the members on their queries, which need no training. Beside the sets: phantoms of all kinds,
+   phantoms of vessels and membranes, and the borders of real masks in place of these.
 2. Training of the refiner on lessons, three seeds. "open" knows the sets whose license is open
    (`OPEN`) and phantoms: what the package has. For one of these sets, another is trained without
    it. "all" knows all sets but those of the judged one's group (`GROUPS`).
@@ -58,7 +59,10 @@ from segmentation import real_set
 
 VOLUMES = "hippocampus"  # its slices: to learn from alone
 OPEN = ("nuclei_dsb2018", "fetal_head_hc18", "lung_fields_shenzhen", "wbc1", VOLUMES)
-PHANTOMS = "phantoms"
+PHANTOMS, THIN, BORDERS = "phantoms", "thin phantoms", "borders"
+MADE = (PHANTOMS, THIN, BORDERS)  # lessons beside those of the sets
+FAMILIES = ("vessels", "membranes")  # of THIN, in turn
+BORDERED = ("nuclei_dsb2018", "wbc1", "lung_fields_shenzhen")  # BORDERS are those of their masks
 LESSONS = {PHANTOMS: 64, **dict.fromkeys(OPEN[:3], 48)}  # episodes; 24 of the others
 TAUGHT = (1, 2, 4, 8, 16, 1, 3, 6)  # support images of the lessons, in turn
 ASKED = 6  # queries of a lesson
@@ -132,7 +136,7 @@ def lessons(name: str, out: Path) -> list[dict[str, Any]]:
     for first in range(0, episodes, 8):
         file = out / "lessons" / f"{name}-{first}.pt"
         if not file.exists():
-            data = loaded(name) if data is None and name != PHANTOMS else data
+            data = loaded(name) if data is None and name not in MADE else data
             made = [lesson(learner, taught(name, data, i)) for i in range(first, first + 8)]
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.save(made, file.with_suffix(".part"))
@@ -168,8 +172,11 @@ def loaded(name: str) -> Dataset:
 def taught(name: str, data: Dataset | None, i: int) -> Episode:
     """Episode `i`, of a set or of phantoms, turned."""
     shot = TAUGHT[i % len(TAUGHT)]
+    if name == BORDERS:
+        data = real_set(BORDERED[i % len(BORDERED)])
     if data is None:
-        source: Any = PhantomMasks(shot=shot, query=ASKED, seed=77)
+        family = FAMILIES[i % len(FAMILIES)] if name == THIN else None
+        source: Any = PhantomMasks(shot=shot, query=ASKED, family=family, seed=77)
     else:
         source = ImageEpisodes(data, shot=max(shot, len(data.labels) - 1), query=ASKED, seed=1000)
     episode = source.episode(i)
@@ -179,7 +186,17 @@ def taught(name: str, data: Dataset | None, i: int) -> Episode:
         for each in vars(episode).values()
         if isinstance(each, Examples)
     )
+    if name == BORDERS:
+        support, query = _borders(support), _borders(query)
+        return Episode(medshot.Segmentation(2), support, query)
     return Episode(episode.task, support, query)
+
+
+def _borders(examples: Examples) -> Examples:
+    """The pixels next to which the class changes, as a class: a thin structure."""
+    y = examples.y[:, None].float()
+    band = F.max_pool2d(y, 3, 1, 1) != -F.max_pool2d(-y, 3, 1, 1)
+    return Examples(examples.x, band[:, 0].long(), examples.groups)
 
 
 def _turned(examples: Examples, quarters: int, mirrored: int) -> Examples:
@@ -207,7 +224,10 @@ def refiner(known: Sequence[str], seed: int, out: Path) -> Path:
     """Folder of a refiner that knows these sets and phantoms."""
     folder = out / "refiners" / f"{'+'.join(sorted(known))}@{seed}"
     if not (folder / "refiner.json").exists():
-        shelf = {name: lessons(name, out) for name in (*sorted(known), PHANTOMS)}
+        shelf = {name: lessons(name, out) for name in (*sorted(known), *MADE)}
+        borders = enumerate(shelf.pop(BORDERS))
+        some = [each for i, each in borders if BORDERED[i % len(BORDERED)] in known]
+        shelf |= {BORDERS: some} if some else {}
         made, loss = fitted(shelf, seed)
         about = {"made by": "python experiments/stacked_masks.py", "sets": [*sorted(known)]}
         about |= {"steps": STEPS, "seed": seed, "loss": round(loss, 4), "commit": commit()}
