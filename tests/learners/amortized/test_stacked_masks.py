@@ -12,7 +12,7 @@ import toys
 from medshot.core.episode import Examples
 from medshot.core.errors import SaveError, TaskError
 from medshot.data.episodes import ImageEpisodes
-from medshot.learners import build
+from medshot.learners import build, mask_blends
 from medshot.learners.amortized import stacked_masks
 from medshot.learners.amortized.stacked_masks import (
     MEMBERS,
@@ -127,7 +127,7 @@ def test_refinement_is_kept_where_it_marks_images_left_out_better(monkeypatch):
     wrong = packaged_refiner()
     wrong.head.bias.data[-(CELL**2) :] += 3.0
     monkeypatch.setattr(stacked_masks, "packaged_refiner", lambda folder: wrong)
-    monkeypatch.setattr(stacked_masks, "BLENDS", stacked_masks.BLENDS[:1])
+    monkeypatch.setattr(mask_blends, "BLENDS", mask_blends.BLENDS[:1])
     support, task = discs(4, 12, 2, contrast=0.2), Segmentation(2)
     few, many = (
         build("stacked-masks", encoder=encoder("mobilenet", size=64), refine=steps)

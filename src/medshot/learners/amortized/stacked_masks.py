@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from medshot.core import Examples, Learner, Predictor, SaveError, Task, part
 from medshot.data.episodes import own_groups
 from medshot.learners.amortized.in_context_masks import RandomRidge, cross_fitted_ridges
+from medshot.learners.mask_blends import BLENDS, best_blend, blended, image_dice
 from medshot.learners.mask_tuning import Cases, fine_tune
 from medshot.learners.registry import register
 from medshot.nn.heads import rows_to_grid, sites
@@ -36,7 +36,6 @@ from medshot.nn.mask_maps import (
 from medshot.nn.mask_refiner import UNKNOWN, MaskRefiner, class_margins, support_numbers
 from medshot.nn.soft_neighbors import SoftNeighbors, cross_fitted_neighbors
 from medshot.tasks import Segmentation
-from medshot.tasks.segmentation import by_image, overlap_counts
 
 PACKAGED = Path(__file__).with_name("refiner")  # refiner.json and refiner.safetensors
 WIDE = 4.0  # pixels at 128 x 128: blur of the mean mask
@@ -45,21 +44,7 @@ RANDOM = {"texture": 256, "fine": 384, "objects": 0, "joint": 384}  # random fea
 PENALTIES = {"texture": 0.0067, "fine": 0.03, "objects": 1.0, "joint": 0.0067}
 ROWS = {"texture": 24_000, "fine": 24_000, "objects": 16_000, "joint": 16_000}  # at most
 MEMBERS = (*RIDGES, "neighbors", "mean mask")
-# weights of the refiner's logit and of the members' margins; the first unless one is clearly better
-# (chosen on glands, polyps, discs, nerves, nuclei, liver; not in the episodes of docs/results.md)
-BLENDS = (
-    (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    (0.5, 0.0, 0.0, 2.0, 0.0, 2.0, 0.0),
-    (0.5, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    (0.5, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0),
-    (0.5, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0),
-    (0.0, 8.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    (0.0, 0.0, 8.0, 0.0, 0.0, 0.0, 0.0),
-    (0.0, 0.0, 0.0, 0.0, 8.0, 0.0, 0.0),
-    (0.0, 0.0, 4.0, 0.0, 4.0, 0.0, 0.0),
-)
-CLEARLY = 0.02  # Dice
-HALVES = 0.08  # Dice: the halves of an image are more alike than two images
+CLEARLY = 0.02  # Dice, by which fine-tuning must be better
 FOLDS = 4  # at most
 FEWEST = 3  # images for fine-tuning: from one, ultrasound fell from a Dice of .18 to .02
 
@@ -135,14 +120,6 @@ def refined_parts(
     return torch.cat([torch.stack(refined, 1)[:, :, None], margins], 2)
 
 
-def blended(
-    parts: Float[Tensor, "n k1 m1 h w"], blend: Float[Tensor, "m1"]
-) -> Float[Tensor, "n k h w"]:
-    """Weighted sum of the parts, with 0 for background."""
-    found = (parts * blend.to(parts)[:, None, None]).sum(2)
-    return torch.cat([torch.zeros_like(found[:, :1]), found], 1)
-
-
 @register("stacked-masks")
 class StackedMasks(Learner):
     """Pixel classifiers of few images with masks, combined by a meta-trained network.
@@ -207,13 +184,11 @@ class StackedMasks(Learner):
         )
         cases = Cases(margins, maps.pixels, support.y, stack.numbers)
         parts = refined_parts(stack.refiner, *cases.inputs)
-        dice = [_dice(blended(parts, torch.tensor(each)), support.y) for each in BLENDS]
-        best = int(np.argmax(dice))
         alone = bool((folds != folds[:, :1, :1]).any())
-        best = best if dice[best] > dice[0] + (HALVES if alone else CLEARLY) else 0
+        best, dice = best_blend(parts, support.y, alone)
         if self.refine and not alone and len(support) >= FEWEST:
             tuned = self._dice_of_tuning(stack.refiner, cases, folds[:, 0, 0] % 2 == 1)
-            if tuned > dice[best] + CLEARLY:
+            if tuned > dice[best].mean() + CLEARLY:
                 stack.refiner, best = fine_tune(stack.refiner, cases, self.refine), 0
         stack.blend = torch.tensor(BLENDS[best]).to(parts)
         return stack
@@ -225,7 +200,7 @@ class StackedMasks(Learner):
             tuned = fine_tune(refiner, cases.of(~held), self.refine)
             asked = cases.of(held)
             logits = blended(refined_parts(tuned, *asked.inputs), torch.tensor(BLENDS[0]))
-            total += _dice(logits, asked.y) * len(asked.y)
+            total += float(image_dice(logits, asked.y).sum())
         return total / len(cases.y)
 
     def _fitted(
@@ -255,7 +230,10 @@ class StackedMasks(Learner):
             made = MaskStack(
                 maps_of,
                 components,
-                *(fitted[name][i] for name in RIDGES),
+                fitted["texture"][i],
+                fitted["fine"][i],
+                fitted["objects"][i],
+                fitted["joint"][i],
                 neighbors[i],
                 blur(masks, wide)[0],
                 support_numbers(int(rows.sum()), share.to(maps.pixels), unknown),
@@ -264,12 +242,6 @@ class StackedMasks(Learner):
             )
             found.append(made)
         return found
-
-
-def _dice(logits: Float[Tensor, "n k h w"], y: Int[Tensor, "n h w"]) -> float:
-    """Mean Dice of the images."""
-    claim, truth = (each.flatten(1).cpu().numpy() for each in (logits.argmax(1), y))
-    return float(by_image(*overlap_counts(claim, truth, logits.shape[1])).mean())
 
 
 def pooled_dice(
