@@ -1,9 +1,11 @@
 """Fine-tuning of a mask refiner on few images."""
 
 import torch
+import torch.nn.functional as F
 
 from medshot.learners.amortized.stacked_masks import packaged_refiner
 from medshot.learners.mask_tuning import Cases, fine_tune
+from medshot.nn.mask_refiner import UNKNOWN
 
 
 def test_a_member_that_is_always_right_is_learned():
@@ -38,10 +40,11 @@ def made(seed: int) -> Cases:
     y = torch.zeros(3, 64, 64, dtype=torch.long)
     for i, (row, column) in enumerate(torch.randint(8, 40, (3, 2), generator=rng).tolist()):
         y[i, row : row + 16, column : column + 16] = 1
-    margins = torch.randn(3, 1, 5, 64, 64, generator=rng)
+    margins = torch.randn(3, 1, 6, 64, 64, generator=rng)
     margins[:, 0, 0] = 2.0 * y - 1
     image = torch.randn(3, 25, 64, 64, generator=rng)
-    return Cases(margins, image, y, torch.tensor([[0.4, -0.1], [0.4, -0.7]]))
+    numbers = torch.tensor([[0.4, -0.1], [0.4, -0.7]])
+    return Cases(margins, image, y, F.pad(numbers, (0, 6), value=UNKNOWN))
 
 
 def loss(net, cases: Cases) -> float:
