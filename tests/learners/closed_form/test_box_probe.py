@@ -9,10 +9,12 @@ from medshot.core.errors import DataError
 from medshot.learners import build
 from medshot.learners.closed_form.box_probe import (
     KEPT,
+    USUAL,
     BoxProbe,
     Moments,
     calibration,
     folds_of,
+    left_out,
     site_targets,
 )
 from medshot.learners.two_stage import Boxes, linear
@@ -87,6 +89,31 @@ def test_folds_are_images_or_quadrants_and_no_class_is_left_out() -> None:
     alone = folds_of(two[:1], 4, 4, 1)[0]  # one image with one box: it stays
     assert alone[0, 0] == KEPT
     assert alone[3, 3] != KEPT
+
+
+def test_from_one_image_the_thresholds_are_the_usual_ones() -> None:
+    cut = _adapted(disks.disks(1, seed=0)).get_buffer("cut")
+    torch.testing.assert_close(cut, torch.tensor([USUAL[0]]))
+    cut = _adapted(disks.disks(4, seed=0)).get_buffer("cut")
+    assert (cut - USUAL[0]).abs().item() > 1e-3
+
+
+def test_what_was_learned_does_not_calibrate() -> None:
+    fold = torch.zeros(1, 4, 4).long()
+    fold[:, :2] = KEPT
+    boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0], [0.6, 0.6, 0.8, 0.8, 0]]])
+    assert left_out(boxes, fold)[0, :, 4].tolist() == [NO_BOX, 0]
+    assert boxes[0, 0, 4] == 0  # a copy
+
+
+def test_few_boxes_draw_thresholds_to_the_usual_ones() -> None:
+    boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0.0]]] * 20)
+    right = (boxes[0, :, :4], torch.tensor([[0.8]]))
+    wrong = (torch.tensor([[0.5, 0.5, 0.9, 0.9]]), torch.tensor([[0.4]]))
+    cuts = [
+        calibration([[right, wrong]] * n, boxes[:n], Detection.of(1))[0].item() for n in (2, 20)
+    ]
+    assert USUAL[0] < cuts[0] < cuts[1] < 0.8
 
 
 def test_the_calibration_of_nothing_found_is_finite() -> None:

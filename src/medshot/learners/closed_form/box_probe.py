@@ -20,6 +20,7 @@ from medshot.learners.two_stage import (
     dense,
     pooled,
     scored,
+    usually_nested,
 )
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX, mean_sizes, pairwise_iou
@@ -35,11 +36,11 @@ KEPT = -1  # fold that is never left out
 FLAT = 1e-6  # least variance of a feature
 MARGIN = 0.1  # of log sides and offsets beyond those of the support
 LEAST = 0.3  # overlap from which a candidate is an example of a correction
-UNKNOWN = (0.5, 0.25)  # thresholds where nothing was found on what was left out
+USUAL = (0.35, 0.15)  # thresholds from one image, by experiments/box_thresholds.py
 LOST = 0.01  # AP50 below the lower threshold
 GAP = 0.2  # least distance of the thresholds: those of few boxes are optimistic
 SMALL, ZOOM = 0.25, 1.5  # median side, as a fraction of the image, up to which it is enlarged
-FEW = 5  # boxes by whose weight a class's thresholds are drawn to those of all
+FEW = 5  # boxes by whose weight thresholds of a class are drawn to those of all, these to USUAL
 
 
 class Moments:
@@ -148,8 +149,10 @@ class BoxProbe(Learner):
     connected components of the image above and below thresholds (`around_components`). Images are
     enlarged by a half where objects are small: less than a quarter of the image.
 
-    The scores are calibrated on images left out (quadrants, where there is one image): 0.5 is the
-    threshold of the best F1, and below 0.1 hardly any average precision is left.
+    The scores are calibrated on images left out: 0.5 is the threshold of the best F1, and below 0.1
+    hardly any average precision is left. From one image, nothing is left out that would tell:
+    scores of what was learned are too high, and those of quadrants depend on few objects. Then both
+    thresholds are those that were best on other sets (`USUAL`).
     """
 
     supports = (Detection,)
@@ -188,14 +191,19 @@ class BoxProbe(Learner):
             f: (score.solve(PENALTY_SCORE, f).to(z), shift.solve(PENALTY_SHIFT, f).to(z))
             for f in held
         }
+        nested = usually_nested(boxes, k).to(z.device)
         answers = [
-            [scored(z[i : i + 1], maps, some, *second[f]) for f, maps, some in each]
-            for i, each in enumerate(found)
+            [
+                scored(one, maps, some, *second[f], nested)
+                for f, maps, some in each
+                if f != KEPT and len(z) > 1
+            ]
+            for one, each in zip(z.split(1), found, strict=True)
         ]
-        cut, gain = calibration(answers, boxes, detection(task))
+        cut, gain = calibration(answers, left_out(boxes, fold), detection(task))
         sizes = mean_sizes(boxes, k)
         rules = (*held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
-        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True)
+        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True, nested=nested)
 
     def zoom(self, boxes: Float[Tensor, "n m 5"]) -> float:
         """Enlargement of the images: more than 1 for small objects, where the encoder can."""
@@ -269,35 +277,49 @@ def _second_stage(
     return scores, shifts
 
 
+def left_out(boxes: Float[Tensor, "n m 5"], fold: Int[Tensor, "n h w"]) -> Float[Tensor, "n m 5"]:
+    """The boxes that are left out by a fold; the others are padding."""
+    found = boxes.clone()
+    for each, where in zip(found, fold, strict=True):
+        own = where[at_site(each, *where.shape)].to(each.device)
+        each[own == KEPT, 4] = NO_BOX
+    return found
+
+
 def calibration(
     answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], task: Detection
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
-    """Cut and gain of the scores of each class, from detections on what was left out.
+    """Cut and gain of the scores of each class, from detections on images that were left out.
 
     A logit of 0 is the threshold of the best F1, one of -log 9 (a score of 0.1) that below which
     less than `LOST` of AP50 is left. The thresholds of a class with few boxes are drawn to those
-    of all classes together.
+    of all classes together, these to `USUAL`; from one image they are `USUAL`.
     """
     k, most = task.n_classes, max(sum(len(b) for b, _ in each) for each in answers)
     found = np.full((len(boxes), max(most, 1), 6), -1.0)
     for row, each in zip(found, answers, strict=True):
+        if not each:
+            continue
         scores, label = torch.cat([s for _, s in each]).max(1)
         rows = torch.cat([torch.cat([b for b, _ in each]), label[:, None], scores[:, None]], 1)
         rows = rows[scores.argsort(descending=True, stable=True)]
         row[: len(rows)] = rows.double().cpu().numpy()
     inputs = task.metric_inputs(found, boxes.double().cpu().numpy())
     scores, labels, hits, _, counts, _ = inputs
-    overall = _thresholds(scores[labels >= 0], hits[labels >= 0], int(counts.sum()))
-    overall = overall or UNKNOWN
+    real = labels >= 0
+    overall = _drawn(_thresholds(scores[real], hits[real], int(counts.sum())), USUAL, counts)
     cuts, gain = torch.zeros(k), torch.zeros(k)
     for c in range(k):
-        own, n = labels == c, int(counts[:, c].sum())
-        cut, low = (
-            (n * a + FEW * b) / (n + FEW)
-            for a, b in zip(_thresholds(scores[own], hits[own], n) or overall, overall, strict=True)
-        )
+        own, n = labels == c, counts[:, c]
+        cut, low = _drawn(_thresholds(scores[own], hits[own], int(n.sum())), overall, n)
         cuts[c], gain[c] = cut, math.log(9) / max(cut - low, GAP)
     return cuts, gain
+
+
+def _drawn(own: tuple[float, ...], to: tuple[float, ...], counts: ndarray) -> tuple[float, ...]:
+    """Thresholds from some boxes, drawn to others by the weight of `FEW` boxes."""
+    n = int(counts.sum())
+    return tuple((n * a + FEW * b) / (n + FEW) for a, b in zip(own, to, strict=True)) if own else to
 
 
 def _thresholds(scores: Float[ndarray, "d"], hits: ndarray, n: int) -> tuple[float, ...]:
