@@ -16,6 +16,7 @@ from medshot.learners.closed_form.box_probe import (
     folds_of,
     left_out,
     site_targets,
+    with_flips,
 )
 from medshot.learners.two_stage import Boxes, linear
 from medshot.nn import encoder
@@ -89,6 +90,20 @@ def test_folds_are_images_or_quadrants_and_no_class_is_left_out() -> None:
     alone = folds_of(two[:1], 4, 4, 1)[0]  # one image with one box: it stays
     assert alone[0, 0] == KEPT
     assert alone[3, 3] != KEPT
+
+
+def test_flips_move_images_boxes_and_folds_alike() -> None:
+    boxes = torch.tensor([[[0.25, 0.0, 0.5, 0.5, 0], [0.0, 0.0, 1.0, 1.0, NO_BOX]]])
+    x, fold = torch.zeros(1, 1, 4, 8), torch.zeros(1, 4, 8).long()
+    x[..., :2, 2:4], fold[:, :2, 2:4] = 1, 1
+    images, turned, folds = with_flips(x, boxes, fold)
+    assert len(images) == len(turned) == len(folds) == 4
+    for image, each, where in zip(images, turned, folds, strict=True):
+        xmin, ymin, xmax, ymax = (each[0, :4] * torch.tensor([8, 4, 8, 4])).long().tolist()
+        assert image[0, ymin:ymax, xmin:xmax].sum() == image.sum() == 4
+        assert torch.equal(where, image[0].long())
+        assert each[1].tolist() == boxes[0, 1].tolist()
+    assert len({tuple(each[0].tolist()) for each in turned}) == 4
 
 
 def test_from_one_image_the_thresholds_are_the_usual_ones() -> None:

@@ -40,6 +40,8 @@ USUAL = (0.35, 0.15)  # thresholds from one image, by experiments/box_thresholds
 LOST = 0.01  # AP50 below the lower threshold
 GAP = 0.2  # least distance of the thresholds: those of few boxes are optimistic
 SMALL, ZOOM = 0.25, 1.5  # median side, as a fraction of the image, up to which it is enlarged
+FLIPPED = 1  # images up to which flipped copies are learned from too
+NCHW = 4  # dimensions of images
 FEW = 5  # boxes by whose weight thresholds of a class are drawn to those of all, these to USUAL
 
 
@@ -103,6 +105,23 @@ def folds_of(boxes: Float[Tensor, "n m 5"], h: int, w: int, k: int) -> Int[Tenso
     return fold
 
 
+def with_flips(
+    x: Float[Tensor, "n c h w"], boxes: Float[Tensor, "n m 5"], fold: Int[Tensor, "n i j"]
+) -> tuple[Float[Tensor, "v c h w"], Float[Tensor, "v m 5"], Int[Tensor, "v i j"]]:
+    """Images, boxes and folds, then the same from right to left, upside down, and both."""
+    swapped = {1: [0, 3, 2, 1, 4], 2: [2, 1, 0, 3, 4]}  # columns of a box, by axis
+    real, every = boxes[..., 4:] != NO_BOX, [(x, boxes, fold)]
+    for axes in ((2,), (1,), (1, 2)):  # of the fold; one more in images
+        turned = boxes
+        for axis in axes:
+            mirrored = turned[..., swapped[axis]].clone()
+            mirrored[..., 2 - axis : 4 : 2] = 1 - mirrored[..., 2 - axis : 4 : 2]
+            turned = mirrored.where(real, boxes)
+        every.append((x.flip([axis + 1 for axis in axes]), turned, fold.flip(axes)))
+    images, targets, folds = (torch.cat(part) for part in zip(*every, strict=True))
+    return images, targets, folds
+
+
 def at_site(boxes: Float[Tensor, "d c"], h: int, w: int) -> tuple[Tensor, Tensor]:
     """Row and column of the site that holds the center of each box."""
     middle = ((boxes[:, :2] + boxes[:, 2:4]) / 2).cpu()
@@ -147,7 +166,8 @@ class BoxProbe(Learner):
     each class, and the correction of its corners. Its examples are the boxes, jittered copies,
     and candidates of a first stage that did not learn from their image. Candidates are also the
     connected components of the image above and below thresholds (`around_components`). Images are
-    enlarged by a half where objects are small: less than a quarter of the image.
+    enlarged by a half where objects are small: less than a quarter of the image. From one image,
+    flipped copies of it are learned from too.
 
     The scores are calibrated on images left out: 0.5 is the threshold of the best F1, and below 0.1
     hardly any average precision is left. From one image, nothing is left out that would tell:
@@ -173,6 +193,10 @@ class BoxProbe(Learner):
         z = torch.cat([dense(self.encoder, x, zoom) for x in support.x.split(1)])
         boxes = boxes.to(z)
         fold = folds_of(boxes, z.shape[2], z.shape[3], k)
+        images, own = support.x, len(boxes)
+        if own <= FLIPPED and images.ndim == NCHW:
+            images, boxes, fold = with_flips(images, boxes, fold)
+            z = torch.cat([z, *(dense(self.encoder, x, zoom) for x in images[own:].split(1))])
         heat, size, limits = _first_stage(z, boxes, k, fold)
         held = {
             f: (heat.solve(PENALTY_HEAT, f).to(z), size.solve(PENALTY_SIZE, f).to(z))
@@ -182,7 +206,7 @@ class BoxProbe(Learner):
             [
                 (f, maps, some[fold[i][at_site(some, *fold.shape[1:])] == f])
                 for f in fold[i].unique().tolist()
-                for maps, some in [candidates(z[i : i + 1], support.x[i], *held[f], limits)]
+                for maps, some in [candidates(z[i : i + 1], images[i], *held[f], limits)]
             ]
             for i in range(len(z))
         ]
@@ -196,11 +220,11 @@ class BoxProbe(Learner):
             [
                 scored(one, maps, some, *second[f], nested)
                 for f, maps, some in each
-                if f != KEPT and len(z) > 1
+                if f != KEPT and own > 1
             ]
-            for one, each in zip(z.split(1), found, strict=True)
+            for one, each in zip(z[:own].split(1), found[:own], strict=True)
         ]
-        cut, gain = calibration(answers, left_out(boxes, fold), detection(task))
+        cut, gain = calibration(answers, left_out(boxes[:own], fold[:own]), detection(task))
         sizes = mean_sizes(boxes, k)
         rules = (*held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
         return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True, nested=nested)
