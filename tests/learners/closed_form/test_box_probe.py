@@ -20,7 +20,7 @@ from medshot.learners.closed_form.box_probe import (
 )
 from medshot.learners.two_stage import Boxes, linear
 from medshot.nn import encoder
-from medshot.tasks import Detection
+from medshot.tasks import Detection, Points
 from medshot.tasks.boxes import NO_BOX
 from toys import disks
 
@@ -40,6 +40,18 @@ def test_dark_disks_are_found_among_bright_ones(n: int) -> None:
     assert scores["AP50"] > 0.9
     assert scores["AP"] > 0.4
     assert scores["F1"] > 0.8  # the threshold, learned on what was left out, is right
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_points_are_learned_as_boxes_are(n: int) -> None:
+    support, query, task = disks.disks(n, seed=0), disks.disks(6, seed=1), Points.of(1)
+    support.x[0, 0, :5, :5] = 0.15  # a disk that reaches out of the image
+    support.y[0, 0, :4] = torch.tensor([-0.1, -0.1, 0.1, 0.1])
+    made = encoder("filters", size=disks.SIDE, **FILTERS)
+    predictor = build("box-probe", encoder=made).adapt(support, task)
+    decoded = task.decode(predictor(query.x).double()).numpy()
+    inputs = task.metric_inputs(decoded, query.y.numpy())
+    assert task.metrics["AP"](*inputs) > 0.8
 
 
 def test_what_is_written_scores_as_what_was_found() -> None:
