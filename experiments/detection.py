@@ -48,6 +48,7 @@ MASKS = {  # boxes around masks; the settings of `box-probe` were chosen on all 
 }
 ON_MASKS = ("blob", "template", "thresholds", "linear-probe", "box-probe")
 LEAST = 2e-4  # of the image: smaller components are no objects
+OURS, BASELINES = "box-probe", ("template", "thresholds", "linear-probe")  # of differences
 ROOT = Path(__file__).parents[1]
 SHOTS = (1, 5, 10)
 ASKED, ASKED_OF_MASKS = 16, 8  # images of a query
@@ -264,7 +265,22 @@ def _over_sets(rows: list[dict[str, Any]]) -> list[str]:
                 found[name].append(float(np.mean([by(row) for row in of_set])))
         cells = [_cell(values) for values in found.values()]
         lines.append(f"| {learner} | {shot} | {len(sets)} | {' | '.join(cells)} |")
-    return lines
+    return lines + [_difference(rows, other, shot) for other, shot in product(BASELINES, SHOTS)]
+
+
+def _difference(rows: list[dict[str, Any]], other: str, shot: int) -> str:
+    """`OURS` minus another learner in the same episodes: mean over sets, of each set's mean."""
+    cells, sets = [], set()
+    of = {name: {_place(r)[:3]: r for r in rows if r["learner"] == name} for name in (OURS, other)}
+    for metric in ("AP50", "AP", "S1"):
+        by = {}
+        for place in of[OURS].keys() & of[other].keys():
+            ours, theirs = of[OURS][place], of[other][place]
+            if place[1] == shot and metric in theirs:
+                by.setdefault(place[0], []).append(ours[metric] - theirs[metric])
+        cells.append(_cell([float(np.mean(each)) for each in by.values()]))
+        sets |= by.keys()
+    return f"| {OURS} minus {other} | {shot} | {len(sets)} | {' | '.join(cells)} | | |"
 
 
 def _of_metric(metric: str, rows: list[dict[str, Any]]) -> list[str]:

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from medshot.learners import build
-from medshot.learners.two_stage import TINY, around_components, corners, dense, pooled
+from medshot.learners.two_stage import (
+    TINY,
+    around_components,
+    corners,
+    dense,
+    pooled,
+    scored,
+    usually_nested,
+)
 from medshot.nn import encoder
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX, pairwise_iou
@@ -30,6 +38,30 @@ def test_one_thing_has_one_box_of_one_class() -> None:
         real = claims[claims[:, 4] != NO_BOX]
         overlap = pairwise_iou(real[:, :4], real[:, :4]) - torch.eye(len(real))
         assert overlap.max() < 0.5  # 0.4, and positions are rounded to sites
+
+
+def test_a_box_within_another_is_the_same_thing_unless_the_support_has_such_boxes() -> None:
+    z = torch.zeros(1, 1, 8, 8)
+    loose, tight, away = [0.1, 0.1, 0.7, 0.7], [0.2, 0.2, 0.4, 0.4], [0.75, 0.75, 0.9, 0.9]
+    boxes = torch.tensor([[*box, 1.0] for box in (loose, tight, away)])
+    score, shift = torch.zeros(8, 2), torch.zeros(8, 4)
+    score[2] = torch.tensor([-1.0, -2.0])  # the smaller, the better
+    for alone, left in ((torch.zeros(2, 2), 2), (torch.ones(2, 2), 3)):
+        found, _ = scored(z, torch.zeros(1, 2, 8, 8), boxes, score, shift, alone.bool())
+        assert len(found) == left
+    torch.testing.assert_close(found[0], torch.tensor(away))
+
+
+def test_nesting_is_usual_for_a_class_in_another_one_where_the_support_has_it() -> None:
+    cup, disc = [0.4, 0.4, 0.6, 0.6, 0.0], [0.3, 0.3, 0.7, 0.7, 1.0]
+    apart = [0.0, 0.0, 0.1, 0.1, 1.0]
+    nested = usually_nested(
+        torch.tensor([[cup, disc, apart], [cup, apart, [0, 0, 1, 1, NO_BOX]]]), 2
+    )
+    assert nested.tolist() == [[False, True], [False, False]]
+    once = torch.tensor([[disc, [0.4, 0.4, 0.6, 0.6, 1.0], *[apart] * 40]])
+    assert not usually_nested(once, 2).any()  # one of 42 is an exception
+    assert usually_nested(once[:, :2], 2).tolist() == [[False, False], [False, True]]
 
 
 def test_corners_stay_in_the_image_and_have_a_size() -> None:

@@ -5,16 +5,25 @@ from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from medshot.core import Predictor, part
 from medshot.learners.baselines.thresholds import FACTORS, components
 from medshot.nn.heads import features, rows_to_grid, sites
-from medshot.tasks.boxes import MOST, first_of_same
+from medshot.tasks.boxes import (
+    MOST,
+    NO_BOX,
+    first_of,
+    first_of_same,
+    pairwise_inside,
+    pairwise_iou,
+)
 from medshot.tasks.detection import RARE, TYPICAL
 
 OVERLAPPING = 0.4  # IoU of two detections from which the lower one is suppressed
+INSIDE = 0.7  # overlap of two detections, over the smaller, from which one lies in the other
+OFTEN = 0.05  # share of the support's boxes that lie in another one, from which this is usual
 FIRST = 0.6  # the same for candidates of the first stage
 FINE = 256  # sites along a side of the output: positions are rounded to them
 UPPER = 8.0  # logits per unit of score above the threshold of the best F1
@@ -39,7 +48,9 @@ class Boxes(Predictor):
     """Candidates at peaks of class heatmaps, refined and scored by features pooled from each box.
 
     All stages are linear in the features. The output is a heatmap with one site per detection,
-    after non-maximum suppression over all classes together: one thing has one box. A logit is the
+    after non-maximum suppression over all classes together: one thing has one box. A box that lies
+    in another one counts as the same thing, unless `nested` says of its class and the outer one's
+    that this is usual (`usually_nested`; always, without it). A logit is the
     mean of both stages' scores minus `cut`, per class, times `gain` below it and `UPPER` above.
     Images are enlarged `zoom` times; with `regions`, components are candidates too.
     """
@@ -52,6 +63,7 @@ class Boxes(Predictor):
     shift: Tensor
     cut: Tensor
     gain: Tensor
+    nested: Tensor
 
     exportable = False  # the number of candidates depends on the image
 
@@ -68,11 +80,13 @@ class Boxes(Predictor):
         gain: Float[Tensor, "k"],
         zoom: float = 1.0,
         regions: bool = False,
+        nested: Bool[Tensor, "k k"] | None = None,
     ) -> None:
         super().__init__()
+        nested = torch.ones(len(sizes), len(sizes)).bool() if nested is None else nested
         self.encoder, self.zoom, self.regions = encoder, zoom, regions
         self.transductive = bool(getattr(encoder, "transductive", False))
-        fitted = {"sizes": sizes, "limits": limits, "cut": cut, "gain": gain}
+        fitted = {"sizes": sizes, "limits": limits, "cut": cut, "gain": gain, "nested": nested}
         fitted |= {"heat": heat, "size": size, "score": score, "shift": shift}
         for name, tensor in fitted.items():
             self.register_buffer(name, tensor)
@@ -109,7 +123,7 @@ class Boxes(Predictor):
         """Boxes and scores of the classes, the best first, without overlaps."""
         seen = image if self.regions else None
         heat, boxes = candidates(z, seen, self.heat, self.size, self.limits)
-        return scored(z, heat, boxes, self.score, self.shift)
+        return scored(z, heat, boxes, self.score, self.shift, self.nested)
 
 
 def dense(encoder: nn.Module, x: Float[Tensor, "n c *s"], zoom: float) -> Tensor:
@@ -174,6 +188,7 @@ def scored(
     boxes: Float[Tensor, "d 5"],
     score: Tensor,
     shift: Tensor,
+    nested: Bool[Tensor, "k k"],
 ) -> tuple[Float[Tensor, "e 4"], Float[Tensor, "e k"]]:
     """Refine the boxes once, score them, and suppress those that overlap a better one."""
     boxes, flag = boxes.split([4, 1], 1)
@@ -188,8 +203,39 @@ def scored(
     scores = (first + linear(pooled(z, boxes, flag)[:, : len(score) - 1], score)) / 2
     order = scores.amax(1).argsort(descending=True, stable=True)
     boxes, scores = boxes[order], scores[order]
-    kept = _apart(boxes, OVERLAPPING)
+    label = scores.argmax(1)
+    alike = pairwise_iou(boxes, boxes) > OVERLAPPING
+    alike |= (pairwise_inside(boxes, boxes) > INSIDE) & ~_by_size(boxes, label, nested)
+    kept = first_of(alike[None])[0]
     return boxes[kept], scores[kept]
+
+
+def usually_nested(boxes: Float[Tensor, "n m 5"], k: int) -> Bool[Tensor, "k k"]:
+    """Whether boxes of a class (row) usually lie in one of another or the same class (column).
+
+    Usual is what holds for a share of at least `OFTEN` of the boxes of the inner class.
+    """
+    total, inner = torch.zeros(k), torch.zeros(k, k)
+    for each in boxes.cpu():
+        real = each[each[:, 4] != NO_BOX]
+        label, area = real[:, 4].long(), (real[:, 2:4] - real[:, :2]).prod(1)
+        lies = (pairwise_inside(real[:, :4], real[:, :4]) > INSIDE) & (
+            pairwise_iou(real[:, :4], real[:, :4]) <= OVERLAPPING
+        )
+        lies &= area[:, None] <= area[None]
+        total += torch.bincount(label, minlength=k)
+        for c in range(k):
+            inner[:, c] += torch.bincount(label[lies[:, label == c].any(1)], minlength=k)
+    return inner >= OFTEN * total.clamp(min=1)[:, None]
+
+
+def _by_size(
+    boxes: Float[Tensor, "d 4"], label: Int[Tensor, "d"], nested: Bool[Tensor, "k k"]
+) -> Bool[Tensor, "d d"]:
+    """`nested` of the smaller box's class and the larger one's, for each pair."""
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    as_inner = nested[label][:, label]
+    return as_inner.where(area[:, None] <= area[None], as_inner.mT)
 
 
 def pooled(

@@ -86,11 +86,23 @@ def pairwise_iou(
     first: Float[Tensor, "*n d 4"], second: Float[Tensor, "*n m 4"]
 ) -> Float[Tensor, "*n d m"]:
     """Pairwise intersection over union."""
+    both, a, b = _areas(first, second)
+    return both / (a + b - both).clamp(min=1e-12)
+
+
+def pairwise_inside(
+    first: Float[Tensor, "*n d 4"], second: Float[Tensor, "*n m 4"]
+) -> Float[Tensor, "*n d m"]:
+    """Pairwise intersection over the smaller of the two: 1 where one box lies in the other."""
+    both, a, b = _areas(first, second)
+    return both / torch.minimum(a, b).clamp(min=1e-12)
+
+
+def _areas(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Areas of the pairwise intersections, of the first and of the second boxes."""
     a, b = first[..., :, None, :], second[..., None, :, :]
     sides = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(0)
-    both = sides.prod(-1)
-    areas = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1)
-    return both / (areas - both).clamp(min=1e-12)
+    return sides.prod(-1), (a[..., 2:] - a[..., :2]).prod(-1), (b[..., 2:] - b[..., :2]).prod(-1)
 
 
 def _bell(low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int) -> Float[Tensor, "n s"]:
@@ -105,9 +117,13 @@ def first_of_same(
     corners: Float[Tensor, "n d 4"], label: Int[Tensor, "n d"], at: float = SAME
 ) -> Bool[Tensor, "n d"]:
     """Non-maximum suppression within each class at an IoU of `at`; boxes are sorted by score."""
-    same = (pairwise_iou(corners, corners) > at) & (label[:, :, None] == label[:, None])
-    kept = torch.ones_like(label, dtype=torch.bool)
-    for i in range(label.shape[1] - 1):
+    return first_of((pairwise_iou(corners, corners) > at) & (label[:, :, None] == label[:, None]))
+
+
+def first_of(same: Bool[Tensor, "n d d"]) -> Bool[Tensor, "n d"]:
+    """Which of the detections, the best first, are the same as no better one that is kept."""
+    kept = same.new_ones(same.shape[:2])
+    for i in range(same.shape[1] - 1):
         kept[:, i + 1 :] &= ~(same[:, i, i + 1 :] & kept[:, i : i + 1])
     return kept
 

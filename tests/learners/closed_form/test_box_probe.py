@@ -9,15 +9,18 @@ from medshot.core.errors import DataError
 from medshot.learners import build
 from medshot.learners.closed_form.box_probe import (
     KEPT,
+    USUAL,
     BoxProbe,
     Moments,
     calibration,
     folds_of,
+    left_out,
     site_targets,
+    with_flips,
 )
 from medshot.learners.two_stage import Boxes, linear
 from medshot.nn import encoder
-from medshot.tasks import Detection
+from medshot.tasks import Detection, Points
 from medshot.tasks.boxes import NO_BOX
 from toys import disks
 
@@ -37,6 +40,18 @@ def test_dark_disks_are_found_among_bright_ones(n: int) -> None:
     assert scores["AP50"] > 0.9
     assert scores["AP"] > 0.4
     assert scores["F1"] > 0.8  # the threshold, learned on what was left out, is right
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_points_are_learned_as_boxes_are(n: int) -> None:
+    support, query, task = disks.disks(n, seed=0), disks.disks(6, seed=1), Points.of(1)
+    support.x[0, 0, :5, :5] = 0.15  # a disk that reaches out of the image
+    support.y[0, 0, :4] = torch.tensor([-0.1, -0.1, 0.1, 0.1])
+    made = encoder("filters", size=disks.SIDE, **FILTERS)
+    predictor = build("box-probe", encoder=made).adapt(support, task)
+    decoded = task.decode(predictor(query.x).double()).numpy()
+    inputs = task.metric_inputs(decoded, query.y.numpy())
+    assert task.metrics["AP"](*inputs) > 0.8
 
 
 def test_what_is_written_scores_as_what_was_found() -> None:
@@ -87,6 +102,45 @@ def test_folds_are_images_or_quadrants_and_no_class_is_left_out() -> None:
     alone = folds_of(two[:1], 4, 4, 1)[0]  # one image with one box: it stays
     assert alone[0, 0] == KEPT
     assert alone[3, 3] != KEPT
+
+
+def test_flips_move_images_boxes_and_folds_alike() -> None:
+    boxes = torch.tensor([[[0.25, 0.0, 0.5, 0.5, 0], [0.0, 0.0, 1.0, 1.0, NO_BOX]]])
+    x, fold = torch.zeros(1, 1, 4, 8), torch.zeros(1, 4, 8).long()
+    x[..., :2, 2:4], fold[:, :2, 2:4] = 1, 1
+    images, turned, folds = with_flips(x, boxes, fold)
+    assert len(images) == len(turned) == len(folds) == 4
+    for image, each, where in zip(images, turned, folds, strict=True):
+        xmin, ymin, xmax, ymax = (each[0, :4] * torch.tensor([8, 4, 8, 4])).long().tolist()
+        assert image[0, ymin:ymax, xmin:xmax].sum() == image.sum() == 4
+        assert torch.equal(where, image[0].long())
+        assert each[1].tolist() == boxes[0, 1].tolist()
+    assert len({tuple(each[0].tolist()) for each in turned}) == 4
+
+
+def test_from_one_image_the_thresholds_are_the_usual_ones() -> None:
+    cut = _adapted(disks.disks(1, seed=0)).get_buffer("cut")
+    torch.testing.assert_close(cut, torch.tensor([USUAL[0]]))
+    cut = _adapted(disks.disks(4, seed=0)).get_buffer("cut")
+    assert (cut - USUAL[0]).abs().item() > 1e-3
+
+
+def test_what_was_learned_does_not_calibrate() -> None:
+    fold = torch.zeros(1, 4, 4).long()
+    fold[:, :2] = KEPT
+    boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0], [0.6, 0.6, 0.8, 0.8, 0]]])
+    assert left_out(boxes, fold)[0, :, 4].tolist() == [NO_BOX, 0]
+    assert boxes[0, 0, 4] == 0  # a copy
+
+
+def test_few_boxes_draw_thresholds_to_the_usual_ones() -> None:
+    boxes = torch.tensor([[[0.1, 0.1, 0.2, 0.2, 0.0]]] * 20)
+    right = (boxes[0, :, :4], torch.tensor([[0.8]]))
+    wrong = (torch.tensor([[0.5, 0.5, 0.9, 0.9]]), torch.tensor([[0.4]]))
+    cuts = [
+        calibration([[right, wrong]] * n, boxes[:n], Detection.of(1))[0].item() for n in (2, 20)
+    ]
+    assert USUAL[0] < cuts[0] < cuts[1] < 0.8
 
 
 def test_the_calibration_of_nothing_found_is_finite() -> None:

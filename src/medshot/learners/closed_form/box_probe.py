@@ -20,6 +20,7 @@ from medshot.learners.two_stage import (
     dense,
     pooled,
     scored,
+    usually_nested,
 )
 from medshot.tasks import Detection
 from medshot.tasks.boxes import NO_BOX, mean_sizes, pairwise_iou
@@ -35,11 +36,13 @@ KEPT = -1  # fold that is never left out
 FLAT = 1e-6  # least variance of a feature
 MARGIN = 0.1  # of log sides and offsets beyond those of the support
 LEAST = 0.3  # overlap from which a candidate is an example of a correction
-UNKNOWN = (0.5, 0.25)  # thresholds where nothing was found on what was left out
+USUAL = (0.35, 0.15)  # thresholds from one image, by experiments/box_thresholds.py
 LOST = 0.01  # AP50 below the lower threshold
 GAP = 0.2  # least distance of the thresholds: those of few boxes are optimistic
 SMALL, ZOOM = 0.25, 1.5  # median side, as a fraction of the image, up to which it is enlarged
-FEW = 5  # boxes by whose weight a class's thresholds are drawn to those of all
+FLIPPED = 1  # images up to which flipped copies are learned from too
+NCHW = 4  # dimensions of images
+FEW = 5  # boxes by whose weight thresholds of a class are drawn to those of all, these to USUAL
 
 
 class Moments:
@@ -102,6 +105,23 @@ def folds_of(boxes: Float[Tensor, "n m 5"], h: int, w: int, k: int) -> Int[Tenso
     return fold
 
 
+def with_flips(
+    x: Float[Tensor, "n c h w"], boxes: Float[Tensor, "n m 5"], fold: Int[Tensor, "n i j"]
+) -> tuple[Float[Tensor, "v c h w"], Float[Tensor, "v m 5"], Int[Tensor, "v i j"]]:
+    """Images, boxes and folds, then the same from right to left, upside down, and both."""
+    swapped = {1: [0, 3, 2, 1, 4], 2: [2, 1, 0, 3, 4]}  # columns of a box, by axis
+    real, every = boxes[..., 4:] != NO_BOX, [(x, boxes, fold)]
+    for axes in ((2,), (1,), (1, 2)):  # of the fold; one more in images
+        turned = boxes
+        for axis in axes:
+            mirrored = turned[..., swapped[axis]].clone()
+            mirrored[..., 2 - axis : 4 : 2] = 1 - mirrored[..., 2 - axis : 4 : 2]
+            turned = mirrored.where(real, boxes)
+        every.append((x.flip([axis + 1 for axis in axes]), turned, fold.flip(axes)))
+    images, targets, folds = (torch.cat(part) for part in zip(*every, strict=True))
+    return images, targets, folds
+
+
 def at_site(boxes: Float[Tensor, "d c"], h: int, w: int) -> tuple[Tensor, Tensor]:
     """Row and column of the site that holds the center of each box."""
     middle = ((boxes[:, :2] + boxes[:, 2:4]) / 2).cpu()
@@ -146,10 +166,13 @@ class BoxProbe(Learner):
     each class, and the correction of its corners. Its examples are the boxes, jittered copies,
     and candidates of a first stage that did not learn from their image. Candidates are also the
     connected components of the image above and below thresholds (`around_components`). Images are
-    enlarged by a half where objects are small: less than a quarter of the image.
+    enlarged by a half where objects are small: less than a quarter of the image. From one image,
+    flipped copies of it are learned from too.
 
-    The scores are calibrated on images left out (quadrants, where there is one image): 0.5 is the
-    threshold of the best F1, and below 0.1 hardly any average precision is left.
+    The scores are calibrated on images left out: 0.5 is the threshold of the best F1, and below 0.1
+    hardly any average precision is left. From one image, nothing is left out that would tell:
+    scores of what was learned are too high, and those of quadrants depend on few objects. Then both
+    thresholds are those that were best on other sets (`USUAL`).
     """
 
     supports = (Detection,)
@@ -170,6 +193,10 @@ class BoxProbe(Learner):
         z = torch.cat([dense(self.encoder, x, zoom) for x in support.x.split(1)])
         boxes = boxes.to(z)
         fold = folds_of(boxes, z.shape[2], z.shape[3], k)
+        images, own = support.x, len(boxes)
+        if own <= FLIPPED and images.ndim == NCHW:
+            images, boxes, fold = with_flips(images, boxes, fold)
+            z = torch.cat([z, *(dense(self.encoder, x, zoom) for x in images[own:].split(1))])
         heat, size, limits = _first_stage(z, boxes, k, fold)
         held = {
             f: (heat.solve(PENALTY_HEAT, f).to(z), size.solve(PENALTY_SIZE, f).to(z))
@@ -179,7 +206,7 @@ class BoxProbe(Learner):
             [
                 (f, maps, some[fold[i][at_site(some, *fold.shape[1:])] == f])
                 for f in fold[i].unique().tolist()
-                for maps, some in [candidates(z[i : i + 1], support.x[i], *held[f], limits)]
+                for maps, some in [candidates(z[i : i + 1], images[i], *held[f], limits)]
             ]
             for i in range(len(z))
         ]
@@ -188,14 +215,19 @@ class BoxProbe(Learner):
             f: (score.solve(PENALTY_SCORE, f).to(z), shift.solve(PENALTY_SHIFT, f).to(z))
             for f in held
         }
+        nested = usually_nested(boxes, k).to(z.device)
         answers = [
-            [scored(z[i : i + 1], maps, some, *second[f]) for f, maps, some in each]
-            for i, each in enumerate(found)
+            [
+                scored(one, maps, some, *second[f], nested)
+                for f, maps, some in each
+                if f != KEPT and own > 1
+            ]
+            for one, each in zip(z[:own].split(1), found[:own], strict=True)
         ]
-        cut, gain = calibration(answers, boxes, detection(task))
+        cut, gain = calibration(answers, left_out(boxes[:own], fold[:own]), detection(task))
         sizes = mean_sizes(boxes, k)
         rules = (*held[KEPT], *second[KEPT], cut.to(z), gain.to(z))
-        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True)
+        return Boxes(self.encoder, sizes, limits, *rules, zoom=zoom, regions=True, nested=nested)
 
     def zoom(self, boxes: Float[Tensor, "n m 5"]) -> float:
         """Enlargement of the images: more than 1 for small objects, where the encoder can."""
@@ -269,35 +301,49 @@ def _second_stage(
     return scores, shifts
 
 
+def left_out(boxes: Float[Tensor, "n m 5"], fold: Int[Tensor, "n h w"]) -> Float[Tensor, "n m 5"]:
+    """The boxes that are left out by a fold; the others are padding."""
+    found = boxes.clone()
+    for each, where in zip(found, fold, strict=True):
+        own = where[at_site(each, *where.shape)].to(each.device)
+        each[own == KEPT, 4] = NO_BOX
+    return found
+
+
 def calibration(
     answers: list[list[tuple[Tensor, Tensor]]], boxes: Float[Tensor, "n m 5"], task: Detection
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
-    """Cut and gain of the scores of each class, from detections on what was left out.
+    """Cut and gain of the scores of each class, from detections on images that were left out.
 
     A logit of 0 is the threshold of the best F1, one of -log 9 (a score of 0.1) that below which
     less than `LOST` of AP50 is left. The thresholds of a class with few boxes are drawn to those
-    of all classes together.
+    of all classes together, these to `USUAL`; from one image they are `USUAL`.
     """
     k, most = task.n_classes, max(sum(len(b) for b, _ in each) for each in answers)
     found = np.full((len(boxes), max(most, 1), 6), -1.0)
     for row, each in zip(found, answers, strict=True):
+        if not each:
+            continue
         scores, label = torch.cat([s for _, s in each]).max(1)
         rows = torch.cat([torch.cat([b for b, _ in each]), label[:, None], scores[:, None]], 1)
         rows = rows[scores.argsort(descending=True, stable=True)]
         row[: len(rows)] = rows.double().cpu().numpy()
     inputs = task.metric_inputs(found, boxes.double().cpu().numpy())
     scores, labels, hits, _, counts, _ = inputs
-    overall = _thresholds(scores[labels >= 0], hits[labels >= 0], int(counts.sum()))
-    overall = overall or UNKNOWN
+    real = labels >= 0
+    overall = _drawn(_thresholds(scores[real], hits[real], int(counts.sum())), USUAL, counts)
     cuts, gain = torch.zeros(k), torch.zeros(k)
     for c in range(k):
-        own, n = labels == c, int(counts[:, c].sum())
-        cut, low = (
-            (n * a + FEW * b) / (n + FEW)
-            for a, b in zip(_thresholds(scores[own], hits[own], n) or overall, overall, strict=True)
-        )
+        own, n = labels == c, counts[:, c]
+        cut, low = _drawn(_thresholds(scores[own], hits[own], int(n.sum())), overall, n)
         cuts[c], gain[c] = cut, math.log(9) / max(cut - low, GAP)
     return cuts, gain
+
+
+def _drawn(own: tuple[float, ...], to: tuple[float, ...], counts: ndarray) -> tuple[float, ...]:
+    """Thresholds from some boxes, drawn to others by the weight of `FEW` boxes."""
+    n = int(counts.sum())
+    return tuple((n * a + FEW * b) / (n + FEW) for a, b in zip(own, to, strict=True)) if own else to
 
 
 def _thresholds(scores: Float[ndarray, "d"], hits: ndarray, n: int) -> tuple[float, ...]:

@@ -126,7 +126,7 @@ def _refuse(predictor: Predictor, task: Task) -> None:
     if predictor.transductive:
         why = f"{name} is transductive: it reads the images of a batch together"
     elif not task.exportable:
-        why = f"The outputs for {task.kind} are decoded by code that cannot be in a graph"
+        why = f"Outputs for {task.kind} are decoded by code that no graph holds, of any learner"
     elif not predictor.exportable and not isinstance(predictor, Graph):
         why = f"{name} runs code that cannot be in a graph"
     else:
