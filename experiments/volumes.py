@@ -5,7 +5,7 @@
 All settings were chosen on the first 50 of the 100 volumes; here, support and queries are drawn
 from the other 50. An episode draws so many volumes with masks and asks about 6 others. Controls are
 the stretched mean mask, and an atlas registered by SimpleITK (affine by correlation, then symmetric
-demons; of 16 volumes, 4). A row, a line of rows.jsonl, is a learner at a number of volumes: Dice,
+demons) of every volume. A row, a line of rows.jsonl, is a learner at a number of volumes: Dice,
 mean surface distance in mm, the error of a class's volume relative to its true one, and processor
 seconds of learning and of one answer. One that is done is left out. Needs
 `pip install "medshot[volumes]"` for SimpleITK.
@@ -36,7 +36,7 @@ from segmentation import real_set
 
 CHOSEN_ON = 50  # volumes that settings were chosen on
 SHOTS, EPISODES, ASKED, SEED = (1, 4, 16), 4, 6, 17
-VOTERS = 4
+VOTERS = 16
 LEARNERS = ("auto-context", "atlas", "mean-mask", "simpleitk", "linear-probe", "finetune")
 ENCODERS = {"linear-probe": "filters3d", "finetune": "unet3d"}
 OPTIONS: dict[str, dict[str, Any]] = {"finetune": {"lr": 0.01, "steps": 600, "batch": 1}}

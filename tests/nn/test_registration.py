@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medshot.nn.registration import registered, warped
+from medshot.nn.registration import descriptors, registered, warped
 from medshot.nn.volume_maps import blur, place, standardized
 
 
@@ -38,3 +38,14 @@ def test_volumes_of_two_shapes_and_of_one_slice():
 def test_no_gradient_is_needed():
     with torch.no_grad():
         assert not registered(texture(0), texture(1)).requires_grad
+
+
+def test_self_similarity_is_the_same_in_another_contrast():
+    x = texture(0)
+    alike, other = descriptors(x)[:-1], descriptors(-3 * x + 2)[:-1]
+    torch.testing.assert_close(alike, other, atol=1e-3, rtol=1e-3)
+    assert alike.std(0, correction=0).mean() > 0.1
+
+
+def test_a_constant_volume_has_finite_descriptors():
+    assert descriptors(torch.zeros(6, 7, 8)).isfinite().all()

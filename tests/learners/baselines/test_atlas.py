@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medshot.core import Card, Examples
+from medshot.core import Card, ConfigError, Examples
 from medshot.core.predictor import load_predictor
 from medshot.data.transforms import VolumePreprocessing
 from medshot.learners import build
@@ -24,8 +24,8 @@ def support_of(*middles: tuple[float, ...]) -> Examples:
     return Examples(torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs]))
 
 
-def atlas():
-    return build("atlas", encoder=encoder("voxels"))
+def atlas(**options):
+    return build("atlas", encoder=encoder("voxels"), **options)
 
 
 def overlap(found: torch.Tensor, truth: torch.Tensor) -> float:
@@ -43,12 +43,11 @@ def test_a_mask_follows_what_has_moved(shape):
     assert overlap(found, y) > overlap(place(x[None]).argmax(1)[0], y) + 0.15
 
 
-def test_of_many_volumes_the_most_similar_vote(monkeypatch):
-    monkeypatch.setattr("medshot.learners.baselines.atlas.VOTERS", 1)
+def test_of_many_volumes_the_most_similar_vote():
     support = support_of((8, 10, 9), (5, 6, 6))
     support.y[1] = 0
     x, y = egg((8, 10, 9))
-    found = atlas().adapt(support, Segmentation(2))(x[None]).argmax(1)[0]
+    found = atlas(voters=1).adapt(support, Segmentation(2))(x[None]).argmax(1)[0]
     assert overlap(found, y) > 0.9
 
 
@@ -82,3 +81,8 @@ def test_it_is_saved_and_loaded(tmp_path):
     predictor.with_card(card).save(tmp_path / "model")
     x = egg((9, 11, 8))[0][None]
     torch.testing.assert_close(load_predictor(tmp_path / "model")(x), predictor(x))
+
+
+def test_no_voters_are_refused():
+    with pytest.raises(ConfigError, match="voters"):
+        atlas(voters=0)

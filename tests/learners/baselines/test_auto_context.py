@@ -146,3 +146,21 @@ def test_values_that_are_no_numbers_are_refused_to_learn_from_and_black_to_answe
 def test_no_steps_are_refused():
     with pytest.raises(ConfigError, match="steps"):
         learner(steps=0)
+
+
+def test_the_most_similar_of_many_volumes_vote_with_a_weight_that_falls():
+    few, many = organs(1), organs(6)
+    one, six = (learner(steps=20, voters=2).adapt(s, Segmentation(2)) for s in (few, many))
+    assert len(six.atlas.values) == 6
+    assert six.atlas.voters == 2
+    apart = []
+    query = organs(1, seed=9).x
+    for predictor in (one, six):
+        whole, atlas = predictor(query).softmax(1), predictor.atlas(query).softmax(1)
+        predictor.atlas = None
+        alone = predictor(query).softmax(1)
+        weight = ((whole - alone) * (atlas - alone)).sum() / (atlas - alone).square().sum()
+        apart.append(float(weight))
+    assert apart[0] == pytest.approx(1 / 2, abs=0.05)
+    assert apart[1] == pytest.approx(1 / 3, abs=0.05)
+    assert learner(steps=5, voters=0).adapt(few, Segmentation(2)).atlas is None

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from medshot.core import Examples, Learner, Predictor, Task, part
+from medshot.core import ConfigError, Examples, Learner, Predictor, Task, part
 from medshot.learners.registry import register
 from medshot.nn.registration import registered, warped
 from medshot.nn.volume_maps import (
@@ -22,7 +22,7 @@ from medshot.nn.volume_maps import (
 )
 from medshot.tasks import Segmentation
 
-MOST = 2**18  # voxels at which volumes are registered
+MOST = 2**17  # voxels at which volumes are registered
 VOTERS = 5  # volumes that are registered to a new one: the most similar
 LEAST = 1e-3  # share of the votes of a class that has none
 
@@ -45,11 +45,13 @@ class AtlasPredictor(Predictor):
         n_outputs: int,
         spacing: Sequence[float],
         voxel: Sequence[float],
+        voters: int = VOTERS,
     ) -> None:
         super().__init__()
         self.register_buffer("values", values)
         self.register_buffer("labels", labels)
         self.n_outputs, self.spacing, self.voxel = n_outputs, tuple(spacing), tuple(voxel)
+        self.voters = voters
 
     def forward(self, x: Float[Tensor, "n c *s"]) -> Float[Tensor, "n k *s"]:
         """Log of the share of each class at each place."""
@@ -69,7 +71,7 @@ class AtlasPredictor(Predictor):
         fixed = standardized(volume)
         others = [at_shape(each[None], fixed.shape)[0] for each in self.values]
         apart = torch.stack([(each - fixed).square().mean() for each in others])
-        nearest = apart.argsort(stable=True)[:VOTERS].tolist()
+        nearest = apart.argsort(stable=True)[: self.voters].tolist()
         total = fixed.new_zeros(self.n_outputs, *fixed.shape)
         for i in nearest:
             grid = registered(fixed, self.values[i])
@@ -81,11 +83,11 @@ class AtlasPredictor(Predictor):
 
 @register("atlas")
 class Atlas(Learner):
-    """Registration of each volume of the support to a new one, affine and then by demons.
+    """Registration of each volume of the support to a new one, affine and then smooth.
 
-    Each registered mask has a vote at every voxel; with more than five volumes, those that are most
-    similar before the registration have one. It finds organs that are in every volume at about the
-    same place, not lesions. An image is a volume of one slice.
+    Each registered mask has a vote at every voxel; with more than `voters` volumes, those that are
+    most similar before the registration have one. It finds organs that are in every volume at about
+    the same place, not lesions. An image is a volume of one slice.
 
     Source: multi-atlas segmentation by majority vote, Heckemann et al. 2006,
     doi:10.1016/j.neuroimage.2006.05.061; the registration is `nn.registration.registered`.
@@ -98,9 +100,11 @@ class Atlas(Learner):
     usual_encoder = "voxels"
     adapts_encoder = True  # it reads the volume, not the encoder's features
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, *, voters: int = VOTERS) -> None:
         super().__init__()
-        self.encoder = encoder
+        if voters < 1:
+            raise ConfigError(f"voters is {voters}, but must be at least 1.")
+        self.encoder, self.voters = encoder, voters
 
     @torch.no_grad()
     def learn(self, support: Examples, task: Task) -> AtlasPredictor:
@@ -117,5 +121,5 @@ class Atlas(Learner):
             marks = mask[box][None, None].to(volume)
             labels.append(F.interpolate(marks, shape, mode="nearest-exact")[0, 0].to(y.dtype))
         return AtlasPredictor(
-            torch.stack(values), torch.stack(labels), task.n_outputs, spacing, voxel
+            torch.stack(values), torch.stack(labels), task.n_outputs, spacing, voxel, self.voters
         )

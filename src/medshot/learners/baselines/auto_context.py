@@ -43,6 +43,7 @@ BEND, TURN, SHIFT, GAMMA = 0.04, 0.06, 0.08, 0.3  # std of the distortions, of h
 CONTROL = 4  # points a side that bend a volume
 SMOOTH = 0.7  # smallest sides of a working voxel: blur of the answers
 LEAST = 1e-5  # probability
+MANY = 5  # volumes by which the weight of the atlas falls from a half to a third
 SURE = 12.0  # logit of background outside of what is filled
 MARGIN = 1e-3  # std below which a feature is constant
 
@@ -112,7 +113,7 @@ class ContextPredictor(Predictor):
         if self.atlas is not None:
             shape = resized(inside.shape, self.spacing, self.atlas.voxel)
             votes = at_shape(self.atlas.votes(at_shape(inside[None], shape)[0]), found.shape[1:])
-            share = 1 / (1 + len(self.atlas.values))
+            share = 1 / (2 + (len(self.atlas.values) - 1) / MANY)
             found = share * votes + (1 - share) * found
         found = found.clamp(min=LEAST).log()
         return uncropped(found, box, volume.shape, SURE)
@@ -138,8 +139,8 @@ class AutoContext(Learner):
     half of it (of one volume: to other copies). Masks far from where the support had them are not
     found where place tells in the support where they are.
 
-    Of up to `voters` volumes, the probabilities are averaged with the votes of `Atlas`, which have
-    the weight of one of n + 1.
+    The probabilities are averaged with the votes of `Atlas`, of the `voters` volumes that are most
+    similar to a new one (0: without). The votes weigh a half from one volume and less from more.
 
     Volumes are taken from their first to their last voxel that is not black, as they may be padded,
     and scales are equal in mm along all axes. Those of more than half a million voxels are
@@ -175,8 +176,9 @@ class AutoContext(Learner):
         copies = _copies(volumes, y, support.groups, spacing, maps.voxel)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             first, second = self._fitted(copies, maps, task.n_outputs)
-        few = len(volumes) <= self.voters
-        atlas = Atlas(self.encoder).learn(support, task) if few else None
+        atlas = None
+        if self.voters:
+            atlas = Atlas(self.encoder, voters=self.voters).learn(support, task)
         return ContextPredictor(maps, first, second, spacing, atlas).freeze()
 
     def _fitted(
