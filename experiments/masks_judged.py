@@ -123,6 +123,9 @@ class MeanMask(Learner):
         super().__init__()
         self.encoder = encoder
 
+    def check(self, task: Task) -> None:
+        """No encoder is read."""
+
     def learn(self, support: Examples, task: Task) -> Predictor:
         """Average."""
         y, k = support.y, task.n_outputs
