@@ -20,8 +20,8 @@ from medshot.core.learner import Learner
 from medshot.core.predictor import Predictor
 from medshot.core.task import Task
 from medshot.data.episodes import ImageEpisodes
-from medshot.learners.amortized.stacked_masks import WIDE, label_shares
-from medshot.nn.mask_maps import MaskMaps, blur
+from medshot.learners.amortized.stacked_masks import label_shares
+from medshot.nn.mask_maps import MaskMaps
 from medshot.tasks.segmentation import by_image, overlap_counts, surface_distances
 from results import markdown
 from segmentation import real_set
@@ -114,25 +114,6 @@ class _Plain(Predictor):
         return self.net(x)
 
 
-class MeanMask(Learner):
-    """The blurred mean of the support's masks, a member of the stack."""
-
-    supports = (medshot.Segmentation,)
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def check(self, task: Task) -> None:
-        """No encoder is read."""
-
-    def learn(self, support: Examples, task: Task) -> Predictor:
-        """Average."""
-        y, k = support.y, task.n_outputs
-        mean = blur(label_shares(y, k, y.shape[1:], support.x).mean(0, keepdim=True), WIDE)
-        return _Plain(lambda x: mean.expand(len(x), -1, -1, -1))
-
-
 class Prototypes(Learner):
     """Cosine similarity to the mean deep features of each class (Wang et al. 2019, PANet)."""
 
@@ -160,6 +141,12 @@ class Prototypes(Learner):
         return _Plain(answer)
 
 
+def _mean_mask(encoder: nn.Module) -> Learner:
+    """The support's mean mask, at the level that marks the support best."""
+    del encoder
+    return medshot.build("mean-mask", encoder=medshot.encoder("filters"))
+
+
 def _forest(encoder: nn.Module) -> Learner:
     """A random forest of 100 trees on the filters of 20,000 pixels, half of them foreground."""
     del encoder
@@ -167,7 +154,7 @@ def _forest(encoder: nn.Module) -> Learner:
 
 
 RIVALS: dict[str, Any] = {
-    "mean mask": MeanMask,
+    "mean mask": _mean_mask,
     "prototypes": Prototypes,
     "forest": _forest,
     "unet": UNetFromScratch,
