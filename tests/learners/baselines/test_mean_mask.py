@@ -10,10 +10,10 @@ from medshot.tasks import Segmentation
 
 
 def test_place_of_most_masks_is_marked_on_any_image():
-    y = torch.zeros(3, 32, 32, dtype=torch.long)
-    y[:2, 8:16, 8:16] = 1
-    y[2, 20:, 20:] = 1
-    found = adapted(Examples(torch.rand(3, 3, 32, 32), y))(torch.rand(2, 3, 64, 64)).argmax(1)
+    y = torch.zeros(6, 32, 32, dtype=torch.long)
+    y[:5, 8:16, 8:16] = 1
+    y[5, 20:, 20:] = 1
+    found = adapted(Examples(torch.rand(6, 3, 32, 32), y))(torch.rand(2, 3, 64, 64)).argmax(1)
     assert found[:, 22:26, 22:26].all()  # twice as large
     assert not found[:, 50:, 50:].any()
     assert torch.equal(found[0], found[1])
@@ -34,6 +34,16 @@ def test_volumes_are_stretched_by_what_is_labeled():
     predictor = learner.adapt(Examples(torch.rand(1, 1, 8, 12, 12), y), Segmentation(2))
     found = predictor(torch.rand(1, 1, 10, 12, 12)).argmax(1)
     assert found[0, :, 5:7, 5:7].all()
+
+
+def test_a_place_of_few_marks_is_marked_where_that_is_best_for_masks_left_out():
+    """Of six masks, every one is one of three places: each is marked in a third of them."""
+    y = torch.zeros(6, 32, 32, dtype=torch.long)
+    for i in range(6):
+        y[i, 8 * (i % 3) : 8 * (i % 3) + 8, 8:24] = 1
+    found = adapted(Examples(torch.rand(6, 3, 32, 32), y))(torch.rand(1, 3, 32, 32)).argmax(1)
+    assert found[0, 2:22, 10:22].all()
+    assert not found[0, 26:].any()
 
 
 @pytest.mark.parametrize("side", [16, 100])
