@@ -34,7 +34,7 @@ GROUPS = (
 )
 SETS = tuple(itertools.chain(*GROUPS))
 SHOTS, EPISODES, QUERIES = (1, 4, 16), 4, 12  # of judging
-SLOW = {"unet": 2}  # episodes, in place of EPISODES: a U-Net takes minutes for each
+SLOW = {"unet": 2, "forest": 2}  # episodes, in place of EPISODES: these take minutes for each
 UNET: dict[str, Any] = {"width": 16, "depth": 4}
 SCALES = (0.8, 2.0, 4.0, 8.0)  # pixels, of the filters of the random forest
 
