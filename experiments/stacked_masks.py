@@ -13,11 +13,11 @@ killed. `--only` names some of the sets, `--learners` some of the rivals.
 2. Training of the refiner on lessons, three seeds. "open" knows the sets whose license is open
    (`OPEN`) and phantoms: what the package has. For one of these sets, another is trained without
    it. "all" knows all sets but those of the judged one's group (`GROUPS`).
-3. Judging: 4 episodes of 12 queries a set (2 for the U-Net and the forest), at 1, 4 and 16 images, patients
-   apart: Dice, mean distance of borders (pixels at 128 x 128), share of answers that mark nothing
-   though the truth does, seconds of a processor. "refined" is "open" with its network fine-tuned
-   on the support. The rivals answer the same episodes: a U-Net from scratch (300 steps, flips), a
-   random forest on filters, prototypes on the ImageNet features, the mean mask.
+3. Judging: 4 episodes of 12 queries a set (2 for the U-Net and the forest), at 1, 4 and 16 images,
+   patients apart: Dice, mean distance of borders (pixels at 128 x 128), share of answers that mark
+   nothing though the truth does, seconds of a processor. "refined" is "open" with its network
+   fine-tuned on the support. The rivals answer the same episodes: a U-Net from scratch (300 steps,
+   flips), a random forest on filters, prototypes on the ImageNet features, the mean mask.
 
 `package` copies the refiner of "open" and the first seed into the package.
 """
