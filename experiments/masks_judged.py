@@ -35,6 +35,7 @@ GROUPS = (
 SETS = tuple(itertools.chain(*GROUPS))
 SHOTS, EPISODES, QUERIES = (1, 4, 16), 4, 12  # of judging
 SLOW = {"unet": 2, "forest": 2}  # episodes, in place of EPISODES: these take minutes for each
+Cells = dict[tuple[str, str], list[dict[str, Any]]]  # rows of a learner on a set, one a seed
 UNET: dict[str, Any] = {"width": 16, "depth": 4}
 SCALES = (0.8, 2.0, 4.0, 8.0)  # pixels, of the filters of the random forest
 
@@ -184,7 +185,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def _by_learner(rows: list[dict[str, Any]], shot: str) -> str:
     """Learners by sets, with means over the sets that a learner has, and what it is ahead by."""
-    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    cells: Cells = {}
     for row in rows:
         if shot in row["shots"]:
             cells.setdefault((row["learner"], row["set"]), []).append(row["shots"][shot])
@@ -204,22 +205,36 @@ def _by_learner(rows: list[dict[str, Any]], shot: str) -> str:
         told += [f"{100 * means['empty']:.0f}", f"{means['seconds']:.1f}"]
         found = [_dice(cells.get((key, name))) for name in sets]
         lines.append([NAMES.get(key, key), *found, *told, _behind(cells, key, own)])
+    lines.append(_ahead(cells, sets))
     head = ["learner", *sets, "mean (sets)", "distance", "empty, %", "seconds", "to the package"]
     return f"**{shot} image(s).**\n\n{markdown(head, lines)}\n"
 
 
-def _behind(
-    cells: dict[tuple[str, str], list[dict[str, Any]]], key: str, own: Sequence[str]
-) -> str:
+def _ahead(cells: Cells, sets: Sequence[str]) -> list[str]:
+    """Paired difference of the package to the best other on each set, and its mean."""
+    gaps: dict[str, float] = {}
+    for name in sets:
+        others = [_gap(cells, "open", key, name) for key in RIVALS if (key, name) in cells]
+        if others and ("open", name) in cells:
+            gaps[name] = min(others)
+    told = [f"{gaps[name]:+.1f}" if name in gaps else "" for name in sets]
+    mean = f"{np.mean(list(gaps.values())):+.1f} ({len(gaps)})" if gaps else ""
+    return ["the package to the best other", *told, mean, "", "", "", ""]
+
+
+def _gap(cells: Cells, key: str, other: str, name: str) -> float:
+    """Mean difference in the episodes that both have, in points of Dice."""
+    one, two = _episodes(cells[key, name]), _episodes(cells[other, name])
+    n = min(len(one), len(two))
+    return float(100 * (one[:n] - two[:n]).mean())
+
+
+def _behind(cells: Cells, key: str, own: Sequence[str]) -> str:
     """Paired difference of `key` to the package: mean and interval over sets, highest."""
     shared = [name for name in own if ("open", name) in cells]
     if key == "open" or len(shared) < 2:
         return ""
-    gaps = []
-    for name in shared:
-        one, two = _episodes(cells[key, name]), _episodes(cells["open", name])
-        n = min(len(one), len(two))
-        gaps.append(100 * (one[:n] - two[:n]).mean())
+    gaps = [_gap(cells, key, "open", name) for name in shared]
     half = 1.96 * np.std(gaps, ddof=1) / len(gaps) ** 0.5
     return f"{np.mean(gaps):+.1f} ± {half:.1f}, highest {max(gaps):+.1f}"
 
